@@ -1,0 +1,18 @@
+//! Pure public-key infrastructure: values in, values out.
+//!
+//! Nothing here does I/O, reads a clock, makes randomness or knows a runtime; those are arguments.
+//! `aws-lc-rs` is used to verify and to hash only.
+//!
+//! ```text
+//! bytes → csr → policy (profile + names) → Granted → template → tbs → lint → (signature) → certificate
+//!                                           request bytes → ocsp::request → status → ocsp::response
+//!                                           revocations   → crl
+//! ```
+#![warn(missing_docs)]
+
+pub mod id;
+pub mod name;
+pub mod principal;
+pub mod revocation;
+pub mod serial;
+pub mod time;
