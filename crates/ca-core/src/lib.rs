@@ -10,9 +10,23 @@
 //! ```
 #![warn(missing_docs)]
 
+pub mod audit;
+pub mod certificate;
+pub mod chain;
+pub mod crl;
+pub mod csr;
+pub mod hash;
 pub mod id;
+pub mod key;
+pub mod lint;
 pub mod name;
+pub mod ocsp;
+pub mod policy;
 pub mod principal;
+pub mod profile;
 pub mod revocation;
 pub mod serial;
+pub mod signing;
+pub mod tbs;
+pub mod template;
 pub mod time;

@@ -1,0 +1,1 @@
+//! Linting before signing.

@@ -1,0 +1,1 @@
+//! Evaluation of a request against a profile.

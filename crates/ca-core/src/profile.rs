@@ -1,0 +1,1 @@
+//! Profiles: what a kind of certificate may contain.

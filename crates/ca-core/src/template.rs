@@ -1,0 +1,1 @@
+//! Certificate templates: everything a certificate will say.
