@@ -1,1 +1,224 @@
-//! Audit events and their chain.
+//! Audit events: what happened, who asked, and the hash chain that puts committed events in order.
+//!
+//! An event is made with the change it describes and stored in the same transaction; a leased sequencer gives it a place in
+//! the chain within a second. Nothing here stores or reads a clock. Personal data and secrets never enter an event.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::hash::sha256;
+use crate::time::Timestamp;
+
+/// What an event tells. The text forms are stable: others parse them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum AuditAction {
+    /// An authority, its key and its certificate came to be.
+    AuthorityCreated,
+    /// A key of an authority left the store as encrypted PKCS#8.
+    AuthorityKeyExported,
+    /// The root's key was moved out of the data folder.
+    RootKeyExported,
+    /// A certificate was issued.
+    CertificateIssued,
+    /// A certificate was issued as the successor of another.
+    CertificateRenewed,
+    /// A certificate was revoked or put on hold.
+    CertificateRevoked,
+    /// A hold was ended.
+    CertificateReleased,
+    /// An issuance was begun and never finished; its serial answers as revoked.
+    IssuanceAbandoned,
+    /// An OCSP responder's certificate was issued.
+    ResponderIssued,
+    /// A CRL was signed and published.
+    CrlPublished,
+    /// An enrolment token was made.
+    TokenCreated,
+    /// An enrolment token was withdrawn.
+    TokenDeleted,
+    /// A role was bound to a certificate.
+    RoleGranted,
+    /// A role was taken from a certificate.
+    RoleWithdrawn,
+    /// The administrators were reset on the host.
+    AdministratorReset,
+}
+
+impl AuditAction {
+    /// The stable name, as in `certificate-issued`.
+    pub fn as_str(self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::String(name)) => name,
+            _ => String::new(),
+        }
+    }
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEvent {
+    /// When it happened, by the service's clock.
+    pub at: Timestamp,
+    /// What happened.
+    pub action: AuditAction,
+    /// Who asked: [`crate::principal::Principal::reference`].
+    pub principal: String,
+    /// To what: `certificate:ID`, `authority:ID`, `token:ID` …
+    pub subject: String,
+    /// The request it belongs to, where there was one.
+    pub request_id: Option<String>,
+    /// Further facts, by name; no personal data, no secrets.
+    pub details: BTreeMap<String, String>,
+}
+
+impl AuditEvent {
+    /// An event without details.
+    pub fn new(at: Timestamp, action: AuditAction, principal: impl Into<String>, subject: impl Into<String>) -> Self {
+        Self {
+            at,
+            action,
+            principal: principal.into(),
+            subject: subject.into(),
+            request_id: None,
+            details: BTreeMap::new(),
+        }
+    }
+
+    /// The same event with one more detail.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.details.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// The same event, tied to a request.
+    #[must_use]
+    pub fn in_request(mut self, request_id: Option<&str>) -> Self {
+        self.request_id = request_id.map(str::to_owned);
+        self
+    }
+
+    /// The octets that are stored and hashed: JSON with keys in alphabetical order and without blanks.
+    pub fn canonical(&self) -> Vec<u8> {
+        // serde_json's map is a BTreeMap (its `preserve_order` feature is off; a test holds it so): keys come sorted.
+        serde_json::json!({
+            "action": self.action.as_str(),
+            "at": self.at.to_rfc3339(),
+            "details": self.details,
+            "principal": self.principal,
+            "request_id": self.request_id,
+            "subject": self.subject,
+        })
+        .to_string()
+        .into_bytes()
+    }
+}
+
+/// The hash of a place in the chain.
+pub type ChainHash = [u8; 32];
+
+/// The hash before the first event.
+pub const GENESIS: ChainHash = [0; 32];
+
+/// SHA-256 over the previous hash, the sequence number (8 octets, big-endian) and the event's canonical octets.
+pub fn link(previous: &ChainHash, sequence: u64, canonical: &[u8]) -> ChainHash {
+    let mut octets = Vec::with_capacity(40 + canonical.len());
+    octets.extend_from_slice(previous);
+    octets.extend_from_slice(&sequence.to_be_bytes());
+    octets.extend_from_slice(canonical);
+    sha256(&octets)
+}
+
+/// Where a chain stops being whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChainFault {
+    /// A place is missing or there twice.
+    #[error("expected event {expected}, found {found}: events are missing or were moved")]
+    Gap {
+        /// The sequence number that should come.
+        expected: u64,
+        /// The one that did.
+        found: u64,
+    },
+    /// An event or its hash was changed.
+    #[error("event {sequence} does not hash to what the chain says: it or an earlier one was changed")]
+    Broken {
+        /// Where.
+        sequence: u64,
+    },
+}
+
+/// Follows a chain link by link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainVerifier {
+    sequence: u64,
+    hash: ChainHash,
+}
+
+impl Default for ChainVerifier {
+    fn default() -> Self {
+        Self { sequence: 0, hash: GENESIS }
+    }
+}
+
+impl ChainVerifier {
+    /// Checks the next event; the first has sequence 1.
+    pub fn next(&mut self, sequence: u64, canonical: &[u8], hash: &ChainHash) -> Result<(), ChainFault> {
+        let expected = self.sequence + 1;
+        if sequence != expected {
+            return Err(ChainFault::Gap { expected, found: sequence });
+        }
+        if link(&self.hash, sequence, canonical) != *hash {
+            return Err(ChainFault::Broken { sequence });
+        }
+        self.sequence = sequence;
+        self.hash = *hash;
+        Ok(())
+    }
+
+    /// How many events were followed, and the hash of the last.
+    pub fn head(&self) -> (u64, ChainHash) {
+        (self.sequence, self.hash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(subject: &str) -> AuditEvent {
+        AuditEvent::new(Timestamp::from_unix_seconds(0), AuditAction::CertificateIssued, "local", subject)
+            .with("serial", "0a")
+            .with("authority", "tls")
+    }
+
+    #[test]
+    fn canonical_octets_are_sorted_json() {
+        assert_eq!(
+            String::from_utf8(event("certificate:x").canonical()).expect("UTF-8"),
+            r#"{"action":"certificate-issued","at":"1970-01-01T00:00:00Z","details":{"authority":"tls","serial":"0a"},"principal":"local","request_id":null,"subject":"certificate:x"}"#
+        );
+    }
+
+    #[test]
+    fn a_changed_or_missing_event_breaks_the_chain() {
+        let events: Vec<_> = ["a", "b", "c"].iter().map(|subject| event(subject).canonical()).collect();
+        let mut hashes = Vec::new();
+        let mut previous = GENESIS;
+        for (sequence, canonical) in (1..).zip(&events) {
+            previous = link(&previous, sequence, canonical);
+            hashes.push(previous);
+        }
+        let mut whole = ChainVerifier::default();
+        for (sequence, (canonical, hash)) in (1..).zip(events.iter().zip(&hashes)) {
+            whole.next(sequence, canonical, hash).expect("whole");
+        }
+        let mut missing = ChainVerifier::default();
+        missing.next(1, &events[0], &hashes[0]).expect("first");
+        assert_eq!(missing.next(3, &events[2], &hashes[2]), Err(ChainFault::Gap { expected: 2, found: 3 }));
+        assert_eq!(missing.next(2, &events[0], &hashes[1]), Err(ChainFault::Broken { sequence: 2 }));
+    }
+}
