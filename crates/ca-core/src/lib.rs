@@ -21,6 +21,7 @@ pub mod key;
 pub mod lint;
 pub mod name;
 pub mod ocsp;
+pub mod oid;
 pub mod policy;
 pub mod principal;
 pub mod profile;

@@ -28,3 +28,15 @@ impl fmt::Display for EmailAddress {
         f.write_str(&self.0)
     }
 }
+
+impl EmailAddress {
+    /// The part before the `@`, as written.
+    pub fn local_part(&self) -> &str {
+        self.0.rsplit_once('@').map_or("", |(local, _)| local)
+    }
+
+    /// The part behind the `@`: a host or domain, lower case.
+    pub fn domain(&self) -> &str {
+        self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+}

@@ -2,12 +2,14 @@
 //!
 //! What is *allowed* is the profile's business, not decided here.
 
+pub mod constraint;
 pub mod distinguished;
 pub mod dns;
 pub mod email;
 pub mod general;
 pub mod uri;
 
+pub use constraint::{ConstraintViolation, NameConstraints, Subtree};
 pub use distinguished::DistinguishedName;
 pub use dns::DnsName;
 pub use email::EmailAddress;

