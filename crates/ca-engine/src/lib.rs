@@ -1,1 +1,8 @@
-//! Placeholder.
+//! The ports a certificate authority needs and the flows that use them.
+//!
+//! A flow is one story told in numbered steps: [`flow::issue`], [`flow::renew`], [`flow::revoke`] … Flows know no SQL, HTTP or
+//! cloud word; they reach the world through the traits of [`port`], which adapters in other crates implement. Nothing here
+//! starts a task, sleeps, reads a clock or makes randomness but through a port, so that all of it can be simulated.
+#![warn(missing_docs)]
+
+pub mod port;

@@ -1,0 +1,112 @@
+//! Who may do what. The engine asks; the access policy answers; silence is no.
+
+use ca_core::id::{AuthorityId, CertificateId, ProfileName, TokenId};
+use ca_core::name::GeneralName;
+use ca_core::principal::Principal;
+
+/// What a principal wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Action {
+    /// Ask for a new certificate.
+    IssueCertificate,
+    /// Ask for the successor of a certificate.
+    RenewCertificate,
+    /// Revoke a certificate or put it on hold.
+    RevokeCertificate,
+    /// End a hold.
+    ReleaseCertificate,
+    /// See one certificate's record.
+    ReadCertificate,
+    /// List and search certificates.
+    ListCertificates,
+    /// See authorities.
+    ReadAuthority,
+    /// See profiles.
+    ReadProfile,
+    /// Make an enrolment token.
+    CreateToken,
+    /// Withdraw an enrolment token.
+    DeleteToken,
+    /// List enrolment tokens.
+    ListTokens,
+    /// Read audit events.
+    ReadAudit,
+    /// Export a software key of an authority.
+    ExportKey,
+}
+
+/// What it is to be done to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Resource<'a> {
+    /// The service as a whole: lists, audit.
+    Service,
+    /// A profile, with what is asked of it.
+    Profile {
+        /// Its name.
+        name: &'a ProfileName,
+        /// Whether it is one of the service's own (`operator`, `subordinate` …).
+        internal: bool,
+        /// The subject's common names, as asked for.
+        common_names: &'a [String],
+        /// The subject alternative names, as asked for.
+        names: &'a [GeneralName],
+    },
+    /// A certificate on record.
+    Certificate {
+        /// Its id.
+        id: CertificateId,
+        /// Its issuer.
+        authority: &'a AuthorityId,
+        /// Its profile.
+        profile: &'a ProfileName,
+        /// The principal reference of its owner.
+        owner: &'a str,
+        /// Whether its holder's share of the lifetime before renewal has passed.
+        renewal_open: bool,
+    },
+    /// An authority.
+    Authority(&'a AuthorityId),
+    /// An enrolment token.
+    Token(TokenId),
+}
+
+/// One question.
+#[derive(Clone, Debug)]
+pub struct Question<'a> {
+    /// Who asks.
+    pub principal: &'a Principal,
+    /// To do what.
+    pub action: Action,
+    /// To what.
+    pub resource: Resource<'a>,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Yes, by these policies.
+    Allow {
+        /// The ids of the policies that allow it, in order.
+        policies: Vec<String>,
+    },
+    /// No.
+    Deny {
+        /// The ids of the policies that forbid it; empty when none allows it.
+        policies: Vec<String>,
+    },
+}
+
+impl Decision {
+    /// Whether it may be done.
+    pub fn is_allowed(&self) -> bool {
+        matches!(self, Self::Allow { .. })
+    }
+}
+
+/// Decides. Pure, quick (microseconds), and default deny: a question it cannot evaluate is denied.
+pub trait Authorizer: Send + Sync {
+    /// Answers one question.
+    fn decide(&self, question: &Question<'_>) -> Decision;
+}

@@ -1,0 +1,10 @@
+//! The traits through which flows reach the world. The engine owns them; adapters obey their contracts, which
+//! `fake::contract` (feature `testkit`) checks.
+
+pub mod authorizer;
+pub mod clock;
+pub mod entropy;
+pub mod keyring;
+pub mod publisher;
+pub mod signer;
+pub mod store;

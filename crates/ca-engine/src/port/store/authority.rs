@@ -1,0 +1,103 @@
+//! Authorities, their sealed keys and their OCSP responders.
+
+use async_trait::async_trait;
+use ca_core::id::{AuthorityId, CertificateId};
+use ca_core::time::Validity;
+
+use super::{Journal, Lease, StoreError};
+use crate::port::keyring::{KeyRoom, SealedKey};
+
+/// Where an authority's private key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyHome {
+    /// Sealed in the store, under this key id.
+    Sealed(String),
+    /// In an encrypted PKCS#8 file that is loaded only when needed: the root's.
+    File,
+}
+
+/// Whether an authority issues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AuthorityState {
+    /// Issues, and signs CRLs and OCSP.
+    Active,
+    /// Issues no more, still signs CRLs and OCSP.
+    Retiring,
+    /// Does nothing more.
+    Retired,
+}
+
+impl AuthorityState {
+    /// The name in records and the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Retiring => "retiring",
+            Self::Retired => "retired",
+        }
+    }
+}
+
+/// An authority of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorityRecord {
+    /// Its id.
+    pub id: AuthorityId,
+    /// Its certificate on record (issued by its parent, or by itself).
+    pub certificate: CertificateId,
+    /// The DER of that certificate.
+    pub certificate_der: Vec<u8>,
+    /// Its parent; `None` for a root.
+    pub parent: Option<AuthorityId>,
+    /// Where its key is.
+    pub key_home: KeyHome,
+    /// Whether it issues.
+    pub state: AuthorityState,
+}
+
+/// The certificate and key of an OCSP responder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResponderRecord {
+    /// The authority it answers for, which signed its certificate.
+    pub authority: AuthorityId,
+    /// Its certificate on record.
+    pub certificate: CertificateId,
+    /// The DER of that certificate.
+    pub certificate_der: Vec<u8>,
+    /// The id of its sealed key (room: responders).
+    pub key_id: String,
+    /// Its validity.
+    pub validity: Validity,
+}
+
+/// Authorities, keys and responders on record.
+#[async_trait]
+pub trait AuthorityStore: Send + Sync {
+    /// Every authority, parents before children.
+    async fn authorities(&self) -> Result<Vec<AuthorityRecord>, StoreError>;
+
+    /// Adds an authority; [`StoreError::Conflict`] when its id is taken.
+    async fn add_authority(&self, record: AuthorityRecord, journal: Journal) -> Result<(), StoreError>;
+
+    /// Adds a sealed key, before it is used. Adding the same key again is harmless.
+    async fn add_key(&self, key: SealedKey) -> Result<(), StoreError>;
+
+    /// A sealed key by its id.
+    async fn key(&self, id: &str) -> Result<Option<SealedKey>, StoreError>;
+
+    /// The sealed keys of a room.
+    async fn keys(&self, room: KeyRoom) -> Result<Vec<SealedKey>, StoreError>;
+
+    /// Adds a responder whose certificate and key are on record; under a lease when a job does it.
+    async fn add_responder(&self, lease: Option<&Lease>, record: ResponderRecord) -> Result<(), StoreError>;
+
+    /// The responders of every authority whose validity has not ended at the database's time, oldest first.
+    async fn responders(&self) -> Result<Vec<ResponderRecord>, StoreError>;
+
+    /// A value of the service as a whole, such as the wrapped data keys.
+    async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Sets such a value if it is still `expected`; returns whether it was.
+    async fn set_setting(&self, name: &str, expected: Option<&[u8]>, value: &[u8]) -> Result<bool, StoreError>;
+}

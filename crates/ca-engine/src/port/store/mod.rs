@@ -1,0 +1,93 @@
+//! The record: everything the service must not lose.
+//!
+//! Every method is one atomic change or one consistent read; when a change returns `Ok`, it is durable (it survives the loss of
+//! power). There are no open transactions in this port, so an adapter may join changes of concurrent callers into one commit.
+//! A change that brings a [`Journal`] stores its event and messages in the same transaction. Lookups return `Option`, never a
+//! not-found error. Dropping a future before it is done leaves the change done or not done, never half.
+
+mod audit;
+mod authority;
+mod certificate;
+mod crl;
+mod journal;
+mod lease;
+mod role;
+mod status;
+mod token;
+
+pub use audit::{AuditStore, ChainHead, ChainLink, ChainedEvent, EventFilter, PendingEvent};
+pub use authority::{AuthorityRecord, AuthorityState, AuthorityStore, KeyHome, ResponderRecord};
+pub use certificate::{
+    CertificateFilter, CertificateStore, CompleteOutcome, Completion, Idempotency, NameQuery, OpenReservation, Page,
+    PageCursor, Reservation, ReserveOutcome, StatusFilter, StoredCertificate,
+};
+pub use crl::{CrlIntent, CrlRecord, CrlStore, PublishedCrl};
+pub use journal::{Journal, OutboxMessage};
+pub use lease::{Lease, LeaseStore};
+pub use role::{RoleBinding, RoleStore};
+pub use status::{ChangeOutcome, RevocationRow, SerialState, SerialStatus, StandingChange, StatusStore};
+pub use token::{TokenRecord, TokenStore};
+
+use async_trait::async_trait;
+use ca_core::time::Timestamp;
+use thiserror::Error;
+
+/// All the rooms of the record, and its clock.
+#[async_trait]
+pub trait Store:
+    CertificateStore
+    + StatusStore
+    + CrlStore
+    + AuthorityStore
+    + AuditStore
+    + TokenStore
+    + RoleStore
+    + LeaseStore
+    + Send
+    + Sync
+{
+    /// The database's present instant; for an embedded database, the machine's. Also proves that the record answers.
+    async fn database_time(&self) -> Result<Timestamp, StoreError>;
+}
+
+/// Why the record did not do as asked. Nothing was changed, unless the error is [`StoreError::Unknown`].
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The database cannot be reached or does not answer in time; a retry may help.
+    #[error("the database is not available: {detail}")]
+    Unavailable {
+        /// What went wrong, without credentials.
+        detail: String,
+    },
+    /// The disk or the database's space is full.
+    #[error("the database has no space left: {detail}")]
+    Full {
+        /// What it said.
+        detail: String,
+    },
+    /// The lease under which the change was to be made is no longer the newest.
+    #[error("the lease {lease} has moved on to another holder")]
+    Fenced {
+        /// The name of the lease.
+        lease: String,
+    },
+    /// Another change came first: what the caller had read is no longer so.
+    #[error("the record was changed meanwhile: {detail}")]
+    Conflict {
+        /// What differs.
+        detail: String,
+    },
+    /// A stored row makes no sense; somebody changed it, or this is a bug.
+    #[error("the record holds something impossible: {detail}")]
+    Inconsistent {
+        /// Table and row, without personal data.
+        detail: String,
+    },
+    /// The acknowledgement was lost: the change may or may not be there.
+    #[error("the database did not say whether the change was made: {detail}")]
+    Unknown {
+        /// What went wrong.
+        detail: String,
+    },
+}
