@@ -1,17 +1,34 @@
-//! Digests.
+//! Digests, by aws-lc-rs.
+//!
+//! SHA-1 names keys and OCSP CertIDs only (RFC 5280 §4.2.1.2, RFC 6960 §4.1.1); nothing is signed with it.
 
 use aws_lc_rs::digest;
 
-/// SHA-256 of `octets`.
-pub fn sha256(octets: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, octets).as_ref());
-    hash
+/// SHA-1 of `octets`: an identifier, never a protection.
+pub fn sha1(octets: &[u8]) -> [u8; 20] {
+    fixed(&digest::SHA1_FOR_LEGACY_USE_ONLY, octets)
 }
 
-/// SHA-1 of `octets`: for key identifiers and CertIDs only, never for signatures.
-pub fn sha1(octets: &[u8]) -> [u8; 20] {
-    let mut hash = [0; 20];
-    hash.copy_from_slice(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, octets).as_ref());
-    hash
+/// SHA-256 of `octets`.
+pub fn sha256(octets: &[u8]) -> [u8; 32] {
+    fixed(&digest::SHA256, octets)
+}
+
+fn fixed<const LENGTH: usize>(algorithm: &'static digest::Algorithm, octets: &[u8]) -> [u8; LENGTH] {
+    let mut output = [0; LENGTH];
+    // Cannot fail: both callers name an algorithm whose output is LENGTH octets.
+    output.copy_from_slice(digest::digest(algorithm, octets).as_ref());
+    output
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// FIPS 180-2, appendices A.1 and B.1.
+    #[test]
+    fn digests_the_standard_s_own_examples() {
+        assert_eq!(hex::encode(sha1(b"abc")), "a9993e364706816aba3e25717850c26c9cd0d89d");
+        assert_eq!(hex::encode(sha256(b"abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
 }

@@ -1,0 +1,179 @@
+//! Names of key types and signature algorithms, and which goes with which.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// A kind of key, as configuration and profiles name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyType {
+    /// `rsa2048`
+    Rsa2048,
+    /// `rsa3072`
+    Rsa3072,
+    /// `rsa4096`
+    Rsa4096,
+    /// `p256`
+    P256,
+    /// `p384`
+    P384,
+    /// `p521`
+    P521,
+    /// `ed25519`
+    Ed25519,
+}
+
+impl KeyType {
+    /// Every kind, in the order of this enum.
+    pub const ALL: [Self; 7] =
+        [Self::Rsa2048, Self::Rsa3072, Self::Rsa4096, Self::P256, Self::P384, Self::P521, Self::Ed25519];
+
+    /// The name as configuration writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rsa2048 => "rsa2048",
+            Self::Rsa3072 => "rsa3072",
+            Self::Rsa4096 => "rsa4096",
+            Self::P256 => "p256",
+            Self::P384 => "p384",
+            Self::P521 => "p521",
+            Self::Ed25519 => "ed25519",
+        }
+    }
+
+    /// The algorithm that a key of this kind signs with here: the digest as strong as the curve (RFC 5758 §3.2),
+    /// SHA-256 for RSA of every size.
+    pub const fn signature_algorithm(self) -> SignatureAlgorithm {
+        match self {
+            Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 => SignatureAlgorithm::RsaSha256,
+            Self::P256 => SignatureAlgorithm::EcdsaSha256,
+            Self::P384 => SignatureAlgorithm::EcdsaSha384,
+            Self::P521 => SignatureAlgorithm::EcdsaSha512,
+            Self::Ed25519 => SignatureAlgorithm::Ed25519,
+        }
+    }
+
+    /// Whether it is RSA of any size.
+    pub const fn is_rsa(self) -> bool {
+        matches!(self, Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096)
+    }
+}
+
+impl fmt::Display for KeyType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for KeyType {
+    type Err = UnknownKeyType;
+
+    fn from_str(text: &str) -> Result<Self, UnknownKeyType> {
+        Self::ALL
+            .into_iter()
+            .find(|key_type| key_type.as_str() == text)
+            .ok_or_else(|| UnknownKeyType { text: text.chars().take(100).collect() })
+    }
+}
+
+/// A word that names no key type.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{text}` is not a key type; use one of rsa2048, rsa3072, rsa4096, p256, p384, p521, ed25519")]
+pub struct UnknownKeyType {
+    /// The first characters of what was given, at most 100.
+    pub text: String,
+}
+
+/// A signature algorithm, as an AlgorithmIdentifier names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SignatureAlgorithm {
+    /// sha256WithRSAEncryption
+    RsaSha256,
+    /// sha384WithRSAEncryption
+    RsaSha384,
+    /// sha512WithRSAEncryption
+    RsaSha512,
+    /// ecdsa-with-SHA256
+    EcdsaSha256,
+    /// ecdsa-with-SHA384
+    EcdsaSha384,
+    /// ecdsa-with-SHA512
+    EcdsaSha512,
+    /// id-Ed25519 (RFC 8410)
+    Ed25519,
+}
+
+impl SignatureAlgorithm {
+    /// Every algorithm, in the order of this enum.
+    pub const ALL: [Self; 7] = [
+        Self::RsaSha256,
+        Self::RsaSha384,
+        Self::RsaSha512,
+        Self::EcdsaSha256,
+        Self::EcdsaSha384,
+        Self::EcdsaSha512,
+        Self::Ed25519,
+    ];
+
+    /// The DER of the whole AlgorithmIdentifier. RSA carries a NULL (RFC 4055 §5), ECDSA and Ed25519 carry no
+    /// parameters (RFC 5758 §3.2, RFC 8410 §3).
+    pub const fn identifier_der(self) -> &'static [u8] {
+        match self {
+            Self::RsaSha256 => b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00",
+            Self::RsaSha384 => b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c\x05\x00",
+            Self::RsaSha512 => b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d\x05\x00",
+            Self::EcdsaSha256 => b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02",
+            Self::EcdsaSha384 => b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03",
+            Self::EcdsaSha512 => b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x04",
+            Self::Ed25519 => b"\x30\x05\x06\x03\x2b\x65\x70",
+        }
+    }
+
+    /// Reads the DER of a whole AlgorithmIdentifier; `None` for an algorithm this crate does not know or with wrong
+    /// parameters. For RSA the NULL may be absent (RFC 4055 §5: "MUST accept the parameters being absent").
+    pub fn from_identifier_der(der: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| {
+            let identifier = algorithm.identifier_der();
+            let without_null = algorithm.is_rsa()
+                && der.first() == Some(&0x30)
+                && der.get(1) == Some(&0x0b)
+                && der.get(2..) == identifier.get(2..identifier.len() - 2);
+            der == identifier || without_null
+        })
+    }
+
+    /// The name in the standard that defines it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RsaSha256 => "sha256WithRSAEncryption",
+            Self::RsaSha384 => "sha384WithRSAEncryption",
+            Self::RsaSha512 => "sha512WithRSAEncryption",
+            Self::EcdsaSha256 => "ecdsa-with-SHA256",
+            Self::EcdsaSha384 => "ecdsa-with-SHA384",
+            Self::EcdsaSha512 => "ecdsa-with-SHA512",
+            Self::Ed25519 => "Ed25519",
+        }
+    }
+
+    /// Whether a key of this kind can make and verify such a signature.
+    pub const fn fits(self, key_type: KeyType) -> bool {
+        match self {
+            Self::RsaSha256 | Self::RsaSha384 | Self::RsaSha512 => key_type.is_rsa(),
+            Self::EcdsaSha256 | Self::EcdsaSha384 | Self::EcdsaSha512 => {
+                matches!(key_type, KeyType::P256 | KeyType::P384 | KeyType::P521)
+            }
+            Self::Ed25519 => matches!(key_type, KeyType::Ed25519),
+        }
+    }
+
+    const fn is_rsa(self) -> bool {
+        matches!(self, Self::RsaSha256 | Self::RsaSha384 | Self::RsaSha512)
+    }
+}
+
+impl fmt::Display for SignatureAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
