@@ -1,0 +1,52 @@
+//! The routes, each written once: the server registers them, the command line and the OpenAPI document name them.
+//!
+//! Segments in braces are parameters, one per segment. Not here: who may call them, and on which listener.
+
+/// `POST` asks for a certificate, `GET` lists them.
+pub const CERTIFICATES: &str = "/v1/certificates";
+/// `POST` searches by subject or name.
+pub const CERTIFICATE_SEARCH: &str = "/v1/certificates/search";
+/// `GET` one certificate, by id, `{authority}:{serial}` or serial.
+pub const CERTIFICATE: &str = "/v1/certificates/{certificate}";
+/// `POST` asks for a successor.
+pub const CERTIFICATE_RENEW: &str = "/v1/certificates/{certificate}/renew";
+/// `POST` revokes or holds.
+pub const CERTIFICATE_REVOKE: &str = "/v1/certificates/{certificate}/revoke";
+/// `POST` ends a hold.
+pub const CERTIFICATE_UNHOLD: &str = "/v1/certificates/{certificate}/unhold";
+/// `GET` when to renew.
+pub const CERTIFICATE_RENEWAL_INFO: &str = "/v1/certificates/{certificate}/renewal-info";
+/// `GET` lists the authorities.
+pub const AUTHORITIES: &str = "/v1/authorities";
+/// `GET` one authority.
+pub const AUTHORITY: &str = "/v1/authorities/{authority}";
+/// `GET` lists the profiles.
+pub const PROFILES: &str = "/v1/profiles";
+/// `GET` one profile.
+pub const PROFILE: &str = "/v1/profiles/{profile}";
+/// `POST` makes an enrolment token, `GET` lists them.
+pub const ENROLMENT_TOKENS: &str = "/v1/enrolment-tokens";
+/// `DELETE` withdraws one.
+pub const ENROLMENT_TOKEN: &str = "/v1/enrolment-tokens/{token}";
+/// `GET` the audit events.
+pub const AUDIT: &str = "/v1/audit";
+/// `GET` the OpenAPI 3.1 document.
+pub const OPENAPI: &str = "/openapi.json";
+/// `POST` an OCSP request (RFC 6960 appendix A.1).
+pub const OCSP: &str = "/ocsp";
+/// `GET` an OCSP request in base64, percent-encoded or not; raw `/` occur in it, so the parameter takes the rest of the path.
+pub const OCSP_GET: &str = "/ocsp/{*request}";
+/// `GET` a complete list `{authority}.crl`, a delta `{authority}-delta.crl`, or `all.pem`.
+pub const CRL: &str = "/crl/{file}";
+/// `GET` one shard, `{shard}.crl`.
+pub const CRL_SHARD: &str = "/crl/{authority}/{file}";
+/// `GET` an authority's certificate: `{authority}.crt` in DER, `{authority}.pem` with its parents, root left out.
+pub const AUTHORITY_CERTIFICATE: &str = "/ca/{file}";
+/// `GET` the root certificates in PEM.
+pub const ROOTS: &str = "/roots.pem";
+/// `GET` whether the process lives.
+pub const HEALTH: &str = "/health";
+/// `GET` whether it can do its work.
+pub const READY: &str = "/ready";
+/// `GET` the metrics, in Prometheus' text format.
+pub const METRICS: &str = "/metrics";
