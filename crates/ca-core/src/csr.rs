@@ -1,1 +1,343 @@
-//! Certificate signing requests (RFC 2986).
+//! Certificate signing requests (PKCS #10, RFC 2986).
+//!
+//! A [`ParsedCsr`] exists only when the request proves possession of its key. What it asks for is kept as asked: whether it
+//! is granted is the profile's business (`policy`).
+
+use std::collections::BTreeSet;
+
+use const_oid::ObjectIdentifier;
+use der::asn1::{BitStringRef, OctetStringRef};
+use der::{Decode, Header, Reader, Sequence, SliceReader, Tag, TagNumber};
+use thiserror::Error;
+
+use crate::key::{AlgorithmIdentifier, KeyError, PublicKey, SignatureAlgorithm, SignatureInvalid};
+use crate::name::{DistinguishedName, GeneralName, NameError};
+
+/// The longest request that is read, in octets of PEM or DER: ten times what an RSA 4096 request with 100 names takes.
+pub const MAX_CSR_OCTETS: usize = 64 * 1024;
+
+/// A request whose signature verified with the public key inside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParsedCsr {
+    der: Vec<u8>,
+    subject: DistinguishedName,
+    public_key: PublicKey,
+    requested_extensions: Vec<RequestedExtension>,
+    subject_alternative_names: Vec<GeneralName>,
+}
+
+/// An extension that the request asks for (PKCS #9 extensionRequest, RFC 2985 §5.4.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestedExtension {
+    /// extnID
+    pub oid: ObjectIdentifier,
+    /// critical
+    pub critical: bool,
+    /// The content of extnValue: the DER of the extension's own type, not looked into (subjectAltName excepted).
+    pub value: Vec<u8>,
+}
+
+impl ParsedCsr {
+    /// Reads the one PEM block in `text`, labelled `CERTIFICATE REQUEST` (RFC 7468 §7) or, as older tools write it,
+    /// `NEW CERTIFICATE REQUEST`. Text before and after the block is passed over; a second block is refused.
+    pub fn from_pem(text: &str) -> Result<Self, CsrError> {
+        if text.len() > MAX_CSR_OCTETS {
+            return Err(CsrError::TooLong { octets: text.len() });
+        }
+        let mut labels = text.lines().filter_map(|line| line.trim().strip_prefix("-----BEGIN ")?.strip_suffix("-----"));
+        let label = labels.next().ok_or(CsrError::NotPem)?;
+        let more = labels.count();
+        if more > 0 {
+            return Err(CsrError::SeveralBlocks { count: more + 1 });
+        }
+        if !PEM_LABELS.contains(&label) {
+            return Err(CsrError::WrongLabel { label: label.chars().take(100).collect() });
+        }
+        let (_, der) = der::pem::decode_vec(text.trim().as_bytes())
+            .map_err(|error| CsrError::BrokenPem { detail: error.to_string() })?;
+        Self::from_der(&der)
+    }
+
+    /// Reads the strict DER of a CertificationRequest and verifies its signature over the octets of
+    /// CertificationRequestInfo as they stand.
+    pub fn from_der(der: &[u8]) -> Result<Self, CsrError> {
+        if der.len() > MAX_CSR_OCTETS {
+            return Err(CsrError::TooLong { octets: der.len() });
+        }
+        let request = CertificationRequest::from_der(der)?;
+        let info = CertificationRequestInfo::from_der(request.info)?;
+        let public_key = PublicKey::from_spki_der(info.subject_public_key_info)?;
+        let algorithm = SignatureAlgorithm::from_identifier_der(request.signature_algorithm)
+            .ok_or_else(|| CsrError::unsupported_algorithm(request.signature_algorithm))?;
+        public_key
+            .verify(algorithm, request.info, request.signature)
+            .map_err(|reason| CsrError::BrokenSignature { reason })?;
+        let requested_extensions = requested_extensions(info.attributes)?;
+        let subject_alternative_names = requested_extensions
+            .iter()
+            .find(|extension| extension.oid == SUBJECT_ALT_NAME)
+            .map(|extension| GeneralName::decode_all(&extension.value))
+            .transpose()
+            .map_err(CsrError::SubjectAlternativeName)?
+            .unwrap_or_default();
+        Ok(Self {
+            der: der.to_vec(),
+            subject: DistinguishedName::from_der(info.subject).map_err(CsrError::Subject)?,
+            public_key,
+            requested_extensions,
+            subject_alternative_names,
+        })
+    }
+
+    /// The DER of the whole request, byte for byte as given.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The subject asked for, byte for byte; may be empty.
+    pub fn subject(&self) -> &DistinguishedName {
+        &self.subject
+    }
+
+    /// The key to be certified.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public_key
+    }
+
+    /// The subject alternative names asked for, in order; empty when there is no such extension.
+    pub fn subject_alternative_names(&self) -> &[GeneralName] {
+        &self.subject_alternative_names
+    }
+
+    /// Every extension asked for, subjectAltName included, in order; no object identifier occurs twice.
+    pub fn requested_extensions(&self) -> &[RequestedExtension] {
+        &self.requested_extensions
+    }
+}
+
+/// A request that is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CsrError {
+    /// Longer than [`MAX_CSR_OCTETS`].
+    #[error("the CSR has {octets} octets; at most {MAX_CSR_OCTETS} are read")]
+    TooLong {
+        /// Its length, in octets.
+        octets: usize,
+    },
+    /// No PEM block at all.
+    #[error("the CSR is not PEM: there is no `-----BEGIN CERTIFICATE REQUEST-----` line")]
+    NotPem,
+    /// More than one PEM block.
+    #[error("the CSR holds {count} PEM blocks; send exactly one CERTIFICATE REQUEST (and never a private key)")]
+    SeveralBlocks {
+        /// How many BEGIN lines there are.
+        count: usize,
+    },
+    /// A PEM block of something else.
+    #[error("the PEM block is a `{label}`; a CERTIFICATE REQUEST is expected")]
+    WrongLabel {
+        /// What its BEGIN line says, at most 100 characters.
+        label: String,
+    },
+    /// A PEM block that cannot be decoded.
+    #[error("the PEM of the CSR is broken: {detail}")]
+    BrokenPem {
+        /// What the decoder met.
+        detail: String,
+    },
+    /// Not the strict DER of a CertificationRequest.
+    #[error("the CSR is not the DER of a PKCS #10 request (RFC 2986): {detail}")]
+    Malformed {
+        /// What the decoder met.
+        detail: String,
+    },
+    /// A version other than v1(0), the only one there is.
+    #[error("the CSR says version {version}; only 0 exists (RFC 2986 §4.1)")]
+    Version {
+        /// The number found.
+        version: u8,
+    },
+    /// A public key that is not certified.
+    #[error("the public key in the CSR is refused: {0}")]
+    Key(#[from] KeyError),
+    /// Signed with an algorithm that is not accepted, such as SHA-1 or RSASSA-PSS.
+    #[error(
+        "the CSR is signed with algorithm {oid}, which is not accepted; sign it with SHA-256, SHA-384 or SHA-512 (RSA PKCS #1 v1.5 or ECDSA) or with Ed25519"
+    )]
+    SignatureAlgorithm {
+        /// The dotted object identifier, or the hexadecimal of what stands in its place.
+        oid: String,
+    },
+    /// No proof of possession: the request was changed after signing, or signed with another key.
+    #[error(
+        "the signature of the CSR does not verify with its own public key ({reason}): it was changed after it was signed, or signed with another key; make it again with the private key that belongs to it"
+    )]
+    BrokenSignature {
+        /// What the key said.
+        reason: SignatureInvalid,
+    },
+    /// An attribute that may occur once occurs again, or holds more or fewer values than one.
+    #[error("the CSR attribute {oid} must occur once, with one value (RFC 2985 §5.4.2)")]
+    RepeatedAttribute {
+        /// The dotted object identifier of the attribute.
+        oid: String,
+    },
+    /// The same extension asked for twice (RFC 5280 §4.2 forbids it in certificates).
+    #[error("the CSR asks for extension {oid} twice; ask for it once")]
+    RepeatedExtension {
+        /// The dotted object identifier of the extension.
+        oid: String,
+    },
+    /// A subject that is no distinguished name.
+    #[error("the subject of the CSR is wrong: {0}")]
+    Subject(NameError),
+    /// A subject alternative name that cannot be read.
+    #[error("the subject alternative names of the CSR are wrong: {0}")]
+    SubjectAlternativeName(NameError),
+}
+
+impl CsrError {
+    /// A stable word for logs, metrics and problem documents; a refused key gives the key's own.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::TooLong { .. } => "csr-too-long",
+            Self::NotPem | Self::WrongLabel { .. } | Self::BrokenPem { .. } => "csr-not-pem",
+            Self::SeveralBlocks { .. } => "csr-several-blocks",
+            Self::Malformed { .. } | Self::Version { .. } => "csr-malformed",
+            Self::Key(error) => error.code(),
+            Self::SignatureAlgorithm { .. } => "csr-signature-algorithm",
+            Self::BrokenSignature { .. } => "csr-broken-signature",
+            Self::RepeatedAttribute { .. } => "csr-repeated-attribute",
+            Self::RepeatedExtension { .. } => "csr-repeated-extension",
+            Self::Subject(_) => "csr-subject",
+            Self::SubjectAlternativeName(_) => "csr-subject-alternative-name",
+        }
+    }
+
+    fn unsupported_algorithm(identifier: &[u8]) -> Self {
+        let oid = AlgorithmIdentifier::from_der(identifier).map_or_else(
+            |_| hex::encode(&identifier[..identifier.len().min(40)]),
+            |identifier| identifier.oid.to_string(),
+        );
+        Self::SignatureAlgorithm { oid }
+    }
+}
+
+impl From<der::Error> for CsrError {
+    fn from(error: der::Error) -> Self {
+        Self::Malformed { detail: error.to_string() }
+    }
+}
+
+/// CertificationRequest (RFC 2986 §4.2), its parts as they stand.
+struct CertificationRequest<'a> {
+    info: &'a [u8],
+    signature_algorithm: &'a [u8],
+    signature: &'a [u8],
+}
+
+impl<'a> CertificationRequest<'a> {
+    fn from_der(der: &'a [u8]) -> Result<Self, CsrError> {
+        let mut reader = SliceReader::new(der)?;
+        let request = reader.sequence(|fields| {
+            let info = fields.tlv_bytes()?;
+            let signature_algorithm = fields.tlv_bytes()?;
+            let signature = BitStringRef::decode(fields)?
+                .as_bytes()
+                .ok_or_else(|| CsrError::Malformed { detail: "the signature does not end on an octet".to_owned() })?;
+            Ok::<_, CsrError>(Self { info, signature_algorithm, signature })
+        })?;
+        reader.finish()?;
+        Ok(request)
+    }
+}
+
+/// CertificationRequestInfo (RFC 2986 §4.1), its parts as they stand.
+struct CertificationRequestInfo<'a> {
+    subject: &'a [u8],
+    subject_public_key_info: &'a [u8],
+    /// The content of `[0] IMPLICIT SET OF Attribute`.
+    attributes: &'a [u8],
+}
+
+impl<'a> CertificationRequestInfo<'a> {
+    fn from_der(der: &'a [u8]) -> Result<Self, CsrError> {
+        let mut reader = SliceReader::new(der)?;
+        let info = reader.sequence(|fields| {
+            let version = u8::decode(fields)?;
+            if version != 0 {
+                return Err(CsrError::Version { version });
+            }
+            let subject = fields.tlv_bytes()?;
+            let subject_public_key_info = fields.tlv_bytes()?;
+            let header = Header::decode(fields)?;
+            header.tag().assert_eq(Tag::ContextSpecific { constructed: true, number: TagNumber(0) })?;
+            let attributes = fields.read_slice(header.length())?;
+            Ok(Self { subject, subject_public_key_info, attributes })
+        })?;
+        reader.finish()?;
+        Ok(info)
+    }
+}
+
+/// Extension (RFC 5280 §4.1). A `critical` of FALSE that is spelled out is not DER (X.690 §11.5), but some tools write it and
+/// nothing can be mistaken by it: the octets never reach a certificate.
+#[derive(Sequence)]
+struct Extension<'a> {
+    oid: ObjectIdentifier,
+    #[asn1(default = "bool::default")]
+    critical: bool,
+    value: &'a OctetStringRef,
+}
+
+/// The extensions in the one extensionRequest among the attributes; other attributes (challengePassword, what Windows tells
+/// about itself) are read for their form and passed over.
+fn requested_extensions(attributes: &[u8]) -> Result<Vec<RequestedExtension>, CsrError> {
+    let mut extensions = None;
+    let mut reader = SliceReader::new(attributes)?;
+    // The order of a SET OF (X.690 §11.6) is not looked at: tools get it wrong, and nothing hangs on it.
+    while !reader.is_finished() {
+        let (oid, values) = reader.sequence(|fields| {
+            let oid: ObjectIdentifier = fields.decode()?;
+            let header = Header::decode(fields)?;
+            header.tag().assert_eq(Tag::Set)?;
+            Ok::<_, CsrError>((oid, fields.read_slice(header.length())?))
+        })?;
+        let repeated = || CsrError::RepeatedAttribute { oid: oid.to_string() };
+        if oid == EXTENSION_REQUEST || oid == MICROSOFT_CERTIFICATE_EXTENSIONS {
+            let mut values = SliceReader::new(values)?;
+            let value = values.tlv_bytes().map_err(|_| repeated())?;
+            if !values.is_finished() || extensions.is_some() {
+                return Err(repeated());
+            }
+            extensions = Some(decode_extensions(value)?);
+        }
+    }
+    Ok(extensions.unwrap_or_default())
+}
+
+/// Reads Extensions (RFC 5280 §4.1).
+fn decode_extensions(der: &[u8]) -> Result<Vec<RequestedExtension>, CsrError> {
+    let mut seen = BTreeSet::new();
+    let mut extensions = Vec::new();
+    for extension in Vec::<Extension<'_>>::from_der(der)? {
+        if !seen.insert(extension.oid) {
+            return Err(CsrError::RepeatedExtension { oid: extension.oid.to_string() });
+        }
+        extensions.push(RequestedExtension {
+            oid: extension.oid,
+            critical: extension.critical,
+            value: extension.value.as_bytes().to_vec(),
+        });
+    }
+    Ok(extensions)
+}
+
+const PEM_LABELS: [&str; 2] = ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"];
+
+/// pkcs-9-at-extensionRequest
+const EXTENSION_REQUEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");
+/// szOID_CERT_EXTENSIONS: the same content under the name that Windows gave it before RFC 2985.
+const MICROSOFT_CERTIFICATE_EXTENSIONS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.2.1.14");
+/// id-ce-subjectAltName
+const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");

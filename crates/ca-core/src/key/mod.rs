@@ -135,9 +135,9 @@ struct SubjectPublicKeyInfo<'a> {
 
 /// AlgorithmIdentifier (RFC 5280 §4.1.1.2), borrowed.
 #[derive(Sequence)]
-struct AlgorithmIdentifier<'a> {
-    oid: ObjectIdentifier,
-    parameters: Option<AnyRef<'a>>,
+pub(crate) struct AlgorithmIdentifier<'a> {
+    pub(crate) oid: ObjectIdentifier,
+    pub(crate) parameters: Option<AnyRef<'a>>,
 }
 
 fn rsa_key_type(algorithm: &AlgorithmIdentifier<'_>, key: &[u8]) -> Result<KeyType, KeyError> {

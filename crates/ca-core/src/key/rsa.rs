@@ -63,7 +63,7 @@ fn small_factor(modulus: &BigUint) -> Option<u16> {
     // Long division is the cost here: one for six primes, whose product is below 752^6 < 2^64.
     SMALL_PRIMES.chunks(6).find_map(|primes| {
         let residue = residue(modulus, primes.iter().map(|prime| u64::from(*prime)).product());
-        primes.iter().copied().find(|prime| residue % u64::from(*prime) == 0)
+        primes.iter().copied().find(|prime| residue.is_multiple_of(u64::from(*prime)))
     })
 }
 
