@@ -25,6 +25,7 @@ pub struct AuditEvent {
     /// To what: `certificate:ID`, `authority:ID`, `token:ID` …
     pub subject: String,
     /// The request it belongs to; null when there was none.
+    #[schema(required)]
     pub request_id: Option<String>,
     /// Further facts, by name; no personal data, no secrets.
     pub details: BTreeMap<String, String>,

@@ -15,6 +15,7 @@ pub struct Page<T> {
     /// The items, in the order of the list.
     pub items: Vec<T>,
     /// What to give as `cursor` for the next page; null on the last one. Opaque, and bound to the filters it came with.
+    #[schema(required)]
     pub next_cursor: Option<String>,
 }
 

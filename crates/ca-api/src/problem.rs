@@ -33,7 +33,7 @@ pub struct Problem {
     /// After how many seconds a repetition may help; the header `Retry-After` says the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u32>,
-    /// The certificates that a bare serial fits, each as `{authority}:{serial}`; with [`ProblemType::AmbiguousSerial`] only.
+    /// The certificates that a bare serial fits, each as `{authority}:{serial}`; of the type `ambiguous-serial` only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false, example = json!([]))]
     pub candidates: Vec<String>,

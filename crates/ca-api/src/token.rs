@@ -90,7 +90,9 @@ pub struct EnrolmentTokenFilter {
     pub cursor: Option<String>,
 }
 
-/// A bearer credential. `Debug` does not show it, dropping it wipes it.
+/// A bearer credential; keep it as you would a password.
+//
+// `Debug` does not show it and dropping it wipes it; that is no business of the OpenAPI document.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema, ZeroizeOnDrop)]
 #[serde(transparent)]
 #[schema(pattern = "^cet_[A-Za-z0-9_-]+$", example = "cet_…")]
