@@ -16,6 +16,7 @@ pub mod chain;
 pub mod crl;
 pub mod csr;
 pub mod der_time;
+mod extension;
 pub mod hash;
 pub mod id;
 pub mod key;

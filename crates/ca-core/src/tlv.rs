@@ -180,11 +180,12 @@ pub(crate) fn unsigned(content: &[u8]) -> Result<&[u8], DerError> {
 
 /// The content of an INTEGER or ENUMERATED as a number below 2^64.
 pub(crate) fn small_unsigned(content: &[u8]) -> Result<u64, DerError> {
-    let magnitude = unsigned(content)?;
-    if magnitude.len() > 8 {
-        return Err(DerError::Integer);
-    }
-    Ok(magnitude.iter().fold(0, |number, octet| number << 8 | u64::from(*octet)))
+    magnitude_to_u64(unsigned(content)?).ok_or(DerError::Integer)
+}
+
+/// A big-endian magnitude as a number, when it is below 2^64.
+pub(crate) fn magnitude_to_u64(magnitude: &[u8]) -> Option<u64> {
+    (magnitude.len() <= 8).then(|| magnitude.iter().fold(0, |number, octet| number << 8 | u64::from(*octet)))
 }
 
 /// The content of an INTEGER as a serial number: `None` when it is negative, zero or longer than 20 octets, so that no
