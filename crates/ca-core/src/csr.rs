@@ -6,12 +6,14 @@
 use std::collections::BTreeSet;
 
 use const_oid::ObjectIdentifier;
-use der::asn1::{BitStringRef, OctetStringRef};
-use der::{Decode, Header, Reader, Sequence, SliceReader, Tag, TagNumber};
+use der::asn1::OctetStringRef;
+use der::{Decode, Sequence};
 use thiserror::Error;
 
 use crate::key::{AlgorithmIdentifier, KeyError, PublicKey, SignatureAlgorithm, SignatureInvalid};
 use crate::name::{DistinguishedName, GeneralName, NameError};
+use crate::pem::{self, PemError};
+use crate::tlv::{self, DerError, Reader, tag};
 
 /// The longest request that is read, in octets of PEM or DER: ten times what an RSA 4096 request with 100 names takes.
 pub const MAX_CSR_OCTETS: usize = 64 * 1024;
@@ -53,9 +55,10 @@ impl ParsedCsr {
         if !PEM_LABELS.contains(&label) {
             return Err(CsrError::WrongLabel { label: label.chars().take(100).collect() });
         }
-        let (_, der) = der::pem::decode_vec(text.trim().as_bytes())
-            .map_err(|error| CsrError::BrokenPem { detail: error.to_string() })?;
-        Self::from_der(&der)
+        let blocks = pem::decode_all(label, text).map_err(CsrError::BrokenPem)?;
+        // Cannot fail: there is one BEGIN line, and `decode_all` gives at least one block.
+        let der = blocks.first().ok_or(CsrError::NotPem)?;
+        Self::from_der(der)
     }
 
     /// Reads the strict DER of a CertificationRequest and verifies its signature over the octets of
@@ -140,11 +143,8 @@ pub enum CsrError {
         label: String,
     },
     /// A PEM block that cannot be decoded.
-    #[error("the PEM of the CSR is broken: {detail}")]
-    BrokenPem {
-        /// What the decoder met.
-        detail: String,
-    },
+    #[error("the PEM of the CSR is broken: {0}")]
+    BrokenPem(PemError),
     /// Not the strict DER of a CertificationRequest.
     #[error("the CSR is not the DER of a PKCS #10 request (RFC 2986): {detail}")]
     Malformed {
@@ -155,7 +155,7 @@ pub enum CsrError {
     #[error("the CSR says version {version}; only 0 exists (RFC 2986 §4.1)")]
     Version {
         /// The number found.
-        version: u8,
+        version: u64,
     },
     /// A public key that is not certified.
     #[error("the public key in the CSR is refused: {0}")]
@@ -223,6 +223,12 @@ impl CsrError {
     }
 }
 
+impl From<DerError> for CsrError {
+    fn from(error: DerError) -> Self {
+        Self::Malformed { detail: error.to_string() }
+    }
+}
+
 impl From<der::Error> for CsrError {
     fn from(error: der::Error) -> Self {
         Self::Malformed { detail: error.to_string() }
@@ -237,18 +243,13 @@ struct CertificationRequest<'a> {
 }
 
 impl<'a> CertificationRequest<'a> {
-    fn from_der(der: &'a [u8]) -> Result<Self, CsrError> {
-        let mut reader = SliceReader::new(der)?;
-        let request = reader.sequence(|fields| {
-            let info = fields.tlv_bytes()?;
-            let signature_algorithm = fields.tlv_bytes()?;
-            let signature = BitStringRef::decode(fields)?
-                .as_bytes()
-                .ok_or_else(|| CsrError::Malformed { detail: "the signature does not end on an octet".to_owned() })?;
-            Ok::<_, CsrError>(Self { info, signature_algorithm, signature })
-        })?;
-        reader.finish()?;
-        Ok(request)
+    fn from_der(der: &'a [u8]) -> Result<Self, DerError> {
+        let mut fields = Reader::only(der, tag::SEQUENCE)?.reader();
+        let info = fields.take(tag::SEQUENCE)?.whole;
+        let signature_algorithm = fields.take(tag::SEQUENCE)?.whole;
+        let signature = tlv::whole_octets(fields.take(tag::BIT_STRING)?.content)?;
+        fields.finish()?;
+        Ok(Self { info, signature_algorithm, signature })
     }
 }
 
@@ -262,21 +263,16 @@ struct CertificationRequestInfo<'a> {
 
 impl<'a> CertificationRequestInfo<'a> {
     fn from_der(der: &'a [u8]) -> Result<Self, CsrError> {
-        let mut reader = SliceReader::new(der)?;
-        let info = reader.sequence(|fields| {
-            let version = u8::decode(fields)?;
-            if version != 0 {
-                return Err(CsrError::Version { version });
-            }
-            let subject = fields.tlv_bytes()?;
-            let subject_public_key_info = fields.tlv_bytes()?;
-            let header = Header::decode(fields)?;
-            header.tag().assert_eq(Tag::ContextSpecific { constructed: true, number: TagNumber(0) })?;
-            let attributes = fields.read_slice(header.length())?;
-            Ok(Self { subject, subject_public_key_info, attributes })
-        })?;
-        reader.finish()?;
-        Ok(info)
+        let mut fields = Reader::only(der, tag::SEQUENCE)?.reader();
+        let version = tlv::small_unsigned(fields.take(tag::INTEGER)?.content)?;
+        if version != 0 {
+            return Err(CsrError::Version { version });
+        }
+        let subject = fields.take(tag::SEQUENCE)?.whole;
+        let subject_public_key_info = fields.take(tag::SEQUENCE)?.whole;
+        let attributes = fields.take(tag::context_constructed(0))?.content;
+        fields.finish()?;
+        Ok(Self { subject, subject_public_key_info, attributes })
     }
 }
 
@@ -294,23 +290,20 @@ struct Extension<'a> {
 /// about itself) are read for their form and passed over.
 fn requested_extensions(attributes: &[u8]) -> Result<Vec<RequestedExtension>, CsrError> {
     let mut extensions = None;
-    let mut reader = SliceReader::new(attributes)?;
+    let mut attributes = Reader::new(attributes);
     // The order of a SET OF (X.690 §11.6) is not looked at: tools get it wrong, and nothing hangs on it.
-    while !reader.is_finished() {
-        let (oid, values) = reader.sequence(|fields| {
-            let oid: ObjectIdentifier = fields.decode()?;
-            let header = Header::decode(fields)?;
-            header.tag().assert_eq(Tag::Set)?;
-            Ok::<_, CsrError>((oid, fields.read_slice(header.length())?))
-        })?;
-        let repeated = || CsrError::RepeatedAttribute { oid: oid.to_string() };
+    while !attributes.is_empty() {
+        let mut attribute = attributes.take(tag::SEQUENCE)?.reader();
+        let oid = ObjectIdentifier::from_der(attribute.take(tag::OBJECT_IDENTIFIER)?.whole)?;
+        let mut values = attribute.take(tag::SET)?.reader();
+        attribute.finish()?;
         if oid == EXTENSION_REQUEST || oid == MICROSOFT_CERTIFICATE_EXTENSIONS {
-            let mut values = SliceReader::new(values)?;
-            let value = values.tlv_bytes().map_err(|_| repeated())?;
-            if !values.is_finished() || extensions.is_some() {
+            let repeated = || CsrError::RepeatedAttribute { oid: oid.to_string() };
+            let value = values.any().map_err(|_| repeated())?;
+            if !values.is_empty() || extensions.is_some() {
                 return Err(repeated());
             }
-            extensions = Some(decode_extensions(value)?);
+            extensions = Some(decode_extensions(value.whole)?);
         }
     }
     Ok(extensions.unwrap_or_default())

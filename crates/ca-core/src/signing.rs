@@ -3,6 +3,7 @@
 //! The signing itself is a port of the engine; here is only what it may be given and what becomes of the answer.
 
 use crate::key::SignatureAlgorithm;
+use crate::tlv::{self, tag};
 
 /// Octets that may be signed with the key of an authority or responder. Sealed: only linted certificates, linted CRLs and
 /// OCSP responses of this crate are signable, so that a key cannot be made to sign anything else.
@@ -26,44 +27,23 @@ pub struct Signature {
 }
 
 /// `SEQUENCE { to_be_signed, AlgorithmIdentifier, BIT STRING }`: the shape of Certificate (RFC 5280 §4.1) and
-/// CertificateList (§5.1). `to_be_signed` is taken as it is; one allocation of the exact length.
+/// CertificateList (§5.1). `to_be_signed` is taken as it is; one allocation of the exact length, since a CRL may be large.
 pub fn assemble(to_be_signed: &[u8], signature: &Signature) -> Vec<u8> {
     let algorithm = signature.algorithm.identifier_der();
     // The first content octet of a BIT STRING counts its unused bits: none.
     let bit_string_length = 1 + signature.octets.len();
-    let content_length = to_be_signed.len() + algorithm.len() + header_length(bit_string_length) + bit_string_length;
-    let mut der = Vec::with_capacity(header_length(content_length) + content_length);
-    push_header(&mut der, TAG_SEQUENCE, content_length);
+    let (_, bit_string_header) = tlv::header(tag::BIT_STRING, bit_string_length);
+    let length = to_be_signed.len() + algorithm.len() + bit_string_header + bit_string_length;
+    let (_, sequence_header) = tlv::header(tag::SEQUENCE, length);
+    let mut der = Vec::with_capacity(sequence_header + length);
+    tlv::append_header(&mut der, tag::SEQUENCE, length);
     der.extend_from_slice(to_be_signed);
     der.extend_from_slice(algorithm);
-    push_header(&mut der, TAG_BIT_STRING, bit_string_length);
+    tlv::append_header(&mut der, tag::BIT_STRING, bit_string_length);
     der.push(0);
     der.extend_from_slice(&signature.octets);
     der
 }
-
-/// Octets of tag and length before a content of `length` octets (X.690 §8.1.3, §10.1: the shortest form).
-fn header_length(length: usize) -> usize {
-    if length < 0x80 { 2 } else { 2 + significant_octets(length) }
-}
-
-fn push_header(der: &mut Vec<u8>, tag: u8, length: usize) {
-    der.push(tag);
-    if length < 0x80 {
-        der.push(length as u8);
-        return;
-    }
-    let octets = significant_octets(length);
-    der.push(0x80 | octets as u8);
-    der.extend_from_slice(&length.to_be_bytes()[size_of::<usize>() - octets..]);
-}
-
-fn significant_octets(length: usize) -> usize {
-    size_of::<usize>() - length.leading_zeros() as usize / 8
-}
-
-const TAG_SEQUENCE: u8 = 0x30;
-const TAG_BIT_STRING: u8 = 0x03;
 
 #[cfg(test)]
 mod tests {
@@ -83,8 +63,7 @@ mod tests {
     fn assembles_der_of_exact_length_at_every_length_form() {
         for size in [0, 1, 100, 127, 128, 200, 255, 256, 300, 65_535, 65_536, 70_000] {
             let mut to_be_signed = Vec::new();
-            push_header(&mut to_be_signed, 0x04, size);
-            to_be_signed.resize(to_be_signed.len() + size, 0xa5);
+            tlv::append(&mut to_be_signed, tag::OCTET_STRING, &vec![0xa5; size]);
             for algorithm in [SignatureAlgorithm::RsaSha256, SignatureAlgorithm::Ed25519] {
                 let signature = Signature { algorithm, octets: vec![7; size] };
                 let der = assemble(&to_be_signed, &signature);

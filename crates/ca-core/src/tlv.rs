@@ -1,8 +1,8 @@
-//! Tag, length and value: strict reading and appending of DER (X.690 §10), for CRLs and OCSP messages.
+//! Tag, length and value: strict reading and appending of DER (X.690 §10), for CSRs, CRLs and OCSP messages.
 //!
 //! Nothing is copied while reading, so that a CRL of a million entries can be walked in place, and lengths are fixed up
-//! while writing, so that nothing is built twice. What the octets mean is not known here. Certificates and CSRs are read
-//! with `x509-parser`.
+//! while writing, so that nothing is built twice. What the octets mean is not known here. Certificates are read with
+//! `x509-parser`.
 
 use thiserror::Error;
 
@@ -20,6 +20,7 @@ pub(crate) mod tag {
     pub(crate) const UTC_TIME: u8 = 0x17;
     pub(crate) const GENERALIZED_TIME: u8 = 0x18;
     pub(crate) const SEQUENCE: u8 = 0x30;
+    pub(crate) const SET: u8 = 0x31;
 
     /// `[number]` around a primitive value (IMPLICIT). `number` is at most 30.
     pub(crate) const fn context(number: u8) -> u8 {

@@ -167,7 +167,8 @@ impl SignatureAlgorithm {
         }
     }
 
-    const fn is_rsa(self) -> bool {
+    /// Whether it is RSASSA-PKCS1-v1_5 with any digest.
+    pub const fn is_rsa(self) -> bool {
         matches!(self, Self::RsaSha256 | Self::RsaSha384 | Self::RsaSha512)
     }
 }
