@@ -5,4 +5,6 @@
 //! starts a task, sleeps, reads a clock or makes randomness but through a port, so that all of it can be simulated.
 #![warn(missing_docs)]
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod fake;
 pub mod port;

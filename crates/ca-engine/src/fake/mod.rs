@@ -1,0 +1,36 @@
+//! Fakes of every port, for the tests of flows, and the contract suites that fakes and real adapters pass alike.
+//!
+//! A fake behaves as the port's documentation says, keeps what it was given in plain memory, and fails only where a test
+//! told it to. Nothing here belongs into a running service: keys are not sealed and randomness is a counter.
+
+mod authorizer;
+mod clock;
+pub mod contract;
+mod entropy;
+mod keyring;
+mod publisher;
+mod signer;
+mod store;
+
+pub use authorizer::ScriptedAuthorizer;
+pub use clock::FakeClock;
+pub use entropy::SeededEntropy;
+pub use keyring::MemoryKeyring;
+pub use publisher::{FlakyPublisher, PublishFault};
+pub use signer::{ScriptedSigner, SigningStep};
+pub use store::{MemoryStore, StoreFault, StoreMethod};
+
+/// Lets other futures of the same task run once. Every asynchronous call of a fake begins so: flows that a test joins on one
+/// thread then interleave at every port call, always in the same way.
+async fn yield_once() {
+    let mut yielded = false;
+    std::future::poll_fn(|context| {
+        if yielded {
+            return std::task::Poll::Ready(());
+        }
+        yielded = true;
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}

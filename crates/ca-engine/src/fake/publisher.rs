@@ -1,0 +1,73 @@
+//! A place for CRLs that fails when told to.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use ca_core::id::AuthorityId;
+
+use super::yield_once;
+use crate::port::publisher::{PublishError, Publisher};
+
+/// How one call of [`Publisher::publish_crl`] fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublishFault {
+    /// Before anything was put in place.
+    Before,
+    /// After the list was put in place: only the acknowledgement is lost.
+    After,
+}
+
+/// Lists in memory. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct FlakyPublisher {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lists: BTreeMap<AuthorityId, (u64, Vec<u8>)>,
+    script: VecDeque<PublishFault>,
+    calls: Vec<(AuthorityId, u64)>,
+}
+
+impl FlakyPublisher {
+    /// How the next calls fail, in order; after them calls succeed.
+    pub fn script(&self, faults: impl IntoIterator<Item = PublishFault>) {
+        self.state().script.extend(faults);
+    }
+
+    /// The number and octets of the list in place.
+    pub fn published(&self, authority: &AuthorityId) -> Option<(u64, Vec<u8>)> {
+        self.state().lists.get(authority).cloned()
+    }
+
+    /// Every call, in order, with the number it brought.
+    pub fn calls(&self) -> Vec<(AuthorityId, u64)> {
+        self.state().calls.clone()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Publisher for FlakyPublisher {
+    async fn publish_crl(&self, authority: &AuthorityId, number: u64, der: &[u8]) -> Result<(), PublishError> {
+        yield_once().await;
+        let mut state = self.state();
+        state.calls.push((authority.clone(), number));
+        let fault = state.script.pop_front();
+        if fault == Some(PublishFault::Before) {
+            return Err(PublishError { detail: "failed by the test, nothing was put in place".to_owned() });
+        }
+        if state.lists.get(authority).is_none_or(|(newest, _)| number > *newest) {
+            state.lists.insert(authority.clone(), (number, der.to_vec()));
+        }
+        if fault == Some(PublishFault::After) {
+            return Err(PublishError { detail: "failed by the test, the list is in place".to_owned() });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,108 @@
+//! Faults that a test orders, and the log of calls.
+
+use crate::port::store::StoreError;
+
+/// A method of the store port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "each is the method of its name")]
+pub enum StoreMethod {
+    Reserve,
+    Complete,
+    Abandon,
+    OpenReservations,
+    Certificate,
+    CertificateBySerial,
+    List,
+    Successor,
+    DropExpiredIdempotency,
+    Status,
+    ChangeStanding,
+    RevocationSequence,
+    RevocationsAfter,
+    RevokedSerials,
+    CountRevoked,
+    IsKeyBlocked,
+    NewestCrl,
+    IntendCrl,
+    PublishCrl,
+    PublishedCrl,
+    PublishedNumbers,
+    Authorities,
+    AddAuthority,
+    AddKey,
+    Key,
+    Keys,
+    AddResponder,
+    Responders,
+    Setting,
+    SetSetting,
+    AppendEvent,
+    PendingEvents,
+    ChainHead,
+    ChainEvents,
+    EventsAfter,
+    AddToken,
+    Token,
+    Tokens,
+    WithdrawToken,
+    Roles,
+    RoleBindings,
+    GrantRole,
+    WithdrawRole,
+    AcquireLease,
+    ReleaseLease,
+    DatabaseTime,
+}
+
+/// How a call fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreFault {
+    /// Before the commit: nothing was changed, and this is the error. Not for [`StoreError::Unknown`].
+    BeforeCommit(StoreError),
+    /// After the commit: the change is there, but the caller gets [`StoreError::Unknown`].
+    AcknowledgementLost,
+}
+
+/// Faults to come and calls that were.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    ordered: Vec<Ordered>,
+    outage: Option<String>,
+    calls: Vec<StoreMethod>,
+}
+
+#[derive(Debug)]
+struct Ordered {
+    method: StoreMethod,
+    /// How many calls of the method until it strikes; 1 is the next.
+    countdown: u32,
+    fault: StoreFault,
+}
+
+impl Faults {
+    pub(super) fn order(&mut self, method: StoreMethod, nth: u32, fault: StoreFault) {
+        assert!(nth > 0, "calls are counted from 1");
+        self.ordered.push(Ordered { method, countdown: nth, fault });
+    }
+
+    pub(super) fn set_outage(&mut self, detail: Option<String>) {
+        self.outage = detail;
+    }
+
+    pub(super) fn calls(&self) -> &[StoreMethod] {
+        &self.calls
+    }
+
+    /// Logs a call and returns the fault that strikes it.
+    pub(super) fn strike(&mut self, method: StoreMethod) -> Option<StoreFault> {
+        self.calls.push(method);
+        if let Some(detail) = &self.outage {
+            return Some(StoreFault::BeforeCommit(StoreError::Unavailable { detail: detail.clone() }));
+        }
+        for ordered in self.ordered.iter_mut().filter(|ordered| ordered.method == method) {
+            ordered.countdown -= 1;
+        }
+        let due = self.ordered.iter().position(|ordered| ordered.countdown == 0)?;
+        Some(self.ordered.remove(due).fault)
+    }
+}

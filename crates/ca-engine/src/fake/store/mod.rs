@@ -1,0 +1,117 @@
+//! The whole store port in memory: one plain record behind one lock, so that every method is atomic.
+//!
+//! As honest as a database: it obeys every sentence of [`crate::port::store`] (`fake::contract` says so), keeps what was
+//! acknowledged, and judges leases by the [`FakeClock`]. A process that "crashes" is a test that drops its flows and makes
+//! new ones over the same store.
+
+mod audit;
+mod authority;
+mod certificate;
+mod crl;
+mod fault;
+mod lease;
+mod record;
+mod reservation;
+mod role;
+mod status;
+mod token;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use ca_core::audit::AuditEvent;
+use ca_core::time::Timestamp;
+
+use self::fault::Faults;
+use self::record::Record;
+use super::{FakeClock, yield_once};
+use crate::port::clock::Clock;
+use crate::port::store::{OutboxMessage, Store, StoreError};
+
+pub use self::fault::{StoreFault, StoreMethod};
+
+/// The store port in memory. Clones share the record, as replicas share a database.
+#[derive(Clone, Debug)]
+pub struct MemoryStore {
+    clock: FakeClock,
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    record: Record,
+    faults: Faults,
+}
+
+impl MemoryStore {
+    /// An empty record whose database's clock is `clock`.
+    pub fn new(clock: FakeClock) -> Self {
+        Self { clock, inner: Arc::default() }
+    }
+
+    /// Makes the next call of `method` fail.
+    pub fn fail_next(&self, method: StoreMethod, fault: StoreFault) {
+        self.fail_nth(method, 1, fault);
+    }
+
+    /// Makes the `nth` call of `method` from now fail; 1 is the next. Faults are spent when they strike.
+    pub fn fail_nth(&self, method: StoreMethod, nth: u32, fault: StoreFault) {
+        self.lock().faults.order(method, nth, fault);
+    }
+
+    /// Makes every call fail with [`StoreError::Unavailable`] until [`Self::repair`].
+    pub fn break_down(&self, detail: &str) {
+        self.lock().faults.set_outage(Some(detail.to_owned()));
+    }
+
+    /// Ends [`Self::break_down`].
+    pub fn repair(&self) {
+        self.lock().faults.set_outage(None);
+    }
+
+    /// Every call so far, in order, those that failed too.
+    pub fn calls(&self) -> Vec<StoreMethod> {
+        self.lock().faults.calls().to_vec()
+    }
+
+    /// Every committed audit event, in commit order, chained or not.
+    pub fn events(&self) -> Vec<AuditEvent> {
+        self.lock().record.events()
+    }
+
+    /// Every committed outbox message, in commit order.
+    pub fn outbox(&self) -> Vec<OutboxMessage> {
+        self.lock().record.outbox().to_vec()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One transaction: `change` sees and changes the record alone, at one instant. It changes nothing when it fails.
+    async fn transact<T>(
+        &self,
+        method: StoreMethod,
+        change: impl FnOnce(&mut Record, Timestamp) -> Result<T, StoreError> + Send,
+    ) -> Result<T, StoreError> {
+        yield_once().await;
+        let mut inner = self.lock();
+        let fault = inner.faults.strike(method);
+        if let Some(StoreFault::BeforeCommit(error)) = fault {
+            return Err(error);
+        }
+        let outcome = change(&mut inner.record, self.clock.now());
+        match fault {
+            Some(_) => Err(StoreError::Unknown { detail: "the test lost the acknowledgement".to_owned() }),
+            None => outcome,
+        }
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn database_time(&self) -> Result<Timestamp, StoreError> {
+        self.transact(StoreMethod::DatabaseTime, |_, now| Ok(now)).await
+    }
+}
+
