@@ -4,6 +4,20 @@
 
 use const_oid::ObjectIdentifier;
 
+use crate::tlv::DerError;
+
+/// Reads the content octets of an OBJECT IDENTIFIER whose arcs are below 2^32.
+pub(crate) fn read(content: &[u8]) -> Result<ObjectIdentifier, DerError> {
+    let invalid = DerError::Content { kind: "OBJECT IDENTIFIER" };
+    // X.690 §8.19.2: no leading 0x80 octet. const-oid 0.10 lets those pass, and drops the upper bits of arcs from 2^32 on,
+    // so that two identifiers would have one dotted form.
+    let in_range = |arc: &[u8]| arc[0] != 0x80 && (arc.len() < 5 || (arc.len() == 5 && arc[0] <= 0x8f));
+    if !content.split_inclusive(|octet| octet & 0x80 == 0).all(in_range) {
+        return Err(invalid);
+    }
+    ObjectIdentifier::from_bytes(content).map_err(|_| invalid)
+}
+
 /// id-at-commonName (RFC 5280 appendix A.1).
 pub const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 /// id-at-surname (RFC 5280 appendix A.1).
@@ -39,3 +53,27 @@ pub const EMAIL_ADDRESS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.84
 pub const USER_PRINCIPAL_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.20.2.3");
 /// The arc of ICP-Brasil's otherNames: CPF, CNPJ and the like (DOC-ICP-04 §7.1.2.3).
 pub const ICP_BRASIL_OTHER_NAMES: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.76.1.3");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_identifier_has_one_encoding() {
+        assert_eq!(read(&[0x55, 4, 3]), Ok(COMMON_NAME));
+        assert_eq!(
+            read(&[0x55, 4, 0x8f, 0xff, 0xff, 0xff, 0x7f]).map(|oid| oid.to_string()),
+            Ok("2.5.4.4294967295".into())
+        );
+        for content in [
+            &[][..],
+            &[0x55, 4, 0x80, 3],
+            &[0x55, 4, 0x83],
+            &[0x55, 4, 0x90, 0x80, 0x80, 0x80, 3],
+            &[0x55, 4, 0x81, 0x80, 0x80, 0x80, 0x80, 3],
+            &[0x80, 0x55, 4, 3],
+        ] {
+            assert_eq!(read(content), Err(DerError::Content { kind: "OBJECT IDENTIFIER" }), "{content:02x?}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Tag, length and value: strict reading and appending of DER (X.690 §10), for CSRs, CRLs and OCSP messages.
+//! Tag, length and value: strict reading and appending of DER (X.690 §10), for names, CSRs, CRLs and OCSP messages.
 //!
 //! Nothing is copied while reading, so that a CRL of a million entries can be walked in place, and lengths are fixed up
 //! while writing, so that nothing is built twice. What the octets mean is not known here. Certificates are read with
@@ -17,8 +17,15 @@ pub(crate) mod tag {
     pub(crate) const NULL: u8 = 0x05;
     pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
     pub(crate) const ENUMERATED: u8 = 0x0a;
+    pub(crate) const UTF8_STRING: u8 = 0x0c;
+    pub(crate) const NUMERIC_STRING: u8 = 0x12;
+    pub(crate) const PRINTABLE_STRING: u8 = 0x13;
+    pub(crate) const TELETEX_STRING: u8 = 0x14;
+    pub(crate) const IA5_STRING: u8 = 0x16;
     pub(crate) const UTC_TIME: u8 = 0x17;
     pub(crate) const GENERALIZED_TIME: u8 = 0x18;
+    pub(crate) const UNIVERSAL_STRING: u8 = 0x1c;
+    pub(crate) const BMP_STRING: u8 = 0x1e;
     pub(crate) const SEQUENCE: u8 = 0x30;
     pub(crate) const SET: u8 = 0x31;
 
@@ -32,6 +39,9 @@ pub(crate) mod tag {
         0xa0 | number
     }
 }
+
+/// How deep the values of a value that is kept without being understood may be nested.
+pub(crate) const DEEPEST: usize = 16;
 
 /// Octets that are not the DER of what was expected there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -65,6 +75,9 @@ pub enum DerError {
         /// Which ASN.1 type.
         kind: &'static str,
     },
+    /// Values inside values, deeper than any structure that is kept without being understood has need of.
+    #[error("values are nested deeper than {DEEPEST} levels")]
+    Nesting,
     /// The same extension twice (RFC 5280 §4.2).
     #[error("an extension occurs twice")]
     RepeatedExtension,
@@ -82,6 +95,24 @@ impl<'a> Element<'a> {
     /// A reader of the content.
     pub(crate) fn reader(&self) -> Reader<'a> {
         Reader::new(self.content)
+    }
+
+    /// Refuses a value whose nested values are not DER, or are nested deeper than [`DEEPEST`].
+    pub(crate) fn check_nested(&self) -> Result<(), DerError> {
+        self.check_nested_to(DEEPEST)
+    }
+
+    fn check_nested_to(&self, depth: usize) -> Result<(), DerError> {
+        // X.690 §8.1.2.5: bit 6 of the identifier octet says that the content is values.
+        if self.tag & 0x20 == 0 {
+            return Ok(());
+        }
+        let depth = depth.checked_sub(1).ok_or(DerError::Nesting)?;
+        let mut values = self.reader();
+        while !values.is_empty() {
+            values.any()?.check_nested_to(depth)?;
+        }
+        Ok(())
     }
 }
 
@@ -219,6 +250,13 @@ pub(crate) fn append(out: &mut Vec<u8>, tag: u8, content: &[u8]) {
     out.extend_from_slice(content);
 }
 
+/// A whole value.
+pub(crate) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(content.len() + 4);
+    append(&mut out, tag, content);
+    out
+}
+
 /// Appends a value whose content `write` appends; the length is put before it afterwards.
 pub(crate) fn append_nested<E>(
     out: &mut Vec<u8>,
@@ -307,6 +345,15 @@ mod tests {
             let element = Reader::only(&plain[1..], tag::OCTET_STRING).expect("own DER");
             assert_eq!((element.content, element.whole), (&content[..], &plain[1..]));
         }
+    }
+
+    #[test]
+    fn refuses_values_that_are_nested_badly_or_too_deep() {
+        let nested = |levels| (0..levels).fold(vec![0x05, 0x00], |inner, _| element(tag::SEQUENCE, &inner));
+        let check = |octets: &[u8]| Reader::new(octets).any().expect("the outer value is DER").check_nested();
+        assert_eq!(check(&nested(DEEPEST)), Ok(()));
+        assert_eq!(check(&nested(DEEPEST + 1)), Err(DerError::Nesting));
+        assert_eq!(check(&[0x30, 0x02, 0x04, 0x05]), Err(DerError::Truncated));
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod distinguished;
 pub mod dns;
 pub mod email;
 pub mod general;
+mod string;
 pub mod uri;
 
 pub use constraint::{ConstraintViolation, NameConstraints, Subtree};
@@ -24,7 +25,8 @@ use thiserror::Error;
 pub struct NameError {
     /// Which kind of name was expected: `DNS name`, `IP address`, `e-mail address`, `URI`, `distinguished name`, `otherName` …
     pub kind: &'static str,
-    /// The first characters of what was given (or its hexadecimal), at most 100.
+    /// What is at fault, at most 100 characters: the text given, or where that may be personal data, its attribute type,
+    /// type-id or length. Characters that a reader would not see are replaced.
     pub text: String,
     /// What is wrong and what would be right.
     pub why: String,
@@ -32,6 +34,15 @@ pub struct NameError {
 
 impl NameError {
     pub(crate) fn new(kind: &'static str, text: &str, why: impl Into<String>) -> Self {
-        Self { kind, text: text.chars().take(100).collect(), why: why.into() }
+        let text = text
+            .chars()
+            .take(100)
+            .map(|character| if string::is_deceptive(character) { char::REPLACEMENT_CHARACTER } else { character });
+        Self { kind, text: text.collect(), why: why.into() }
+    }
+
+    /// A fault of octets, which are not quoted: they may be personal data.
+    pub(crate) fn of_octets(kind: &'static str, octets: &[u8], why: impl Into<String>) -> Self {
+        Self::new(kind, &format!("{} octets", octets.len()), why)
     }
 }
