@@ -1,1 +1,7 @@
-//! Placeholder.
+//! Adapters to what signs, publishes, keeps secrets and notifies, behind the ports of `ca-engine`.
+//!
+//! One file an adapter, named after its technology; adapters never call each other. Nothing here decides what is signed or
+//! published.
+#![warn(missing_docs)]
+
+pub mod signer;
