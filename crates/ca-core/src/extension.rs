@@ -53,6 +53,14 @@ impl<'a> Extension<'a> {
         self.identifier == identifier.as_bytes()
     }
 
+    /// The identifier of the first critical one that is not among `known`.
+    pub(crate) fn unknown_critical(extensions: &[Self], known: &[ObjectIdentifier]) -> Option<String> {
+        extensions
+            .iter()
+            .find(|extension| extension.critical && !known.iter().any(|identifier| extension.is(identifier)))
+            .map(Self::identifier_text)
+    }
+
     /// Its identifier in dotted form, or in hexadecimal if it has none.
     pub(crate) fn identifier_text(&self) -> String {
         ObjectIdentifier::from_bytes(self.identifier)
@@ -69,19 +77,37 @@ pub(crate) fn find<'a, 'e>(
 }
 
 /// Appends an extension whose value `write` appends.
-pub(crate) fn append<E>(
+pub(crate) fn append(
+    out: &mut Vec<u8>,
+    identifier: &ObjectIdentifier,
+    critical: bool,
+    write: impl FnOnce(&mut Vec<u8>),
+) {
+    tlv::append_nested(out, tag::SEQUENCE, |out| {
+        append_head(out, identifier, critical);
+        tlv::append_nested(out, tag::OCTET_STRING, write);
+    });
+}
+
+/// [`append`] of a value that cannot always be written.
+pub(crate) fn try_append<E>(
     out: &mut Vec<u8>,
     identifier: &ObjectIdentifier,
     critical: bool,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
 ) -> Result<(), E> {
-    tlv::append_nested(out, tag::SEQUENCE, |out| {
-        tlv::append(out, tag::OBJECT_IDENTIFIER, identifier.as_bytes());
-        if critical {
-            tlv::append(out, tag::BOOLEAN, &[0xff]);
-        }
-        tlv::append_nested(out, tag::OCTET_STRING, write)
+    tlv::try_append_nested(out, tag::SEQUENCE, |out| {
+        append_head(out, identifier, critical);
+        tlv::try_append_nested(out, tag::OCTET_STRING, write)
     })
+}
+
+fn append_head(out: &mut Vec<u8>, identifier: &ObjectIdentifier, critical: bool) {
+    tlv::append(out, tag::OBJECT_IDENTIFIER, identifier.as_bytes());
+    // FALSE is the default, which DER leaves out.
+    if critical {
+        tlv::append(out, tag::BOOLEAN, &[0xff]);
+    }
 }
 
 #[cfg(test)]
@@ -94,11 +120,7 @@ mod tests {
     fn reads_back_what_it_wrote() {
         for critical in [false, true] {
             let mut der = Vec::new();
-            append(&mut der, &IDENTIFIER, critical, |out| {
-                tlv::append_unsigned(out, 7);
-                Ok::<(), DerError>(())
-            })
-            .expect("cannot fail");
+            append(&mut der, &IDENTIFIER, critical, |out| tlv::append_unsigned(out, 7));
             let extensions = Extension::read_all(Reader::new(&der)).expect("own DER");
             let found = find(&extensions, &IDENTIFIER).expect("it is there");
             assert_eq!((found.critical, found.value), (critical, &[2, 1, 7][..]));

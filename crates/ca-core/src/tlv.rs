@@ -4,6 +4,8 @@
 //! while writing, so that nothing is built twice. What the octets mean is not known here. Certificates are read with
 //! `x509-parser`.
 
+use std::ops::Range;
+
 use thiserror::Error;
 
 use crate::serial::{Serial, SerialError};
@@ -238,6 +240,12 @@ pub(crate) fn whole_octets(content: &[u8]) -> Result<&[u8], DerError> {
     }
 }
 
+/// Where `part`, a slice of `whole`, lies in it.
+pub(crate) fn range_within(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+    start..start + part.len()
+}
+
 /// Appends an identifier octet and a length.
 pub(crate) fn append_header(out: &mut Vec<u8>, tag: u8, length: usize) {
     let (header, size) = header(tag, length);
@@ -258,24 +266,39 @@ pub(crate) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
 }
 
 /// Appends a value whose content `write` appends; the length is put before it afterwards.
-pub(crate) fn append_nested<E>(
+pub(crate) fn append_nested(out: &mut Vec<u8>, tag: u8, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = begin(out, tag);
+    write(out);
+    end(out, tag, start);
+}
+
+/// [`append_nested`] of a content that cannot always be written. After an error, `out` holds a part of it.
+pub(crate) fn try_append_nested<E>(
     out: &mut Vec<u8>,
     tag: u8,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let start = out.len();
-    // Nearly every value is short: leave the two octets of a short header, and make room only when more are needed.
-    out.extend_from_slice(&[tag, 0]);
+    let start = begin(out, tag);
     write(out)?;
-    let length = out.len() - start - 2;
+    end(out, tag, start);
+    Ok(())
+}
+
+/// Nearly every value is short: leaves the two octets of a short header, and tells where the content begins.
+fn begin(out: &mut Vec<u8>, tag: u8) -> usize {
+    out.extend_from_slice(&[tag, 0]);
+    out.len()
+}
+
+/// Puts the header before a content that began at `start`; makes room when two octets are too few.
+fn end(out: &mut Vec<u8>, tag: u8, start: usize) {
+    let length = out.len() - start;
     let (header, size) = header(tag, length);
     if size > 2 {
-        let more = size - 2;
-        out.resize(out.len() + more, 0);
-        out.copy_within(start + 2..start + 2 + length, start + size);
+        out.resize(out.len() + size - 2, 0);
+        out.copy_within(start..start + length, start - 2 + size);
     }
-    out[start..start + size].copy_from_slice(&header[..size]);
-    Ok(())
+    out[start - 2..start - 2 + size].copy_from_slice(&header[..size]);
 }
 
 /// Appends an INTEGER.
@@ -336,11 +359,7 @@ mod tests {
             let mut plain = vec![0xaa];
             append(&mut plain, tag::OCTET_STRING, &content);
             let mut nested = vec![0xaa];
-            append_nested(&mut nested, tag::OCTET_STRING, |out| {
-                out.extend_from_slice(&content);
-                Ok::<(), DerError>(())
-            })
-            .expect("cannot fail");
+            append_nested(&mut nested, tag::OCTET_STRING, |out| out.extend_from_slice(&content));
             assert_eq!(plain, nested);
             let element = Reader::only(&plain[1..], tag::OCTET_STRING).expect("own DER");
             assert_eq!((element.content, element.whole), (&content[..], &plain[1..]));

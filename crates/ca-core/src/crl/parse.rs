@@ -10,7 +10,7 @@ use super::{
     FRESHEST_CRL, ISSUING_DISTRIBUTION_POINT, PEM_LABEL,
 };
 use crate::der_time::read_time;
-use crate::extension::find;
+use crate::extension::{Extension, find};
 use crate::key::{PublicKey, SignatureAlgorithm, SignatureInvalid};
 use crate::name::{DistinguishedName, NameError};
 use crate::pem::{self, PemError};
@@ -72,7 +72,7 @@ impl ParsedCrl {
             }
             entries += 1;
         }
-        let range = |part: &[u8]| range_within(&der, part);
+        let range = |part: &[u8]| tlv::range_within(&der, part);
         Ok(Self {
             to_be_signed: range(to_be_signed),
             revoked: view.revoked.map_or(0..0, range),
@@ -247,12 +247,8 @@ fn refuse_unknown_critical(view: &TbsView<'_>) -> Result<(), CrlParseError> {
         FRESHEST_CRL,
         EXPIRED_CERTS_ON_CRL,
     ];
-    let unknown = view
-        .extensions
-        .iter()
-        .find(|extension| extension.critical && !known.iter().any(|identifier| extension.is(identifier)));
-    match unknown {
-        Some(extension) => Err(CrlParseError::UnknownCriticalExtension { identifier: extension.identifier_text() }),
+    match Extension::unknown_critical(&view.extensions, &known) {
+        Some(identifier) => Err(CrlParseError::UnknownCriticalExtension { identifier }),
         None => Ok(()),
     }
 }
@@ -280,10 +276,4 @@ fn to_entry(entry: &EntryView<'_>) -> Option<CrlEntry> {
         reason: entry.reason.and_then(|code| u8::try_from(code).ok()).and_then(EntryReason::from_code),
         invalidity_date: entry.invalidity_date,
     })
-}
-
-/// Where `part`, a slice of `whole`, lies in it.
-fn range_within(whole: &[u8], part: &[u8]) -> Range<usize> {
-    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
-    start..start + part.len()
 }

@@ -165,23 +165,22 @@ pub enum CrlError {
 }
 
 fn append_entry(out: &mut Vec<u8>, entry: &CrlEntry) -> Result<(), TimeOutOfRange> {
-    tlv::append_nested(out, tag::SEQUENCE, |out| {
+    tlv::try_append_nested(out, tag::SEQUENCE, |out| {
         append_serial(out, &entry.serial);
         append_time(out, entry.revoked_at)?;
         // §5.1: crlEntryExtensions is OPTIONAL and its SEQUENCE has at least one: absent when there is none.
         if entry.reason.is_none() && entry.invalidity_date.is_none() {
             return Ok(());
         }
-        tlv::append_nested(out, tag::SEQUENCE, |out| {
+        tlv::try_append_nested(out, tag::SEQUENCE, |out| {
             if let Some(reason) = entry.reason {
-                extension::append(out, &CRL_REASON, false, |out| {
-                    tlv::append(out, tag::ENUMERATED, &[reason.code()]);
-                    Ok(())
-                })?;
+                extension::append(out, &CRL_REASON, false, |out| tlv::append(out, tag::ENUMERATED, &[reason.code()]));
             }
             match entry.invalidity_date {
                 // §5.3.2: GeneralizedTime, whatever the year.
-                Some(date) => extension::append(out, &INVALIDITY_DATE, false, |out| append_generalized_time(out, date)),
+                Some(date) => {
+                    extension::try_append(out, &INVALIDITY_DATE, false, |out| append_generalized_time(out, date))
+                }
                 None => Ok(()),
             }
         })
@@ -197,42 +196,35 @@ fn append_serial(out: &mut Vec<u8>, serial: &Serial) {
 }
 
 fn append_extensions(out: &mut Vec<u8>, template: &CrlTemplate) -> Result<(), TimeOutOfRange> {
-    tlv::append_nested(out, tag::context_constructed(0), |out| {
-        tlv::append_nested(out, tag::SEQUENCE, |out| {
+    tlv::try_append_nested(out, tag::context_constructed(0), |out| {
+        tlv::try_append_nested(out, tag::SEQUENCE, |out| {
             // §5.2.1: by key identifier, not critical.
             extension::append(out, &AUTHORITY_KEY_IDENTIFIER, false, |out| {
                 tlv::append_nested(out, tag::SEQUENCE, |out| {
                     tlv::append(out, tag::context(0), &template.authority_key_identifier);
-                    Ok(())
-                })
-            })?;
+                });
+            });
             // §5.2.3: not critical.
-            extension::append(out, &CRL_NUMBER, false, |out| {
-                tlv::append_unsigned(out, template.number);
-                Ok(())
-            })?;
-            if let Some(base_number) = template.base_number {
+            extension::append(out, &CRL_NUMBER, false, |out| tlv::append_unsigned(out, template.number));
+            if let Some(base) = template.base_number {
                 // §5.2.4: critical.
-                extension::append(out, &DELTA_CRL_INDICATOR, true, |out| {
-                    tlv::append_unsigned(out, base_number);
-                    Ok(())
-                })?;
+                extension::append(out, &DELTA_CRL_INDICATOR, true, |out| tlv::append_unsigned(out, base));
             }
             if let Some(point) = &template.issuing_distribution_point {
                 // §5.2.5: critical.
-                extension::append(out, &ISSUING_DISTRIBUTION_POINT, true, |out| append_distribution_scope(out, point))?;
+                extension::append(out, &ISSUING_DISTRIBUTION_POINT, true, |out| append_scope(out, point));
             }
             if let Some(uri) = &template.freshest_crl {
                 // §5.2.6: not critical; a SEQUENCE of DistributionPoint.
                 extension::append(out, &FRESHEST_CRL, false, |out| {
                     tlv::append_nested(out, tag::SEQUENCE, |out| {
-                        tlv::append_nested(out, tag::SEQUENCE, |out| append_distribution_point_name(out, uri.as_str()))
-                    })
-                })?;
+                        tlv::append_nested(out, tag::SEQUENCE, |out| append_distribution_point_name(out, uri.as_str()));
+                    });
+                });
             }
             match template.expired_certs_on_crl {
                 Some(since) => {
-                    extension::append(out, &EXPIRED_CERTS_ON_CRL, false, |out| append_generalized_time(out, since))
+                    extension::try_append(out, &EXPIRED_CERTS_ON_CRL, false, |out| append_generalized_time(out, since))
                 }
                 None => Ok(()),
             }
@@ -241,25 +233,23 @@ fn append_extensions(out: &mut Vec<u8>, template: &CrlTemplate) -> Result<(), Ti
 }
 
 /// IssuingDistributionPoint with a URI and the flags that are true; FALSE is the default of all of them and is left out.
-fn append_distribution_scope(out: &mut Vec<u8>, point: &IssuingDistributionPoint) -> Result<(), TimeOutOfRange> {
+fn append_scope(out: &mut Vec<u8>, point: &IssuingDistributionPoint) {
     tlv::append_nested(out, tag::SEQUENCE, |out| {
-        append_distribution_point_name(out, point.uri.as_str())?;
+        append_distribution_point_name(out, point.uri.as_str());
         if point.only_user {
             tlv::append(out, tag::context(1), &[0xff]);
         }
         if point.only_ca {
             tlv::append(out, tag::context(2), &[0xff]);
         }
-        Ok(())
-    })
+    });
 }
 
 /// `distributionPoint [0] { fullName [0] { uniformResourceIdentifier [6] } }` (§4.2.1.13).
-fn append_distribution_point_name(out: &mut Vec<u8>, uri: &str) -> Result<(), TimeOutOfRange> {
+fn append_distribution_point_name(out: &mut Vec<u8>, uri: &str) {
     tlv::append_nested(out, tag::context_constructed(0), |out| {
         tlv::append_nested(out, tag::context_constructed(0), |out| {
             tlv::append(out, tag::context(6), uri.as_bytes());
-            Ok(())
-        })
-    })
+        });
+    });
 }
