@@ -31,6 +31,7 @@ fn layers(root: &Path) -> Result<ExitCode> {
     let members = manifest::members(root)?;
 
     let mut faults = crates::check(&rules, &members);
+    faults.extend(second_clippy_files(&members));
     print!("{}", crates::picture(&rules, &members));
     for member in &members {
         let modules = modules::read(&member.folder.join("src"))
@@ -48,4 +49,14 @@ fn layers(root: &Path) -> Result<ExitCode> {
         eprintln!("layers: {fault}");
     }
     Ok(ExitCode::FAILURE)
+}
+
+/// clippy reads the nearest clippy.toml only: one inside a member silently lifts the bans of the root's.
+fn second_clippy_files(members: &[manifest::Member]) -> Vec<String> {
+    members
+        .iter()
+        .flat_map(|member| ["clippy.toml", ".clippy.toml"].map(|file| member.folder.join(file)))
+        .filter(|file| file.exists())
+        .map(|file| format!("{} lifts the bans of the root's clippy.toml; delete it", file.display()))
+        .collect()
 }

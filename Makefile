@@ -1,0 +1,50 @@
+# The recipes of the house; `make help` lists them. A C compiler, make and Rust are all that `make demo` and `make check` need.
+
+CARGO ?= cargo
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := target/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+# How long each fuzz target runs, in seconds.
+FUZZ_SECONDS ?= 60
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check advisories bench fuzz soak
+
+help: ## List the recipes
+	@awk '/^[a-z]+:.*## / { name = $$0; sub(/:.*/, "", name); sub(/.*## /, ""); printf "  make %-11s %s\n", name, $$0 }' $(MAKEFILE_LIST)
+
+demo: ## Build, then show a hierarchy, certificates, mutual TLS, revocation, OCSP and CRL at work
+	$(CARGO) run --quiet --package ca-e2e --bin demo
+
+test: ## Everything: install what the tests drive, check, all tests, the demo
+	tests/install.sh
+	$(MAKE) check
+	$(CARGO) build --workspace --bins
+	$(CARGO) test --workspace
+	$(MAKE) demo
+
+check: $(CARGO_DENY) ## Format, clippy, documentation, licences, sources, confined crates, layers
+	@$(CARGO) clippy --version >/dev/null 2>&1 && $(CARGO) fmt --version >/dev/null 2>&1 || rustup component add clippy rustfmt
+	$(CARGO) fmt --all --check
+	$(CARGO) run --quiet --package xtask -- layers
+	$(CARGO_DENY) --log-level error check --allow unused-wrapper bans licenses sources
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --workspace --no-deps --document-private-items
+
+advisories: $(CARGO_DENY) ## Known vulnerabilities of dependencies (fetches RustSec's database)
+	$(CARGO_DENY) check advisories
+
+bench: ## Measure against the targets
+	$(CARGO) run --release --package ca-benches
+
+fuzz: ## Fuzz every parser for FUZZ_SECONDS each (60); see fuzz/run.sh for the compiler it needs
+	fuzz/run.sh $(FUZZ_SECONDS)
+
+soak: ## The long runs: kill -9 twenty times under load, and what else takes hours
+	$(CARGO) build --workspace --bins
+	$(CARGO) test --package ca-e2e --test soak -- --ignored --nocapture
+
+# A debug build: it is twice as fast to make and checks this tree in a second.
+$(CARGO_DENY):
+	$(CARGO) install --quiet --locked --debug --root target/tools/cargo-deny-$(CARGO_DENY_VERSION) \
+		--target-dir target/tools/build cargo-deny@$(CARGO_DENY_VERSION)
+	rm -rf target/tools/build
