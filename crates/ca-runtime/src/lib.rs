@@ -1,1 +1,12 @@
-//! Placeholder.
+//! What both programs stand on: configuration, the data folder and its locks, sealed keys, the real clock and entropy, and
+//! the wiring of it all ([`open`]), the only place that names concrete adapters.
+//!
+//! Nothing here listens, answers or decides: that is the engine's and the programs' business.
+#![warn(missing_docs)]
+
+pub mod clock;
+pub mod config;
+pub mod data_folder;
+pub mod entropy;
+pub mod file;
+pub mod lock;

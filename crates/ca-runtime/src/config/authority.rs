@@ -1,0 +1,174 @@
+//! `[authority.root]`, `[authority.tls]`, `[authority.document]`: the hierarchy that `init` makes. It is read when an
+//! authority is made; changing it later changes no authority.
+
+use ca_core::key::KeyType;
+use ca_core::name::{DistinguishedName, NameConstraints, Subtree};
+use ca_core::time::Lifetime;
+
+use super::fault::ConfigProblem;
+use super::lifetime;
+use super::settings::Settings;
+
+/// The three authorities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthoritiesConfig {
+    /// The root; its key is moved offline after set-up.
+    pub root: AuthorityConfig,
+    /// Issues to servers and clients.
+    pub tls: AuthorityConfig,
+    /// Issues to those who sign documents.
+    pub document: AuthorityConfig,
+}
+
+/// How an authority is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorityConfig {
+    /// The kind of its software key.
+    pub key_type: KeyType,
+    /// Its subject.
+    pub subject: DistinguishedName,
+    /// How long its certificate lives; never longer than its issuer's.
+    pub validity: Lifetime,
+    /// The names it may certify; empty: any.
+    pub name_constraints: NameConstraints,
+}
+
+struct Keys {
+    key: &'static str,
+    subject: &'static str,
+    validity: &'static str,
+    /// Permitted and excluded subtrees; a root has none: RFC 5280 §6.1 does not process those of a trust anchor.
+    subtrees: Option<(&'static str, &'static str)>,
+}
+
+struct Defaults {
+    key_type: KeyType,
+    subject: &'static str,
+    days: u64,
+}
+
+impl AuthoritiesConfig {
+    pub(super) fn read(settings: &mut Settings) -> Self {
+        let root = AuthorityConfig::read(
+            settings,
+            &Keys {
+                key: "authority.root.key",
+                subject: "authority.root.subject",
+                validity: "authority.root.validity",
+                subtrees: None,
+            },
+            &Defaults {
+                key_type: KeyType::Rsa4096,
+                subject: "CN=Cartorio Digital Root CA,O=Cartorio Digital",
+                days: 7_305,
+            },
+        );
+        let tls_keys = Keys {
+            key: "authority.tls.key",
+            subject: "authority.tls.subject",
+            validity: "authority.tls.validity",
+            subtrees: Some(("authority.tls.permitted_subtrees", "authority.tls.excluded_subtrees")),
+        };
+        let tls_defaults =
+            Defaults { key_type: KeyType::P256, subject: "CN=Cartorio Digital TLS CA,O=Cartorio Digital", days: 1_826 };
+        let document_keys = Keys {
+            key: "authority.document.key",
+            subject: "authority.document.subject",
+            validity: "authority.document.validity",
+            subtrees: Some(("authority.document.permitted_subtrees", "authority.document.excluded_subtrees")),
+        };
+        let document_defaults = Defaults {
+            key_type: KeyType::Rsa2048,
+            subject: "CN=Cartorio Digital Document CA,O=Cartorio Digital",
+            days: 1_826,
+        };
+        let tls = AuthorityConfig::read(settings, &tls_keys, &tls_defaults);
+        let document = AuthorityConfig::read(settings, &document_keys, &document_defaults);
+        for (keys, child) in [(&tls_keys, &tls), (&document_keys, &document)] {
+            if child.validity > root.validity {
+                let detail = format!(
+                    "{} is longer than the root's {}: no authority outlives its issuer",
+                    child.validity, root.validity
+                );
+                settings.invalid(keys.validity, detail);
+            }
+        }
+        refuse_equal_subjects(
+            settings,
+            [("authority.root.subject", &root), (tls_keys.subject, &tls), (document_keys.subject, &document)],
+        );
+        Self { root, tls, document }
+    }
+}
+
+impl AuthorityConfig {
+    fn read(settings: &mut Settings, keys: &Keys, defaults: &Defaults) -> Self {
+        Self {
+            key_type: key_type(settings, keys.key, defaults.key_type),
+            subject: subject(settings, keys.subject, defaults.subject),
+            validity: lifetime(settings, keys.validity, Lifetime::from_days(defaults.days)),
+            name_constraints: NameConstraints {
+                permitted: keys.subtrees.map(|(key, _)| subtrees(settings, key)).unwrap_or_default(),
+                excluded: keys.subtrees.map(|(_, key)| subtrees(settings, key)).unwrap_or_default(),
+            },
+        }
+    }
+}
+
+/// Reads `software:TYPE`.
+fn key_type(settings: &mut Settings, key: &'static str, fallback: KeyType) -> KeyType {
+    let Some(text) = settings.text(key).map(str::to_owned) else { return fallback };
+    let (home, rest) = text.split_once(':').unwrap_or(("", &text));
+    let problem = match (home, rest.parse()) {
+        ("software", Ok(key_type)) => return key_type,
+        ("software", Err(error)) => ConfigProblem::Invalid { detail: format!("{error}, as in `software:p256`") },
+        ("kms" | "pkcs11" | "acm-pca", _) => ConfigProblem::NotSupported {
+            what: "keys are software keys, as in `software:p256`; KMS, PKCS#11 and ACM-PCA come later",
+        },
+        _ => ConfigProblem::Invalid {
+            detail: format!("`{text}` does not say where the key is; write it like `software:p256`"),
+        },
+    };
+    settings.fault(key, problem);
+    fallback
+}
+
+fn subject(settings: &mut Settings, key: &'static str, fallback: &str) -> DistinguishedName {
+    let text = settings.text(key).unwrap_or(fallback).to_owned();
+    match DistinguishedName::from_rfc4514(&text) {
+        // RFC 5280 §4.1.2.6: the subject of a CA must not be empty.
+        Ok(name) if name.is_empty() => {
+            settings.invalid(key, "empty; a certificate authority needs a name, as in `CN=Example Root CA,O=Example`");
+            name
+        }
+        Ok(name) => name,
+        Err(error) => {
+            settings.invalid(key, error.to_string());
+            DistinguishedName::empty()
+        }
+    }
+}
+
+fn subtrees(settings: &mut Settings, key: &'static str) -> Vec<Subtree> {
+    let mut subtrees = Vec::new();
+    for text in settings.list(key).unwrap_or_default() {
+        match Subtree::parse(&text) {
+            Ok(subtree) => subtrees.push(subtree),
+            Err(error) => settings.invalid(key, error.to_string()),
+        }
+    }
+    subtrees
+}
+
+/// RFC 5280 §4.2.1.1 lets clients build chains by name: two authorities of one name are taken for each other.
+fn refuse_equal_subjects(settings: &mut Settings, authorities: [(&'static str, &AuthorityConfig); 3]) {
+    for (index, (key, authority)) in authorities.iter().enumerate() {
+        let twin = authorities[..index]
+            .iter()
+            .find(|(_, earlier)| !earlier.subject.is_empty() && earlier.subject.matches(&authority.subject));
+        if let Some((other, _)) = twin {
+            settings
+                .invalid(key, format!("the same name as `{other}`; clients would take one authority for the other"));
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Every key there is, what kind of value it takes, and those that a later version will have.
+//!
+//! What a value means is the business of its section's file.
+
+/// What kind of value a key takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A string.
+    Text,
+    /// An array of strings; comma-separated in the environment.
+    List,
+    /// A secret string: by the environment only.
+    Secret,
+}
+
+use Kind::{List, Secret, Text};
+
+/// Every known key.
+pub(super) const KEYS: &[(&str, Kind)] = &[
+    ("data_dir", Text),
+    ("listen.api", Text),
+    ("listen.public", Text),
+    ("listen.admin", Text),
+    ("api.names", List),
+    ("api.certificate_file", Text),
+    ("api.key_file", Text),
+    ("public.base_url", Text),
+    ("database.url", Text),
+    ("database.url_file", Text),
+    ("seal.passphrase", Secret),
+    ("seal.passphrase_file", Text),
+    ("seal.responders.passphrase", Secret),
+    ("seal.responders.passphrase_file", Text),
+    ("authority.root.key", Text),
+    ("authority.root.subject", Text),
+    ("authority.root.validity", Text),
+    ("authority.tls.key", Text),
+    ("authority.tls.subject", Text),
+    ("authority.tls.validity", Text),
+    ("authority.tls.permitted_subtrees", List),
+    ("authority.tls.excluded_subtrees", List),
+    ("authority.document.key", Text),
+    ("authority.document.subject", Text),
+    ("authority.document.validity", Text),
+    ("authority.document.permitted_subtrees", List),
+    ("authority.document.excluded_subtrees", List),
+    ("status.ocsp_validity", Text),
+    ("status.max_age", Text),
+    ("status.crl_validity", Text),
+    ("status.crl_interval", Text),
+    ("policies.dir", Text),
+];
+
+/// Keys and sections of the public contract that this version does not have: accepted by none, and never silently.
+const NOT_YET: &[(&str, &str)] = &[
+    ("redis", "OCSP answers are cached in each process, not shared through Redis"),
+    ("aws", "nothing of AWS is used; keys are software keys"),
+    ("oidc", "callers prove themselves by certificates and enrolment tokens, not by OIDC"),
+    ("seal.key", "keys are sealed under a passphrase (seal.passphrase_file), not by KMS"),
+    ("seal.responders.key", "keys are sealed under a passphrase (seal.responders.passphrase_file), not by KMS"),
+];
+
+/// The kind of a known key.
+pub(super) fn kind_of(path: &str) -> Option<Kind> {
+    KEYS.iter().find(|(known, _)| *known == path).map(|(_, kind)| *kind)
+}
+
+/// Whether keys begin with `path` and a dot.
+pub(super) fn is_section(path: &str) -> bool {
+    KEYS.iter().any(|(known, _)| known.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// What a key or section that this version does not have would have been.
+pub(super) fn not_yet(path: &str) -> Option<&'static str> {
+    let inside =
+        |section: &str| path == section || path.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
+    NOT_YET.iter().find(|(section, _)| inside(section)).map(|(_, what)| *what)
+}
+
+/// The environment variable of a key: `CA__LISTEN__API` for `listen.api`.
+pub(super) fn environment_name(path: &str) -> String {
+    format!("{ENVIRONMENT_PREFIX}{}", path.replace('.', "__").to_ascii_uppercase())
+}
+
+/// The key of an environment variable, if it is meant to be one.
+pub(super) fn path_of_environment_name(name: &str) -> Option<String> {
+    name.strip_prefix(ENVIRONMENT_PREFIX).map(|rest| rest.replace("__", ".").to_ascii_lowercase())
+}
+
+/// Variables that begin with it are settings.
+pub(super) const ENVIRONMENT_PREFIX: &str = "CA__";

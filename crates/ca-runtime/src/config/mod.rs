@@ -1,0 +1,138 @@
+//! Configuration: one TOML file, overridden by `CA__SECTION__KEY` environment variables.
+//!
+//! A file per section says what its keys mean; [`settings`] merges file and environment, [`load`] finds the file. Every fault
+//! is collected, so that one run tells them all. No secret is accepted from the file, and none is shown by `Debug`.
+
+mod api;
+mod authority;
+mod database;
+mod fault;
+mod keys;
+mod listen;
+mod load;
+mod nearest;
+mod policies;
+mod public;
+mod seal;
+mod settings;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use ca_core::time::Lifetime;
+
+pub use api::ApiConfig;
+pub use authority::{AuthoritiesConfig, AuthorityConfig};
+pub use database::DatabaseConfig;
+pub use fault::{ConfigFault, ConfigProblem};
+pub use listen::ListenConfig;
+pub use load::{LoadError, process_environment};
+pub use policies::PoliciesConfig;
+pub use public::{BaseUrl, PublicConfig};
+pub use seal::{PassphraseSource, SealConfig};
+pub use status::StatusConfig;
+
+use settings::Settings;
+
+/// The data folder when nothing names one, relative to the working directory.
+pub const DEFAULT_DATA_DIR: &str = "./ca-data";
+
+/// The file that is written into a new data folder: every key with its default, commented out.
+pub const TEMPLATE: &str = include_str!("template.toml");
+
+/// A configuration without a fault. Paths are resolved: those of the file are relative to the data folder, the data folder
+/// itself to the working directory.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The data folder.
+    pub data_dir: PathBuf,
+    /// Where the listeners are.
+    pub listen: ListenConfig,
+    /// The API's own certificate.
+    pub api: ApiConfig,
+    /// Addresses that certificates carry.
+    pub public: PublicConfig,
+    /// The record.
+    pub database: DatabaseConfig,
+    /// What opens the sealed keys.
+    pub seal: SealConfig,
+    /// The hierarchy that `init` makes.
+    pub authorities: AuthoritiesConfig,
+    /// How long OCSP answers and CRLs live.
+    pub status: StatusConfig,
+    /// Profiles.
+    pub policies: PoliciesConfig,
+}
+
+impl Config {
+    /// Judges the text of a configuration file (TOML; empty for none) and the environment: those of its pairs whose name
+    /// begins with `CA__`. Without `data_dir` in either, the data folder is [`DEFAULT_DATA_DIR`].
+    pub fn check(
+        text: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Vec<ConfigFault>> {
+        Self::check_with_default(text, environment, Path::new(DEFAULT_DATA_DIR))
+    }
+
+    fn check_with_default(
+        text: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+        default_data_dir: &Path,
+    ) -> Result<Self, Vec<ConfigFault>> {
+        let mut settings = Settings::read(text, environment);
+        let data_dir = settings.text("data_dir").map_or_else(|| default_data_dir.to_path_buf(), PathBuf::from);
+        if data_dir.as_os_str().is_empty() {
+            settings.invalid("data_dir", "it is empty; name a folder, as in `./ca-data`");
+        }
+        let listen = ListenConfig::read(&mut settings);
+        let public = PublicConfig::read(&mut settings, &listen);
+        let config = Self {
+            api: ApiConfig::read(&mut settings, &data_dir),
+            database: DatabaseConfig::read(&mut settings, &data_dir),
+            seal: SealConfig::read(&mut settings, &data_dir),
+            authorities: AuthoritiesConfig::read(&mut settings),
+            status: StatusConfig::read(&mut settings),
+            policies: PoliciesConfig::read(&mut settings, &data_dir),
+            data_dir,
+            listen,
+            public,
+        };
+        settings.finish(config)
+    }
+
+    /// The same configuration for `ca-server dev`: every listener must be loopback, and certificates carry the URLs of the
+    /// public listener when no other base is configured (its port must be fixed for that).
+    pub fn for_development(mut self) -> Result<Self, Vec<ConfigFault>> {
+        let faults: Vec<ConfigFault> = self
+            .listen
+            .named()
+            .into_iter()
+            .filter(|(_, address)| !address.ip().is_loopback())
+            .map(|(key, address)| {
+                ConfigFault::invalid(
+                    key,
+                    format!("{address} is not loopback, and `dev` listens nowhere else; use `serve`"),
+                )
+            })
+            .collect();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        if self.public.base_url.is_none() && self.listen.public.port() != 0 {
+            self.public.base_url = Some(BaseUrl::of_listener(self.listen.public));
+        }
+        Ok(self)
+    }
+}
+
+/// The lifetime of a setting; `fallback` when it is absent or faulty (the fault is kept). Zero is refused.
+fn lifetime(settings: &mut Settings, key: &'static str, fallback: Lifetime) -> Lifetime {
+    let lifetime = settings.parse(key, fallback);
+    if lifetime == Lifetime::ZERO {
+        settings.invalid(key, "it is zero; write a number and a unit, like 90d, 12h, 30m or 10s");
+        return fallback;
+    }
+    lifetime
+}

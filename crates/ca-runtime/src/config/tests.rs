@@ -1,0 +1,358 @@
+//! Every rule of the configuration, by what an operator would write.
+
+use std::net::SocketAddr;
+
+use ca_core::key::KeyType;
+use secrecy::ExposeSecret;
+
+use super::keys::{KEYS, Kind, environment_name};
+use super::*;
+
+fn check(text: &str) -> Result<Config, Vec<ConfigFault>> {
+    Config::check(text, [])
+}
+
+fn check_with(text: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<ConfigFault>> {
+    Config::check(text, environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+}
+
+/// The faults as the operator reads them.
+fn faults(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
+    check_with(text, environment).map(|_| ()).expect_err(text).iter().map(ToString::to_string).collect()
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+#[test]
+fn an_empty_file_gives_the_documented_defaults() {
+    let config = check("").expect("no fault");
+    assert_eq!(config.data_dir, Path::new("./ca-data"));
+    assert_eq!(config.listen.api, address("127.0.0.1:8443"));
+    assert_eq!(config.listen.public, address("127.0.0.1:8080"));
+    assert_eq!(config.listen.admin, address("127.0.0.1:9090"));
+    assert_eq!(config.public.base_url, None);
+    assert_eq!(config.database, DatabaseConfig::Sqlite { path: "./ca-data/ca.db".into() });
+    let ApiConfig::Own { names } = &config.api else { panic!("{:?}", config.api) };
+    assert_eq!(names.iter().map(ToString::to_string).collect::<Vec<_>>(), ["dns:localhost", "ip:127.0.0.1"]);
+    assert_eq!(config.status.ocsp_validity, Lifetime::from_seconds(3_600));
+    assert_eq!(config.status.max_age, Lifetime::from_seconds(5));
+    assert_eq!(config.status.crl_validity, Lifetime::from_days(7));
+    assert_eq!(config.status.crl_interval, Lifetime::from_days(1));
+    let authorities = &config.authorities;
+    assert_eq!(authorities.root.key_type, KeyType::Rsa4096);
+    assert_eq!(authorities.tls.key_type, KeyType::P256);
+    assert_eq!(authorities.document.key_type, KeyType::Rsa2048);
+    assert_eq!(authorities.root.subject.common_names(), ["Cartorio Digital Root CA"]);
+    assert_eq!(authorities.root.validity, Lifetime::from_days(7_305));
+    assert_eq!(config.policies.dir, None);
+    assert!(config.seal.responders.is_none());
+    assert!(
+        matches!(&config.seal.authorities, PassphraseSource::File(path) if path == Path::new("./ca-data/seal.passphrase"))
+    );
+}
+
+/// The template is documentation: it must say what is so.
+#[test]
+fn the_template_shows_every_key_and_the_true_defaults() {
+    assert_eq!(
+        format!("{:?}", check(TEMPLATE).expect("all commented out")),
+        format!("{:?}", check("").expect("empty"))
+    );
+    let examples = [
+        "permitted_subtrees",
+        "excluded_subtrees",
+        "certificate_file",
+        "key_file",
+        "base_url",
+        "dir",
+        "passphrase_file",
+    ];
+    let uncommented = |line: &str| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).map(str::to_owned);
+    let of_examples = |line: &str| examples.iter().any(|key| line.starts_with(key));
+    let defaults: Vec<String> = TEMPLATE
+        .lines()
+        .map(|line| uncommented(line).filter(|rest| !of_examples(rest)).unwrap_or_else(|| line.to_owned()))
+        .collect();
+    let written = check(&defaults.join("\n")).expect("its values are the defaults");
+    assert_eq!(format!("{written:?}"), format!("{:?}", check("").expect("empty")));
+
+    let all: Vec<String> = TEMPLATE.lines().map(|line| uncommented(line).unwrap_or_else(|| line.to_owned())).collect();
+    let all = all.join("\n");
+    check(&all).expect("its examples are valid");
+    let table: toml::Table = all.parse().expect("TOML");
+    for (key, kind) in
+        KEYS.iter().filter(|(key, kind)| *kind != Kind::Secret && !["data_dir", "database.url_file"].contains(key))
+    {
+        let found = key.split('.').try_fold(toml::Value::Table(table.clone()), |value, part| value.get(part).cloned());
+        assert!(found.is_some(), "{key} ({kind:?}) is not in the template");
+    }
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let config = check_with(
+        "[listen]\napi = \"127.0.0.1:1\"\n[api]\nnames = [\"a.example\"]",
+        &[
+            ("CA__LISTEN__API", "127.0.0.1:2"),
+            ("CA__API__NAMES", "b.example, 10.0.0.1 ,"),
+            ("CA__DATA_DIR", "/srv/pki"),
+            ("CA__AUTHORITY__ROOT__KEY", "software:p384"),
+            ("PATH", "/bin"),
+            ("CA_URL", "of the command line"),
+        ],
+    )
+    .expect("no fault");
+    assert_eq!(config.listen.api, address("127.0.0.1:2"));
+    assert_eq!(config.data_dir, Path::new("/srv/pki"));
+    assert_eq!(config.database, DatabaseConfig::Sqlite { path: "/srv/pki/ca.db".into() });
+    assert_eq!(config.authorities.root.key_type, KeyType::P384);
+    let ApiConfig::Own { names } = &config.api else { panic!("{:?}", config.api) };
+    assert_eq!(names.iter().map(ToString::to_string).collect::<Vec<_>>(), ["dns:b.example", "ip:10.0.0.1"]);
+}
+
+#[test]
+fn every_key_can_be_set_by_the_environment() {
+    for (key, _) in KEYS {
+        let faults = check_with("", &[(&environment_name(key), "\u{0}")]).map_err(|faults| format!("{faults:?}"));
+        assert!(!faults.as_ref().is_err_and(|faults| faults.contains("UnknownKey")), "{key}: {faults:?}");
+    }
+}
+
+#[test]
+fn tells_every_fault_at_once() {
+    let found = faults(
+        "colour = 1\n[listen]\napi = \"nowhere\"\nadmin = 9090\n[status]\nmax_age = \"soon\"\n[authority.tls]\nkey = \"p256\"",
+        &[("CA__STATUS__CRL_VALIDTY", "7d")],
+    );
+    assert_eq!(found.len(), 6, "{found:#?}");
+    for (key, part) in [
+        ("`colour`", "unknown key"),
+        ("`listen.api`", "not an address and a port"),
+        ("`listen.admin`", "must be a string, not integer"),
+        ("`status.max_age`", "not a length of time"),
+        ("`authority.tls.key`", "software:p256"),
+        ("`CA__STATUS__CRL_VALIDTY`", "did you mean `CA__STATUS__CRL_VALIDITY`?"),
+    ] {
+        assert!(found.iter().any(|fault| fault.starts_with(key) && fault.contains(part)), "{key}: {found:#?}");
+    }
+}
+
+#[test]
+fn unknown_keys_are_named_with_the_nearest_known_one() {
+    assert_eq!(faults("[listen]\napii = \"x\"", &[]), ["`listen.apii`: unknown key; did you mean `listen.api`?"]);
+    assert_eq!(faults("[xyzzy]\na = 1", &[]), ["`xyzzy`: unknown key"]);
+    assert_eq!(faults("listen = 1", &[]), ["`listen`: must be a table of keys, not integer"]);
+    assert_eq!(faults("[listen.api]\nport = 1", &[]), ["`listen.api`: must be a string, not table"]);
+    assert_eq!(
+        faults("[authority.root]\npermitted_subtrees = []", &[]).len(),
+        1,
+        "a trust anchor's constraints are not processed"
+    );
+}
+
+#[test]
+fn what_this_version_does_not_have_is_refused_not_ignored() {
+    for text in [
+        "[redis]\nurl = \"redis://localhost\"",
+        "[aws]\nregion = \"sa-east-1\"",
+        "[oidc.google]\nissuer = \"https://accounts.google.com\"",
+        "[seal]\nkey = \"kms:arn:aws:kms:x\"",
+        "[database]\nurl = \"postgres://localhost/ca\"",
+        "[authority.tls]\nkey = \"kms:arn:aws:kms:x\"",
+        "[authority.tls]\nkey = \"pkcs11:token=ca\"",
+        "[authority.tls]\nkey = \"acm-pca:arn\"",
+    ] {
+        let found = faults(text, &[]);
+        assert!(found.len() == 1 && found[0].contains("not supported in this version"), "{text}: {found:?}");
+    }
+    let found = faults("", &[("CA__REDIS__URL", "redis://localhost"), ("CA__OIDC__GOOGLE__ISSUER", "https://x")]);
+    assert!(found.len() == 2 && found.iter().all(|fault| fault.contains("not supported")), "{found:?}");
+}
+
+#[test]
+fn secrets_are_refused_in_the_file_and_shown_nowhere() {
+    for text in [
+        "[seal]\npassphrase = \"hunter2hunter2\"",
+        "[seal.responders]\npassphrase = 2718281828",
+        "[database]\nurl = \"postgres://ca:hunter2@db/ca\"",
+        "[database]\nurl = \"postgres://ca:p@ss:hunter2@db/ca?x\"",
+        "[public]\nbase_url = \"http://user:hunter2@pki.example.org\"",
+        "[seal]\npassphrase = \"hunter2\nhunter2\"",
+    ] {
+        let found = faults(text, &[]).join("\n");
+        assert!(!found.contains("hunter2") && !found.contains("2718281828"), "{found}");
+    }
+    let found = faults("[database]\nurl = \"postgres://ca:hunter2@db/ca\"", &[]).join("\n");
+    assert!(found.contains("database.url_file") && found.contains("CA__DATABASE__URL"), "{found}");
+    let found = faults("", &[("CA__DATABASE__URL", "mysql://ca:hunter2@db/ca")]).join("\n");
+    assert!(found.starts_with("`CA__DATABASE__URL`") && !found.contains("hunter2"), "{found}");
+
+    let config = check_with("", &[("CA__SEAL__PASSPHRASE", "hunter2hunter2")]).expect("no fault");
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let PassphraseSource::Environment { passphrase, .. } = &config.seal.authorities else {
+        panic!("from the environment")
+    };
+    assert_eq!(passphrase.expose_secret(), "hunter2hunter2");
+}
+
+#[test]
+fn of_two_sources_of_one_secret_the_environment_s_holds_and_two_in_one_place_are_a_fault() {
+    let file = "[seal]\npassphrase_file = \"here\"";
+    let config = check_with(file, &[("CA__SEAL__PASSPHRASE", "from the environment")]).expect("no fault");
+    assert!(matches!(config.seal.authorities, PassphraseSource::Environment { variable: "CA__SEAL__PASSPHRASE", .. }));
+    let config = check(file).expect("no fault");
+    assert!(matches!(config.seal.authorities, PassphraseSource::File(path) if path == Path::new("./ca-data/here")));
+    let found = faults("", &[("CA__SEAL__PASSPHRASE", "x"), ("CA__SEAL__PASSPHRASE_FILE", "y")]);
+    assert_eq!(found, ["`CA__SEAL__PASSPHRASE`: both it and `CA__SEAL__PASSPHRASE_FILE` are set; set one of them"]);
+}
+
+#[test]
+fn base_urls_are_such_that_others_can_use_them() {
+    let base_url = |text: &str, listen: &str| {
+        check_with("", &[("CA__PUBLIC__BASE_URL", text), ("CA__LISTEN__PUBLIC", listen)])
+            .map(|config| config.public.base_url.map(|url| url.to_string()))
+            .map_err(|faults| faults[0].to_string())
+    };
+    for (text, normal) in [
+        ("http://pki.example.org", "http://pki.example.org"),
+        ("http://pki.example.org/", "http://pki.example.org"),
+        ("http://pki.example.org:8080/pki/v1/", "http://pki.example.org:8080/pki/v1"),
+        ("http://192.0.2.1", "http://192.0.2.1"),
+        ("http://[2001:db8::1]:80", "http://[2001:db8::1]:80"),
+    ] {
+        assert_eq!(base_url(text, "0.0.0.0:80"), Ok(Some(normal.to_owned())), "{text}");
+    }
+    for text in
+        ["http://localhost:8080", "http://127.0.0.1", "http://127.9.9.9", "http://[::1]:8080", "http://pki.localhost"]
+    {
+        assert!(base_url(text, "127.0.0.1:8080").is_ok(), "{text}");
+        assert!(base_url(text, "0.0.0.0:8080").expect_err(text).contains("loopback"), "{text}");
+    }
+    for text in [
+        "",
+        "pki.example.org",
+        "http://",
+        "http:///x",
+        "https://pki.example.org",
+        "ftp://pki.example.org",
+        "http://a b",
+        "http://pki.example.org?x=1",
+        "http://pki.example.org/#f",
+        "http://pki.example.org/a b",
+        "http://pki.example.org:0",
+        "http://pki.example.org:99999",
+        "http://pki.example.org:",
+        "http://0.0.0.0",
+        "http://[::]",
+        "http://[::1",
+        "http://me@pki",
+        "http://pki.example.org/%41",
+    ] {
+        assert!(base_url(text, "127.0.0.1:8080").is_err(), "{text}");
+    }
+}
+
+#[test]
+fn listeners_do_not_share_an_address() {
+    let found = faults("[listen]\napi = \"127.0.0.1:80\"\npublic = \"127.0.0.1:80\"", &[]);
+    assert!(found.len() == 1 && found[0].contains("`listen.api` already"), "{found:?}");
+    check("[listen]\napi = \"127.0.0.1:0\"\npublic = \"127.0.0.1:0\"").expect("the system chooses two ports");
+}
+
+#[test]
+fn authorities_are_such_that_they_can_be_made() {
+    let found = faults("[authority.root]\nvalidity = \"30d\"\n[authority.tls]\nvalidity = \"30d\"", &[]);
+    assert!(found.len() == 1 && found[0].starts_with("`authority.document.validity`"), "{found:?}");
+    let found = faults("[authority.tls]\nsubject = \"CN=Cartorio Digital Root CA,O=Cartorio Digital\"", &[]);
+    assert!(found.len() == 1 && found[0].contains("the same name as `authority.root.subject`"), "{found:?}");
+    for (key, value) in
+        [("subject", "\"\""), ("subject", "\"no name\""), ("validity", "\"0d\""), ("key", "\"software:rsa1024\"")]
+    {
+        let found = faults(&format!("[authority.root]\n{key} = {value}"), &[]);
+        assert!(found.iter().any(|fault| fault.starts_with(&format!("`authority.root.{key}`"))), "{key}: {found:?}");
+    }
+    let config =
+        check("[authority.tls]\npermitted_subtrees = [\"dns:example.org\", \"ip:10.0.0.0/8\"]").expect("no fault");
+    assert_eq!(config.authorities.tls.name_constraints.permitted.len(), 2);
+    assert!(check("[authority.tls]\npermitted_subtrees = [\"nonsense\"]").is_err());
+}
+
+#[test]
+fn status_lives_long_enough_to_be_renewed() {
+    assert_eq!(faults("[status]\nmax_age = \"2h\"", &[]).len(), 1);
+    assert_eq!(faults("[status]\ncrl_interval = \"7d\"", &[]).len(), 1);
+    assert_eq!(faults("[status]\nocsp_validity = \"0s\"", &[]).len(), 1);
+}
+
+#[test]
+fn the_api_s_own_certificate_needs_names_and_a_given_one_its_key() {
+    assert_eq!(faults("[api]\nnames = []", &[]).len(), 1);
+    assert_eq!(faults("[api]\nnames = [\"me@example.org\"]", &[]).len(), 1);
+    assert_eq!(faults("[api]\ncertificate_file = \"a.crt\"", &[]).len(), 1);
+    assert_eq!(faults("[api]\nkey_file = \"a.key\"", &[]).len(), 1);
+    let config = check("[api]\ncertificate_file = \"a.crt\"\nkey_file = \"/etc/a.key\"").expect("no fault");
+    assert_eq!(
+        config.api,
+        ApiConfig::Given { certificate_file: "./ca-data/a.crt".into(), key_file: "/etc/a.key".into() }
+    );
+}
+
+#[test]
+fn the_database_is_a_file() {
+    for (url, path) in
+        [("sqlite:ca.db", "./ca-data/ca.db"), ("sqlite://x/y.db", "./ca-data/x/y.db"), ("sqlite:///v/y.db", "/v/y.db")]
+    {
+        let config = check_with("", &[("CA__DATABASE__URL", url)]).expect(url);
+        assert_eq!(config.database, DatabaseConfig::Sqlite { path: path.into() });
+    }
+    for url in ["", "ca.db", "sqlite:", "sqlite::memory:", "sqlite:ca.db?mode=memory", "mysql://db/ca"] {
+        assert!(check_with("", &[("CA__DATABASE__URL", url)]).is_err(), "{url}");
+    }
+}
+
+#[test]
+fn says_where_a_file_is_not_toml_and_quotes_nothing() {
+    let found = faults("[seal]\npassphrase_file = hunter2", &[]);
+    assert!(found.len() == 1 && found[0].contains("line 2, column 19") && !found[0].contains("hunter2"), "{found:?}");
+}
+
+#[test]
+fn values_that_are_not_text_are_refused() {
+    assert!(check_with("", &[("CA__SEAL__PASSPHRASE", "pass\u{fffd}phrase")]).is_err());
+}
+
+#[test]
+fn development_is_loopback_and_its_certificates_carry_its_urls() {
+    let config = check("").expect("no fault").for_development().expect("loopback");
+    assert_eq!(config.public.base_url.map(|url| url.to_string()).as_deref(), Some("http://127.0.0.1:8080"));
+    let found = check("[listen]\nadmin = \"0.0.0.0:9090\"")
+        .expect("no fault")
+        .for_development()
+        .map(|_| ())
+        .expect_err("not loopback");
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].key, "listen.admin");
+}
+
+#[test]
+fn finds_the_file_and_knows_its_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("config.toml");
+    let environment = [("CA__DATA_DIR".to_owned(), folder.path().display().to_string())];
+    assert_eq!(Config::load(None, &environment).expect("no file is no fault").data_dir, folder.path());
+
+    std::fs::write(&file, "[status]\nmax_age = \"7s\"").expect("written");
+    let config = Config::load(None, &environment).expect("no fault");
+    assert_eq!((config.data_dir.as_path(), config.status.max_age), (folder.path(), Lifetime::from_seconds(7)));
+    let elsewhere = [("CA__DATA_DIR".to_owned(), "/elsewhere".to_owned())];
+    assert_eq!(Config::load_folder(folder.path(), &elsewhere).expect("no fault").data_dir, folder.path());
+    assert_eq!(Config::load(Some(&file), &elsewhere).expect("no fault").data_dir, Path::new("/elsewhere"));
+    let variable = [("CA_SERVER_CONFIG".to_owned(), file.display().to_string())];
+    assert_eq!(Config::load(None, &variable).expect("no fault").status.max_age, Lifetime::from_seconds(7));
+
+    std::fs::write(&file, "data_dir = \"/elsewhere\"\n").expect("written");
+    assert!(matches!(Config::load_folder(folder.path(), &[]), Err(LoadError::Faulty { .. })));
+    assert!(matches!(Config::load(Some(Path::new("/absent")), &[]), Err(LoadError::Unreadable { .. })));
+}
