@@ -6,7 +6,6 @@ use ca_core::name::{DistinguishedName, NameConstraints, Subtree};
 use ca_core::time::Lifetime;
 
 use super::fault::ConfigProblem;
-use super::lifetime;
 use super::settings::Settings;
 
 /// The three authorities.
@@ -106,7 +105,7 @@ impl AuthorityConfig {
         Self {
             key_type: key_type(settings, keys.key, defaults.key_type),
             subject: subject(settings, keys.subject, defaults.subject),
-            validity: lifetime(settings, keys.validity, Lifetime::from_days(defaults.days)),
+            validity: settings.lifetime(keys.validity, Lifetime::from_days(defaults.days)),
             name_constraints: NameConstraints {
                 permitted: keys.subtrees.map(|(key, _)| subtrees(settings, key)).unwrap_or_default(),
                 excluded: keys.subtrees.map(|(_, key)| subtrees(settings, key)).unwrap_or_default(),

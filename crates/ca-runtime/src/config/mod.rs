@@ -21,8 +21,6 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use ca_core::time::Lifetime;
-
 pub use api::ApiConfig;
 pub use authority::{AuthoritiesConfig, AuthorityConfig};
 pub use database::DatabaseConfig;
@@ -125,14 +123,4 @@ impl Config {
         }
         Ok(self)
     }
-}
-
-/// The lifetime of a setting; `fallback` when it is absent or faulty (the fault is kept). Zero is refused.
-fn lifetime(settings: &mut Settings, key: &'static str, fallback: Lifetime) -> Lifetime {
-    let lifetime = settings.parse(key, fallback);
-    if lifetime == Lifetime::ZERO {
-        settings.invalid(key, "it is zero; write a number and a unit, like 90d, 12h, 30m or 10s");
-        return fallback;
-    }
-    lifetime
 }

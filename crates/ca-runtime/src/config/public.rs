@@ -107,6 +107,7 @@ fn host_is_loopback(authority: &str) -> Option<bool> {
         Host::Address(address) if address.is_unspecified() => None,
         Host::Address(address) => Some(address.to_canonical().is_loopback()),
         // RFC 6761 §6.3: `localhost` and names under it are loopback.
+        Host::Name(name) if name.is_wildcard() => None,
         Host::Name(name) => {
             let name = name.to_string();
             Some(name == "localhost" || name.ends_with(".localhost"))

@@ -1,9 +1,8 @@
 //! File and environment, merged: which keys were set, to what, and where. What values mean is not known here.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::str::FromStr;
 
+use ca_core::time::Lifetime;
 use secrecy::SecretString;
 use toml::{Table, Value};
 
@@ -132,20 +131,20 @@ impl Settings {
         }
     }
 
-    /// The value of a key, read by its type's `FromStr`; `fallback` when it is absent or faulty (the fault is kept).
-    pub(super) fn parse<T>(&mut self, key: &'static str, fallback: T) -> T
-    where
-        T: FromStr,
-        T::Err: Display,
-    {
-        match self.text(key).map(str::parse) {
-            None => fallback,
-            Some(Ok(value)) => value,
-            Some(Err(error)) => {
-                self.invalid(key, error.to_string());
-                fallback
+    /// The lifetime of a key; `fallback` when it is absent or faulty (the fault is kept). Zero is refused.
+    pub(super) fn lifetime(&mut self, key: &'static str, fallback: Lifetime) -> Lifetime {
+        let lifetime = match self.text(key).map(str::parse) {
+            None => return fallback,
+            Some(Ok(Lifetime::ZERO)) => {
+                Err("it is zero; write a number and a unit, like 90d, 12h, 30m or 10s".to_owned())
             }
-        }
+            Some(Ok(lifetime)) => Ok(lifetime),
+            Some(Err(error)) => Err(error.to_string()),
+        };
+        lifetime.unwrap_or_else(|detail| {
+            self.invalid(key, detail);
+            fallback
+        })
     }
 
     /// Keeps a fault of a key, named as it was written.

@@ -2,7 +2,6 @@
 
 use ca_core::time::Lifetime;
 
-use super::lifetime;
 use super::settings::Settings;
 
 /// Lifetimes of what says that a certificate is revoked.
@@ -21,10 +20,10 @@ pub struct StatusConfig {
 impl StatusConfig {
     pub(super) fn read(settings: &mut Settings) -> Self {
         let status = Self {
-            ocsp_validity: lifetime(settings, "status.ocsp_validity", Lifetime::from_seconds(3_600)),
-            max_age: lifetime(settings, "status.max_age", Lifetime::from_seconds(5)),
-            crl_validity: lifetime(settings, "status.crl_validity", Lifetime::from_days(7)),
-            crl_interval: lifetime(settings, "status.crl_interval", Lifetime::from_days(1)),
+            ocsp_validity: settings.lifetime("status.ocsp_validity", Lifetime::from_seconds(3_600)),
+            max_age: settings.lifetime("status.max_age", Lifetime::from_seconds(5)),
+            crl_validity: settings.lifetime("status.crl_validity", Lifetime::from_days(7)),
+            crl_interval: settings.lifetime("status.crl_interval", Lifetime::from_days(1)),
         };
         if status.max_age > status.ocsp_validity {
             let detail = format!(

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use ca_core::key::KeyType;
+use ca_core::time::Lifetime;
 use secrecy::ExposeSecret;
 
 use super::keys::{KEYS, Kind, environment_name};
@@ -249,6 +250,7 @@ fn base_urls_are_such_that_others_can_use_them() {
         "http://[::1",
         "http://me@pki",
         "http://pki.example.org/%41",
+        "http://*.example.org",
     ] {
         assert!(base_url(text, "127.0.0.1:8080").is_err(), "{text}");
     }
