@@ -1,6 +1,7 @@
-//! Extensions of CRLs, CRL entries and OCSP messages (RFC 5280 §4.2, §5.2, §5.3; RFC 6960 §4.4), read and appended.
+//! Extensions of certificates, CRLs, CRL entries and OCSP messages (RFC 5280 §4.2, §5.2, §5.3; RFC 6960 §4.4), read and
+//! appended.
 //!
-//! What an extension means is known to the room that names its identifier. Those of certificates are `x509-cert` types.
+//! What an extension means is known to the room that names its identifier.
 
 use const_oid::ObjectIdentifier;
 
@@ -59,6 +60,16 @@ impl<'a> Extension<'a> {
             .iter()
             .find(|extension| extension.critical && !known.iter().any(|identifier| extension.is(identifier)))
             .map(Self::identifier_text)
+    }
+
+    /// The content octets of its identifier.
+    pub(crate) fn identifier(&self) -> &'a [u8] {
+        self.identifier
+    }
+
+    /// Its identifier, where it has one that is DER.
+    pub(crate) fn object_identifier(&self) -> Option<ObjectIdentifier> {
+        ObjectIdentifier::from_bytes(self.identifier).ok()
     }
 
     /// Its identifier in dotted form, or in hexadecimal if it has none.

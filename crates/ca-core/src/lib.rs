@@ -35,3 +35,4 @@ pub mod tbs;
 pub mod template;
 pub mod time;
 pub mod tlv;
+pub mod usage;

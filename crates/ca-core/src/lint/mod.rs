@@ -1,6 +1,20 @@
-//! Linting before signing.
+//! Linting before signing: what was encoded is read again and held against the standards, the issuer and the profile.
+//!
+//! Nothing here repairs anything, and nothing here believes the template: a rule sees the octets, the issuer's facts and the
+//! profile. [`check`] is the only way to a [`LintedTbs`], and that the only certificate an authority's key can be given.
+
+mod rule;
 
 use std::fmt;
+
+use thiserror::Error;
+
+use crate::hash;
+use crate::key::{PublicKey, SignatureAlgorithm, SignatureInvalid};
+use crate::profile::Profile;
+use crate::signing::{self, Signable, Signature, sealed};
+use crate::tbs::{CertificateDer, TbsDer};
+use crate::template::Issuer;
 
 /// A rule that something about to be signed breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,3 +32,84 @@ impl fmt::Display for Finding {
         write!(f, "{}: {} ({})", self.rule, self.detail, self.clause)
     }
 }
+
+/// What a TBSCertificate is held against.
+#[derive(Clone, Copy, Debug)]
+pub struct LintContext<'a> {
+    /// Who will sign.
+    pub issuer: Issuer<'a>,
+    /// The key that was to be certified; it exists, so it is strong. The octets in the TBS must be its.
+    pub public_key: &'a PublicKey,
+    /// The profile.
+    pub profile: &'a Profile,
+}
+
+/// A TBSCertificate that every rule found faultless: ready to be put on record and signed. Only [`check`] makes one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LintedTbs {
+    der: Vec<u8>,
+    signature_algorithm: SignatureAlgorithm,
+}
+
+/// Holds a TBSCertificate against every rule; every finding is told.
+pub fn check(tbs: TbsDer, context: &LintContext<'_>) -> Result<LintedTbs, Vec<Finding>> {
+    let der = tbs.into_bytes();
+    let signature_algorithm = rule::check(&der, context)?;
+    Ok(LintedTbs { der, signature_algorithm })
+}
+
+impl LintedTbs {
+    /// The octets to be signed.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// SHA-256 of the octets: what is put on record before they are signed.
+    pub fn sha256(&self) -> [u8; 32] {
+        hash::sha256(&self.der)
+    }
+
+    /// The algorithm it must be signed with.
+    pub fn signature_algorithm(&self) -> SignatureAlgorithm {
+        self.signature_algorithm
+    }
+
+    /// Joins it with its signature. The signature is verified first: what does not verify never becomes a certificate.
+    pub fn into_certificate(self, signature: &Signature, issuer: &PublicKey) -> Result<CertificateDer, AssembleError> {
+        if signature.algorithm != self.signature_algorithm {
+            return Err(AssembleError::OtherAlgorithm {
+                expected: self.signature_algorithm,
+                found: signature.algorithm,
+            });
+        }
+        issuer.verify(signature.algorithm, &self.der, &signature.octets)?;
+        Ok(CertificateDer(signing::assemble(&self.der, signature)))
+    }
+}
+
+impl sealed::Sealed for LintedTbs {}
+
+impl Signable for LintedTbs {
+    fn to_be_signed(&self) -> &[u8] {
+        &self.der
+    }
+}
+
+/// A signature that does not make a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AssembleError {
+    /// Made with another algorithm than the one named inside what was signed.
+    #[error("the signature is {}, but the certificate names {}", found.as_str(), expected.as_str())]
+    OtherAlgorithm {
+        /// The one named inside.
+        expected: SignatureAlgorithm,
+        /// The one of the signature.
+        found: SignatureAlgorithm,
+    },
+    /// Not a signature of the issuer's key over these octets.
+    #[error("the issuer's key did not make this signature: {0}")]
+    Signature(#[from] SignatureInvalid),
+}
+
+#[cfg(test)]
+mod tests;

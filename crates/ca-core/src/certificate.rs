@@ -1,1 +1,0 @@
-//! Issued certificates, parsed.

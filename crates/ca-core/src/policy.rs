@@ -1,1 +1,0 @@
-//! Evaluation of a request against a profile.

@@ -1,1 +1,0 @@
-//! Profiles: what a kind of certificate may contain.

@@ -1,0 +1,464 @@
+//! The TOML of a profile, key by key, and the rules that hold between keys.
+//!
+//! Every fault is collected; a [`Profile`] exists only when there was none.
+
+use std::net::IpAddr;
+
+use const_oid::ObjectIdentifier;
+use toml::Table;
+
+use super::attribute::attribute_type;
+use super::reader::{ProfileFault, ProfileFaults, Reader};
+use super::rules::{
+    CommonNameRule, Count, DirectoryRule, DnsRule, DomainRule, EmailRule, IpNetwork, IpRule, NameRules, OtherNameRule,
+    RegisteredIdRule, RenewalRules, StatusUrlRules, SubjectRules, UriRule, ValidityRules,
+};
+use super::{Profile, ProfileKind};
+use crate::id::ProfileName;
+use crate::key::KeyType;
+use crate::name::{DistinguishedName, DnsName};
+use crate::oid;
+use crate::time::Lifetime;
+use crate::usage::{ExtendedKeyUsage, KeyUsage, KeyUsages};
+
+impl Profile {
+    /// Reads a profile. Unknown keys are faults, and every fault is told, each with the path of its key.
+    pub fn from_toml(text: &str) -> Result<Self, ProfileFaults> {
+        let table: Table = text.parse().map_err(|error: toml::de::Error| {
+            ProfileFaults(vec![ProfileFault { path: String::new(), message: format!("not TOML: {error}") }])
+        })?;
+        let mut faults = Vec::new();
+        let profile = read(Reader::new(table, String::new(), &mut faults));
+        match profile {
+            Some(profile) if faults.is_empty() => Ok(profile),
+            _ => Err(ProfileFaults(faults)),
+        }
+    }
+}
+
+/// The most names a certificate may have: past this a certificate is larger than TLS stacks take in one record.
+const MAXIMUM_NAMES: usize = 1000;
+/// The most attributes a subject may have.
+const MAXIMUM_ATTRIBUTES: usize = 32;
+
+fn read(mut reader: Reader<'_>) -> Option<Profile> {
+    let name: Option<ProfileName> = reader.has("name").then(|| reader.parsed("name")).unwrap_or_else(|| {
+        reader.fault("name", "is missing; a profile has a name");
+        None
+    });
+    let kind = kind(&mut reader);
+    let authority = reader.parsed("authority");
+    let internal = reader.boolean("internal", false);
+    let personal_data = reader.boolean("personal_data", false);
+    let must_staple = reader.boolean("must_staple", false);
+    let key_types: Vec<KeyType> = reader.list("key_types", |text| text.parse().map_err(display));
+    let key_usage: Vec<KeyUsage> = reader.list("key_usage", |text| text.parse().map_err(display));
+    let extended_key_usage: Vec<ExtendedKeyUsage> =
+        reader.list("extended_key_usage", |text| text.parse().map_err(display));
+    let certificate_policies = reader.list("certificate_policies", object_identifier);
+    let path_length = path_length(&mut reader);
+    let validity = validity(&mut reader);
+    let subject = subject(&mut reader);
+    let names = names(&mut reader);
+    let renewal = renewal(&mut reader);
+    let status_urls = status_urls(&mut reader);
+    let profile = Profile {
+        // Stand-ins where a fault was recorded: the caller then discards the profile.
+        name: name.or_else(|| "unnamed".parse().ok())?,
+        kind,
+        authority,
+        internal,
+        personal_data,
+        must_staple,
+        key_types,
+        key_usage: key_usage.into_iter().collect(),
+        extended_key_usage,
+        certificate_policies,
+        path_length,
+        validity,
+        subject,
+        names,
+        renewal,
+        status_urls,
+    };
+    check_consistency(&profile, &mut reader);
+    reader.finish(&[
+        "name",
+        "kind",
+        "authority",
+        "internal",
+        "personal_data",
+        "must_staple",
+        "key_types",
+        "key_usage",
+        "extended_key_usage",
+        "certificate_policies",
+        "path_length",
+        "validity",
+        "subject",
+        "names",
+        "renewal",
+        "status_urls",
+    ]);
+    Some(profile)
+}
+
+fn kind(reader: &mut Reader<'_>) -> ProfileKind {
+    match reader.string("kind").as_deref() {
+        None | Some("leaf") => ProfileKind::Leaf,
+        Some("ocsp-responder") => ProfileKind::OcspResponder,
+        Some("subordinate") => ProfileKind::Subordinate,
+        Some("root") => ProfileKind::Root,
+        Some(other) => {
+            let message = format!("`{other}` is not a kind; they are leaf, ocsp-responder, subordinate and root");
+            reader.fault("kind", message);
+            ProfileKind::Leaf
+        }
+    }
+}
+
+fn path_length(reader: &mut Reader<'_>) -> Option<u8> {
+    let length = reader.integer("path_length")?;
+    u8::try_from(length)
+        .map_err(|_| reader.fault("path_length", format!("is {length}; give a number from 0 to 255")))
+        .ok()
+}
+
+fn validity(reader: &mut Reader<'_>) -> ValidityRules {
+    let nothing = ValidityRules { default: Lifetime::ZERO, maximum: Lifetime::ZERO };
+    if !reader.has("validity") {
+        reader.fault("validity", "is missing; say [validity] default = \"90d\" and maximum = \"398d\"");
+        return nothing;
+    }
+    let Some(mut section) = reader.section("validity") else { return nothing };
+    let default_given = section.has("default");
+    let default = section.lifetime("default");
+    if !default_given {
+        section.fault("default", "is missing; give a length of time like 90d");
+    }
+    let maximum = section.lifetime("maximum").or(default);
+    if default == Some(Lifetime::ZERO) {
+        section.fault("default", "is zero; a certificate lives at least a second");
+    }
+    if maximum < default {
+        section.fault("maximum", "is shorter than the default");
+    }
+    section.finish(&["default", "maximum"]);
+    ValidityRules { default: default.unwrap_or(Lifetime::ZERO), maximum: maximum.unwrap_or(Lifetime::ZERO) }
+}
+
+fn subject(reader: &mut Reader<'_>) -> SubjectRules {
+    let mut rules = SubjectRules {
+        from_csr: true,
+        required: Vec::new(),
+        optional: vec![oid::COMMON_NAME],
+        fixed: None,
+        common_name: CommonNameRule::Any,
+        maximum_attributes: MAXIMUM_ATTRIBUTES,
+    };
+    let Some(mut section) = reader.section("subject") else { return rules };
+    rules.from_csr = section.boolean("from_csr", true);
+    rules.required = section.list("required", attribute);
+    if section.has("optional") {
+        rules.optional = section.list("optional", attribute);
+    }
+    rules.fixed = section.string("fixed").and_then(|text| {
+        let name = DistinguishedName::from_rfc4514(&text);
+        name.map_err(|error| section.fault("fixed", error.to_string())).ok().filter(|name| !name.is_empty())
+    });
+    rules.common_name = match section.string("common_name").as_deref() {
+        None | Some("any") => CommonNameRule::Any,
+        Some("one-of-names") => CommonNameRule::OneOfNames,
+        Some(other) => {
+            section.fault("common_name", format!("`{other}` is not a rule; they are any and one-of-names"));
+            CommonNameRule::Any
+        }
+    };
+    rules.maximum_attributes = section.count("maximum_attributes", MAXIMUM_ATTRIBUTES, 0, MAXIMUM_ATTRIBUTES);
+    section.finish(&["from_csr", "required", "optional", "fixed", "common_name", "maximum_attributes"]);
+    rules
+}
+
+fn names(reader: &mut Reader<'_>) -> NameRules {
+    let Some(mut section) = reader.section("names") else { return NameRules::default() };
+    let rules = NameRules {
+        from_csr: section.boolean("from_csr", true),
+        required: section.boolean("required", false),
+        maximum: section.count("maximum", 100, 1, MAXIMUM_NAMES),
+        dns: section.section("dns").map(dns),
+        ip: section.section("ip").map(ip),
+        email: section.section("email").map(email),
+        uri: section.section("uri").map(uri),
+        other: section.section("other").map(other),
+        directory: section.section("directory").map(|mut rule| {
+            let count = count(&mut rule);
+            rule.finish(&["required", "maximum"]);
+            DirectoryRule { count }
+        }),
+        registered_id: section.section("registered_id").map(|mut rule| {
+            let count = count(&mut rule);
+            rule.finish(&["required", "maximum"]);
+            RegisteredIdRule { count }
+        }),
+    };
+    section.finish(&[
+        "from_csr",
+        "required",
+        "maximum",
+        "dns",
+        "ip",
+        "email",
+        "uri",
+        "other",
+        "directory",
+        "registered_id",
+    ]);
+    rules
+}
+
+fn count(section: &mut Reader<'_>) -> Count {
+    let least = usize::from(section.boolean("required", false));
+    least..=section.count("maximum", MAXIMUM_NAMES, 1, MAXIMUM_NAMES)
+}
+
+fn dns(mut section: Reader<'_>) -> DnsRule {
+    let rule = DnsRule {
+        count: count(&mut section),
+        wildcards: section.boolean("wildcards", false),
+        single_labels: section.boolean("single_labels", true),
+        within: section.list("within", domain),
+    };
+    section.finish(&["required", "maximum", "wildcards", "single_labels", "within"]);
+    rule
+}
+
+fn ip(mut section: Reader<'_>) -> IpRule {
+    let rule = IpRule { count: count(&mut section), within: section.list("within", network) };
+    section.finish(&["required", "maximum", "within"]);
+    rule
+}
+
+fn email(mut section: Reader<'_>) -> EmailRule {
+    let rule = EmailRule { count: count(&mut section), within: section.list("within", domain) };
+    section.finish(&["required", "maximum", "within"]);
+    rule
+}
+
+fn uri(mut section: Reader<'_>) -> UriRule {
+    let rule = UriRule {
+        count: count(&mut section),
+        schemes: section.list("schemes", scheme),
+        within: section.list("within", domain),
+    };
+    section.finish(&["required", "maximum", "schemes", "within"]);
+    rule
+}
+
+fn other(mut section: Reader<'_>) -> OtherNameRule {
+    let type_id = |text: &str| match text {
+        "upn" => Ok(oid::USER_PRINCIPAL_NAME),
+        "icp-brasil" => Ok(oid::ICP_BRASIL_OTHER_NAMES),
+        dotted => object_identifier(dotted),
+    };
+    let rule = OtherNameRule { count: count(&mut section), types: section.list("types", type_id) };
+    section.finish(&["required", "maximum", "types"]);
+    rule
+}
+
+fn renewal(reader: &mut Reader<'_>) -> RenewalRules {
+    let mut rules = RenewalRules { from: 0.5, until: Lifetime::ZERO };
+    let Some(mut section) = reader.section("renewal") else { return rules };
+    if let Some(from) = section.number("from") {
+        if (0.0..=1.0).contains(&from) {
+            rules.from = from;
+        } else {
+            section
+                .fault("from", format!("is {from}; give a part of the lifetime from 0.0 (at once) to 1.0 (its end)"));
+        }
+    }
+    rules.until = section.lifetime("until").unwrap_or(Lifetime::ZERO);
+    section.finish(&["from", "until"]);
+    rules
+}
+
+fn status_urls(reader: &mut Reader<'_>) -> StatusUrlRules {
+    let Some(mut section) = reader.section("status_urls") else {
+        return StatusUrlRules { crl: true, ocsp: true, ca_issuers: true };
+    };
+    let rules = StatusUrlRules {
+        crl: section.boolean("crl", true),
+        ocsp: section.boolean("ocsp", true),
+        ca_issuers: section.boolean("ca_issuers", true),
+    };
+    section.finish(&["crl", "ocsp", "ca_issuers"]);
+    rules
+}
+
+/// The rules between keys: a profile that could never give a certificate the lints let through is refused at load.
+fn check_consistency(profile: &Profile, reader: &mut Reader<'_>) {
+    if profile.key_types.is_empty() {
+        reader.fault("key_types", "is missing or empty; list at least one, the default first");
+    }
+    check_key_usage(profile, reader);
+    check_extended_key_usage(profile, reader);
+    if profile.kind.is_authority() {
+        if profile.must_staple {
+            reader.fault("must_staple", "belongs to certificates of TLS servers, not to an authority's");
+        }
+        if !profile.subject.required.contains(&oid::COMMON_NAME) {
+            // RFC 5280 §4.1.2.6: "If the subject is a CA, […] the subject field MUST be populated".
+            reader.fault("subject.required", "an authority has a subject: list CN");
+        }
+    } else if profile.path_length.is_some() {
+        // RFC 5280 §4.2.1.9: "CAs MUST NOT include the pathLenConstraint field unless the cA boolean is asserted".
+        reader.fault("path_length", "belongs to an authority's certificate (kind = \"subordinate\" or \"root\")");
+    }
+    if profile.must_staple && !profile.status_urls.ocsp {
+        reader
+            .fault("must_staple", "asks for a stapled OCSP response, but status_urls.ocsp = false names no responder");
+    }
+    let fixed_types = profile.subject.fixed.iter().flat_map(|fixed| fixed.attributes().map(|attribute| attribute.oid));
+    for oid in fixed_types.collect::<Vec<_>>() {
+        if profile.subject.required.contains(&oid) || profile.subject.optional.contains(&oid) {
+            let name = super::attribute_name(oid);
+            reader.fault("subject.fixed", format!("sets {name}, which the asker may give too; list it in one place"));
+        }
+    }
+    if profile.names.required && !profile.names.allows_any() {
+        reader.fault("names.required", "asks for a name, but no kind of name is allowed; add a table like [names.dns]");
+    }
+}
+
+fn check_key_usage(profile: &Profile, reader: &mut Reader<'_>) {
+    let usages = profile.key_usage;
+    if usages.is_empty() {
+        reader.fault("key_usage", "is missing or empty; list at least one, like digitalSignature");
+    }
+    let signs_certificates = usages.contains(KeyUsage::KeyCertSign);
+    if profile.kind.is_authority() != signs_certificates {
+        // RFC 5280 §4.2.1.3 and §4.2.1.9: keyCertSign and cA go together.
+        let message = if signs_certificates {
+            "keyCertSign belongs to authorities only"
+        } else {
+            "an authority signs certificates: list keyCertSign"
+        };
+        reader.fault("key_usage", message);
+    }
+    if usages.contains(KeyUsage::CrlSign) && !profile.kind.is_authority() {
+        reader.fault("key_usage", "cRLSign belongs to authorities only");
+    }
+    for key_type in &profile.key_types {
+        if !usages.is_empty() && !usages.iter().any(|usage| usage.fits(*key_type)) {
+            reader.fault("key_usage", format!("{key_type} keys can do none of {usages}"));
+        }
+    }
+    let only = KeyUsages::EMPTY.with(KeyUsage::EncipherOnly).with(KeyUsage::DecipherOnly);
+    if only.iter().any(|usage| usages.contains(usage)) && !usages.contains(KeyUsage::KeyAgreement) {
+        reader.fault("key_usage", "encipherOnly and decipherOnly mean nothing without keyAgreement");
+    }
+}
+
+fn check_extended_key_usage(profile: &Profile, reader: &mut Reader<'_>) {
+    let purposes = &profile.extended_key_usage;
+    let ocsp_signing = purposes.contains(&ExtendedKeyUsage::OCSP_SIGNING);
+    match profile.kind {
+        ProfileKind::Root | ProfileKind::Subordinate => {
+            if !purposes.is_empty() {
+                reader
+                    .fault("extended_key_usage", "an authority's purposes are set when it is made, not by the profile");
+            }
+        }
+        ProfileKind::OcspResponder => {
+            // RFC 6960 §4.2.2.2; a key that signs status signs nothing else.
+            if purposes.as_slice() != [ExtendedKeyUsage::OCSP_SIGNING] {
+                reader.fault("extended_key_usage", "a responder has OCSPSigning and nothing else");
+            }
+            let urls = profile.status_urls;
+            if urls.crl || urls.ocsp {
+                // RFC 6960 §4.2.2.2.1: with id-pkix-ocsp-nocheck nobody asks for the responder's own status.
+                reader.fault("status_urls", "a responder's status is not asked for: set crl = false and ocsp = false");
+            }
+        }
+        ProfileKind::Leaf => {
+            if purposes.is_empty() {
+                reader.fault(
+                    "extended_key_usage",
+                    "is missing or empty; a certificate for every purpose is none we issue",
+                );
+            }
+            if ocsp_signing {
+                reader.fault("extended_key_usage", "OCSPSigning belongs to kind = \"ocsp-responder\"");
+            }
+            if purposes.contains(&ExtendedKeyUsage::ANY) {
+                reader.fault(
+                    "extended_key_usage",
+                    "anyExtendedKeyUsage is every purpose, OCSPSigning too; list those meant",
+                );
+            }
+        }
+    }
+}
+
+impl NameRules {
+    /// Whether any kind of name is allowed.
+    pub fn allows_any(&self) -> bool {
+        self.dns.is_some()
+            || self.ip.is_some()
+            || self.email.is_some()
+            || self.uri.is_some()
+            || self.other.is_some()
+            || self.directory.is_some()
+            || self.registered_id.is_some()
+    }
+}
+
+fn display(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+fn object_identifier(text: &str) -> Result<ObjectIdentifier, String> {
+    let wrong = || format!("`{text}` is not an object identifier; write numbers and dots, like 2.5.29.32.0");
+    let oid = ObjectIdentifier::new(text).map_err(|_| wrong())?;
+    // An arc of 2^31 or more is refused by widespread readers (Go before 1.22, GnuTLS past 2^64).
+    if oid.arcs().any(|arc| arc > i32::MAX as u32) { Err(wrong()) } else { Ok(oid) }
+}
+
+fn attribute(text: &str) -> Result<ObjectIdentifier, String> {
+    attribute_type(text)
+        .ok_or_else(|| format!("`{text}` is not an attribute; write CN, O, OU, C, ST, L … or an object identifier"))
+}
+
+fn domain(text: &str) -> Result<DomainRule, String> {
+    let (below, bare) = match text.strip_prefix('.') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let name = DnsName::parse(bare).map_err(display)?;
+    if name.is_wildcard() {
+        return Err(format!("`{text}` has a wildcard; write `{bare}` without it, subdomains are included"));
+    }
+    Ok(if below { DomainRule::Below(name) } else { DomainRule::AtOrBelow(name) })
+}
+
+fn network(text: &str) -> Result<IpNetwork, String> {
+    let wrong = || format!("`{text}` is not a network; write an address and a prefix, like 10.0.0.0/8 or fd00::/8");
+    let (address, prefix) = text.split_once('/').ok_or_else(wrong)?;
+    let address: IpAddr = address.parse().map_err(|_| wrong())?;
+    let prefix: u8 = prefix.parse().map_err(|_| wrong())?;
+    if prefix > if address.is_ipv4() { 32 } else { 128 } {
+        return Err(wrong());
+    }
+    Ok(IpNetwork { address, prefix })
+}
+
+fn scheme(text: &str) -> Result<String, String> {
+    // RFC 3986 §3.1: a letter, then letters, digits, `+`, `-` and `.`.
+    let mut bytes = text.bytes();
+    let starts = bytes.next().is_some_and(|first| first.is_ascii_lowercase());
+    let goes_on = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
+    if starts && bytes.all(goes_on) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{text}` is not a scheme; write it in lower case and without `:`, like https or spiffe"))
+    }
+}
