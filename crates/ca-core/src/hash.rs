@@ -14,6 +14,11 @@ pub fn sha256(octets: &[u8]) -> [u8; 32] {
     fixed(&digest::SHA256, octets)
 }
 
+/// Whether two digests are equal, without telling by its duration where they differ.
+pub fn digests_equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(one, other).is_ok()
+}
+
 fn fixed<const LENGTH: usize>(algorithm: &'static digest::Algorithm, octets: &[u8]) -> [u8; LENGTH] {
     let mut output = [0; LENGTH];
     // Cannot fail: both callers name an algorithm whose output is LENGTH octets.
@@ -24,6 +29,12 @@ fn fixed<const LENGTH: usize>(algorithm: &'static digest::Algorithm, octets: &[u
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn compares_digests() {
+        assert!(digests_equal(&sha256(b"a"), &sha256(b"a")));
+        assert!(!digests_equal(&sha256(b"a"), &sha256(b"b")));
+    }
 
     /// FIPS 180-2, appendices A.1 and B.1.
     #[test]

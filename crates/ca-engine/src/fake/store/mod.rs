@@ -114,4 +114,3 @@ impl Store for MemoryStore {
         self.transact(StoreMethod::DatabaseTime, |_, now| Ok(now)).await
     }
 }
-

@@ -1,0 +1,198 @@
+//! What every flow is given: the ports, the profiles, the settings and the hierarchy as it stands.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use ca_core::id::{AuthorityId, ProfileName};
+use ca_core::name::GeneralName;
+use ca_core::profile::Profile;
+use ca_core::serial::Serial;
+use ca_core::template::Endpoints;
+use ca_core::time::{Lifetime, Timestamp};
+
+use crate::error::{FlowError, FlowErrorKind};
+use crate::flow::watch_clock::{ClockVerdict, refuse_wrong_clock};
+use crate::hierarchy::{Authority, Hierarchy};
+use crate::port::authorizer::Authorizer;
+use crate::port::clock::Clock;
+use crate::port::entropy::{Entropy, EntropyUnavailable};
+use crate::port::keyring::Keyring;
+use crate::port::publisher::Publisher;
+use crate::port::signer::Signer;
+use crate::port::store::Store;
+
+/// The adapters behind the ports.
+#[derive(Clone)]
+pub struct Ports {
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// The record.
+    pub store: Arc<dyn Store>,
+    /// Private keys.
+    pub keyring: Arc<dyn Keyring>,
+    /// The access policy.
+    pub authorizer: Arc<dyn Authorizer>,
+    /// Where CRLs are put.
+    pub publisher: Arc<dyn Publisher>,
+}
+
+/// What an operator decides.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Start of CDP, AIA and OCSP URLs, without a slash at the end; `None`: certificates carry none.
+    pub base_url: Option<String>,
+    /// The API's own names, which no leaf of others may carry.
+    pub api_names: Vec<GeneralName>,
+    /// How long an OCSP answer may be relied on.
+    pub ocsp_validity: Lifetime,
+    /// How long a CRL may be relied on.
+    pub crl_validity: Lifetime,
+    /// How long the CRL of an authority whose key is offline may be relied on.
+    pub offline_crl_validity: Lifetime,
+}
+
+/// The certificate authority: shared by every request and job of a process.
+pub struct Engine {
+    ports: Ports,
+    profiles: BTreeMap<ProfileName, Arc<Profile>>,
+    settings: Settings,
+    hierarchy: ArcSwap<Hierarchy>,
+    offline_signers: Mutex<BTreeMap<AuthorityId, Arc<dyn Signer>>>,
+    clock_verdict: ArcSwap<ClockVerdict>,
+}
+
+impl Engine {
+    /// Reads the hierarchy from the record. Nothing is signed before the clock was compared
+    /// ([`crate::flow::watch_clock`]).
+    pub async fn start(ports: Ports, profiles: Vec<Profile>, settings: Settings) -> Result<Self, FlowError> {
+        let hierarchy = Hierarchy::load(&*ports.store, &*ports.keyring, &BTreeMap::new()).await?;
+        let profiles = profiles.into_iter().map(|profile| (profile.name().clone(), Arc::new(profile))).collect();
+        Ok(Self {
+            ports,
+            profiles,
+            settings,
+            hierarchy: ArcSwap::from_pointee(hierarchy),
+            offline_signers: Mutex::new(BTreeMap::new()),
+            clock_verdict: ArcSwap::from_pointee(ClockVerdict::Unknown),
+        })
+    }
+
+    /// The present instant.
+    pub fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    /// The record.
+    pub fn store(&self) -> &dyn Store {
+        &*self.ports.store
+    }
+
+    /// Private keys.
+    pub fn keyring(&self) -> &dyn Keyring {
+        &*self.ports.keyring
+    }
+
+    /// The access policy.
+    pub fn authorizer(&self) -> &dyn Authorizer {
+        &*self.ports.authorizer
+    }
+
+    /// Where CRLs are put.
+    pub fn publisher(&self) -> &dyn Publisher {
+        &*self.ports.publisher
+    }
+
+    /// What the operator decided.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The profiles, by name.
+    pub fn profiles(&self) -> &BTreeMap<ProfileName, Arc<Profile>> {
+        &self.profiles
+    }
+
+    /// The names of the profiles that may be asked for, as a list for people.
+    pub fn profile_names(&self) -> String {
+        let names: Vec<&str> = self
+            .profiles
+            .values()
+            .filter(|profile| !profile.is_internal())
+            .map(|profile| profile.name().as_str())
+            .collect();
+        names.join(", ")
+    }
+
+    /// The authorities and responders as they stand.
+    pub fn hierarchy(&self) -> Arc<Hierarchy> {
+        self.hierarchy.load_full()
+    }
+
+    /// An authority by its id.
+    pub fn authority(&self, id: &AuthorityId) -> Result<Arc<Authority>, FlowError> {
+        self.hierarchy
+            .load()
+            .authority(id)
+            .cloned()
+            .ok_or_else(|| FlowError::new(FlowErrorKind::NotFound, format!("there is no authority `{id}`")))
+    }
+
+    /// Reads the record again, after an authority or responder was added here or elsewhere.
+    pub async fn reload_hierarchy(&self) -> Result<(), FlowError> {
+        let offline = self.offline_signers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let hierarchy = Hierarchy::load(self.store(), self.keyring(), &offline).await?;
+        self.hierarchy.store(Arc::new(hierarchy));
+        Ok(())
+    }
+
+    /// Lends a key that lives outside the store (the root's, from its file) for as long as it is needed.
+    pub async fn lend_signer(&self, authority: AuthorityId, signer: Arc<dyn Signer>) -> Result<(), FlowError> {
+        self.offline_signers.lock().unwrap_or_else(PoisonError::into_inner).insert(authority, signer);
+        self.reload_hierarchy().await
+    }
+
+    /// Takes such a key back.
+    pub async fn return_signer(&self, authority: &AuthorityId) -> Result<(), FlowError> {
+        self.offline_signers.lock().unwrap_or_else(PoisonError::into_inner).remove(authority);
+        self.reload_hierarchy().await
+    }
+
+    /// What the last comparison of the clock found.
+    pub fn clock_verdict(&self) -> Arc<ClockVerdict> {
+        self.clock_verdict.load_full()
+    }
+
+    pub(crate) fn set_clock_verdict(&self, verdict: ClockVerdict) {
+        self.clock_verdict.store(Arc::new(verdict));
+    }
+
+    /// Refuses while the clock is not known to be right.
+    pub(crate) fn check_clock(&self) -> Result<(), FlowError> {
+        refuse_wrong_clock(&self.clock_verdict.load(), self.now())
+    }
+
+    /// `N` random octets.
+    pub fn random<const N: usize>(&self) -> Result<[u8; N], EntropyUnavailable> {
+        let mut octets = [0; N];
+        self.ports.entropy.fill(&mut octets)?;
+        Ok(octets)
+    }
+
+    /// A fresh serial number.
+    pub(crate) fn new_serial(&self) -> Result<Serial, EntropyUnavailable> {
+        Ok(Serial::from_random(self.random()?))
+    }
+
+    /// Where the status of what `authority` issues can be looked up.
+    pub(crate) fn endpoints(&self, authority: &AuthorityId) -> Endpoints {
+        let Some(base) = self.settings.base_url.as_deref() else { return Endpoints::default() };
+        Endpoints {
+            crl: Some(format!("{base}/crl/{authority}.crl")),
+            ca_issuers: Some(format!("{base}/ca/{authority}.crt")),
+            ocsp: Some(format!("{base}/ocsp")),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! From a proof that was checked on the wire to a principal: what the record says about it.
+
+use ca_core::hash::{digests_equal, sha256};
+use ca_core::id::{AuthorityId, TokenId};
+use ca_core::principal::Principal;
+use ca_core::revocation::Standing;
+use ca_core::serial::Serial;
+
+use super::token::TOKEN_PREFIX;
+use crate::engine::Engine;
+use crate::error::{FlowError, FlowErrorKind};
+use crate::port::store::{CertificateStore, RoleStore, TokenStore};
+
+/// The holder of a client certificate that the TLS handshake verified against an authority of ours. It must be on record,
+/// octet for octet, in force, neither revoked nor held: asked of the record at each request, not of a CRL.
+pub async fn certificate_holder(
+    engine: &Engine,
+    authority: &AuthorityId,
+    serial: &Serial,
+    der: &[u8],
+) -> Result<Principal, FlowError> {
+    let unaccepted = |message: &str| FlowError::new(FlowErrorKind::InvalidCredential, message);
+    let stored = engine
+        .store()
+        .certificate_by_serial(authority, serial)
+        .await?
+        .filter(|stored| stored.der == der)
+        .ok_or_else(|| unaccepted("the client certificate is not on record"))?;
+    match stored.standing {
+        Standing::Active => {}
+        Standing::Revoked(revocation) => {
+            return Err(unaccepted(&format!("the client certificate is revoked ({})", revocation.reason)));
+        }
+    }
+    if !stored.validity.contains(engine.now()) {
+        return Err(unaccepted("the client certificate is not valid at this time"));
+    }
+    let roles = engine.store().roles(stored.id).await?;
+    Ok(Principal::Certificate { id: stored.id, authority: stored.authority, serial: stored.serial, roles })
+}
+
+/// The bearer of an enrolment token. Unknown, wrong and withdrawn tokens are told apart by nobody. Whether a use is left is
+/// decided with the reservation: a repeated request must find its answer though the use is spent.
+pub async fn token_bearer(engine: &Engine, text: &str) -> Result<Principal, FlowError> {
+    let unknown = || FlowError::new(FlowErrorKind::InvalidCredential, "the token is not known; ask for a new one");
+    let (id, secret) = parse(text).ok_or_else(unknown)?;
+    let record = engine.store().token(id).await?.filter(|record| !record.withdrawn).ok_or_else(unknown)?;
+    if !digests_equal(&sha256(&secret), &record.secret_sha256) {
+        return Err(unknown());
+    }
+    if record.expires_at <= engine.now() {
+        return Err(FlowError::new(FlowErrorKind::TokenExpired, "the token has expired; ask for a new one"));
+    }
+    Ok(Principal::EnrolmentToken { id, binding: record.binding })
+}
+
+fn parse(text: &str) -> Option<(TokenId, [u8; 32])> {
+    let (id, secret) = text.strip_prefix(TOKEN_PREFIX)?.split_once('_')?;
+    let mut octets = [0; 32];
+    hex::decode_to_slice(secret, &mut octets).ok()?;
+    Some((id.parse().ok()?, octets))
+}

@@ -1,0 +1,146 @@
+//! New authorities: a root that signs itself, and subordinates signed by their parent, each with its first CRL and its
+//! first OCSP responder. Their certificates go through the same steps as every other.
+
+use ca_core::audit::{AuditAction, AuditEvent};
+use ca_core::id::AuthorityId;
+use ca_core::name::DistinguishedName;
+use ca_core::policy::{AuthorityConstraints, CertificateRequest};
+use ca_core::principal::Principal;
+use ca_core::template::{Endpoints, Issuer};
+use ca_core::time::Lifetime;
+
+use super::issuance::{Order, carry_out};
+use super::issue::{evaluate, profile};
+use super::{publish_crl, respond};
+use crate::engine::Engine;
+use crate::error::{FlowError, FlowErrorKind};
+use crate::port::signer::Signer;
+use crate::port::store::{AuthorityRecord, AuthorityState, AuthorityStore, CrlStore, Journal, KeyHome, LeaseStore};
+
+/// How long the first list and responder of an authority may take.
+const LEASE: Lifetime = Lifetime::from_seconds(60);
+
+/// An authority to come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuthorityPlan {
+    /// Its id.
+    pub id: AuthorityId,
+    /// Its subject.
+    pub subject: DistinguishedName,
+    /// Who signs its certificate; `None` for a root.
+    pub parent: Option<AuthorityId>,
+    /// How long it lives; the profile's default when absent.
+    pub validity: Option<Lifetime>,
+    /// What a subordinate is confined to.
+    pub constraints: AuthorityConstraints,
+    /// Where its key is. A sealed key is on record already.
+    pub key_home: KeyHome,
+}
+
+/// Establishes an authority whose key is `signer`: certificate, record, first responder, first CRL.
+pub async fn establish_authority(
+    engine: &Engine,
+    principal: &Principal,
+    plan: &AuthorityPlan,
+    signer: std::sync::Arc<dyn Signer>,
+) -> Result<(), FlowError> {
+    if *principal != Principal::LocalOperator {
+        return Err(FlowError::new(
+            FlowErrorKind::AccessDenied,
+            "authorities are established on the host of the service",
+        ));
+    }
+    if engine.hierarchy().authority(&plan.id).is_some() {
+        return Err(FlowError::new(
+            FlowErrorKind::AuthorityExists,
+            format!("there is an authority `{}` already", plan.id),
+        ));
+    }
+    // 1. The certificate: signed by itself or by the parent.
+    let certificate = certify(engine, principal, plan, &*signer).await?;
+    // 2. The record.
+    let record = AuthorityRecord {
+        id: plan.id.clone(),
+        certificate: certificate.id,
+        certificate_der: certificate.der,
+        parent: plan.parent.clone(),
+        key_home: plan.key_home.clone(),
+        state: AuthorityState::Active,
+    };
+    let event = AuditEvent::new(
+        engine.now(),
+        AuditAction::AuthorityCreated,
+        principal.reference(),
+        format!("authority:{}", plan.id),
+    )
+    .with("certificate", certificate.id)
+    .with("key_type", signer.public_key().key_type());
+    engine.store().add_authority(record, Journal::of(event)).await?;
+    match plan.key_home {
+        KeyHome::File => engine.lend_signer(plan.id.clone(), signer).await?,
+        KeyHome::Sealed(_) => engine.reload_hierarchy().await?,
+    }
+    // 3. What relying parties look up.
+    equip_authority(engine, principal, &plan.id).await
+}
+
+/// Gives an authority the responder and the CRL it lacks; harmless when it has both, as after an interrupted set-up.
+pub async fn equip_authority(engine: &Engine, principal: &Principal, id: &AuthorityId) -> Result<(), FlowError> {
+    if respond::needs_responder(engine, id, engine.now()) {
+        respond::make_responder(engine, principal, id, None).await?;
+    }
+    if engine.store().published_crl(id).await?.is_none() {
+        publish_first_crl(engine, principal, id).await?;
+    }
+    Ok(())
+}
+
+async fn certify(
+    engine: &Engine,
+    principal: &Principal,
+    plan: &AuthorityPlan,
+    signer: &dyn Signer,
+) -> Result<crate::port::store::StoredCertificate, FlowError> {
+    let kind = if plan.parent.is_some() { "subordinate" } else { "root" };
+    let profile = profile(engine, &kind.parse().map_err(FlowError::internal)?)?;
+    let request = CertificateRequest {
+        public_key: signer.public_key(),
+        csr: None,
+        subject: Some(&plan.subject),
+        names: None,
+        validity: plan.validity,
+        constraints: plan.parent.is_some().then_some(&plan.constraints),
+    };
+    let granted = evaluate(engine, principal, &profile, &request)?;
+    let parent = plan.parent.as_ref().map(|parent| engine.authority(parent)).transpose()?;
+    let (issuer, authority, key, endpoints) = match &parent {
+        Some(parent) => {
+            (Issuer::Authority(parent.facts()), parent.id(), &**parent.signer()?, engine.endpoints(parent.id()))
+        }
+        None => (Issuer::Itself, &plan.id, signer, Endpoints::default()),
+    };
+    let order = Order {
+        granted,
+        profile: &profile,
+        issuer,
+        authority,
+        signer: key,
+        endpoints,
+        principal,
+        owner: format!("authority:{}", plan.id),
+        renews: None,
+        idempotency: None,
+        request_id: None,
+    };
+    Ok(carry_out(engine, order).await?.certificate)
+}
+
+async fn publish_first_crl(engine: &Engine, principal: &Principal, id: &AuthorityId) -> Result<(), FlowError> {
+    let lease = engine
+        .store()
+        .acquire_lease(&publish_crl::lease_name(id), "establish", LEASE)
+        .await?
+        .ok_or_else(|| FlowError::new(FlowErrorKind::Overloaded, "another process is making the list"))?;
+    publish_crl::publish_crl(engine, principal, id, &lease).await?;
+    Ok(engine.store().release_lease(&lease).await?)
+}

@@ -1,0 +1,158 @@
+//! A new certificate for whoever may have it.
+
+use ca_core::csr::ParsedCsr;
+use ca_core::hash::sha256;
+use ca_core::id::ProfileName;
+use ca_core::name::{DistinguishedName, GeneralName};
+use ca_core::policy::{self, CertificateRequest, Granted, Origin, Surroundings};
+use ca_core::principal::Principal;
+use ca_core::profile::Profile;
+use ca_core::template::Issuer;
+use ca_core::time::Lifetime;
+
+pub use super::issuance::Issued;
+use super::issuance::{Order, carry_out, violations};
+use super::query::permit;
+use crate::engine::Engine;
+use crate::error::{Fault, FlowError, FlowErrorKind};
+use crate::hierarchy::Authority;
+use crate::port::authorizer::{Action, Resource};
+use crate::port::store::Idempotency;
+
+/// How long an idempotency key is kept.
+pub const IDEMPOTENCY_LIFETIME: Lifetime = Lifetime::from_seconds(24 * 3_600);
+
+/// A request for a certificate.
+#[derive(Clone, Debug)]
+pub struct IssueRequest {
+    /// The profile.
+    pub profile: ProfileName,
+    /// The CSR, its proof of possession checked.
+    pub csr: ParsedCsr,
+    /// The subject; the CSR's when absent.
+    pub subject: Option<DistinguishedName>,
+    /// The subject alternative names; the CSR's when absent and the profile allows it.
+    pub names: Option<Vec<GeneralName>>,
+    /// The lifetime; the profile's default when absent.
+    pub validity: Option<Lifetime>,
+    /// The idempotency key, as the caller chose it.
+    pub idempotency_key: Option<String>,
+    /// The request it came with.
+    pub request_id: Option<String>,
+}
+
+/// Issues a certificate: decides, then prepares, reserves, signs, checks and completes it.
+pub async fn issue(engine: &Engine, principal: &Principal, request: IssueRequest) -> Result<Issued, FlowError> {
+    // 1. Does the profile allow it? All violations at once.
+    let profile = profile(engine, &request.profile)?;
+    let granted = evaluate(
+        engine,
+        principal,
+        &profile,
+        &CertificateRequest {
+            public_key: request.csr.public_key(),
+            csr: Some(&request.csr),
+            subject: request.subject.as_ref(),
+            names: request.names.as_deref(),
+            validity: request.validity,
+            constraints: None,
+        },
+    )?;
+    // 2. May this principal have it? The policy judges the very names that would be certified.
+    let common_names = granted.subject().common_names();
+    let resource = Resource::Profile {
+        name: profile.name(),
+        internal: profile.is_internal(),
+        common_names: &common_names,
+        names: granted.names(),
+    };
+    permit(engine, principal, Action::IssueCertificate, resource)?;
+    // 3. By whom.
+    let authority = issuing_authority(engine, &profile)?;
+    let idempotency = request.idempotency_key.as_deref().map(|key| Idempotency {
+        scope_sha256: scope(principal, "issue", key),
+        request_sha256: request_digest(&request),
+        expires_at: engine.now().plus(IDEMPOTENCY_LIFETIME),
+    });
+    // 4. Prepare, reserve, sign, check, complete.
+    carry_out(
+        engine,
+        Order {
+            granted,
+            profile: &profile,
+            issuer: Issuer::Authority(authority.facts()),
+            authority: authority.id(),
+            signer: &**authority.signer()?,
+            endpoints: engine.endpoints(authority.id()),
+            principal,
+            owner: principal.reference(),
+            renews: None,
+            idempotency,
+            request_id: request.request_id.as_deref(),
+        },
+    )
+    .await
+}
+
+/// A profile by its name.
+pub(super) fn profile(engine: &Engine, name: &ProfileName) -> Result<std::sync::Arc<Profile>, FlowError> {
+    engine.profiles().get(name).cloned().ok_or_else(|| {
+        let message = format!("there is no profile `{name}`; profiles are {}", engine.profile_names());
+        let fault =
+            Fault { code: "unknown-profile".to_owned(), pointer: "/profile".to_owned(), message: message.clone() };
+        FlowError::new(FlowErrorKind::UnknownProfile, message).with_faults(vec![fault])
+    })
+}
+
+/// The authority a profile's certificates come from: the newest active generation of the one it names.
+pub(super) fn issuing_authority(engine: &Engine, profile: &Profile) -> Result<std::sync::Arc<Authority>, FlowError> {
+    let id = profile.authority().ok_or_else(|| {
+        FlowError::new(
+            FlowErrorKind::UnknownProfile,
+            format!("profile `{}` is not asked for like this", profile.name()),
+        )
+    })?;
+    let authority = engine.authority(id)?;
+    if !authority.is_active() {
+        return Err(FlowError::new(
+            FlowErrorKind::AuthorityCannotSign,
+            format!("authority {id} issues no more certificates"),
+        ));
+    }
+    Ok(authority)
+}
+
+/// Holds a request against a profile. Internal profiles are for flows of the service and for the operator of its host.
+pub(super) fn evaluate(
+    engine: &Engine,
+    principal: &Principal,
+    profile: &Profile,
+    request: &CertificateRequest<'_>,
+) -> Result<Granted, FlowError> {
+    let origin = match principal {
+        Principal::LocalOperator | Principal::Job(_) => Origin::Service,
+        _ => Origin::Api,
+    };
+    let surroundings = Surroundings { origin, reserved_names: &engine.settings().api_names };
+    policy::evaluate(profile, request, &surroundings).map_err(violations)
+}
+
+/// SHA-256 over who, which route and which key: the scope of an idempotency key.
+pub(super) fn scope(principal: &Principal, route: &str, key: &str) -> [u8; 32] {
+    sha256(format!("{}\0{route}\0{key}", principal.reference()).as_bytes())
+}
+
+/// SHA-256 over everything that decides what is issued.
+fn request_digest(request: &IssueRequest) -> [u8; 32] {
+    let mut octets = Vec::new();
+    let mut part = |bytes: &[u8]| {
+        octets.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+        octets.extend_from_slice(bytes);
+    };
+    part(request.profile.as_str().as_bytes());
+    part(request.csr.der());
+    part(request.subject.as_ref().map_or(&[], |subject| subject.as_der()));
+    part(&request.names.as_deref().map(GeneralName::encode_all).unwrap_or_default());
+    part(request.validity.map(|validity| validity.to_string()).unwrap_or_default().as_bytes());
+    sha256(&octets)
+}

@@ -1,0 +1,17 @@
+//! The stories of the service, one file each. Steps are numbered; each consumes what the one before it made.
+
+pub mod answer_status;
+pub mod authenticate;
+pub mod establish;
+mod issuance;
+pub mod issue;
+pub mod publish_crl;
+pub mod query;
+pub mod reconcile;
+pub mod renew;
+pub mod respond;
+pub mod revoke;
+pub mod role;
+pub mod sequence_audit;
+pub mod token;
+pub mod watch_clock;

@@ -1,0 +1,130 @@
+//! Reading the record, with the access policy asked before anything is shown.
+
+use ca_core::id::{AuthorityId, CertificateId};
+use ca_core::principal::Principal;
+use ca_core::serial::Serial;
+
+use crate::engine::Engine;
+use crate::error::{FlowError, FlowErrorKind};
+use crate::port::authorizer::{Action, Question, Resource};
+use crate::port::store::{
+    AuditStore, CertificateFilter, CertificateStore, ChainedEvent, EventFilter, Page, PageCursor, StoredCertificate,
+};
+
+/// How a certificate is named by a caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateName {
+    /// By its id.
+    Id(CertificateId),
+    /// By issuer and serial.
+    Serial(AuthorityId, Serial),
+    /// By a serial that may exist under several issuers.
+    BareSerial(Serial),
+}
+
+/// Asks the access policy; an answer of no becomes an error that tells nothing about the resource.
+pub fn permit(engine: &Engine, principal: &Principal, action: Action, resource: Resource<'_>) -> Result<(), FlowError> {
+    let question = Question { principal, action, resource };
+    if engine.authorizer().decide(&question).is_allowed() {
+        return Ok(());
+    }
+    if *principal == Principal::Anonymous {
+        return Err(FlowError::new(
+            FlowErrorKind::AuthenticationRequired,
+            "this needs a client certificate of this service or an enrolment token",
+        ));
+    }
+    Err(FlowError::new(
+        FlowErrorKind::AccessDenied,
+        "the access policy does not allow this; ask an administrator for a role or a token",
+    ))
+}
+
+/// Resolves a name to a certificate on record. A bare serial that fits several is a conflict that lists them all.
+pub async fn resolve(engine: &Engine, name: &CertificateName) -> Result<StoredCertificate, FlowError> {
+    let found = match name {
+        CertificateName::Id(id) => engine.store().certificate(*id).await?,
+        CertificateName::Serial(authority, serial) => engine.store().certificate_by_serial(authority, serial).await?,
+        CertificateName::BareSerial(serial) => {
+            let filter = CertificateFilter { serial: Some(serial.clone()), ..CertificateFilter::all(engine.now()) };
+            let mut items = engine.store().list(&filter, None, 10).await?.items;
+            if items.len() > 1 {
+                let ids: Vec<String> =
+                    items.iter().map(|item| format!("{}:{} ({})", item.authority, item.serial, item.id)).collect();
+                return Err(FlowError::new(
+                    FlowErrorKind::AmbiguousSerial,
+                    format!(
+                        "several authorities issued serial {serial}; name one as authority:serial or by id: {}",
+                        ids.join(", ")
+                    ),
+                ));
+            }
+            items.pop()
+        }
+    };
+    found.ok_or_else(|| FlowError::new(FlowErrorKind::NotFound, "no certificate of that name is on record"))
+}
+
+/// A certificate, if the principal may do `action` to it. Without permission, whether it exists is not told.
+pub async fn permitted_certificate(
+    engine: &Engine,
+    principal: &Principal,
+    action: Action,
+    id: CertificateId,
+) -> Result<StoredCertificate, FlowError> {
+    permitted(engine, principal, action, &CertificateName::Id(id)).await
+}
+
+/// As [`permitted_certificate`], by any name.
+pub async fn permitted(
+    engine: &Engine,
+    principal: &Principal,
+    action: Action,
+    name: &CertificateName,
+) -> Result<StoredCertificate, FlowError> {
+    let certificate = match resolve(engine, name).await {
+        Ok(certificate) => certificate,
+        Err(error) => {
+            // Only those who may read everything learn that a name is free or ambiguous.
+            permit(engine, principal, Action::ListCertificates, Resource::Service)?;
+            return Err(error);
+        }
+    };
+    permit(engine, principal, action, certificate_resource(engine, &certificate))?;
+    Ok(certificate)
+}
+
+/// A certificate as the access policy sees it.
+pub fn certificate_resource<'a>(engine: &Engine, certificate: &'a StoredCertificate) -> Resource<'a> {
+    Resource::Certificate {
+        id: certificate.id,
+        authority: &certificate.authority,
+        profile: &certificate.profile,
+        owner: &certificate.owner,
+        renewal_open: super::renew::renewal_opens_at(engine, certificate) <= engine.now(),
+    }
+}
+
+/// A page of certificates.
+pub async fn list(
+    engine: &Engine,
+    principal: &Principal,
+    filter: &CertificateFilter,
+    after: Option<PageCursor>,
+    limit: u32,
+) -> Result<Page<StoredCertificate>, FlowError> {
+    permit(engine, principal, Action::ListCertificates, Resource::Service)?;
+    Ok(engine.store().list(filter, after, limit).await?)
+}
+
+/// Chained audit events after a sequence number.
+pub async fn audit_events(
+    engine: &Engine,
+    principal: &Principal,
+    after: u64,
+    filter: &EventFilter,
+    limit: u32,
+) -> Result<Vec<ChainedEvent>, FlowError> {
+    permit(engine, principal, Action::ReadAudit, Resource::Service)?;
+    Ok(engine.store().events_after(after, filter, limit).await?)
+}

@@ -1,0 +1,48 @@
+//! Closes what was begun and never finished.
+//!
+//! A reservation whose holder died may have been signed; its certificate has left nobody's hands (it leaves only after
+//! completion), so it is recorded as abandoned and its serial answers as revoked.
+
+use ca_core::audit::{AuditAction, AuditEvent};
+use ca_core::principal::Principal;
+use ca_core::time::Timestamp;
+
+use crate::engine::Engine;
+use crate::error::FlowError;
+use crate::port::store::{CertificateStore, Journal, OpenReservation};
+
+/// Abandons every reservation made before `before`; returns how many. At start-up of a service that is alone on its record
+/// `before` is now; among replicas it lies further back than any issuance may take.
+pub async fn abandon_reservations_before(
+    engine: &Engine,
+    principal: &Principal,
+    before: Timestamp,
+) -> Result<u64, FlowError> {
+    let mut abandoned = 0;
+    loop {
+        let open = engine.store().open_reservations(before).await?;
+        if open.is_empty() {
+            return Ok(abandoned);
+        }
+        for reservation in open {
+            if engine.store().abandon(reservation.id, abandonment(engine, principal, &reservation)).await? {
+                abandoned += 1;
+            }
+        }
+    }
+}
+
+/// The event of an abandonment.
+pub(super) fn abandonment(engine: &Engine, principal: &Principal, reservation: &OpenReservation) -> Journal {
+    Journal::of(
+        AuditEvent::new(
+            engine.now().floor_to_second(),
+            AuditAction::IssuanceAbandoned,
+            principal.reference(),
+            format!("certificate:{}", reservation.id),
+        )
+        .with("authority", &reservation.authority)
+        .with("serial", &reservation.serial)
+        .with("reserved_at", reservation.reserved_at),
+    )
+}

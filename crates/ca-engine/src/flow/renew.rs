@@ -1,0 +1,168 @@
+//! The successor of a certificate: same names, new validity, usually a new key; today's profile and policy decide again.
+//!
+//! The predecessor stays valid until it expires or is revoked. It has one live successor.
+
+use ca_core::certificate::Certificate;
+use ca_core::csr::ParsedCsr;
+use ca_core::hash::sha256;
+use ca_core::id::CertificateId;
+use ca_core::policy::CertificateRequest;
+use ca_core::principal::Principal;
+use ca_core::revocation::{RevocationReason, Standing};
+use ca_core::template::Issuer;
+use ca_core::time::{Lifetime, Timestamp};
+
+use super::issuance::{Issued, Order, carry_out};
+use super::issue::{IDEMPOTENCY_LIFETIME, evaluate, issuing_authority, profile, scope};
+use super::query::{CertificateName, certificate_resource, permit, permitted_certificate, resolve};
+use crate::engine::Engine;
+use crate::error::{FlowError, FlowErrorKind};
+use crate::port::authorizer::Action;
+use crate::port::store::{CertificateStore, Idempotency, StoredCertificate};
+
+/// A request for the successor of a certificate.
+#[derive(Clone, Debug)]
+pub struct RenewRequest {
+    /// Which certificate.
+    pub certificate: CertificateId,
+    /// The new key; `None` keeps the old one.
+    pub csr: Option<ParsedCsr>,
+    /// The lifetime; the profile's default when absent.
+    pub validity: Option<Lifetime>,
+    /// The idempotency key, as the caller chose it.
+    pub idempotency_key: Option<String>,
+    /// The request it came with.
+    pub request_id: Option<String>,
+}
+
+/// Renews a certificate.
+pub async fn renew(engine: &Engine, principal: &Principal, request: RenewRequest) -> Result<Issued, FlowError> {
+    // 1. Which one, and may this principal renew it now?
+    let predecessor = renewable(engine, principal, request.certificate).await?;
+    let certificate = Certificate::from_der(&predecessor.der)
+        .map_err(|error| FlowError::internal(format!("certificate {}: {error}", predecessor.id)))?;
+    // 2. Today's profile decides again, over the names on record and the new key.
+    let profile = profile(engine, &predecessor.profile)?;
+    let public_key = request.csr.as_ref().map_or_else(|| certificate.public_key(), ParsedCsr::public_key);
+    let granted = evaluate(
+        engine,
+        principal,
+        &profile,
+        &CertificateRequest {
+            public_key,
+            csr: request.csr.as_ref(),
+            subject: Some(&predecessor.subject),
+            names: Some(&predecessor.names),
+            validity: request.validity,
+            constraints: None,
+        },
+    )?;
+    let authority = issuing_authority(engine, &profile)?;
+    let idempotency = request.idempotency_key.as_deref().map(|key| Idempotency {
+        scope_sha256: scope(principal, &format!("renew:{}", predecessor.id), key),
+        request_sha256: request_digest(&request),
+        expires_at: engine.now().plus(IDEMPOTENCY_LIFETIME),
+    });
+    // 3. Prepare, reserve (one live successor), sign, check, complete.
+    carry_out(
+        engine,
+        Order {
+            granted,
+            profile: &profile,
+            issuer: Issuer::Authority(authority.facts()),
+            authority: authority.id(),
+            signer: &**authority.signer()?,
+            endpoints: engine.endpoints(authority.id()),
+            principal,
+            owner: predecessor.owner.clone(),
+            renews: Some(predecessor.id),
+            idempotency,
+            request_id: request.request_id.as_deref(),
+        },
+    )
+    .await
+}
+
+/// When the holder of a certificate may renew it.
+pub fn renewal_opens_at(engine: &Engine, certificate: &StoredCertificate) -> Timestamp {
+    let lifetime = certificate.validity.not_after.since(certificate.validity.not_before);
+    let share =
+        engine.profiles().get(&certificate.profile).map_or(DEFAULT_RENEWAL_SHARE, |profile| profile.renewal().from);
+    certificate.validity.not_before.plus(Lifetime::from_seconds((lifetime.seconds() as f64 * share) as u64))
+}
+
+/// The window in which a certificate is best renewed, in the shape of RFC 9773 §4.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RenewalWindow {
+    /// From here on.
+    pub start: Timestamp,
+    /// Up to here.
+    pub end: Timestamp,
+}
+
+/// When to renew a certificate: from when its holder may, over a sixth of its lifetime; at once when it is revoked.
+pub async fn renewal_window(
+    engine: &Engine,
+    principal: &Principal,
+    name: &CertificateName,
+) -> Result<RenewalWindow, FlowError> {
+    let certificate = super::query::permitted(engine, principal, Action::ReadCertificate, name).await?;
+    let validity = certificate.validity;
+    if let Standing::Revoked(revocation) = certificate.standing
+        && revocation.reason != RevocationReason::CertificateHold
+    {
+        return Ok(RenewalWindow { start: validity.not_before, end: revocation.revoked_at });
+    }
+    let start = renewal_opens_at(engine, &certificate);
+    let sixth = Lifetime::from_seconds(validity.not_after.since(validity.not_before).seconds() / 6);
+    Ok(RenewalWindow { start, end: start.plus(sixth).min(validity.not_after) })
+}
+
+/// From half of the lifetime on, where the profile does not say otherwise.
+const DEFAULT_RENEWAL_SHARE: f64 = 0.5;
+
+async fn renewable(engine: &Engine, principal: &Principal, id: CertificateId) -> Result<StoredCertificate, FlowError> {
+    let now = engine.now();
+    // The holder learns why it is too early; others learn nothing from a refusal.
+    if let Principal::Certificate { id: own, .. } = principal
+        && *own == id
+    {
+        let certificate = resolve(engine, &CertificateName::Id(id)).await?;
+        let opens_at = renewal_opens_at(engine, &certificate);
+        if opens_at > now
+            && permit(engine, principal, Action::RenewCertificate, certificate_resource(engine, &certificate)).is_err()
+        {
+            let mut error = FlowError::new(
+                FlowErrorKind::RenewalTooEarly,
+                format!(
+                    "the certificate can be renewed from {opens_at} on; it is valid until {}",
+                    certificate.validity.not_after
+                ),
+            );
+            error.retry_after = Some(opens_at.since(now));
+            return Err(error);
+        }
+    }
+    let certificate = permitted_certificate(engine, principal, Action::RenewCertificate, id).await?;
+    if let Standing::Revoked(revocation) = certificate.standing {
+        return Err(FlowError::new(
+            FlowErrorKind::CertificateRevoked,
+            format!("the certificate is revoked or on hold ({}); ask for a new one", revocation.reason),
+        ));
+    }
+    let renew_until =
+        engine.profiles().get(&certificate.profile).map_or(Lifetime::ZERO, |profile| profile.renewal().until);
+    if certificate.validity.not_after.plus(renew_until) < now {
+        return Err(FlowError::new(
+            FlowErrorKind::RenewalTooLate,
+            format!("the certificate expired at {}; ask for a new one", certificate.validity.not_after),
+        ));
+    }
+    Ok(certificate)
+}
+
+fn request_digest(request: &RenewRequest) -> [u8; 32] {
+    let csr = request.csr.as_ref().map_or(&[][..], ParsedCsr::der);
+    let validity = request.validity.map(|validity| validity.to_string()).unwrap_or_default();
+    sha256(&[csr, b"\0", validity.as_bytes()].concat())
+}

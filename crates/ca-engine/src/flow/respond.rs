@@ -1,0 +1,99 @@
+//! Delegated OCSP responders (RFC 6960 §4.2.2.2): a P-256 key per authority and period, certified by the authority, so that
+//! the authority's own key signs two certificates a week and not every answer.
+
+use ca_core::id::AuthorityId;
+use ca_core::key::KeyType;
+use ca_core::name::DistinguishedName;
+use ca_core::policy::CertificateRequest;
+use ca_core::principal::Principal;
+use ca_core::template::{Endpoints, Issuer};
+use ca_core::time::{Lifetime, Timestamp};
+
+use super::issuance::{Order, carry_out};
+use super::issue::{evaluate, profile};
+use crate::engine::Engine;
+use crate::error::FlowError;
+use crate::hierarchy::Authority;
+use crate::port::keyring::{KeyRoom, Keyring};
+use crate::port::store::{AuthorityStore, KeyHome, Lease, ResponderRecord};
+
+/// The profile of responders.
+const PROFILE: &str = "ocsp-responder";
+
+/// Responders of an authority whose key is offline live until the next ceremony, with a month to spare.
+pub const OFFLINE_LIFETIME: Lifetime = Lifetime::from_days(395);
+
+/// Whether an authority needs a new responder: it has none, or the one that ends last is past half of its life.
+pub fn needs_responder(engine: &Engine, authority: &AuthorityId, now: Timestamp) -> bool {
+    engine.hierarchy().responder(authority, now).is_none_or(|responder| {
+        let validity = responder.validity();
+        let half = validity.not_after.since(validity.not_before).seconds() / 2;
+        now > validity.not_before.plus(Lifetime::from_seconds(half))
+    })
+}
+
+/// Makes a responder for an authority: key, certificate, record; then reads the hierarchy again.
+pub async fn make_responder(
+    engine: &Engine,
+    principal: &Principal,
+    authority_id: &AuthorityId,
+    lease: Option<&Lease>,
+) -> Result<(), FlowError> {
+    // 1. The authority can sign now.
+    let authority = engine.authority(authority_id)?;
+    let signer = authority.signer()?;
+    // 2. A key, on record before it is used.
+    let (key, responder_key) = engine.keyring().generate(KeyRoom::Responders, KeyType::P256).await?;
+    let key_id = key.id.clone();
+    engine.store().add_key(key).await?;
+    // 3. Its certificate, like any other.
+    let profile = profile(engine, &PROFILE.parse().map_err(FlowError::internal)?)?;
+    let subject = subject(&authority)?;
+    let request = CertificateRequest {
+        public_key: responder_key.public_key(),
+        csr: None,
+        subject: Some(&subject),
+        names: None,
+        validity: (authority.record().key_home == KeyHome::File).then_some(OFFLINE_LIFETIME),
+        constraints: None,
+    };
+    let granted = evaluate(engine, &Principal::Job("responder"), &profile, &request)?;
+    let issued = carry_out(
+        engine,
+        Order {
+            granted,
+            profile: &profile,
+            issuer: Issuer::Authority(authority.facts()),
+            authority: authority.id(),
+            signer: &**signer,
+            // id-pkix-ocsp-nocheck: nobody looks up the status of a responder.
+            endpoints: Endpoints::default(),
+            principal,
+            owner: format!("authority:{authority_id}"),
+            renews: None,
+            idempotency: None,
+            request_id: None,
+        },
+    )
+    .await?;
+    // 4. At the disposal of every replica.
+    let record = ResponderRecord {
+        authority: authority_id.clone(),
+        certificate: issued.certificate.id,
+        certificate_der: issued.certificate.der,
+        key_id,
+        validity: issued.certificate.validity,
+    };
+    engine.store().add_responder(lease, record).await?;
+    engine.reload_hierarchy().await
+}
+
+fn subject(authority: &Authority) -> Result<DistinguishedName, FlowError> {
+    let common_name = format!("OCSP responder of {}", authority.id());
+    DistinguishedName::builder().common_name(&common_name).build().map_err(FlowError::internal)
+}
+
+/// The name of the lease under which an authority's responders are made.
+pub fn lease_name(authority: &AuthorityId) -> String {
+    format!("responder:{authority}")
+}

@@ -1,0 +1,54 @@
+//! Roles: bound to certificates by whoever may, never guessed from a name.
+
+use ca_core::audit::{AuditAction, AuditEvent};
+use ca_core::id::CertificateId;
+use ca_core::principal::{Principal, Role};
+
+use crate::engine::Engine;
+use crate::error::{FlowError, FlowErrorKind};
+use crate::port::store::{Journal, RoleBinding, RoleStore};
+
+/// Binds a role to a certificate. For the operator of the host only: the API has no route to it.
+pub async fn grant_role(
+    engine: &Engine,
+    principal: &Principal,
+    certificate: CertificateId,
+    role: Role,
+) -> Result<(), FlowError> {
+    local_only(principal)?;
+    let now = engine.now();
+    let event =
+        AuditEvent::new(now, AuditAction::RoleGranted, principal.reference(), format!("certificate:{certificate}"))
+            .with("role", role);
+    let binding = RoleBinding { certificate, role, granted_at: now };
+    Ok(engine.store().grant_role(binding, Journal::of(event)).await?)
+}
+
+/// Takes every binding of a role away, as `admin reset` does before it makes a new administrator; returns how many.
+pub async fn withdraw_role_from_all(engine: &Engine, principal: &Principal, role: Role) -> Result<u64, FlowError> {
+    local_only(principal)?;
+    let mut withdrawn = 0;
+    for binding in engine.store().role_bindings().await? {
+        if binding.role != role {
+            continue;
+        }
+        let event = AuditEvent::new(
+            engine.now(),
+            AuditAction::RoleWithdrawn,
+            principal.reference(),
+            format!("certificate:{}", binding.certificate),
+        )
+        .with("role", role);
+        if engine.store().withdraw_role(binding.certificate, role, Journal::of(event)).await? {
+            withdrawn += 1;
+        }
+    }
+    Ok(withdrawn)
+}
+
+fn local_only(principal: &Principal) -> Result<(), FlowError> {
+    match principal {
+        Principal::LocalOperator => Ok(()),
+        _ => Err(FlowError::new(FlowErrorKind::AccessDenied, "roles are bound on the host of the service")),
+    }
+}

@@ -1,0 +1,229 @@
+//! The authorities as the running service holds them: certificates parsed, keys opened, responders at hand.
+//!
+//! A snapshot, replaced whole when the record changes; readers never wait.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ca_core::certificate::Certificate;
+use ca_core::id::AuthorityId;
+use ca_core::ocsp::IssuerIdentity;
+use ca_core::template::IssuerFacts;
+use ca_core::time::{Timestamp, Validity};
+
+use crate::error::{FlowError, FlowErrorKind};
+use crate::port::keyring::{Keyring, KeyringError};
+use crate::port::signer::Signer;
+use crate::port::store::{AuthorityRecord, AuthorityState, AuthorityStore, KeyHome, ResponderRecord, Store};
+
+/// An authority, ready for use.
+pub struct Authority {
+    record: AuthorityRecord,
+    certificate: Certificate,
+    facts: IssuerFacts,
+    identity: IssuerIdentity,
+    ancestors: Vec<Vec<u8>>,
+    signer: Option<Arc<dyn Signer>>,
+}
+
+impl Authority {
+    fn read(
+        record: AuthorityRecord,
+        ancestors: Vec<Vec<u8>>,
+        signer: Option<Arc<dyn Signer>>,
+    ) -> Result<Self, FlowError> {
+        let certificate = Certificate::from_der(&record.certificate_der)
+            .map_err(|error| FlowError::internal(format!("certificate of authority {}: {error}", record.id)))?;
+        let facts = IssuerFacts::from_certificate(&certificate)
+            .map_err(|error| FlowError::internal(format!("certificate of authority {}: {error}", record.id)))?;
+        let identity =
+            IssuerIdentity::new(certificate.subject().as_der(), certificate.public_key().subject_public_key());
+        Ok(Self { record, certificate, facts, identity, ancestors, signer })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &AuthorityId {
+        &self.record.id
+    }
+
+    /// Its record.
+    pub fn record(&self) -> &AuthorityRecord {
+        &self.record
+    }
+
+    /// Its certificate.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// What it brings to every certificate it issues.
+    pub fn facts(&self) -> &IssuerFacts {
+        &self.facts
+    }
+
+    /// The hashes by which OCSP requests name it.
+    pub fn identity(&self) -> &IssuerIdentity {
+        &self.identity
+    }
+
+    /// DER of the certificates above it: its parent first, the root last; empty for a root.
+    pub fn ancestors(&self) -> &[Vec<u8>] {
+        &self.ancestors
+    }
+
+    /// The chain of what it issues: its own certificate first, then its ancestors, the root left out.
+    pub fn chain(&self) -> Vec<&[u8]> {
+        let mut chain: Vec<&[u8]> = std::iter::once(self.record.certificate_der.as_slice())
+            .chain(self.ancestors.iter().map(Vec::as_slice))
+            .collect();
+        if chain.len() > 1 || self.record.parent.is_none() {
+            chain.pop();
+        }
+        chain
+    }
+
+    /// Whether it issues certificates.
+    pub fn is_active(&self) -> bool {
+        self.record.state == AuthorityState::Active
+    }
+
+    /// Its key, or an error that says why it cannot be used here.
+    pub fn signer(&self) -> Result<&Arc<dyn Signer>, FlowError> {
+        self.signer.as_ref().ok_or_else(|| {
+            let why = match self.record.key_home {
+                KeyHome::File => "its key is offline; a ceremony on the host that holds it can use it",
+                KeyHome::Sealed(_) => "this process was not given its key",
+            };
+            let message = format!("authority {} cannot sign: {why}", self.record.id);
+            FlowError::new(FlowErrorKind::AuthorityCannotSign, message)
+        })
+    }
+
+    /// Whether its key can be used here.
+    pub fn can_sign(&self) -> bool {
+        self.signer.is_some()
+    }
+}
+
+/// An OCSP responder, ready for use.
+pub struct Responder {
+    certificate_der: Vec<u8>,
+    key_hash: [u8; 20],
+    validity: Validity,
+    signer: Arc<dyn Signer>,
+}
+
+impl Responder {
+    /// The DER of its certificate.
+    pub fn certificate_der(&self) -> &[u8] {
+        &self.certificate_der
+    }
+
+    /// SHA-1 of its public key: the responder id by key (RFC 6960 §4.2.1).
+    pub fn key_hash(&self) -> [u8; 20] {
+        self.key_hash
+    }
+
+    /// When it may answer.
+    pub fn validity(&self) -> Validity {
+        self.validity
+    }
+
+    /// Its key.
+    pub fn signer(&self) -> &dyn Signer {
+        &*self.signer
+    }
+}
+
+/// Every authority and responder.
+#[derive(Default)]
+pub struct Hierarchy {
+    authorities: Vec<Arc<Authority>>,
+    responders: BTreeMap<AuthorityId, Vec<Arc<Responder>>>,
+}
+
+impl Hierarchy {
+    /// Reads the record and opens the keys this process may use. `extra` are keys from elsewhere (the root's, from its
+    /// file), by authority.
+    pub async fn load(
+        store: &dyn Store,
+        keyring: &dyn Keyring,
+        extra: &BTreeMap<AuthorityId, Arc<dyn Signer>>,
+    ) -> Result<Self, FlowError> {
+        let mut hierarchy = Self::default();
+        for record in store.authorities().await? {
+            let signer = match &record.key_home {
+                KeyHome::Sealed(key_id) => open_key(store, keyring, key_id).await?,
+                KeyHome::File => extra.get(&record.id).cloned(),
+            };
+            let ancestors = match &record.parent {
+                None => Vec::new(),
+                Some(parent) => {
+                    let parent = hierarchy.authority(parent).ok_or_else(|| {
+                        FlowError::internal(format!("authority {}: its parent {parent} is not on record", record.id))
+                    })?;
+                    let own = parent.record.certificate_der.clone();
+                    std::iter::once(own).chain(parent.ancestors.iter().cloned()).collect()
+                }
+            };
+            hierarchy.authorities.push(Arc::new(Authority::read(record, ancestors, signer)?));
+        }
+        for record in store.responders().await? {
+            hierarchy.add_responder(store, keyring, record).await?;
+        }
+        Ok(hierarchy)
+    }
+
+    async fn add_responder(
+        &mut self,
+        store: &dyn Store,
+        keyring: &dyn Keyring,
+        record: ResponderRecord,
+    ) -> Result<(), FlowError> {
+        let Some(signer) = open_key(store, keyring, &record.key_id).await? else { return Ok(()) };
+        let key_hash = signer.public_key().key_identifier();
+        let responder =
+            Responder { certificate_der: record.certificate_der, key_hash, validity: record.validity, signer };
+        self.responders.entry(record.authority).or_default().push(Arc::new(responder));
+        Ok(())
+    }
+
+    /// Every authority, parents before children.
+    pub fn authorities(&self) -> &[Arc<Authority>] {
+        &self.authorities
+    }
+
+    /// One authority.
+    pub fn authority(&self, id: &AuthorityId) -> Option<&Arc<Authority>> {
+        self.authorities.iter().find(|authority| authority.id() == id)
+    }
+
+    /// The roots' certificates, DER.
+    pub fn roots(&self) -> impl Iterator<Item = &Arc<Authority>> {
+        self.authorities.iter().filter(|authority| authority.record.parent.is_none())
+    }
+
+    /// The responder of an authority that answers at `now`: of those in force, the one that ends last.
+    pub fn responder(&self, authority: &AuthorityId, now: Timestamp) -> Option<&Arc<Responder>> {
+        self.responders
+            .get(authority)?
+            .iter()
+            .filter(|responder| responder.validity.contains(now))
+            .max_by_key(|responder| responder.validity.not_after)
+    }
+}
+
+/// Opens a key, or `None` when this process has no data key for its room.
+async fn open_key(
+    store: &dyn Store,
+    keyring: &dyn Keyring,
+    key_id: &str,
+) -> Result<Option<Arc<dyn Signer>>, FlowError> {
+    let sealed =
+        store.key(key_id).await?.ok_or_else(|| FlowError::internal(format!("sealed key {key_id} is not on record")))?;
+    match keyring.open(&sealed).await {
+        Ok(signer) => Ok(Some(signer)),
+        Err(KeyringError::NoDataKey { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
