@@ -14,6 +14,9 @@ pub(crate) fn check(rules: &Rules, members: &[Member]) -> Vec<String> {
             faults.push(format!("{} has no layer; give it one in xtask/layers.toml", member.name));
             continue;
         };
+        for kit in member.testkits.iter().filter(|_| rule.layer < PROGRAMS_OF_THE_HOUSE) {
+            faults.push(format!("{} must not build {kit} with its testkit; that is for dev-dependencies", member.name));
+        }
         for import in &member.dependencies {
             if rules.crates.contains_key(import) {
                 if !rule.imports.contains(import) {
@@ -89,6 +92,9 @@ pub(crate) fn picture(rules: &Rules, members: &[Member]) -> String {
     text
 }
 
+/// The layer of tests, benches and checks, which ship nothing.
+const PROGRAMS_OF_THE_HOUSE: u8 = 5;
+
 fn listed(names: &[String]) -> String {
     if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }
@@ -117,6 +123,7 @@ mod tests {
             folder: std::path::PathBuf::new(),
             dependencies: dependencies.iter().map(ToString::to_string).collect(),
             dev_dependencies: BTreeSet::new(),
+            testkits: BTreeSet::new(),
         }
     }
 
@@ -146,6 +153,16 @@ mod tests {
     #[test]
     fn a_pure_crate_takes_nothing_else_from_outside() {
         assert_eq!(faults("low", &["tokio"]), ["low must not depend on tokio; it may depend on serde"]);
+    }
+
+    #[test]
+    fn a_testkit_does_not_ship() {
+        let mut high = member("high", &["low"]);
+        high.testkits.insert("low".to_owned());
+        assert_eq!(
+            check(&rules(), &[member("low", &[]), high]),
+            ["high must not build low with its testkit; that is for dev-dependencies"]
+        );
     }
 
     #[test]

@@ -15,8 +15,10 @@ pub(crate) struct Member {
     pub(crate) folder: PathBuf,
     /// The packages it is built from: normal and build dependencies, those of single targets included.
     pub(crate) dependencies: BTreeSet<String>,
-    /// The packages its tests use besides.
+    /// The packages its tests use besides, those of its feature `testkit` included.
     pub(crate) dev_dependencies: BTreeSet<String>,
+    /// The packages it is built from with their feature `testkit`, which is for tests.
+    pub(crate) testkits: BTreeSet<String>,
 }
 
 /// Reads every member that the manifest in `root` names, in its order.
@@ -44,34 +46,88 @@ fn table(path: &Path) -> Result<Table> {
 
 fn member(folder: PathBuf, manifest: &Table) -> Option<Member> {
     let name = manifest.get("package")?.get("name")?.as_str()?.to_owned();
-    let mut dependencies = BTreeSet::new();
-    let mut dev_dependencies = BTreeSet::new();
+    let mut member = Member {
+        name,
+        folder,
+        dependencies: BTreeSet::new(),
+        dev_dependencies: BTreeSet::new(),
+        testkits: BTreeSet::new(),
+    };
     let targets = manifest.get("target").and_then(Value::as_table);
     let tables =
         std::iter::once(manifest).chain(targets.iter().flat_map(|all| all.values()).filter_map(Value::as_table));
     for table in tables {
-        dependencies.extend(names(table, "dependencies"));
-        dependencies.extend(names(table, "build-dependencies"));
-        dev_dependencies.extend(names(table, "dev-dependencies"));
+        for (key, value) in entries(table, "dependencies").chain(entries(table, "build-dependencies")) {
+            if is_for_testkit(manifest, key, value) {
+                member.dev_dependencies.insert(package(key, value));
+                continue;
+            }
+            member.dependencies.insert(package(key, value));
+            if lists(value.get("features"), TESTKIT) {
+                member.testkits.insert(package(key, value));
+            }
+        }
+        member.dev_dependencies.extend(entries(table, "dev-dependencies").map(|(key, value)| package(key, value)));
     }
-    Some(Member { name, folder, dependencies, dev_dependencies })
+    Some(member)
 }
 
-/// The packages that a section names; a renamed one by the name it has for others.
-fn names(table: &Table, section: &str) -> Vec<String> {
-    let Some(entries) = table.get(section).and_then(Value::as_table) else {
-        return Vec::new();
-    };
-    entries.iter().map(|(key, value)| value.get("package").and_then(Value::as_str).unwrap_or(key).to_owned()).collect()
+fn entries<'a>(table: &'a Table, section: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    table.get(section).and_then(Value::as_table).into_iter().flatten()
 }
+
+/// The package that an entry names; a renamed one by the name it has for others.
+fn package(key: &str, value: &Value) -> String {
+    value.get("package").and_then(Value::as_str).unwrap_or(key).to_owned()
+}
+
+/// Whether an entry is optional and no feature but `testkit` turns it on.
+fn is_for_testkit(manifest: &Table, key: &str, value: &Value) -> bool {
+    let switch = format!("dep:{key}");
+    let mut switches = entries(manifest, "features").filter(|(_, enables)| lists(Some(enables), &switch)).peekable();
+    let optional = value.get("optional").and_then(Value::as_bool) == Some(true);
+    optional && switches.peek().is_some() && switches.all(|(feature, _)| feature == TESTKIT)
+}
+
+fn lists(array: Option<&Value>, text: &str) -> bool {
+    array.and_then(Value::as_array).is_some_and(|items| items.iter().any(|item| item.as_str() == Some(text)))
+}
+
+/// The feature under which a crate gives its fakes and contract suites to the tests of others.
+const TESTKIT: &str = "testkit";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Member {
+        member(PathBuf::new(), &text.parse().expect("TOML")).expect("a member")
+    }
+
+    #[test]
+    fn what_only_the_testkit_needs_is_for_tests() {
+        let member = read(
+            r#"
+            [package]
+            name = "a"
+            [features]
+            testkit = ["dep:b", "dep:c"]
+            other = ["dep:c"]
+            [dependencies]
+            b = { version = "1", optional = true }
+            c = { version = "1", optional = true }
+            d = { version = "1", features = ["testkit"] }
+            "#,
+        );
+        assert_eq!(member.dependencies, ["c", "d"].map(String::from).into());
+        assert_eq!(member.dev_dependencies, ["b".to_owned()].into());
+        assert_eq!(member.testkits, ["d".to_owned()].into());
+    }
+
     #[test]
     fn reads_dependencies_of_every_kind() {
-        let manifest: Table = r#"
+        let member = read(
+            r#"
             [package]
             name = "a"
             [dependencies]
@@ -83,10 +139,8 @@ mod tests {
             e = "1"
             [dev-dependencies]
             f = "1"
-        "#
-        .parse()
-        .expect("TOML");
-        let member = member(PathBuf::new(), &manifest).expect("a member");
+            "#,
+        );
         assert_eq!(member.name, "a");
         assert_eq!(member.dependencies, ["b", "c", "d", "e"].map(String::from).into());
         assert_eq!(member.dev_dependencies, ["f".to_owned()].into());
