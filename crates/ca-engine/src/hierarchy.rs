@@ -14,7 +14,7 @@ use ca_core::time::{Timestamp, Validity};
 use crate::error::{FlowError, FlowErrorKind};
 use crate::port::keyring::{Keyring, KeyringError};
 use crate::port::signer::Signer;
-use crate::port::store::{AuthorityRecord, AuthorityState, AuthorityStore, KeyHome, ResponderRecord, Store};
+use crate::port::store::{AuthorityRecord, AuthorityState, KeyHome, ResponderRecord, Store};
 
 /// An authority, ready for use.
 pub struct Authority {

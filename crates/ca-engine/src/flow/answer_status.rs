@@ -12,7 +12,7 @@ use ca_core::time::{Lifetime, Timestamp};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::hierarchy::{Authority, Responder};
-use crate::port::store::{SerialState, StatusStore};
+use crate::port::store::SerialState;
 
 /// An answer to an OCSP request, ready for the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]

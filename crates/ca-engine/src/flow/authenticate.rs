@@ -9,7 +9,6 @@ use ca_core::serial::Serial;
 use super::token::TOKEN_PREFIX;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
-use crate::port::store::{CertificateStore, RoleStore, TokenStore};
 
 /// The holder of a client certificate that the TLS handshake verified against an authority of ours. It must be on record,
 /// octet for octet, in force, neither revoked nor held: asked of the record at each request, not of a CRL.

@@ -15,7 +15,7 @@ use super::{publish_crl, respond};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::port::signer::Signer;
-use crate::port::store::{AuthorityRecord, AuthorityState, AuthorityStore, CrlStore, Journal, KeyHome, LeaseStore};
+use crate::port::store::{AuthorityRecord, AuthorityState, Journal, KeyHome};
 
 /// How long the first list and responder of an authority may take.
 const LEASE: Lifetime = Lifetime::from_seconds(60);

@@ -20,8 +20,7 @@ use crate::engine::Engine;
 use crate::error::{Fault, FlowError, FlowErrorKind};
 use crate::port::signer::Signer;
 use crate::port::store::{
-    CertificateStore, CompleteOutcome, Completion, Idempotency, Journal, OutboxMessage, Reservation, ReserveOutcome,
-    StoredCertificate,
+    CompleteOutcome, Completion, Idempotency, Journal, OutboxMessage, Reservation, ReserveOutcome, StoredCertificate,
 };
 
 /// Everything an issuance is given once it was granted.

@@ -12,7 +12,7 @@ use ca_core::time::{Lifetime, Timestamp};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::hierarchy::Authority;
-use crate::port::store::{CrlIntent, CrlStore, Journal, KeyHome, Lease, OutboxMessage, PublishedCrl, StatusStore};
+use crate::port::store::{CrlIntent, Journal, KeyHome, Lease, OutboxMessage, PublishedCrl};
 
 /// How many entries are read from the record at a time.
 const BATCH: u32 = 5_000;

@@ -7,9 +7,7 @@ use ca_core::serial::Serial;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::port::authorizer::{Action, Question, Resource};
-use crate::port::store::{
-    AuditStore, CertificateFilter, CertificateStore, ChainedEvent, EventFilter, Page, PageCursor, StoredCertificate,
-};
+use crate::port::store::{CertificateFilter, ChainedEvent, EventFilter, Page, PageCursor, StoredCertificate};
 
 /// How a certificate is named by a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]

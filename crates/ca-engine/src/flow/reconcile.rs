@@ -9,7 +9,7 @@ use ca_core::time::Timestamp;
 
 use crate::engine::Engine;
 use crate::error::FlowError;
-use crate::port::store::{CertificateStore, Journal, OpenReservation};
+use crate::port::store::{Journal, OpenReservation};
 
 /// Abandons every reservation made before `before`; returns how many. At start-up of a service that is alone on its record
 /// `before` is now; among replicas it lies further back than any issuance may take.

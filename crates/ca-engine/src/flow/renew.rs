@@ -18,7 +18,7 @@ use super::query::{CertificateName, certificate_resource, permit, permitted_cert
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::port::authorizer::Action;
-use crate::port::store::{CertificateStore, Idempotency, StoredCertificate};
+use crate::port::store::{Idempotency, StoredCertificate};
 
 /// A request for the successor of a certificate.
 #[derive(Clone, Debug)]

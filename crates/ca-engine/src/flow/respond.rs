@@ -14,8 +14,8 @@ use super::issue::{evaluate, profile};
 use crate::engine::Engine;
 use crate::error::FlowError;
 use crate::hierarchy::Authority;
-use crate::port::keyring::{KeyRoom, Keyring};
-use crate::port::store::{AuthorityStore, KeyHome, Lease, ResponderRecord};
+use crate::port::keyring::KeyRoom;
+use crate::port::store::{KeyHome, Lease, ResponderRecord};
 
 /// The profile of responders.
 const PROFILE: &str = "ocsp-responder";

@@ -12,7 +12,7 @@ use super::query;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::port::authorizer::Action;
-use crate::port::store::{ChangeOutcome, Journal, OutboxMessage, StandingChange, StatusStore, StoredCertificate};
+use crate::port::store::{ChangeOutcome, Journal, OutboxMessage, StandingChange, StoredCertificate};
 
 /// How often a change is decided anew when another came first.
 const MAXIMUM_ATTEMPTS: usize = 8;

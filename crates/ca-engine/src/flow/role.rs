@@ -6,7 +6,7 @@ use ca_core::principal::{Principal, Role};
 
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
-use crate::port::store::{Journal, RoleBinding, RoleStore};
+use crate::port::store::{Journal, RoleBinding};
 
 /// Binds a role to a certificate. For the operator of the host only: the API has no route to it.
 pub async fn grant_role(

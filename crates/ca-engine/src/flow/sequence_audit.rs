@@ -4,7 +4,7 @@ use ca_core::audit::{ChainFault, ChainVerifier, link};
 
 use crate::engine::Engine;
 use crate::error::FlowError;
-use crate::port::store::{AuditStore, ChainLink, EventFilter, Lease};
+use crate::port::store::{ChainLink, EventFilter, Lease};
 
 /// How many events are chained in one change.
 const BATCH: u32 = 1_000;

@@ -11,7 +11,7 @@ use super::query::permit;
 use crate::engine::Engine;
 use crate::error::{Fault, FlowError, FlowErrorKind};
 use crate::port::authorizer::{Action, Resource};
-use crate::port::store::{Journal, TokenRecord, TokenStore};
+use crate::port::store::{Journal, TokenRecord};
 
 /// What every token's text begins with, so that leaks can be searched for.
 pub const TOKEN_PREFIX: &str = "cet_";
@@ -94,7 +94,7 @@ pub async fn create_token(
         .with("expires_at", record.expires_at)
         .in_request(request.request_id.as_deref());
     engine.store().add_token(record.clone(), Journal::of(event)).await?;
-    let digits = zeroize::Zeroizing::new(hex::encode(&*secret));
+    let digits = zeroize::Zeroizing::new(hex::encode(*secret));
     Ok((record, TokenSecret(format!("{TOKEN_PREFIX}{id}_{}", *digits))))
 }
 

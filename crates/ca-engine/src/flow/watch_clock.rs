@@ -7,7 +7,6 @@ use ca_core::time::{Lifetime, Timestamp};
 
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
-use crate::port::store::{CrlStore, Store};
 
 /// How far the clocks may be apart.
 pub const TOLERANCE: Lifetime = Lifetime::from_seconds(60);
