@@ -6,14 +6,14 @@
 use std::collections::BTreeSet;
 
 use const_oid::ObjectIdentifier;
-use der::asn1::OctetStringRef;
-use der::{Decode, Sequence};
+use der::Decode;
 use thiserror::Error;
 
+use crate::extension::Extension;
 use crate::key::{AlgorithmIdentifier, KeyError, PublicKey, SignatureAlgorithm, SignatureInvalid};
 use crate::name::{DistinguishedName, GeneralName, NameError};
 use crate::pem::{self, PemError};
-use crate::tlv::{self, DerError, Reader, tag};
+use crate::tlv::{self, DerError, Element, Reader, tag};
 
 /// The longest request that is read, in octets of PEM or DER: ten times what an RSA 4096 request with 100 names takes.
 pub const MAX_CSR_OCTETS: usize = 64 * 1024;
@@ -229,12 +229,6 @@ impl From<DerError> for CsrError {
     }
 }
 
-impl From<der::Error> for CsrError {
-    fn from(error: der::Error) -> Self {
-        Self::Malformed { detail: error.to_string() }
-    }
-}
-
 /// CertificationRequest (RFC 2986 §4.2), its parts as they stand.
 struct CertificationRequest<'a> {
     info: &'a [u8],
@@ -276,16 +270,6 @@ impl<'a> CertificationRequestInfo<'a> {
     }
 }
 
-/// Extension (RFC 5280 §4.1). A `critical` of FALSE that is spelled out is not DER (X.690 §11.5), but some tools write it and
-/// nothing can be mistaken by it: the octets never reach a certificate.
-#[derive(Sequence)]
-struct Extension<'a> {
-    oid: ObjectIdentifier,
-    #[asn1(default = "bool::default")]
-    critical: bool,
-    value: &'a OctetStringRef,
-}
-
 /// The extensions in the one extensionRequest among the attributes; other attributes (challengePassword, what Windows tells
 /// about itself) are read for their form and passed over.
 fn requested_extensions(attributes: &[u8]) -> Result<Vec<RequestedExtension>, CsrError> {
@@ -294,36 +278,42 @@ fn requested_extensions(attributes: &[u8]) -> Result<Vec<RequestedExtension>, Cs
     // The order of a SET OF (X.690 §11.6) is not looked at: tools get it wrong, and nothing hangs on it.
     while !attributes.is_empty() {
         let mut attribute = attributes.take(tag::SEQUENCE)?.reader();
-        let oid = ObjectIdentifier::from_der(attribute.take(tag::OBJECT_IDENTIFIER)?.whole)?;
+        let oid = ObjectIdentifier::from_bytes(attribute.take(tag::OBJECT_IDENTIFIER)?.content)
+            .map_err(|_| DerError::Content { kind: "OBJECT IDENTIFIER" })?;
         let mut values = attribute.take(tag::SET)?.reader();
         attribute.finish()?;
         if oid == EXTENSION_REQUEST || oid == MICROSOFT_CERTIFICATE_EXTENSIONS {
             let repeated = || CsrError::RepeatedAttribute { oid: oid.to_string() };
-            let value = values.any().map_err(|_| repeated())?;
-            if !values.is_empty() || extensions.is_some() {
+            if values.is_empty() || extensions.is_some() {
                 return Err(repeated());
             }
-            extensions = Some(decode_extensions(value.whole)?);
+            let value = values.take(tag::SEQUENCE)?;
+            if !values.is_empty() {
+                return Err(repeated());
+            }
+            extensions = Some(read_extensions(value)?);
         }
     }
     Ok(extensions.unwrap_or_default())
 }
 
-/// Reads Extensions (RFC 5280 §4.1).
-fn decode_extensions(der: &[u8]) -> Result<Vec<RequestedExtension>, CsrError> {
+/// Reads Extensions (RFC 5280 §4.1), at least one.
+fn read_extensions(extensions: Element<'_>) -> Result<Vec<RequestedExtension>, CsrError> {
     let mut seen = BTreeSet::new();
-    let mut extensions = Vec::new();
-    for extension in Vec::<Extension<'_>>::from_der(der)? {
-        if !seen.insert(extension.oid) {
-            return Err(CsrError::RepeatedExtension { oid: extension.oid.to_string() });
+    let mut requested = Vec::new();
+    let mut reader = extensions.reader();
+    loop {
+        let extension = Extension::read(&mut reader)?;
+        let oid = ObjectIdentifier::from_bytes(extension.identifier())
+            .map_err(|_| DerError::Content { kind: "OBJECT IDENTIFIER" })?;
+        if !seen.insert(oid) {
+            return Err(CsrError::RepeatedExtension { oid: oid.to_string() });
         }
-        extensions.push(RequestedExtension {
-            oid: extension.oid,
-            critical: extension.critical,
-            value: extension.value.as_bytes().to_vec(),
-        });
+        requested.push(RequestedExtension { oid, critical: extension.critical, value: extension.value.to_vec() });
+        if reader.is_empty() {
+            return Ok(requested);
+        }
     }
-    Ok(extensions)
 }
 
 const PEM_LABELS: [&str; 2] = ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"];

@@ -1,5 +1,12 @@
 //! Keys and signatures made by openssl are the judge (`testdata/README.md`).
 
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use ca_core::crl::{self, CrlContext, CrlTemplate, CrlWriter, ParsedCrl, lint_crl};
+use ca_core::name::DistinguishedName;
+use ca_core::time::Timestamp;
+
 use super::*;
 
 macro_rules! file {
@@ -47,6 +54,47 @@ fn makes_the_same_deterministic_signatures_as_openssl() {
     ] {
         let signer = SoftwareSigner::from_pkcs8(pkcs8).expect("made by openssl");
         assert_eq!(signer.sign_octets(MESSAGE).expect("signs").octets, expected);
+    }
+}
+
+/// The port, over something that may be signed: an empty CRL.
+#[test]
+fn signs_lists_with_the_algorithm_they_name() {
+    for (key_type, pkcs8, _) in keys() {
+        let signer = SoftwareSigner::from_pkcs8(pkcs8).expect("made by openssl");
+        let issuer = DistinguishedName::from_rfc4514("CN=Test CA").expect("a name");
+        let key_identifier = signer.public_key().key_identifier();
+        let tbs = CrlWriter::new(CrlTemplate {
+            issuer: issuer.clone(),
+            authority_key_identifier: key_identifier.to_vec(),
+            signature_algorithm: signer.algorithm(),
+            this_update: Timestamp::from_unix_seconds(1_790_000_000),
+            next_update: Timestamp::from_unix_seconds(1_790_600_000),
+            number: 1,
+            base_number: None,
+            issuing_distribution_point: None,
+            freshest_crl: None,
+            expired_certs_on_crl: None,
+        })
+        .and_then(CrlWriter::finish)
+        .expect("encodes");
+        let context = CrlContext {
+            issuer: &issuer,
+            key_identifier: &key_identifier,
+            signature_algorithm: signer.algorithm(),
+            previous: None,
+        };
+        let linted = lint_crl(tbs, &context).expect("faultless");
+        let signature = {
+            let mut signing = pin!(signer.sign(&linted));
+            match signing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(signature) => signature.expect("signs"),
+                Poll::Pending => panic!("a key in memory signs at once"),
+            }
+        };
+        let der = crl::assemble(linted, &signature).expect("the algorithm named inside");
+        let parsed = ParsedCrl::from_der(der).expect("own CRL");
+        assert_eq!(parsed.verify(&issuer, signer.public_key()), Ok(()), "{key_type}");
     }
 }
 
