@@ -11,8 +11,8 @@ use ca_core::serial::Serial;
 use ca_core::template::Endpoints;
 use ca_core::time::{Lifetime, Timestamp};
 
+use crate::clock_verdict::{ClockVerdict, refuse_wrong_clock};
 use crate::error::{FlowError, FlowErrorKind};
-use crate::flow::watch_clock::{ClockVerdict, refuse_wrong_clock};
 use crate::hierarchy::{Authority, Hierarchy};
 use crate::port::authorizer::Authorizer;
 use crate::port::clock::Clock;

@@ -5,6 +5,7 @@
 //! starts a task, sleeps, reads a clock or makes randomness but through a port, so that all of it can be simulated.
 #![warn(missing_docs)]
 
+pub mod clock_verdict;
 pub mod engine;
 pub mod error;
 #[cfg(any(test, feature = "testkit"))]

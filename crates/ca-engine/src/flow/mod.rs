@@ -9,6 +9,7 @@ pub mod publish_crl;
 pub mod query;
 pub mod reconcile;
 pub mod renew;
+pub mod renewal_period;
 pub mod respond;
 pub mod revoke;
 pub mod role;

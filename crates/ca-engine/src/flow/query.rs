@@ -4,6 +4,7 @@ use ca_core::id::{AuthorityId, CertificateId};
 use ca_core::principal::Principal;
 use ca_core::serial::Serial;
 
+use super::renewal_period;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::port::authorizer::{Action, Question, Resource};
@@ -99,7 +100,7 @@ pub fn certificate_resource<'a>(engine: &Engine, certificate: &'a StoredCertific
         authority: &certificate.authority,
         profile: &certificate.profile,
         owner: &certificate.owner,
-        renewal_open: super::renew::renewal_opens_at(engine, certificate) <= engine.now(),
+        renewal_open: renewal_period::opens_at(engine, certificate) <= engine.now(),
     }
 }
 

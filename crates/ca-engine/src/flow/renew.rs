@@ -15,6 +15,7 @@ use ca_core::time::{Lifetime, Timestamp};
 use super::issuance::{Issued, Order, carry_out};
 use super::issue::{IDEMPOTENCY_LIFETIME, evaluate, issuing_authority, profile, scope};
 use super::query::{CertificateName, certificate_resource, permit, permitted_certificate, resolve};
+use super::renewal_period;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::port::authorizer::Action;
@@ -83,14 +84,6 @@ pub async fn renew(engine: &Engine, principal: &Principal, request: RenewRequest
     .await
 }
 
-/// When the holder of a certificate may renew it.
-pub fn renewal_opens_at(engine: &Engine, certificate: &StoredCertificate) -> Timestamp {
-    let lifetime = certificate.validity.not_after.since(certificate.validity.not_before);
-    let share =
-        engine.profiles().get(&certificate.profile).map_or(DEFAULT_RENEWAL_SHARE, |profile| profile.renewal().from);
-    certificate.validity.not_before.plus(Lifetime::from_seconds((lifetime.seconds() as f64 * share) as u64))
-}
-
 /// The window in which a certificate is best renewed, in the shape of RFC 9773 §4.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RenewalWindow {
@@ -113,13 +106,10 @@ pub async fn renewal_window(
     {
         return Ok(RenewalWindow { start: validity.not_before, end: revocation.revoked_at });
     }
-    let start = renewal_opens_at(engine, &certificate);
+    let start = renewal_period::opens_at(engine, &certificate);
     let sixth = Lifetime::from_seconds(validity.not_after.since(validity.not_before).seconds() / 6);
     Ok(RenewalWindow { start, end: start.plus(sixth).min(validity.not_after) })
 }
-
-/// From half of the lifetime on, where the profile does not say otherwise.
-const DEFAULT_RENEWAL_SHARE: f64 = 0.5;
 
 async fn renewable(engine: &Engine, principal: &Principal, id: CertificateId) -> Result<StoredCertificate, FlowError> {
     let now = engine.now();
@@ -128,7 +118,7 @@ async fn renewable(engine: &Engine, principal: &Principal, id: CertificateId) ->
         && *own == id
     {
         let certificate = resolve(engine, &CertificateName::Id(id)).await?;
-        let opens_at = renewal_opens_at(engine, &certificate);
+        let opens_at = renewal_period::opens_at(engine, &certificate);
         if opens_at > now
             && permit(engine, principal, Action::RenewCertificate, certificate_resource(engine, &certificate)).is_err()
         {

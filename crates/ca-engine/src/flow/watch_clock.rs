@@ -1,26 +1,15 @@
 //! The clock is compared with the database's and with what was last published before anything is signed.
 //!
-//! A CRL dated a year ahead would block every later one, and a certificate dated a year back would be born expired; so a
-//! clock that is off by more than a minute closes the service for signing until it is right again.
+//! What follows from a verdict is [`crate::clock_verdict`]'s.
 
-use ca_core::time::{Lifetime, Timestamp};
+use ca_core::time::Lifetime;
 
+use crate::clock_verdict::ClockVerdict;
 use crate::engine::Engine;
-use crate::error::{FlowError, FlowErrorKind};
+use crate::error::FlowError;
 
 /// How far the clocks may be apart.
 pub const TOLERANCE: Lifetime = Lifetime::from_seconds(60);
-
-/// What the comparison found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClockVerdict {
-    /// Not compared yet: nothing is signed.
-    Unknown,
-    /// Within [`TOLERANCE`].
-    Right,
-    /// Off; says against what, and by how much.
-    Wrong(String),
-}
 
 /// Compares the clock and tells the engine, which signs only while the verdict is [`ClockVerdict::Right`].
 pub async fn watch_clock(engine: &Engine) -> Result<ClockVerdict, FlowError> {
@@ -48,22 +37,4 @@ async fn compare(engine: &Engine) -> Result<ClockVerdict, FlowError> {
         }
     }
     Ok(ClockVerdict::Right)
-}
-
-/// Refuses to sign while the clock is not known to be right.
-pub(crate) fn refuse_wrong_clock(verdict: &ClockVerdict, now: Timestamp) -> Result<(), FlowError> {
-    match verdict {
-        ClockVerdict::Right => Ok(()),
-        ClockVerdict::Unknown => Err(FlowError::new(
-            FlowErrorKind::SigningSuspended,
-            "the service has not yet compared its clock with its record; try again",
-        )
-        .retry_after(2)
-        .with_detail(now)),
-        ClockVerdict::Wrong(why) => Err(FlowError::new(
-            FlowErrorKind::SigningSuspended,
-            "the service's clock is wrong, so it signs nothing; its operator must set the clock",
-        )
-        .with_detail(why)),
-    }
 }
