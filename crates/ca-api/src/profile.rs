@@ -11,8 +11,6 @@ pub struct Profile {
     /// Its name.
     #[schema(example = "server")]
     pub name: String,
-    /// What it is for, in a sentence; empty when its author wrote none.
-    pub description: String,
     /// The authority that issues it.
     #[schema(example = "tls")]
     pub authority: String,
@@ -34,7 +32,11 @@ pub struct Profile {
     /// The kinds of names that may be asked for.
     pub subject_alternative_name_types: Vec<SubjectAlternativeNameType>,
     /// Certificate policies (RFC 5280 §4.2.1.4), as dotted OIDs.
-    pub policies: Vec<String>,
+    pub certificate_policies: Vec<String>,
+    /// Whether its certificates demand a stapled OCSP response (RFC 7633).
+    pub must_staple: bool,
+    /// Whether subjects and names are personal data.
+    pub personal_data: bool,
 }
 
 #[cfg(test)]
