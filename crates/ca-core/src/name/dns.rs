@@ -127,6 +127,8 @@ fn check_label(label: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -222,5 +224,15 @@ mod tests {
         assert!(!name("example.org").is_below(&name("example.org")));
         assert!(!name("badexample.org").is_within(&name("example.org")));
         assert!(!name("org").is_within(&name("example.org")));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics_and_reading_twice_changes_nothing(text in "(\\*\\.)?([\\PCA-Za-z0-9._-]{1,8}\\.){0,3}[\\PCa-z0-9-]{0,8}") {
+            if let Ok(name) = DnsName::parse(&text) {
+                prop_assert!(name.as_str().is_ascii());
+                prop_assert_eq!(DnsName::parse(name.as_str()), Ok(name));
+            }
+        }
     }
 }

@@ -92,6 +92,8 @@ fn is_quoted_string(local: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -146,5 +148,15 @@ mod tests {
         assert!(EmailAddress::parse(&format!("{}@{domain}", "a".repeat(64))).is_ok());
         assert!(EmailAddress::parse(&format!("{}@{domain}.ddd", "a".repeat(64))).is_err());
         assert!(EmailAddress::parse("joão@example.com").expect_err("refused").why.contains("SmtpUTF8Mailbox"));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics_and_reading_twice_changes_nothing(text in "[\"a-z.\\\\\\PC]{0,8}@?[a-z.\\PC]{0,8}") {
+            if let Ok(name) = EmailAddress::parse(&text) {
+                prop_assert!(name.as_str().is_ascii());
+                prop_assert_eq!(EmailAddress::parse(name.as_str()), Ok(name));
+            }
+        }
     }
 }

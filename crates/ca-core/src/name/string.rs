@@ -15,14 +15,24 @@ pub(crate) fn decode(tag: u8, content: &[u8]) -> Option<Result<String, &'static 
             |octet| octet.is_ascii_digit() || octet == b' ',
             "a NumericString holds digits and spaces only",
         ),
-        tag::IA5_STRING => ascii(content, |octet| octet.is_ascii(), "an IA5String holds ASCII only"),
+        tag::IA5_STRING => return Some(decode_ia5(content)),
         // T.61 proper is nobody's practice: everybody writes ISO 8859-1 into it (as OpenSSL and NSS read it).
         tag::TELETEX_STRING => Ok(content.iter().copied().map(char::from).collect()),
         tag::UNIVERSAL_STRING => universal(content),
         tag::BMP_STRING => basic_multilingual_plane(content),
         _ => return None,
     };
-    Some(text.and_then(|text| if text.contains('\0') { Err("a string in a name must not hold NUL") } else { Ok(text) }))
+    Some(text.and_then(refuse_nul))
+}
+
+/// The text of the content octets of an IA5String, as an IMPLICIT tag leaves them.
+pub(crate) fn decode_ia5(content: &[u8]) -> Result<String, &'static str> {
+    ascii(content, |octet| octet.is_ascii(), "an IA5String holds ASCII only").and_then(refuse_nul)
+}
+
+/// Refuses NUL, at which C programs would end the name (CVE-2009-2408).
+fn refuse_nul(text: String) -> Result<String, &'static str> {
+    if text.contains('\0') { Err("a string in a name must not hold NUL") } else { Ok(text) }
 }
 
 /// Whether an octet may stand in a PrintableString (X.680 §41.4).

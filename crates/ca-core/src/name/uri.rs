@@ -184,6 +184,8 @@ fn check_spiffe_id(scheme: &str, authority: &Authority<'_>) -> Result<(), String
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -261,6 +263,16 @@ mod tests {
             "spiffe://example.org/a%20b",
         ] {
             assert!(Uri::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics_and_reading_twice_changes_nothing(text in "([a-z]{1,3}:)?(//)?[\\[\\]a-z0-9@:/?#%.\\PC]{0,16}") {
+            if let Ok(name) = Uri::parse(&text) {
+                prop_assert!(name.as_str().is_ascii());
+                prop_assert_eq!(Uri::parse(name.as_str()), Ok(name));
+            }
         }
     }
 }

@@ -114,10 +114,5 @@ fn decode_ip(octets: &[u8]) -> Result<IpAddr, String> {
 
 /// The text of an IMPLICIT IA5String.
 fn ia5(element: &Element<'_>) -> Result<String, NameError> {
-    match string::decode(tag::IA5_STRING, element.content) {
-        Some(Ok(text)) => Ok(text),
-        Some(Err(why)) => Err(NameError::of_octets(KIND, element.whole, why)),
-        // Cannot happen: IA5String is a string type. Told as a fault rather than a panic.
-        None => Err(NameError::of_octets(KIND, element.whole, "it is no string")),
-    }
+    string::decode_ia5(element.content).map_err(|why| NameError::of_octets(KIND, element.whole, why))
 }

@@ -175,10 +175,10 @@ fn refuses_der_that_is_no_name() {
         ("a300", "x400Address"),
         ("a505 a1030c0161", "ediPartyName"),
         ("a402 3000", "an empty directoryName"),
-        ("840d 300b 3109 3007 0603550403 0c0161", "a primitive directoryName"),
+        ("840e 300c 310a 3008 0603550403 0c0161", "a primitive directoryName"),
         ("a008 0603 2a0304 a001 00", "an otherName whose value is cut off"),
         ("a007 0603 2a0304 a000", "an otherName without value"),
-        ("a009 0603 2a0304 0c0161", "an otherName whose value is not tagged"),
+        ("a008 0603 2a0304 0c0161", "an otherName whose value is not tagged"),
         ("a00c 0603 2a0304 a005 0c0161 0500", "an otherName of two values"),
         ("a00a 0603 2a0304 a003 0c01ff", "an otherName that is not UTF-8"),
         ("a900", "no such choice"),
@@ -196,7 +196,7 @@ fn refuses_der_that_is_no_name() {
 fn any_name() -> impl Strategy<Value = GeneralName> {
     prop_oneof![
         "[a-z][a-z0-9]{0,5}(\\.[a-z]{1,5}){0,3}".prop_map(|text| name(&format!("dns:{text}"))),
-        any::<std::net::IpAddr>().prop_map(GeneralName::Ip),
+        any::<IpAddr>().prop_map(GeneralName::Ip),
         "[a-z.]{0,3}[a-z]@[a-z]{1,9}"
             .prop_filter_map("a mailbox", |text| GeneralName::parse_typed(&format!("email:{text}")).ok()),
         "urn:[a-z:]{1,9}".prop_map(|text| name(&format!("uri:{text}"))),
