@@ -314,7 +314,8 @@ fn serial_is_positive_and_short(entry: &EntryView<'_>, _: &EntryPlace<'_>) -> Op
 }
 
 fn serials_ascend(entry: &EntryView<'_>, place: &EntryPlace<'_>) -> Option<Finding> {
-    let magnitude = tlv::unsigned(entry.serial).unwrap_or_default();
+    // One that is no positive number is told by another rule.
+    let magnitude = tlv::unsigned(entry.serial).ok()?;
     let fault = (magnitude <= place.previous_serial)
         .then(|| format!("serial {} is listed twice or out of order", hex::encode(magnitude)));
     finding("serials_ascend", "RFC 5280 §5.1.2.6", fault)

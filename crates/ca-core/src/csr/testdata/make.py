@@ -19,7 +19,7 @@ CHALLENGE_PASSWORD = "06092a864886f70d010907"
 
 
 def openssl(*arguments, given=None):
-    return subprocess.run(["openssl", *arguments], input=given, check=True, capture_output=True).stdout
+    return subprocess.run(["openssl", *arguments], input=given, check=True, stdout=subprocess.PIPE).stdout
 
 
 def private_key(algorithm, *options):

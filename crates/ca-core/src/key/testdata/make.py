@@ -44,7 +44,7 @@ def write_point(name, curve_oid_hex, point):
 
 
 def openssl(*arguments, given=None):
-    return subprocess.run(["openssl", *arguments], input=given, check=True, capture_output=True).stdout
+    return subprocess.run(["openssl", *arguments], input=given, check=True, stdout=subprocess.PIPE).stdout
 
 
 def public_key(algorithm, *options, output=()):
