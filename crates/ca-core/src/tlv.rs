@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use thiserror::Error;
 
-use crate::serial::{Serial, SerialError};
+use crate::serial::Serial;
 
 /// Universal and context-specific identifier octets (X.690 §8.1.2).
 pub(crate) mod tag {
@@ -225,11 +225,7 @@ pub(crate) fn magnitude_to_u64(magnitude: &[u8]) -> Option<u64> {
 /// The content of an INTEGER as a serial number: `None` when it is negative, zero or longer than 20 octets, so that no
 /// certificate of ours can have it.
 pub(crate) fn serial(content: &[u8]) -> Option<Serial> {
-    let magnitude = unsigned(content).ok()?;
-    match Serial::from_bytes(magnitude) {
-        Ok(serial) => Some(serial),
-        Err(SerialError::Zero | SerialError::TooLong { .. } | SerialError::NotHexadecimal) => None,
-    }
+    Serial::from_bytes(unsigned(content).ok()?).ok()
 }
 
 /// The content of a BIT STRING without unused bits.

@@ -79,7 +79,7 @@ impl Parts {
         let fields =
             [&self.version, &self.algorithm, &self.issuer, &self.this_update, &self.next_update, &revoked, &extensions];
         let der = value(tag::SEQUENCE, &fields.map(Vec::as_slice).concat());
-        super::lint(CrlTbs::from_der(&der, SignatureAlgorithm::Ed25519)).err().unwrap_or_default()
+        lint(CrlTbs::from_der(&der, SignatureAlgorithm::Ed25519)).err().unwrap_or_default()
     }
 }
 

@@ -27,8 +27,11 @@ fn independently_read(der: &[u8]) -> CertificateList {
     CertificateList::from_der(der).expect("x509-cert reads it")
 }
 
-/// What another decoder reads: serial content, revocation time, reason code, invalidity date.
-fn decoded(list: &CertificateList) -> Vec<(Vec<u8>, i64, Option<u8>, Option<i64>)> {
+/// Serial content, revocation time, reason code, invalidity date.
+type Decoded = (Vec<u8>, i64, Option<u8>, Option<i64>);
+
+/// What another decoder reads.
+fn decoded(list: &CertificateList) -> Vec<Decoded> {
     let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).expect("in range");
     let revoked = list.tbs_cert_list.revoked_certificates.iter().flatten();
     revoked
