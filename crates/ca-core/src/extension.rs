@@ -13,6 +13,8 @@ pub(crate) struct Extension<'a> {
     /// The content octets of its OBJECT IDENTIFIER.
     identifier: &'a [u8],
     pub(crate) critical: bool,
+    /// Whether a critical of FALSE is written, which DER leaves out (X.690 §11.5).
+    pub(crate) writes_default: bool,
     /// The content of extnValue.
     pub(crate) value: &'a [u8],
 }
@@ -23,9 +25,10 @@ impl<'a> Extension<'a> {
         let mut fields = reader.take(tag::SEQUENCE)?.reader();
         let identifier = fields.take(tag::OBJECT_IDENTIFIER)?.content;
         // DER leaves a FALSE out; it is understood all the same, since some clients write it.
-        let critical = match fields.optional(tag::BOOLEAN)?.map(|element| element.content) {
-            None | Some([0x00]) => false,
-            Some([0xff]) => true,
+        let (critical, writes_default) = match fields.optional(tag::BOOLEAN)?.map(|element| element.content) {
+            None => (false, false),
+            Some([0x00]) => (false, true),
+            Some([0xff]) => (true, false),
             Some(_) => return Err(DerError::Content { kind: "BOOLEAN" }),
         };
         let value = fields.take(tag::OCTET_STRING)?.content;
@@ -33,7 +36,7 @@ impl<'a> Extension<'a> {
         if identifier.is_empty() {
             return Err(DerError::Content { kind: "OBJECT IDENTIFIER" });
         }
-        Ok(Self { identifier, critical, value })
+        Ok(Self { identifier, critical, writes_default, value })
     }
 
     /// Reads all extensions in the content of a SEQUENCE of them; none may occur twice (RFC 5280 §4.2).

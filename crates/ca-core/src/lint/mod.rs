@@ -3,7 +3,14 @@
 //! Nothing here repairs anything, and nothing here believes the template: a rule sees the octets, the issuer's facts and the
 //! profile. [`check`] is the only way to a [`LintedTbs`], and that the only certificate an authority's key can be given.
 
+mod extension;
+mod field;
+mod inspection;
+mod issuer;
+mod name;
+mod profile;
 mod rule;
+mod usage;
 
 use std::fmt;
 

@@ -1,20 +1,47 @@
-//! The rules, in the order in which they are held against a certificate.
+//! What a rule is, and the run of all of them.
 
-use super::{Finding, LintContext};
+use super::inspection::Inspection;
+use super::{Finding, LintContext, extension, field, issuer, name, profile, usage};
 use crate::key::SignatureAlgorithm;
-use crate::tbs::TbsView;
-use crate::template::Issuer;
 
-/// Holds the octets against every rule.
-pub(super) fn check(der: &[u8], context: &LintContext<'_>) -> Result<SignatureAlgorithm, Vec<Finding>> {
-    let view = TbsView::read(der)
-        .map_err(|error| vec![Finding { rule: "strict_der", clause: "RFC 5280 §4.1", detail: error.to_string() }])?;
-    let algorithm = match context.issuer {
-        Issuer::Authority(facts) => facts.signature_algorithm,
-        Issuer::Itself => context.public_key.key_type().signature_algorithm(),
+/// One rule: its stable name, the text that states it, and the function that says what breaks it.
+pub(super) struct Rule {
+    pub(super) name: &'static str,
+    pub(super) clause: &'static str,
+    pub(super) check: fn(&Inspection<'_>) -> Result<(), String>,
+}
+
+/// A list of rules whose names are those of their functions.
+macro_rules! rules {
+    ($($check:ident => $clause:literal),* $(,)?) => {
+        &[$($crate::lint::rule::Rule { name: stringify!($check), clause: $clause, check: $check }),*]
     };
-    if view.signature_algorithm != algorithm.identifier_der() {
-        return Err(vec![]);
-    }
-    Ok(algorithm)
+}
+pub(super) use rules;
+
+/// Every rule, in the order of checking.
+pub(super) fn all() -> impl Iterator<Item = &'static Rule> {
+    [field::RULES, name::RULES, extension::RULES, usage::RULES, issuer::RULES, profile::RULES].into_iter().flatten()
+}
+
+/// Holds the octets against every rule; the algorithm to sign with when none is broken.
+pub(super) fn check(der: &[u8], context: &LintContext<'_>) -> Result<SignatureAlgorithm, Vec<Finding>> {
+    let inspection = Inspection::read(der, context).map_err(|error| {
+        vec![Finding { rule: STRICT_DER, clause: "RFC 5280 §4.1, X.690 §10", detail: error.to_string() }]
+    })?;
+    let findings: Vec<Finding> = all()
+        .filter_map(|rule| {
+            let detail = (rule.check)(&inspection).err()?;
+            Some(Finding { rule: rule.name, clause: rule.clause, detail })
+        })
+        .collect();
+    if findings.is_empty() { Ok(inspection.algorithm) } else { Err(findings) }
+}
+
+/// The rule that comes before all others: without the DER of a TBSCertificate there is nothing to look at.
+pub(super) const STRICT_DER: &str = "strict_der";
+
+/// `Ok` when the condition holds, else the message.
+pub(super) fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(message()) }
 }

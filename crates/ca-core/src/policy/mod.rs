@@ -173,6 +173,20 @@ pub fn evaluate(
     })
 }
 
+/// What of a subject's attributes the profile does not allow; for lints, which start from octets.
+pub(crate) fn check_subject_attributes(profile: &Profile, subject: &DistinguishedName) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    subject::check_attributes(profile, subject, "/subject", &mut violations);
+    violations
+}
+
+/// What of a list of names the profile does not allow; for lints, which start from octets.
+pub(crate) fn check_names(profile: &Profile, names: &[GeneralName]) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    name::check(profile, names, NamesPointer::Request, &[], &mut violations);
+    violations
+}
+
 fn check_origin(
     profile: &Profile,
     request: &CertificateRequest<'_>,

@@ -69,7 +69,12 @@ fn rdns(name: &DistinguishedName) -> Option<&[u8]> {
     tlv::Reader::only(name.as_der(), tag::SEQUENCE).ok().map(|element| element.content)
 }
 
-fn check_attributes(profile: &Profile, subject: &DistinguishedName, pointer: &str, violations: &mut Vec<Violation>) {
+pub(super) fn check_attributes(
+    profile: &Profile,
+    subject: &DistinguishedName,
+    pointer: &str,
+    violations: &mut Vec<Violation>,
+) {
     let rules = profile.subject();
     let fixed: Vec<ObjectIdentifier> =
         rules.fixed.iter().flat_map(|fixed| fixed.attributes().map(|attribute| attribute.oid)).collect();

@@ -128,6 +128,11 @@ impl Profile {
         &self.certificate_policies
     }
 
+    /// pathLenConstraint of an authority; `None` is unlimited.
+    pub fn path_length(&self) -> Option<u8> {
+        self.path_length
+    }
+
     /// Whether the TLS feature `status_request` is set (RFC 7633).
     pub fn must_staple(&self) -> bool {
         self.must_staple
@@ -141,6 +146,19 @@ impl Profile {
     /// What the subject alternative names may be.
     pub fn names(&self) -> &NameRules {
         &self.names
+    }
+
+    /// Which places for status and issuer a certificate names.
+    pub fn status_urls(&self) -> &StatusUrlRules {
+        &self.status_urls
+    }
+
+    /// The same profile with lifetimes of at most `limit`, for services that promise to make short-lived certificates only.
+    #[must_use]
+    pub fn with_maximum_validity(mut self, limit: Lifetime) -> Self {
+        self.validity.maximum = self.validity.maximum.min(limit);
+        self.validity.default = self.validity.default.min(limit);
+        self
     }
 
     /// When a certificate may be renewed.
