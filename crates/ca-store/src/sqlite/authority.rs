@@ -1,0 +1,339 @@
+//! Authorities, sealed keys, OCSP responders and settings.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use ca_core::id::{AuthorityId, CertificateId};
+use ca_core::time::{Timestamp, Validity};
+use ca_engine::port::keyring::{KeyRoom, SealedKey};
+use ca_engine::port::store::{
+    AuthorityRecord, AuthorityState, AuthorityStore, Journal, KeyHome, Lease, ResponderRecord, StoreError,
+};
+use sqlx::{FromRow, SqliteConnection, SqlitePool};
+
+use super::error::{Failure, inconsistent};
+use super::journal::{self, journal_sql};
+use super::lease::fence;
+use super::writer::Change;
+use super::{SqliteStore, database_time, row};
+
+#[async_trait]
+impl AuthorityStore for SqliteStore {
+    async fn authorities(&self) -> Result<Vec<AuthorityRecord>, StoreError> {
+        Ok(authorities(&self.readers).await?)
+    }
+
+    async fn add_authority(&self, record: AuthorityRecord, journal: Journal) -> Result<(), StoreError> {
+        self.change(AuthorityAddition { record, journal }).await
+    }
+
+    async fn add_key(&self, key: SealedKey) -> Result<(), StoreError> {
+        self.change(key).await
+    }
+
+    async fn key(&self, id: &str) -> Result<Option<SealedKey>, StoreError> {
+        Ok(key(&self.readers, id).await?)
+    }
+
+    async fn keys(&self, room: KeyRoom) -> Result<Vec<SealedKey>, StoreError> {
+        Ok(keys(&self.readers, room).await?)
+    }
+
+    async fn add_responder(&self, lease: Option<&Lease>, record: ResponderRecord) -> Result<(), StoreError> {
+        self.change(ResponderAddition { lease: lease.cloned(), record }).await
+    }
+
+    async fn responders(&self) -> Result<Vec<ResponderRecord>, StoreError> {
+        Ok(responders(&self.readers).await?)
+    }
+
+    async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(setting(&self.readers, name).await?)
+    }
+
+    async fn set_setting(&self, name: &str, expected: Option<&[u8]>, value: &[u8]) -> Result<bool, StoreError> {
+        let expected = expected.map(<[u8]>::to_vec);
+        self.change(SettingChange { name: name.to_owned(), expected, value: value.to_vec() }).await
+    }
+}
+
+#[derive(FromRow)]
+struct AuthorityRow {
+    id: String,
+    certificate_id: Vec<u8>,
+    certificate_der: Vec<u8>,
+    parent: Option<String>,
+    key_home: String,
+    key_id: Option<String>,
+    state: String,
+}
+
+impl TryFrom<AuthorityRow> for AuthorityRecord {
+    type Error = StoreError;
+
+    fn try_from(row: AuthorityRow) -> Result<Self, StoreError> {
+        let place = format!("authorities {}", row.id);
+        let states = [AuthorityState::Active, AuthorityState::Retiring, AuthorityState::Retired];
+        let state = states.into_iter().find(|state| state.as_str() == row.state);
+        Ok(Self {
+            id: row::authority(&place, &row.id)?,
+            certificate: CertificateId::from_bytes(row::octets(&place, row.certificate_id)?),
+            certificate_der: row.certificate_der,
+            parent: row.parent.map(|parent| row::authority(&place, &parent)).transpose()?,
+            key_home: match (row.key_home.as_str(), row.key_id) {
+                (SEALED, Some(key_id)) => KeyHome::Sealed(key_id),
+                (FILE, None) => KeyHome::File,
+                _ => return Err(inconsistent(&place, "a key home and key id that do not go together")),
+            },
+            state: state.ok_or_else(|| inconsistent(&place, "an unknown state"))?,
+        })
+    }
+}
+
+async fn authorities(readers: &SqlitePool) -> Result<Vec<AuthorityRecord>, Failure> {
+    // A handful; the order in which they came keeps siblings in place.
+    const SQL: &str = "SELECT id, certificate_id, certificate_der, parent, key_home, key_id, state FROM authorities
+         ORDER BY rowid";
+    let rows: Vec<AuthorityRow> = sqlx::query_as(SQL).fetch_all(readers).await?;
+    let records = rows.into_iter().map(AuthorityRecord::try_from).collect::<Result<Vec<_>, _>>()?;
+    Ok(parents_first(records)?)
+}
+
+/// Puts every authority behind its parent. A parent that is not on record is no authority of ours, and in nobody's way.
+fn parents_first(records: Vec<AuthorityRecord>) -> Result<Vec<AuthorityRecord>, StoreError> {
+    let mut waiting: BTreeSet<AuthorityId> = records.iter().map(|record| record.id.clone()).collect();
+    let mut ordered = Vec::with_capacity(records.len());
+    let mut rest = records;
+    while !rest.is_empty() {
+        let ready = |record: &AuthorityRecord| record.parent.as_ref().is_none_or(|parent| !waiting.contains(parent));
+        let (next, later): (Vec<_>, Vec<_>) = rest.into_iter().partition(ready);
+        if next.is_empty() {
+            return Err(inconsistent("authorities", "authorities that are each other's parents"));
+        }
+        for record in &next {
+            waiting.remove(&record.id);
+        }
+        ordered.extend(next);
+        rest = later;
+    }
+    Ok(ordered)
+}
+
+struct AuthorityAddition {
+    record: AuthorityRecord,
+    journal: Journal,
+}
+
+#[async_trait]
+impl Change for AuthorityAddition {
+    type Answer = ();
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
+        const SQL: &str = concat!(
+            journal_sql!(),
+            "INSERT INTO authorities (id, certificate_id, certificate_der, parent, key_home, key_id, state)
+             VALUES (?7, ?8, ?9, ?10, ?11, ?12, ?13);"
+        );
+        let record = &self.record;
+        let (key_home, key_id) = match &record.key_home {
+            KeyHome::Sealed(key_id) => (SEALED, Some(key_id.as_str())),
+            KeyHome::File => (FILE, None),
+            other => {
+                return Err(StoreError::Conflict { detail: format!("no column holds the key home {other:?}") }.into());
+            }
+        };
+        // A taken id fails on the primary key, and that is a conflict.
+        journal::bind(SQL, &self.journal)
+            .bind(record.id.as_str())
+            .bind(record.certificate.as_bytes().as_slice())
+            .bind(record.certificate_der.as_slice())
+            .bind(record.parent.as_ref().map(AuthorityId::as_str))
+            .bind(key_home)
+            .bind(key_id)
+            .bind(record.state.as_str())
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+#[derive(FromRow)]
+struct KeyRow {
+    id: String,
+    room: String,
+    key_type: String,
+    spki: Vec<u8>,
+    sealed: Vec<u8>,
+    created_at: i64,
+}
+
+impl TryFrom<KeyRow> for SealedKey {
+    type Error = StoreError;
+
+    fn try_from(row: KeyRow) -> Result<Self, StoreError> {
+        let place = format!("sealed_keys {}", row.id);
+        let rooms = [KeyRoom::Authorities, KeyRoom::Responders];
+        let room = rooms.into_iter().find(|room| room.as_str() == row.room);
+        Ok(Self {
+            room: room.ok_or_else(|| inconsistent(&place, "an unknown room"))?,
+            key_type: row::parse(&place, &row.key_type)?,
+            id: row.id,
+            spki: row.spki,
+            sealed: row.sealed,
+            created_at: Timestamp::from_unix_millis(row.created_at),
+        })
+    }
+}
+
+#[async_trait]
+impl Change for SealedKey {
+    type Answer = ();
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
+        // Sealing the same key again gives other octets: what must agree is the key and its room.
+        const LOOK: &str = "SELECT room = ?2 AND spki = ?3 FROM sealed_keys WHERE id = ?1";
+        let same: Option<bool> = sqlx::query_scalar(LOOK)
+            .bind(self.id.as_str())
+            .bind(self.room.as_str())
+            .bind(self.spki.as_slice())
+            .fetch_optional(&mut *connection)
+            .await?;
+        match same {
+            Some(true) => return Ok(()),
+            Some(false) => {
+                let detail = format!("key {} is on record as another key, or for another room", self.id);
+                return Err(StoreError::Conflict { detail }.into());
+            }
+            None => {}
+        }
+        const SQL: &str =
+            "INSERT INTO sealed_keys (id, room, key_type, spki, sealed, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        sqlx::query(SQL)
+            .bind(self.id.as_str())
+            .bind(self.room.as_str())
+            .bind(self.key_type.as_str())
+            .bind(self.spki.as_slice())
+            .bind(self.sealed.as_slice())
+            .bind(self.created_at.unix_millis())
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+async fn key(readers: &SqlitePool, id: &str) -> Result<Option<SealedKey>, Failure> {
+    const SQL: &str = "SELECT id, room, key_type, spki, sealed, created_at FROM sealed_keys WHERE id = ?1";
+    let row: Option<KeyRow> = sqlx::query_as(SQL).bind(id).fetch_optional(readers).await?;
+    Ok(row.map(SealedKey::try_from).transpose()?)
+}
+
+async fn keys(readers: &SqlitePool, room: KeyRoom) -> Result<Vec<SealedKey>, Failure> {
+    const SQL: &str = "SELECT id, room, key_type, spki, sealed, created_at FROM sealed_keys
+         WHERE room = ?1 ORDER BY created_at, id";
+    let rows: Vec<KeyRow> = sqlx::query_as(SQL).bind(room.as_str()).fetch_all(readers).await?;
+    Ok(rows.into_iter().map(SealedKey::try_from).collect::<Result<_, _>>()?)
+}
+
+#[derive(FromRow)]
+struct ResponderRow {
+    authority: String,
+    certificate_id: Vec<u8>,
+    certificate_der: Vec<u8>,
+    key_id: String,
+    not_before: i64,
+    not_after: i64,
+}
+
+impl TryFrom<ResponderRow> for ResponderRecord {
+    type Error = StoreError;
+
+    fn try_from(row: ResponderRow) -> Result<Self, StoreError> {
+        let certificate = CertificateId::from_bytes(row::octets("responders.certificate_id", row.certificate_id)?);
+        Ok(Self {
+            authority: row::authority(&format!("responders {certificate}"), &row.authority)?,
+            certificate,
+            certificate_der: row.certificate_der,
+            key_id: row.key_id,
+            validity: Validity {
+                not_before: Timestamp::from_unix_millis(row.not_before),
+                not_after: Timestamp::from_unix_millis(row.not_after),
+            },
+        })
+    }
+}
+
+struct ResponderAddition {
+    lease: Option<Lease>,
+    record: ResponderRecord,
+}
+
+#[async_trait]
+impl Change for ResponderAddition {
+    type Answer = ();
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
+        if let Some(lease) = &self.lease {
+            fence(lease, connection).await?;
+        }
+        const SQL: &str =
+            "INSERT INTO responders (certificate_id, authority, certificate_der, key_id, not_before, not_after)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let record = &self.record;
+        sqlx::query(SQL)
+            .bind(record.certificate.as_bytes().as_slice())
+            .bind(record.authority.as_str())
+            .bind(record.certificate_der.as_slice())
+            .bind(record.key_id.as_str())
+            .bind(record.validity.not_before.unix_millis())
+            .bind(record.validity.not_after.unix_millis())
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+async fn responders(readers: &SqlitePool) -> Result<Vec<ResponderRecord>, Failure> {
+    const SQL: &str = concat!(
+        "SELECT authority, certificate_id, certificate_der, key_id, not_before, not_after FROM responders
+          WHERE not_after >= ",
+        database_time!(),
+        " ORDER BY not_before, certificate_id"
+    );
+    let rows: Vec<ResponderRow> = sqlx::query_as(SQL).fetch_all(readers).await?;
+    Ok(rows.into_iter().map(ResponderRecord::try_from).collect::<Result<_, _>>()?)
+}
+
+async fn setting(readers: &SqlitePool, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+    let value =
+        sqlx::query_scalar("SELECT value FROM settings WHERE name = ?1").bind(name).fetch_optional(readers).await?;
+    Ok(value)
+}
+
+struct SettingChange {
+    name: String,
+    expected: Option<Vec<u8>>,
+    value: Vec<u8>,
+}
+
+#[async_trait]
+impl Change for SettingChange {
+    type Answer = bool;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<bool, Failure> {
+        let query = match &self.expected {
+            Some(expected) => sqlx::query("UPDATE settings SET value = ?2 WHERE name = ?1 AND value = ?3")
+                .bind(self.name.as_str())
+                .bind(self.value.as_slice())
+                .bind(expected.as_slice()),
+            None => sqlx::query("INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING")
+                .bind(self.name.as_str())
+                .bind(self.value.as_slice()),
+        };
+        Ok(query.execute(connection).await?.rows_affected() == 1)
+    }
+}
+
+/// `authorities.key_home` of [`KeyHome::Sealed`].
+const SEALED: &str = "sealed";
+/// `authorities.key_home` of [`KeyHome::File`].
+const FILE: &str = "file";

@@ -1,0 +1,164 @@
+//! What went wrong, in the words of the port: SQLite's result codes become [`StoreError`]s, and what keeps a file from being
+//! opened becomes an [`OpenError`].
+//!
+//! Outcomes that a caller must tell apart (a serial that is taken) are looked at before they happen, in the same transaction;
+//! a constraint that still fails is the last guard and becomes a conflict.
+
+use std::path::{Path, PathBuf};
+
+use ca_engine::port::store::StoreError;
+use thiserror::Error;
+
+/// Why a record cannot be opened.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The file could not be made.
+    #[error("the database {} cannot be made: {detail}", path.display())]
+    Create {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        detail: String,
+    },
+    /// There is no such file.
+    #[error("there is no database {}; `ca-server init` makes one", path.display())]
+    Missing {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The file cannot be read or locked.
+    #[error("the database {} cannot be opened: {detail}", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system or SQLite said.
+        detail: String,
+    },
+    /// The file is no SQLite database, or that of another program.
+    #[error("{} is not a database of this service", path.display())]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The file has tables that this build does not know.
+    #[error(
+        "the database was made by a newer version of this service (its tables have version {found}, this build knows \
+         {known}): install that version or a later one"
+    )]
+    Newer {
+        /// The version in the file.
+        found: i64,
+        /// The newest version this build knows.
+        known: i64,
+    },
+    /// The file lacks tables that this build needs.
+    #[error("the tables of the database have version {found}, this build needs {known}: run `ca-server migrate`")]
+    Older {
+        /// The version in the file; 0 when it has no tables.
+        found: i64,
+        /// The version this build needs.
+        known: i64,
+    },
+    /// A migration that ran on the file is not the one of this build.
+    #[error(
+        "migration {version} was changed after it ran on this database: this build is not from a release, or the file was changed"
+    )]
+    Changed {
+        /// The version of the migration.
+        version: i64,
+    },
+    /// A migration failed; the tables are as before it.
+    #[error("migration {version} failed, the tables are as before it: {detail}")]
+    Migration {
+        /// The version of the migration.
+        version: i64,
+        /// What SQLite said.
+        detail: String,
+    },
+}
+
+impl OpenError {
+    /// What went wrong when the file at `path` was connected to or its tables were looked at.
+    pub(super) fn of_connecting(path: &Path, error: sqlx::Error) -> Self {
+        match result_code(&error) {
+            Some(NOT_A_DATABASE) => Self::Foreign { path: path.to_owned() },
+            _ => Self::Unreadable { path: path.to_owned(), detail: error.to_string() },
+        }
+    }
+}
+
+/// A [`StoreError`] on its way out of this adapter: what `?` turns SQLite's errors into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure(StoreError);
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self(error)
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        failure.0
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        let detail = error.to_string();
+        Self(match (result_code(&error), &error) {
+            (Some(FULL), _) => StoreError::Full { detail },
+            (Some(CONSTRAINT), sqlx::Error::Database(database)) => {
+                if database.is_unique_violation() || database.is_foreign_key_violation() {
+                    StoreError::Conflict { detail }
+                } else {
+                    StoreError::Inconsistent { detail }
+                }
+            }
+            (Some(CORRUPT | NOT_A_DATABASE | MISMATCH), _) => StoreError::Inconsistent { detail },
+            (
+                None,
+                sqlx::Error::RowNotFound
+                | sqlx::Error::ColumnNotFound(_)
+                | sqlx::Error::ColumnDecode { .. }
+                | sqlx::Error::Decode(_)
+                | sqlx::Error::TypeNotFound { .. },
+            ) => StoreError::Inconsistent { detail },
+            _ => StoreError::Unavailable { detail },
+        })
+    }
+}
+
+/// What a failed COMMIT means: whether it is on the disk is not known when the disk itself failed or the thread that was told
+/// to commit died; otherwise nothing was changed.
+pub(super) fn of_commit(error: sqlx::Error) -> StoreError {
+    match result_code(&error) {
+        Some(IO) | None => StoreError::Unknown { detail: error.to_string() },
+        _ => Failure::from(error).into(),
+    }
+}
+
+/// A stored row that makes no sense.
+pub(super) fn inconsistent(place: &str, what: impl std::fmt::Display) -> StoreError {
+    StoreError::Inconsistent { detail: format!("{place}: {what}") }
+}
+
+/// A value too large to be stored.
+pub(super) fn too_large(what: &str) -> StoreError {
+    StoreError::Conflict { detail: format!("{what} is larger than a record can hold") }
+}
+
+/// The primary result code of SQLite (<https://www.sqlite.org/rescode.html>), where the error came from it.
+fn result_code(error: &sqlx::Error) -> Option<u32> {
+    let sqlx::Error::Database(database) = error else { return None };
+    // sqlx gives the extended code; its low octet is the primary one.
+    database.code()?.parse::<u32>().ok().map(|code| code & 0xff)
+}
+
+const IO: u32 = 10;
+const CORRUPT: u32 = 11;
+const FULL: u32 = 13;
+const CONSTRAINT: u32 = 19;
+const MISMATCH: u32 = 20;
+const NOT_A_DATABASE: u32 = 26;

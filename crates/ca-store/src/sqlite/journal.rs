@@ -1,0 +1,42 @@
+//! The event and the messages of a change, stored by the same statements as the change itself.
+
+use ca_engine::port::store::Journal;
+use serde_json::json;
+use sqlx::Sqlite;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+
+/// SQL that stores a journal bound by [`bind`]; it takes the parameters ?1 to ?6, those of the change begin at ?7.
+macro_rules! journal_sql {
+    () => {
+        "INSERT INTO audit_events (canonical, action, principal, subject) VALUES (?1, ?2, ?3, ?4);
+         INSERT INTO outbox (topic, certificate_id, payload, created_at)
+             SELECT value ->> 'topic', unhex(value ->> 'certificate', '-'), value ->> 'payload', ?6
+             FROM json_each(?5) ORDER BY key;"
+    };
+}
+pub(super) use journal_sql;
+
+/// Begins a query whose SQL begins with `journal_sql!()`.
+pub(super) fn bind(sql: &'static str, journal: &Journal) -> Query<'static, Sqlite, SqliteArguments> {
+    let event = &journal.event;
+    sqlx::query(sql)
+        .bind(event.canonical())
+        .bind(event.action.as_str())
+        .bind(event.principal.clone())
+        .bind(event.subject.clone())
+        .bind(messages(journal))
+        .bind(event.at.unix_millis())
+}
+
+/// The messages as one JSON array, so that one prepared statement stores any number of them.
+fn messages(journal: &Journal) -> String {
+    let messages = journal.messages.iter().map(|message| {
+        json!({
+            "topic": message.topic,
+            "certificate": message.certificate.map(|id| id.to_string()),
+            "payload": message.payload,
+        })
+    });
+    serde_json::Value::Array(messages.collect()).to_string()
+}

@@ -1,0 +1,122 @@
+//! The record in one SQLite file: write-ahead log, durable commits, one writer that joins concurrent changes into one
+//! commit, and readers that never wait for it.
+//!
+//! One file per room of the port; [`writer`] is how changes reach the database, [`pool`] how connections are made, [`schema`]
+//! which version of the tables they find. Another process may read the file at the same time, or write in turns; the lock on
+//! the data folder that keeps two servers apart is not made here.
+
+mod audit;
+mod authority;
+mod certificate;
+mod certificate_list;
+mod crl;
+mod error;
+mod journal;
+mod lease;
+mod pool;
+mod reservation;
+mod role;
+mod row;
+mod schema;
+mod status;
+mod token;
+mod writer;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use ca_core::time::Timestamp;
+use ca_engine::port::store::{Store, StoreError};
+use sqlx::SqlitePool;
+
+pub use error::OpenError;
+pub use pool::OpenMode;
+
+use error::Failure;
+use writer::{Change, Writer};
+
+/// The record in an SQLite file.
+///
+/// Dropping it is safe at any time: what was acknowledged is in the file. [`SqliteStore::close`] also waits for the last
+/// commit and folds the write-ahead log into the file.
+pub struct SqliteStore {
+    readers: SqlitePool,
+    writer: Option<Writer>,
+}
+
+impl SqliteStore {
+    /// Opens the record at `path`; must be called inside a tokio runtime, which then runs the writer.
+    ///
+    /// A file that is made has mode 0600, and so have the two that SQLite lays beside it (`-wal`, `-shm`).
+    pub async fn open(path: &Path, mode: OpenMode) -> Result<Self, OpenError> {
+        if mode == OpenMode::Create {
+            pool::create_file(path)?;
+            schema::migrate(path).await?;
+        }
+        let writer = match mode {
+            OpenMode::Create | OpenMode::ReadWrite => {
+                let mut connection = pool::connect_writer(path).await?;
+                schema::check(&mut connection, path).await?;
+                Some(Writer::start(connection))
+            }
+            OpenMode::ReadOnly => {
+                let mut connection = pool::connect_reader(path).await?;
+                schema::check(&mut connection, path).await?;
+                None
+            }
+        };
+        // After the writer: a reader alone cannot make the files of the write-ahead log.
+        let readers = pool::readers(path);
+        Ok(Self { readers, writer })
+    }
+
+    /// Brings the tables of an existing file to the version of this build; returns the versions before and after.
+    ///
+    /// No store may have the file open meanwhile.
+    pub async fn migrate(path: &Path) -> Result<(i64, i64), OpenError> {
+        schema::migrate(path).await
+    }
+
+    /// The version of the tables that this build reads and writes.
+    pub fn schema_version() -> i64 {
+        schema::newest_version()
+    }
+
+    /// Waits until the changes that were handed over are committed, closes every connection and folds the write-ahead log
+    /// into the file. Changes that come later through a shared reference get [`StoreError::Unavailable`].
+    pub async fn close(&self) {
+        // Readers first: the last connection to close is the one that tidies up, and a reader cannot.
+        self.readers.close().await;
+        if let Some(writer) = &self.writer {
+            writer.close().await;
+        }
+    }
+
+    /// Makes a change through the writer.
+    async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
+        match &self.writer {
+            Some(writer) => writer.change(change).await,
+            None => Err(StoreError::Unavailable { detail: "the record was opened for reading only".to_owned() }),
+        }
+    }
+
+    async fn now(&self) -> Result<Timestamp, Failure> {
+        let millis: i64 = sqlx::query_scalar(concat!("SELECT ", database_time!())).fetch_one(&self.readers).await?;
+        Ok(Timestamp::from_unix_millis(millis))
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn database_time(&self) -> Result<Timestamp, StoreError> {
+        Ok(self.now().await?)
+    }
+}
+
+/// SQL of the database's clock in milliseconds. It stands still within a statement.
+macro_rules! database_time {
+    () => {
+        "CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER)"
+    };
+}
+use database_time;

@@ -1,0 +1,146 @@
+//! Enrolment tokens. Their uses are counted in [`super::reservation`].
+
+use async_trait::async_trait;
+use ca_core::id::TokenId;
+use ca_core::principal::TokenBinding;
+use ca_core::time::Timestamp;
+use ca_engine::port::store::{Journal, StoreError, TokenRecord, TokenStore};
+use sqlx::{FromRow, SqliteConnection, SqlitePool};
+
+use super::SqliteStore;
+use super::error::{Failure, inconsistent};
+use super::journal::{self, journal_sql};
+use super::row;
+use super::writer::Change;
+
+#[async_trait]
+impl TokenStore for SqliteStore {
+    async fn add_token(&self, token: TokenRecord, journal: Journal) -> Result<(), StoreError> {
+        self.change(Addition { token, journal }).await
+    }
+
+    async fn token(&self, id: TokenId) -> Result<Option<TokenRecord>, StoreError> {
+        Ok(by_id(&self.readers, id).await?)
+    }
+
+    async fn tokens(&self, after: Option<TokenId>, limit: u32) -> Result<Vec<TokenRecord>, StoreError> {
+        Ok(list(&self.readers, after, limit).await?)
+    }
+
+    async fn withdraw_token(&self, id: TokenId, journal: Journal) -> Result<bool, StoreError> {
+        self.change(Withdrawal { id, journal }).await
+    }
+}
+
+#[derive(FromRow)]
+struct TokenRow {
+    id: Vec<u8>,
+    secret_sha256: Vec<u8>,
+    profile: String,
+    names: Vec<u8>,
+    common_name: Option<String>,
+    uses: i64,
+    used: i64,
+    expires_at: i64,
+    created_at: i64,
+    created_by: String,
+    withdrawn: bool,
+}
+
+impl TryFrom<TokenRow> for TokenRecord {
+    type Error = StoreError;
+
+    fn try_from(row: TokenRow) -> Result<Self, StoreError> {
+        let id = TokenId::from_bytes(row::octets("enrolment_tokens.id", row.id)?);
+        let place = format!("enrolment_tokens {id}");
+        let count = |column| u32::try_from(column).map_err(|_| inconsistent(&place, "a count out of range"));
+        Ok(Self {
+            id,
+            secret_sha256: row::octets(&place, row.secret_sha256)?,
+            binding: TokenBinding {
+                profile: row::profile(&place, &row.profile)?,
+                names: row::general_names(&place, &row.names)?,
+                common_name: row.common_name,
+            },
+            uses: count(row.uses)?,
+            used: count(row.used)?,
+            expires_at: Timestamp::from_unix_millis(row.expires_at),
+            created_at: Timestamp::from_unix_millis(row.created_at),
+            created_by: row.created_by,
+            withdrawn: row.withdrawn,
+        })
+    }
+}
+
+async fn by_id(readers: &SqlitePool, id: TokenId) -> Result<Option<TokenRecord>, Failure> {
+    const SQL: &str = "SELECT id, secret_sha256, profile, names, common_name, uses, used, expires_at, created_at,
+             created_by, withdrawn FROM enrolment_tokens WHERE id = ?1";
+    let row: Option<TokenRow> = sqlx::query_as(SQL).bind(id.as_bytes().as_slice()).fetch_optional(readers).await?;
+    Ok(row.map(TokenRecord::try_from).transpose()?)
+}
+
+async fn list(readers: &SqlitePool, after: Option<TokenId>, limit: u32) -> Result<Vec<TokenRecord>, Failure> {
+    const SQL: &str = "SELECT id, secret_sha256, profile, names, common_name, uses, used, expires_at, created_at,
+             created_by, withdrawn FROM enrolment_tokens WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
+    // 17 octets are above every id of 16.
+    let before = after.map_or_else(|| vec![0xff; 17], |id| id.as_bytes().to_vec());
+    let rows: Vec<TokenRow> = sqlx::query_as(SQL).bind(before).bind(limit).fetch_all(readers).await?;
+    Ok(rows.into_iter().map(TokenRecord::try_from).collect::<Result<_, _>>()?)
+}
+
+struct Addition {
+    token: TokenRecord,
+    journal: Journal,
+}
+
+#[async_trait]
+impl Change for Addition {
+    type Answer = ();
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
+        const SQL: &str = concat!(
+            journal_sql!(),
+            "INSERT INTO enrolment_tokens (id, secret_sha256, profile, names, common_name, uses, used, expires_at,
+                 created_at, created_by, withdrawn)
+             VALUES (?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17);"
+        );
+        let token = &self.token;
+        journal::bind(SQL, &self.journal)
+            .bind(token.id.as_bytes().as_slice())
+            .bind(token.secret_sha256.as_slice())
+            .bind(token.binding.profile.as_str())
+            .bind(row::general_names_column(&token.binding.names))
+            .bind(token.binding.common_name.as_deref())
+            .bind(token.uses)
+            .bind(token.used)
+            .bind(token.expires_at.unix_millis())
+            .bind(token.created_at.unix_millis())
+            .bind(token.created_by.as_str())
+            .bind(token.withdrawn)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+struct Withdrawal {
+    id: TokenId,
+    journal: Journal,
+}
+
+#[async_trait]
+impl Change for Withdrawal {
+    type Answer = bool;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<bool, Failure> {
+        const LOOK: &str = "SELECT EXISTS (SELECT 1 FROM enrolment_tokens WHERE id = ?1 AND withdrawn = 0)";
+        let open: bool =
+            sqlx::query_scalar(LOOK).bind(self.id.as_bytes().as_slice()).fetch_one(&mut *connection).await?;
+        if !open {
+            return Ok(false);
+        }
+        const SQL: &str = concat!(journal_sql!(), "UPDATE enrolment_tokens SET withdrawn = 1 WHERE id = ?7;");
+        journal::bind(SQL, &self.journal).bind(self.id.as_bytes().as_slice()).execute(connection).await?;
+        Ok(true)
+    }
+}
