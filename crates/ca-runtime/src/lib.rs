@@ -7,6 +7,9 @@
 pub mod clock;
 pub mod config;
 pub mod data_folder;
+pub mod encrypted_key;
 pub mod entropy;
 pub mod file;
 pub mod lock;
+pub mod root_key;
+pub mod seal;

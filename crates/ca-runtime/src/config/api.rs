@@ -31,7 +31,7 @@ impl ApiConfig {
         match (file("api.certificate_file"), file("api.key_file")) {
             (Some(certificate_file), Some(key_file)) => return Self::Given { certificate_file, key_file },
             (Some(_), None) => {
-                settings.invalid("api.key_file", "missing: `api.certificate_file` is set, and needs its key")
+                settings.invalid("api.key_file", "missing: `api.certificate_file` is set, and needs its key");
             }
             (None, Some(_)) => {
                 settings.invalid("api.certificate_file", "missing: `api.key_file` is set, and needs its certificate");

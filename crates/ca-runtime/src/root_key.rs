@@ -1,0 +1,223 @@
+//! The root's key: a file of encrypted PKCS#8 under the seal's passphrase, loaded only when needed, meant to be moved away.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ca_backends::signer::{SoftwareKeyError, SoftwareSigner};
+use ca_core::key::{KeyType, PublicKey};
+use ca_engine::port::entropy::Entropy;
+use ca_engine::port::keyring::KeyringError;
+use ca_engine::port::signer::Signer;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::encrypted_key::{self, EncryptedKeyError};
+use crate::file::{self, Access, Existing, Links};
+use crate::seal::{Passphrase, generate_software_key};
+
+/// The file that holds the root's key, there or moved away.
+#[derive(Clone, Debug)]
+pub struct RootKeyFile {
+    path: PathBuf,
+    passphrase: Arc<Passphrase>,
+}
+
+impl RootKeyFile {
+    /// The file at `path`, to be opened with `passphrase`.
+    pub fn new(path: PathBuf, passphrase: Arc<Passphrase>) -> Self {
+        Self { path, passphrase }
+    }
+
+    /// Where it is, or was.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is there: whether the root's key still has to be moved away.
+    pub fn is_present(&self) -> bool {
+        self.path.symlink_metadata().is_ok()
+    }
+
+    /// The key in the file; a set-up that was interrupted left one. Otherwise a new key, in the file and synced before it is
+    /// returned.
+    pub async fn load_or_generate(
+        &self,
+        key_type: KeyType,
+        entropy: &Arc<dyn Entropy>,
+    ) -> Result<Arc<dyn Signer>, RootKeyError> {
+        if self.is_present() {
+            return self.load().await;
+        }
+        let (key, signer) = generate_software_key(key_type).await?;
+        let (passphrase, entropy) = (Arc::clone(&self.passphrase), Arc::clone(entropy));
+        let pem = off_the_async_threads(move || encrypted_key::encrypt(key.as_der(), &passphrase, &*entropy)).await??;
+        file::write(&self.path, pem.as_bytes(), Access::Private, Existing::Keep)
+            .map_err(|source| self.io_error(source))?;
+        Ok(Arc::new(signer))
+    }
+
+    /// The root's key, for a ceremony: it must be that of `public_key`, the root's certificate.
+    pub async fn open(&self, public_key: &PublicKey) -> Result<Arc<dyn Signer>, RootKeyError> {
+        let signer = self.load().await?;
+        if signer.public_key() != public_key {
+            return Err(RootKeyError::NotTheRootsKey { path: self.path.clone() });
+        }
+        Ok(signer)
+    }
+
+    async fn load(&self) -> Result<Arc<dyn Signer>, RootKeyError> {
+        let octets = self.read()?;
+        let passphrase = Arc::clone(&self.passphrase);
+        let key = off_the_async_threads(move || {
+            let pem = std::str::from_utf8(&octets).map_err(|_| EncryptedKeyError::NotAnEncryptedKey)?;
+            encrypted_key::decrypt(pem, &passphrase)
+        })
+        .await?
+        .map_err(|source| RootKeyError::NotOpened { path: self.path.clone(), source })?;
+        let signer = SoftwareSigner::from_pkcs8(&key)
+            .map_err(|source| RootKeyError::NotUsable { path: self.path.clone(), source })?;
+        Ok(Arc::new(signer))
+    }
+
+    /// Moves the file to `target`, which must not be there: written and synced there before it is removed here. It stays
+    /// encrypted under the same passphrase.
+    pub fn move_to(&self, target: &Path) -> Result<(), RootKeyError> {
+        let octets = self.read()?;
+        let failed = |source| RootKeyError::Io { path: target.to_path_buf(), source };
+        file::write(target, &octets, Access::Private, Existing::Keep).map_err(failed)?;
+        let written = file::read_private(target, Links::Refuse).map_err(failed)?;
+        if written.as_deref() != Some(&*octets) {
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "what was written cannot be read back")));
+        }
+        file::remove(&self.path).map_err(|source| self.io_error(source))
+    }
+
+    fn read(&self) -> Result<Zeroizing<Vec<u8>>, RootKeyError> {
+        file::read_private(&self.path, Links::Refuse)
+            .map_err(|source| self.io_error(source))?
+            .ok_or_else(|| RootKeyError::Offline { path: self.path.clone() })
+    }
+
+    fn io_error(&self, source: io::Error) -> RootKeyError {
+        RootKeyError::Io { path: self.path.clone(), source }
+    }
+}
+
+async fn off_the_async_threads<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, RootKeyError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| RootKeyError::Stopped)
+}
+
+/// Why the root's key cannot be had.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RootKeyError {
+    /// Moved away, as it should be.
+    #[error("the root's key is not at {}: it is offline; put its file back there for as long as it is needed", path.display())]
+    Offline {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// The file does not open.
+    #[error("the root's key {}: {source}", path.display())]
+    NotOpened {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: EncryptedKeyError,
+    },
+    /// It opens to something that is no key of ours.
+    #[error("the root's key {}: {source}", path.display())]
+    NotUsable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: SoftwareKeyError,
+    },
+    /// Another key.
+    #[error("the key in {} is not the one of the root's certificate; another root's file was put there", path.display())]
+    NotTheRootsKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No key could be made.
+    #[error(transparent)]
+    Generation(#[from] KeyringError),
+    /// It could not be encrypted.
+    #[error(transparent)]
+    Encryption(#[from] EncryptedKeyError),
+    /// The system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The process is stopping.
+    #[error("the process is stopping")]
+    Stopped,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+    use crate::entropy::SystemEntropy;
+
+    fn passphrase(text: &str) -> Arc<Passphrase> {
+        Arc::new(Passphrase::new(text, "the test".to_owned()).expect("long enough"))
+    }
+
+    fn entropy() -> Arc<dyn Entropy> {
+        Arc::new(SystemEntropy::new())
+    }
+
+    #[tokio::test]
+    async fn is_made_once_and_opened_with_its_passphrase_only() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = RootKeyFile::new(folder.path().join("root.key"), passphrase("correct horse"));
+        assert!(!root.is_present());
+        let made = root.load_or_generate(KeyType::P256, &entropy()).await.expect("made");
+        assert_eq!(std::fs::metadata(root.path()).expect("there").mode() & 0o7777, 0o600);
+        let again = root.load_or_generate(KeyType::P384, &entropy()).await.expect("there already");
+        assert_eq!(again.public_key(), made.public_key(), "an interrupted set-up goes on with its key");
+        root.open(made.public_key()).await.expect("opens");
+
+        let wrong = RootKeyFile::new(root.path().to_path_buf(), passphrase("battery staple"));
+        let error = wrong.open(made.public_key()).await.map(|_| ()).expect_err("wrong passphrase");
+        assert!(matches!(error, RootKeyError::NotOpened { source: EncryptedKeyError::WrongPassphrase { .. }, .. }));
+        assert!(error.to_string().contains("the passphrase from the test does not open the key"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn is_refused_when_it_is_another_root_s() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = RootKeyFile::new(folder.path().join("root.key"), passphrase("correct horse"));
+        let other = RootKeyFile::new(folder.path().join("other.key"), passphrase("correct horse"));
+        let key = root.load_or_generate(KeyType::P256, &entropy()).await.expect("made");
+        other.load_or_generate(KeyType::P256, &entropy()).await.expect("made");
+        let error = other.open(key.public_key()).await.map(|_| ()).expect_err("another key");
+        assert!(matches!(error, RootKeyError::NotTheRootsKey { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn moves_away_whole_and_overwrites_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = RootKeyFile::new(folder.path().join("root.key"), passphrase("correct horse"));
+        let key = root.load_or_generate(KeyType::P256, &entropy()).await.expect("made");
+        let target = folder.path().join("stick");
+        std::fs::write(&target, "precious").expect("written");
+        assert!(matches!(root.move_to(&target), Err(RootKeyError::Io { .. })));
+        assert!(root.is_present());
+        assert_eq!(std::fs::read(&target).expect("there"), b"precious");
+
+        std::fs::remove_file(&target).expect("removed");
+        root.move_to(&target).expect("moved");
+        assert!(matches!(root.open(key.public_key()).await, Err(RootKeyError::Offline { .. })));
+        RootKeyFile::new(target, passphrase("correct horse")).open(key.public_key()).await.expect("opens");
+    }
+}

@@ -1,0 +1,22 @@
+//! Sealing: what protects private keys at rest.
+//!
+//! ```text
+//! passphrase ── PBKDF2-HMAC-SHA256, once a start ──► wrapping key ── AES-256-GCM ──► data keys, one per room of keys
+//!                                                    data key      ── AES-256-GCM ──► private keys, PKCS#8
+//! ```
+//! Wrapped data keys and sealed private keys lie in the store; the passphrase never does. All of it is done with *ring*: what is
+//! on the wire or in a certificate is the business of aws-lc-rs, elsewhere.
+
+mod data_key;
+mod keyring;
+mod passphrase;
+#[cfg(test)]
+mod tests;
+mod wrapped_key;
+mod wrapping;
+
+pub use data_key::DataKey;
+pub use keyring::SealedKeyring;
+pub(crate) use keyring::generate_software_key;
+pub use passphrase::{Passphrase, PassphraseError};
+pub use wrapping::{DataKeys, MissingKeys, Passphrases, SealError, is_sealed};

@@ -1,0 +1,153 @@
+//! A data key wrapped under a passphrase, as the store keeps it.
+
+use std::num::NonZeroU32;
+
+use ca_engine::port::entropy::{Entropy, EntropyUnavailable};
+use ca_engine::port::keyring::KeyRoom;
+use ring::pbkdf2;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::data_key::DataKey;
+use super::passphrase::Passphrase;
+
+/// OWASP's figure for PBKDF2-HMAC-SHA256; RFC 8018 §4.2 leaves it to the times.
+const ITERATIONS: NonZeroU32 = NonZeroU32::new(600_000).expect("cannot fail: not zero");
+/// Whoever can write the record must not be able to hang a start.
+const MOST_ITERATIONS: u32 = 20_000_000;
+const SALT_LENGTH: usize = 16;
+const KDF: &str = "pbkdf2-hmac-sha256";
+
+/// How a wrapping key comes from a passphrase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Derivation {
+    salt: Vec<u8>,
+    iterations: NonZeroU32,
+}
+
+impl Derivation {
+    /// A new salt.
+    pub(super) fn generate(entropy: &dyn Entropy) -> Result<Self, EntropyUnavailable> {
+        let mut salt = vec![0; SALT_LENGTH];
+        entropy.fill(&mut salt)?;
+        Ok(Self { salt, iterations: ITERATIONS })
+    }
+
+    /// Derives the wrapping key: a tenth of a second of CPU or more.
+    pub(super) fn derive(&self, passphrase: &Passphrase) -> DataKey {
+        let mut octets = Zeroizing::new([0; 32]);
+        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, self.iterations, &self.salt, passphrase.as_bytes(), octets.as_mut());
+        DataKey::from_octets(octets.as_ref()).expect("cannot fail: the array has 32 octets")
+    }
+}
+
+/// A wrapped data key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct WrappedKey {
+    pub(super) derivation: Derivation,
+    sealed: Vec<u8>,
+}
+
+/// Its text in the store: TOML, so that a person can see what it is.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    kdf: String,
+    iterations: u32,
+    salt: String,
+    sealed: String,
+}
+
+impl WrappedKey {
+    /// Wraps a data key under the key that `derivation` gives.
+    pub(super) fn wrap(
+        room: KeyRoom,
+        data_key: &DataKey,
+        derivation: Derivation,
+        wrapping_key: &DataKey,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, EntropyUnavailable> {
+        let sealed = wrapping_key.seal(&associated(room), data_key.as_octets(), entropy)?;
+        Ok(Self { derivation, sealed })
+    }
+
+    /// Unwraps it; `None` when another key wrapped it, or it was changed, or it is another room's.
+    pub(super) fn unwrap(&self, room: KeyRoom, wrapping_key: &DataKey) -> Option<DataKey> {
+        wrapping_key.open(&associated(room), &self.sealed).and_then(|octets| DataKey::from_octets(&octets))
+    }
+
+    /// The text for the store.
+    pub(super) fn to_record(&self) -> String {
+        format!(
+            "kdf = \"{KDF}\"\niterations = {}\nsalt = \"{}\"\nsealed = \"{}\"\n",
+            self.derivation.iterations,
+            hex::encode(&self.derivation.salt),
+            hex::encode(&self.sealed)
+        )
+    }
+
+    /// Reads that text; `None` when it is none, or of another version.
+    pub(super) fn from_record(octets: &[u8]) -> Option<Self> {
+        let record: Record = toml::from_slice(octets).ok()?;
+        let iterations = NonZeroU32::new(record.iterations)?;
+        if record.kdf != KDF || iterations < ITERATIONS || iterations.get() > MOST_ITERATIONS {
+            return None;
+        }
+        let salt = hex::decode(record.salt).ok().filter(|salt| salt.len() >= SALT_LENGTH)?;
+        Some(Self { derivation: Derivation { salt, iterations }, sealed: hex::decode(record.sealed).ok()? })
+    }
+}
+
+fn associated(room: KeyRoom) -> Vec<u8> {
+    format!("cartorio data key, {}", room.as_str()).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SystemEntropy;
+
+    fn passphrase(text: &str) -> Passphrase {
+        Passphrase::new(text, "the test".to_owned()).expect("long enough")
+    }
+
+    /// Made with Python: `hashlib.pbkdf2_hmac("sha256", b"correct horse", bytes(range(16)), 600000).hex()`.
+    #[test]
+    fn derives_what_others_derive() {
+        let derivation = Derivation { salt: (0..16).collect(), iterations: ITERATIONS };
+        let derived = hex::encode(derivation.derive(&passphrase("correct horse")).as_octets());
+        assert_eq!(derived, "96a5904c2e08c8da42305dbcc5d7cf18ead2636d49f59526b606f26696281473");
+    }
+
+    #[test]
+    fn unwraps_with_its_own_passphrase_and_for_its_own_room_only() {
+        let entropy = SystemEntropy::new();
+        let data_key = DataKey::generate(&entropy).expect("made");
+        let derivation = Derivation::generate(&entropy).expect("made");
+        let right = derivation.derive(&passphrase("correct horse"));
+        let wrapped =
+            WrappedKey::wrap(KeyRoom::Responders, &data_key, derivation.clone(), &right, &entropy).expect("wrapped");
+        let read = WrappedKey::from_record(wrapped.to_record().as_bytes()).expect("its own record");
+        assert_eq!(read, wrapped);
+        assert_eq!(read.unwrap(KeyRoom::Responders, &right).expect("opens").as_octets(), data_key.as_octets());
+        assert!(read.unwrap(KeyRoom::Authorities, &right).is_none());
+        let wrong = derivation.derive(&passphrase("battery staple"));
+        assert!(read.unwrap(KeyRoom::Responders, &wrong).is_none());
+    }
+
+    #[test]
+    fn refuses_records_that_would_weaken_or_hang_it() {
+        let record = |iterations: &str, salt: &str, kdf: &str| {
+            let text = format!("kdf = \"{kdf}\"\niterations = {iterations}\nsalt = \"{salt}\"\nsealed = \"00\"\n");
+            WrappedKey::from_record(text.as_bytes()).is_some()
+        };
+        let salt = "00".repeat(16);
+        assert!(record("600000", &salt, KDF));
+        assert!(!record("599999", &salt, KDF));
+        assert!(!record("4000000000", &salt, KDF));
+        assert!(!record("600000", "00", KDF));
+        assert!(!record("600000", "no", KDF));
+        assert!(!record("600000", &salt, "md5"));
+        assert!(WrappedKey::from_record(b"\xff").is_none());
+    }
+}
