@@ -20,8 +20,8 @@ pub struct DnsName(String);
 
 impl DnsName {
     /// Reads a name typed by a person or taken from a CSR: upper case and U-labels are mapped (IDNA 2008, UTS 46
-    /// non-transitional), A-labels are checked. The result has labels of 1 to 63 letters, digits and inner hyphens
-    /// (RFC 5280 §4.2.1.6 "preferred name syntax"; no underscore), at most 253 octets, and no dot at its end. `*` may be the
+    /// non-transitional), A-labels are checked. The result has labels of 1 to 63 letters, digits and inner hyphens (RFC
+    /// 5280 §4.2.1.6 "preferred name syntax"; no underscore), at most 253 octets, and no dot at its end. `*` may be the
     /// whole first label of a longer name. A name whose last label is a number is refused: clients take it for an IPv4
     /// address.
     pub fn parse(text: &str) -> Result<Self, NameError> {
@@ -65,8 +65,8 @@ impl DnsName {
         self.0.split('.')
     }
 
-    /// Whether this name is `domain` itself or ends in it at a label (RFC 5280 §4.2.1.10: "adding zero or more labels to the
-    /// left-hand side").
+    /// Whether this name is `domain` itself or ends in it at a label (RFC 5280 §4.2.1.10: "adding zero or more labels
+    /// to the left-hand side").
     pub fn is_within(&self, domain: &Self) -> bool {
         self.0 == domain.0 || self.is_below(domain)
     }
@@ -121,6 +121,14 @@ fn check_label(label: &str) -> Result<(), String> {
     }
     if label.starts_with('-') || label.ends_with('-') {
         return Err(format!("the label `{label}` begins or ends with a hyphen"));
+    }
+    // RFC 5891 §4.2.3.1, of the U-label, whose hyphens the A-label hides. ASCII labels such as `r3---sn` are left alone.
+    if label.starts_with("xn--")
+        && Uts46::new().to_unicode(label.as_bytes(), AsciiDenyList::EMPTY, Hyphens::Check).1.is_err()
+    {
+        return Err(format!(
+            "the IDN that `{label}` stands for has a hyphen at an end, or two in third and fourth place"
+        ));
     }
     Ok(())
 }
@@ -187,6 +195,10 @@ mod tests {
             "a:80",
             "xn--a",
             "xn--abc-.example",
+            "-어b.example",
+            "어b-.example",
+            "xn---b-iw7j.example",
+            "9ü--z.example",
             "a\0b",
             "a\u{202e}b.example",
             "a\u{ad}\u{ad}..b",
@@ -228,7 +240,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_text_never_panics_and_reading_twice_changes_nothing(text in "(\\*\\.)?([\\PCA-Za-z0-9._-]{1,8}\\.){0,3}[\\PCa-z0-9-]{0,8}") {
+        fn arbitrary_text_never_panics_and_reading_twice_changes_nothing(
+            text in "(\\*\\.)?([\\PCA-Za-z0-9._-]{1,8}\\.){0,3}[\\PCa-z0-9-]{0,8}",
+        ) {
             if let Ok(name) = DnsName::parse(&text) {
                 prop_assert!(name.as_str().is_ascii());
                 prop_assert_eq!(DnsName::parse(name.as_str()), Ok(name));

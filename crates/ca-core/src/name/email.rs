@@ -16,8 +16,9 @@ const MAX_ADDRESS: usize = 254;
 pub struct EmailAddress(String);
 
 impl EmailAddress {
-    /// Reads `local@domain`: the local part a dot-atom or a quoted string of ASCII, the domain as [`DnsName::parse`] reads
-    /// it, without wildcard. Address literals (`user@[192.0.2.1]`), display names and non-ASCII local parts are refused.
+    /// Reads `local@domain`: the local part a dot-atom or a quoted string of ASCII, the domain as [`DnsName::parse`]
+    /// reads it, without wildcard. Address literals (`user@[192.0.2.1]`), display names and non-ASCII local parts are
+    /// refused.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let fault = |why: &str| NameError::new(KIND, text, why);
         let (local, domain) = text.rsplit_once('@').ok_or_else(|| fault("it has no `@`; write user@example.com"))?;
@@ -152,7 +153,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_text_never_panics_and_reading_twice_changes_nothing(text in "[\"a-z.\\\\\\PC]{0,8}@?[a-z.\\PC]{0,8}") {
+        fn arbitrary_text_never_panics_and_reading_twice_changes_nothing(
+            text in "[\"a-z.\\\\\\PC]{0,8}@?[a-z.\\PC]{0,8}",
+        ) {
             if let Ok(name) = EmailAddress::parse(&text) {
                 prop_assert!(name.as_str().is_ascii());
                 prop_assert_eq!(EmailAddress::parse(name.as_str()), Ok(name));

@@ -23,10 +23,11 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{text}` is not a valid {kind}: {why}")]
 pub struct NameError {
-    /// Which kind of name was expected: `DNS name`, `IP address`, `e-mail address`, `URI`, `distinguished name`, `otherName` …
+    /// Which kind of name was expected: `DNS name`, `IP address`, `e-mail address`, `URI`, `distinguished name`,
+    /// `otherName` …
     pub kind: &'static str,
-    /// What is at fault, at most 100 characters: the text given, or where that may be personal data, its attribute type,
-    /// type-id or length. Characters that a reader would not see are replaced.
+    /// What is at fault, at most 100 characters: the text given, or where that may be personal data, its attribute
+    /// type, type-id or length. Characters that a reader would not see are replaced.
     pub text: String,
     /// What is wrong and what would be right.
     pub why: String,

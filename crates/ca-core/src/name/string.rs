@@ -2,8 +2,8 @@
 
 use crate::tlv::tag;
 
-/// The text of a string's content octets; `None` when the tag is of no string type; what is wrong when the octets do not
-/// fit the type.
+/// The text of a string's content octets; `None` when the tag is of no string type; what is wrong when the octets do
+/// not fit the type.
 pub(crate) fn decode(tag: u8, content: &[u8]) -> Option<Result<String, &'static str>> {
     let text = match tag {
         tag::UTF8_STRING => utf8(content),

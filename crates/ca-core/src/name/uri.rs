@@ -15,9 +15,9 @@ const MAX_URI: usize = 2048;
 pub struct Uri(String);
 
 impl Uri {
-    /// Reads an absolute URI of RFC 3986 characters with a scheme and something behind it. Where there is an authority, its
-    /// host is a name or an IP address, as RFC 5280 §4.2.1.6 demands. A `spiffe` URI must be a SPIFFE ID: a lower-case trust
-    /// domain and path, without user, port, query or fragment.
+    /// Reads an absolute URI of RFC 3986 characters with a scheme and something behind it. Where there is an authority,
+    /// its host is a name or an IP address, as RFC 5280 §4.2.1.6 demands. A `spiffe` URI must be a SPIFFE ID: a
+    /// lower-case trust domain and path, without user, port, query or fragment.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         check(text).map_err(|why| NameError::new(KIND, text, why))?;
         Ok(Self(text.to_owned()))
@@ -268,7 +268,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_text_never_panics_and_reading_twice_changes_nothing(text in "([a-z]{1,3}:)?(//)?[\\[\\]a-z0-9@:/?#%.\\PC]{0,16}") {
+        fn arbitrary_text_never_panics_and_reading_twice_changes_nothing(
+            text in "([a-z]{1,3}:)?(//)?[\\[\\]a-z0-9@:/?#%.\\PC]{0,16}",
+        ) {
             if let Ok(name) = Uri::parse(&text) {
                 prop_assert!(name.as_str().is_ascii());
                 prop_assert_eq!(Uri::parse(name.as_str()), Ok(name));

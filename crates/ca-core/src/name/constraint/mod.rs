@@ -55,8 +55,8 @@ pub enum Domain {
     Any,
     /// `example.org`: this host; in a DNS constraint, what ends in it, too.
     Host(DnsName),
-    /// `.example.org`: at least one label before it. RFC 5280 knows this for e-mail and URIs; in DNS constraints it is read
-    /// because some CAs write it, and means the same (as OpenSSL and Go take it).
+    /// `.example.org`: at least one label before it. RFC 5280 knows this for e-mail and URIs; in DNS constraints it is
+    /// read because some CAs write it, and means the same (as OpenSSL and Go take it).
     Below(DnsName),
 }
 
@@ -182,23 +182,23 @@ impl NameConstraints {
         self.permitted.is_empty() && self.excluded.is_empty()
     }
 
-    /// The DER of the extension's value, to be marked critical; `None` when nothing is constrained (RFC 5280 forbids the
-    /// empty sequence).
+    /// The DER of the extension's value, to be marked critical; `None` when nothing is constrained (RFC 5280 forbids
+    /// the empty sequence).
     pub fn to_der(&self) -> Option<Vec<u8>> {
         der_form::encode(self)
     }
 
-    /// Reads the DER of the extension's value, at most 65,536 octets. Refused, since they could not be enforced: kinds other
-    /// than those of [`Subtree`], `minimum` and `maximum` (RFC 5280 forbids them), and masks with holes.
+    /// Reads the DER of the extension's value, at most 65,536 octets. Refused, since they could not be enforced: kinds
+    /// other than those of [`Subtree`], `minimum` and `maximum` (RFC 5280 forbids them), and masks with holes.
     pub fn from_der(der: &[u8]) -> Result<Self, NameError> {
         der_form::decode(der)
     }
 
-    /// Judges a subject and its alternative names; every violation is told. As RFC 5280 §4.2.1.10 asks, a non-empty subject
-    /// counts as a directoryName, and its emailAddress attributes count as rfc822Names (here whether or not there are
-    /// others). A common name that reads as a host name with a dot counts as a dNSName when there is none (as OpenSSL does,
-    /// which would refuse the certificate otherwise). A wildcard must lie wholly in a permitted subtree and may not touch an
-    /// excluded one. Kinds that are not constrained pass.
+    /// Judges a subject and its alternative names; every violation is told. As RFC 5280 §4.2.1.10 asks, a non-empty
+    /// subject counts as a directoryName, and its emailAddress attributes count as rfc822Names (here whether or not
+    /// there are others). A common name that reads as a host name with a dot counts as a dNSName when there is none (as
+    /// OpenSSL does, which would refuse the certificate otherwise). A wildcard must lie wholly in a permitted subtree
+    /// and may not touch an excluded one. Kinds that are not constrained pass.
     pub fn check(&self, subject: &DistinguishedName, names: &[GeneralName]) -> Result<(), Vec<ConstraintViolation>> {
         check::check(self, subject, names)
     }

@@ -265,7 +265,10 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_octets_and_text_never_panic(der in proptest::collection::vec(any::<u8>(), 0..80), text in "(dns|ip|email|uri|dirname|):\\PC{0,20}") {
+    fn arbitrary_octets_and_text_never_panic(
+        der in proptest::collection::vec(any::<u8>(), 0..80),
+        text in "(dns|ip|email|uri|dirname|):\\PC{0,20}",
+    ) {
         let _ = NameConstraints::from_der(&der);
         if let Ok(subtree) = Subtree::parse(&text) {
             prop_assert_eq!(Subtree::parse(&subtree.to_string()), Ok(subtree));

@@ -1,4 +1,5 @@
-//! The attribute types that we know by name, and how their values are encoded and limited (RFC 5280 appendix A.1, RFC 4519).
+//! The attribute types that we know by name, and how their values are encoded and limited (RFC 5280 appendix A.1, RFC
+//! 4519).
 //!
 //! Others are carried byte for byte, and written as UTF8String when given as text.
 

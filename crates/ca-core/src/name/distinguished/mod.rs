@@ -1,6 +1,7 @@
 //! Distinguished names, byte for byte (RFC 5280 §4.1.2.4, RFC 4514).
 //!
-//! Here: reading and keeping the DER, and comparing. The string form is in `rfc4514`, types and their limits in `attribute`.
+//! Here: reading and keeping the DER, and comparing. The string form is in `rfc4514`, types and their limits in
+//! `attribute`.
 
 mod attribute;
 mod builder;
@@ -58,30 +59,31 @@ impl DistinguishedName {
         DistinguishedNameBuilder::default()
     }
 
-    /// Reads the DER of an RDNSequence of at most 4,096 octets and keeps it byte for byte. Strict in encoding (X.690 DER, no
-    /// empty RDN, one value of a type in an RDN, strings of their alphabet and without NUL), lenient in what others write:
-    /// any string type, any length. [`Self::attribute_faults`] tells what RFC 5280 would not have us write.
+    /// Reads the DER of an RDNSequence of at most 4,096 octets and keeps it byte for byte. Strict in encoding (X.690
+    /// DER, no empty RDN, one value of a type in an RDN, strings of their alphabet and without NUL), lenient in what
+    /// others write: any string type, any length. [`Self::attribute_faults`] tells what RFC 5280 would not have us
+    /// write.
     pub fn from_der(der: &[u8]) -> Result<Self, NameError> {
         check_der(der).map_err(|why| NameError::of_octets(KIND, der, why))?;
         Ok(Self { der: der.to_vec() })
     }
 
-    /// Reads an RFC 4514 string (`CN=leaf,O=Example,C=BR`): the last RDN of the text is the first of the DER. Attributes may
-    /// repeat, `+` joins the attributes of one RDN, types are short names in any case or dotted decimal, values text with
-    /// `\` escapes or `#` and the hexadecimal of any DER. Blanks around separators are allowed. Values given as text keep the
-    /// limits of [`DistinguishedNameBuilder`]. The empty string is the empty name.
+    /// Reads an RFC 4514 string (`CN=leaf,O=Example,C=BR`): the last RDN of the text is the first of the DER.
+    /// Attributes may repeat, `+` joins the attributes of one RDN, types are short names in any case or dotted decimal,
+    /// values text with `\` escapes or `#` and the hexadecimal of any DER. Blanks around separators are allowed. Values
+    /// given as text keep the limits of [`DistinguishedNameBuilder`]. The empty string is the empty name.
     pub fn from_rfc4514(text: &str) -> Result<Self, NameError> {
         rfc4514::read(text)
     }
 
-    /// The name as an RFC 4514 string. Types without a short name are written as RFC 4514 §2.4 asks, `1.2.3=#0c0161`. The
-    /// string types of the values are lost: see [`Self::to_exact_rfc4514`].
+    /// The name as an RFC 4514 string. Types without a short name are written as RFC 4514 §2.4 asks, `1.2.3=#0c0161`.
+    /// The string types of the values are lost: see [`Self::to_exact_rfc4514`].
     pub fn to_rfc4514(&self) -> String {
         rfc4514::write(self, rfc4514::Form::Readable)
     }
 
-    /// The name as an RFC 4514 string from which [`Self::from_rfc4514`] makes the same octets: values that it would encode
-    /// otherwise (a PrintableString organization, say) are written as `#` and the hexadecimal of their DER.
+    /// The name as an RFC 4514 string from which [`Self::from_rfc4514`] makes the same octets: values that it would
+    /// encode otherwise (a PrintableString organization, say) are written as `#` and the hexadecimal of their DER.
     pub fn to_exact_rfc4514(&self) -> String {
         rfc4514::write(self, rfc4514::Form::Exact)
     }
@@ -116,8 +118,9 @@ impl DistinguishedName {
         self.attributes().filter(|attribute| attribute.oid == oid).filter_map(|attribute| attribute.text).collect()
     }
 
-    /// Every attribute that breaks the size limits, the string type or the alphabet that RFC 5280 §4.1.2.4 and appendix A.1
-    /// ask of a CA. A name that was built has none; one read from DER or from `#` values may. Errors quote the type only.
+    /// Every attribute that breaks the size limits, the string type or the alphabet that RFC 5280 §4.1.2.4 and appendix
+    /// A.1 ask of a CA. A name that was built has none; one read from DER or from `#` values may. Errors quote the type
+    /// only.
     pub fn attribute_faults(&self) -> Vec<NameError> {
         self.elements()
             .filter_map(|(_, oid, value)| {
@@ -126,8 +129,9 @@ impl DistinguishedName {
             .collect()
     }
 
-    /// Whether both name the same, by RFC 5280 §7.1: RDN by RDN, strings without regard to their type, to case and to blanks
-    /// at the ends or repeated. Unicode is compared in lower case but not normalised: two spellings of one character differ.
+    /// Whether both name the same, by RFC 5280 §7.1: RDN by RDN, strings without regard to their type, to case and to
+    /// blanks at the ends or repeated. Unicode is compared in lower case but not normalised: two spellings of one
+    /// character differ.
     pub fn matches(&self, other: &Self) -> bool {
         self.canonical() == other.canonical()
     }

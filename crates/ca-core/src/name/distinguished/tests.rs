@@ -31,7 +31,10 @@ fn encodes_as_openssl_does() {
         .build()
         .expect("valid");
     assert_eq!(hex::encode(built.as_der()), hex::encode(OPENSSL_SUBJECT));
-    let text = r"emailAddress=ana@example.org,serialNumber=42,CN=Ana \+ Eva+UID=ana,OU=Two,OU=One,O=Cartório\, Ltda.,DC=example,DC=org,C=BR";
+    let text = concat!(
+        r"emailAddress=ana@example.org,serialNumber=42,CN=Ana \+ Eva+UID=ana,",
+        r"OU=Two,OU=One,O=Cartório\, Ltda.,DC=example,DC=org,C=BR"
+    );
     assert_eq!(name(text), built);
     // The SET OF is ordered by encoding: the shorter element first.
     assert_eq!(built.to_rfc4514(), text);
@@ -248,7 +251,12 @@ proptest! {
     }
 
     #[test]
-    fn values_survive_the_string_form(values in proptest::collection::vec("[^\\p{Cc}\u{200e}\u{200f}\u{2028}-\u{202e}\u{2066}-\u{2069}\u{feff}]{1,64}", 0..5)) {
+    fn values_survive_the_string_form(
+        values in proptest::collection::vec(
+            "[^\\p{Cc}\u{200e}\u{200f}\u{2028}-\u{202e}\u{2066}-\u{2069}\u{feff}]{1,64}",
+            0..5,
+        ),
+    ) {
         let built = values.iter().fold(DistinguishedName::builder(), |builder, value| builder.common_name(value));
         let name = built.build().expect("within bounds");
         prop_assert_eq!(name.common_names(), values);

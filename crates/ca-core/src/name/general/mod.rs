@@ -57,8 +57,8 @@ impl GeneralName {
         text::parse_typed(text)
     }
 
-    /// Reads a bare value: an IP literal, else a URI (it holds `://` or begins with `urn:`), else an e-mail address (it holds
-    /// `@`), else a DNS name.
+    /// Reads a bare value: an IP literal, else a URI (it holds `://` or begins with `urn:`), else an e-mail address (it
+    /// holds `@`), else a DNS name.
     pub fn recognise(text: &str) -> Result<Self, NameError> {
         text::recognise(text)
     }
@@ -69,7 +69,8 @@ impl GeneralName {
         if text::begins_with_type(text) { text::parse_typed(text) } else { text::recognise(text) }
     }
 
-    /// Reads the pair that [`Self::type_name`] and [`Self::value_text`] make; the types are those of [`Self::parse_typed`].
+    /// Reads the pair that [`Self::type_name`] and [`Self::value_text`] make; the types are those of
+    /// [`Self::parse_typed`].
     pub fn from_type_and_value(type_name: &str, value: &str) -> Result<Self, NameError> {
         text::from_type_and_value(type_name, value)
     }
@@ -94,8 +95,8 @@ impl GeneralName {
         text::write_value(self)
     }
 
-    /// A user principal name as an otherName of a UTF8String: `user@realm` of at most 1,024 characters, one `@`, no blanks;
-    /// the realm is a host name or domain, kept as written (MS-ADTS §5.1.1.1.1).
+    /// A user principal name as an otherName of a UTF8String: `user@realm` of at most 1,024 characters, one `@`, no
+    /// blanks; the realm is a host name or domain, kept as written (MS-ADTS §5.1.1.1.1).
     pub fn user_principal_name(text: &str) -> Result<Self, NameError> {
         text::read_user_principal_name(text)
     }
