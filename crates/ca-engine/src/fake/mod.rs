@@ -34,3 +34,6 @@ async fn yield_once() {
     })
     .await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,15 @@
-//! Contract suites: what every adapter of a port must do, fakes and databases alike.
+//! Contract suites: what every adapter of a port must do, fakes and real ones alike, so that a fake cannot lie.
+//!
+//! Each suite is a list of small cases; a case is named after its rule and gets an adapter of its own, freshly made. A suite
+//! runs all its cases and then panics with the names of the rules that were broken. No suite needs a runtime.
+
+mod case;
+pub mod keyring;
+pub mod publisher;
+pub mod signer;
+pub mod store;
+
+pub use keyring::check_keyring;
+pub use publisher::check_publisher;
+pub use signer::check_signer;
+pub use store::check_store;

@@ -96,7 +96,7 @@ impl Record {
         der: Vec<u8>,
         journal: Journal,
     ) -> Result<(), StoreError> {
-        let highest = self.crls_of(authority).filter(|row| row.der.is_some()).next_back().map(|row| row.intent.number);
+        let highest = self.crls_of(authority).rfind(|row| row.der.is_some()).map(|row| row.intent.number);
         if highest.is_some_and(|highest| highest > number) {
             let detail = format!("a CRL with a higher number than {number} is published");
             return Err(StoreError::Conflict { detail });

@@ -1,0 +1,175 @@
+//! Authorities, sealed keys, responders and settings.
+
+use ca_core::audit::AuditAction;
+use ca_core::id::AuthorityId;
+use ca_core::time::{Lifetime, Timestamp, Validity};
+use futures::future::join_all;
+
+use super::super::case::{Case, cases};
+use super::fixture::{Fixture, authority, event};
+use crate::port::keyring::{KeyRoom, SealedKey};
+use crate::port::store::{AuthorityRecord, AuthorityState, Journal, KeyHome, ResponderRecord, StoreError};
+
+pub(super) fn cases() -> Vec<Case<Fixture>> {
+    cases![
+        authorities_are_kept_as_they_were_given,
+        parents_come_before_children,
+        an_authority_s_id_is_taken_once,
+        an_authority_is_one_event,
+        keys_are_kept_by_room,
+        adding_a_key_again_is_harmless,
+        responders_are_listed_oldest_first_until_they_end,
+        an_older_lease_adds_no_responder,
+        settings_change_only_from_what_was_expected,
+        one_of_many_concurrent_settings_wins,
+    ]
+}
+
+async fn authorities_are_kept_as_they_were_given(fixture: Fixture) {
+    assert_eq!(fixture.store.authorities().await, Ok(Vec::new()));
+    let certificate = fixture.issued().await;
+    let root = AuthorityRecord {
+        id: authority("root"),
+        certificate: certificate.id,
+        certificate_der: certificate.der,
+        parent: None,
+        key_home: KeyHome::File,
+        state: AuthorityState::Retiring,
+    };
+    add(&fixture, root.clone()).await.expect("add_authority");
+    let tls = fixture.authority("tls", Some("root")).await;
+    assert_eq!(fixture.store.authorities().await, Ok(vec![root, tls]));
+}
+
+async fn parents_come_before_children(fixture: Fixture) {
+    for (id, parent) in
+        [("m-root", None), ("b-policy", Some("m-root")), ("a-issuing", Some("b-policy")), ("z", Some("m-root"))]
+    {
+        fixture.authority(id, parent).await;
+    }
+    let listed = fixture.store.authorities().await.expect("authorities");
+    assert_eq!(listed.len(), 4);
+    for (position, record) in listed.iter().enumerate() {
+        let parent = record.parent.as_ref();
+        let earlier = |parent: &AuthorityId| listed[..position].iter().any(|other| other.id == *parent);
+        assert!(parent.is_none_or(earlier), "{} stands before its parent", record.id);
+    }
+}
+
+async fn an_authority_s_id_is_taken_once(fixture: Fixture) {
+    let first = fixture.authority("tls", None).await;
+    let before = fixture.event_count().await;
+    let second = AuthorityRecord { state: AuthorityState::Retired, ..first.clone() };
+    assert!(matches!(add(&fixture, second).await, Err(StoreError::Conflict { .. })));
+    assert_eq!(fixture.store.authorities().await, Ok(vec![first]), "the first one stays");
+    assert_eq!(fixture.event_count().await, before);
+}
+
+async fn an_authority_is_one_event(fixture: Fixture) {
+    fixture.authority("tls", None).await;
+    let told = ("authority-created".to_owned(), "authority:tls".to_owned());
+    assert_eq!(fixture.events().await.iter().filter(|event| **event == told).count(), 1);
+}
+
+async fn keys_are_kept_by_room(fixture: Fixture) {
+    let [first, second] = [KeyRoom::Authorities, KeyRoom::Authorities].map(|room| fixture.sealed_key(room));
+    let responder = fixture.sealed_key(KeyRoom::Responders);
+    for key in [&first, &second, &responder] {
+        assert_eq!(fixture.store.key(&key.id).await, Ok(None));
+        assert_eq!(fixture.store.add_key(key.clone()).await, Ok(()));
+        assert_eq!(fixture.store.key(&key.id).await, Ok(Some(key.clone())));
+    }
+    let by_id = |mut keys: Vec<SealedKey>| {
+        keys.sort_by(|one, other| one.id.cmp(&other.id));
+        keys
+    };
+    let authorities = fixture.store.keys(KeyRoom::Authorities).await.expect("keys");
+    assert_eq!(by_id(authorities), by_id(vec![first, second]));
+    assert_eq!(fixture.store.keys(KeyRoom::Responders).await, Ok(vec![responder]));
+}
+
+async fn adding_a_key_again_is_harmless(fixture: Fixture) {
+    let key = fixture.sealed_key(KeyRoom::Responders);
+    for _ in 0..2 {
+        assert_eq!(fixture.store.add_key(key.clone()).await, Ok(()));
+    }
+    assert_eq!(fixture.store.keys(KeyRoom::Responders).await, Ok(vec![key]));
+}
+
+async fn responders_are_listed_oldest_first_until_they_end(fixture: Fixture) {
+    fixture.authority("root", None).await;
+    fixture.authority("tls", Some("root")).await;
+    // By the database's time, which need not be that of the cases.
+    let now = fixture.store.database_time().await.expect("database_time").floor_to_second();
+    let hours = |hours: u64| Lifetime::from_seconds(hours * 3_600);
+    let past = now.minus(hours(1));
+    for (issuer, not_before, not_after) in [
+        ("tls", now.minus(hours(1)), now.plus(hours(9))),
+        ("tls", now.minus(hours(9)), now.plus(hours(1))),
+        ("tls", now.minus(hours(20)), past),
+        ("root", now.minus(hours(5)), now.plus(hours(5))),
+        ("root", now.plus(hours(5)), now.plus(hours(9))),
+    ] {
+        let record = responder(&fixture, issuer, not_before, not_after).await;
+        assert_eq!(fixture.store.add_responder(None, record).await, Ok(()));
+    }
+    let listed = fixture.store.responders().await.expect("responders");
+    for issuer in ["tls", "root"] {
+        let mut of_issuer = listed.iter().filter(|record| record.authority == authority(issuer));
+        assert!(of_issuer.by_ref().map(|record| record.validity.not_before).is_sorted(), "oldest first");
+    }
+    assert_eq!(listed.len(), 4, "one has ended; one that has not begun is listed");
+    assert!(listed.iter().all(|record| record.validity.not_after > now));
+}
+
+async fn an_older_lease_adds_no_responder(fixture: Fixture) {
+    fixture.authority("tls", None).await;
+    let now = fixture.store.database_time().await.expect("database_time").floor_to_second();
+    let record = responder(&fixture, "tls", now, now.plus(Lifetime::from_days(7))).await;
+    let lost = fixture.lost_lease("responder").await;
+    let fenced = StoreError::Fenced { lease: lost.name.clone() };
+    assert_eq!(fixture.store.add_responder(Some(&lost), record.clone()).await, Err(fenced));
+    assert_eq!(fixture.store.responders().await, Ok(Vec::new()));
+    let current = fixture.lease("another").await;
+    assert_eq!(fixture.store.add_responder(Some(&current), record.clone()).await, Ok(()));
+    assert_eq!(fixture.store.responders().await, Ok(vec![record]));
+}
+
+async fn settings_change_only_from_what_was_expected(fixture: Fixture) {
+    let store = &fixture.store;
+    assert_eq!(store.setting("data-key").await, Ok(None));
+    assert_eq!(store.set_setting("data-key", Some(b"old"), b"new").await, Ok(false), "there is none yet");
+    assert_eq!(store.set_setting("data-key", None, b"first\0\xff").await, Ok(true));
+    assert_eq!(store.set_setting("data-key", None, b"second").await, Ok(false), "there is one by now");
+    assert_eq!(store.setting("data-key").await, Ok(Some(b"first\0\xff".to_vec())));
+    assert_eq!(store.set_setting("data-key", Some(b"first\0\xff"), b"").await, Ok(true));
+    assert_eq!(store.setting("data-key").await, Ok(Some(Vec::new())), "empty is not absent");
+    assert_eq!(store.setting("other").await, Ok(None));
+}
+
+async fn one_of_many_concurrent_settings_wins(fixture: Fixture) {
+    let values: Vec<[u8; 1]> = (0..10).map(|value| [value]).collect();
+    let set = join_all(values.iter().map(|value| fixture.store.set_setting("data-key", None, value))).await;
+    let winners: Vec<_> = values.iter().zip(&set).filter(|(_, set)| **set == Ok(true)).collect();
+    assert_eq!(winners.len(), 1, "{set:?}");
+    assert_eq!(fixture.store.setting("data-key").await, Ok(Some(winners[0].0.to_vec())));
+}
+
+async fn add(fixture: &Fixture, record: AuthorityRecord) -> Result<(), StoreError> {
+    let journal = Journal::of(event(AuditAction::AuthorityCreated, &format!("authority:{}", record.id)));
+    fixture.store.add_authority(record, journal).await
+}
+
+/// A responder, not yet on record, whose certificate and key are.
+async fn responder(fixture: &Fixture, issuer: &str, not_before: Timestamp, not_after: Timestamp) -> ResponderRecord {
+    let certificate = fixture.issued().await;
+    let key = fixture.sealed_key(KeyRoom::Responders);
+    fixture.store.add_key(key.clone()).await.expect("add_key");
+    ResponderRecord {
+        authority: authority(issuer),
+        certificate: certificate.id,
+        certificate_der: certificate.der,
+        key_id: key.id,
+        validity: Validity { not_before, not_after },
+    }
+}

@@ -1,0 +1,100 @@
+//! Renewal: one live successor of an active predecessor.
+
+use ca_core::revocation::Standing;
+use futures::future::join_all;
+
+use super::super::case::{Case, cases};
+use super::fixture::{Fixture, HELD, SUPERSEDED, certificate_id};
+use crate::port::store::{Reservation, ReserveOutcome};
+
+pub(super) fn cases() -> Vec<Case<Fixture>> {
+    cases![
+        a_reserved_or_issued_successor_bars_a_second,
+        an_abandoned_or_revoked_successor_bars_nothing,
+        a_held_successor_is_live,
+        only_an_active_certificate_has_successors,
+        a_released_certificate_can_be_renewed,
+        the_live_successor_is_found,
+        one_of_two_concurrent_successors_is_reserved,
+    ]
+}
+
+async fn a_reserved_or_issued_successor_bars_a_second(fixture: Fixture) {
+    let predecessor = fixture.issued().await;
+    let successor = fixture.reserve_now(fixture.successor_of(&predecessor)).await;
+    let second = fixture.successor_of(&predecessor);
+    assert_eq!(fixture.reserve(&second).await, ReserveOutcome::SuccessorExists(successor.id));
+    fixture.complete_now(successor.id).await;
+    assert_eq!(fixture.reserve(&second).await, ReserveOutcome::SuccessorExists(successor.id));
+}
+
+async fn an_abandoned_or_revoked_successor_bars_nothing(fixture: Fixture) {
+    let predecessor = fixture.issued().await;
+    let abandoned = fixture.reserve_now(fixture.successor_of(&predecessor)).await;
+    assert!(fixture.abandon(abandoned.id).await);
+    let revoked = fixture.issue(fixture.successor_of(&predecessor)).await;
+    fixture.revoke(&revoked).await;
+    fixture.issue(fixture.successor_of(&predecessor)).await;
+}
+
+/// Were it not, the end of its hold would make two.
+async fn a_held_successor_is_live(fixture: Fixture) {
+    let predecessor = fixture.issued().await;
+    let successor = fixture.issue(fixture.successor_of(&predecessor)).await;
+    fixture.hold(&successor).await;
+    let second = fixture.successor_of(&predecessor);
+    assert_eq!(fixture.reserve(&second).await, ReserveOutcome::SuccessorExists(successor.id));
+    assert_eq!(fixture.store.successor(predecessor.id).await, Ok(Some(successor.id)));
+    fixture.change_now(successor.id, HELD, SUPERSEDED).await;
+    assert_eq!(fixture.reserve(&second).await, ReserveOutcome::Reserved);
+}
+
+async fn only_an_active_certificate_has_successors(fixture: Fixture) {
+    let renewal_of = |id| Reservation { renews: Some(id), ..fixture.reservation() };
+    let reserved = fixture.reserved().await;
+    let abandoned = fixture.reserved().await;
+    assert!(fixture.abandon(abandoned.id).await);
+    let revoked = fixture.issued().await;
+    fixture.revoke(&revoked).await;
+    let held = fixture.issued().await;
+    fixture.hold(&held).await;
+    let unknown = certificate_id(1_000_000);
+    for id in [unknown, reserved.id, abandoned.id, revoked.id, held.id] {
+        assert_eq!(fixture.reserve(&renewal_of(id)).await, ReserveOutcome::PredecessorNotActive);
+    }
+}
+
+async fn a_released_certificate_can_be_renewed(fixture: Fixture) {
+    let predecessor = fixture.issued().await;
+    fixture.hold(&predecessor).await;
+    fixture.change_now(predecessor.id, HELD, Standing::Active).await;
+    let successor = fixture.issue(fixture.successor_of(&predecessor)).await;
+    assert_eq!(successor.renews, Some(predecessor.id));
+}
+
+async fn the_live_successor_is_found(fixture: Fixture) {
+    let predecessor = fixture.issued().await;
+    let successor_of = |id| fixture.store.successor(id);
+    assert_eq!(successor_of(predecessor.id).await, Ok(None));
+    let successor = fixture.reserve_now(fixture.successor_of(&predecessor)).await;
+    assert_eq!(successor_of(predecessor.id).await, Ok(None), "a reservation is no certificate");
+    let successor = fixture.complete_now(successor.id).await;
+    assert_eq!(successor_of(predecessor.id).await, Ok(Some(successor.id)));
+    assert_eq!(successor_of(successor.id).await, Ok(None));
+    fixture.revoke(&successor).await;
+    assert_eq!(successor_of(predecessor.id).await, Ok(None), "it is not live any more");
+    let second = fixture.issue(fixture.successor_of(&predecessor)).await;
+    assert_eq!(successor_of(predecessor.id).await, Ok(Some(second.id)));
+}
+
+async fn one_of_two_concurrent_successors_is_reserved(fixture: Fixture) {
+    for _ in 0..5 {
+        let predecessor = fixture.issued().await;
+        let rivals = [fixture.successor_of(&predecessor), fixture.successor_of(&predecessor)];
+        let outcomes = join_all(rivals.iter().map(|rival| fixture.reserve(rival))).await;
+        let winner = outcomes.iter().position(|outcome| *outcome == ReserveOutcome::Reserved);
+        let winner = winner.expect("one of them is reserved");
+        let loser = &outcomes[1 - winner];
+        assert_eq!(*loser, ReserveOutcome::SuccessorExists(rivals[winner].id));
+    }
+}

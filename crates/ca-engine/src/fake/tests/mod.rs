@@ -1,0 +1,4 @@
+//! The fakes keep the contracts, and do what a test tells them to.
+
+mod contracts;
+mod faults;
