@@ -4,4 +4,5 @@
 //! published.
 #![warn(missing_docs)]
 
+pub mod publisher;
 pub mod signer;

@@ -1,0 +1,80 @@
+//! CRLs as files of a folder: `{authority}.crl`, DER, for whoever serves or copies them.
+//!
+//! The number of the list in place is read from the list itself: nothing beside it can disagree with it.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use ca_core::crl::ParsedCrl;
+use ca_core::id::AuthorityId;
+use ca_engine::port::publisher::{PublishError, Publisher};
+
+/// Publishes into a folder that exists. Processes that share it take turns.
+#[derive(Clone, Debug)]
+pub struct DirectoryPublisher {
+    folder: PathBuf,
+}
+
+impl DirectoryPublisher {
+    /// Publishes into `folder`.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// The file of an authority's complete list. The id is checked text (`[a-z0-9-]+`): it cannot lead out of the folder.
+    pub fn path(&self, authority: &AuthorityId) -> PathBuf {
+        self.folder.join(format!("{authority}.crl"))
+    }
+}
+
+#[async_trait]
+impl Publisher for DirectoryPublisher {
+    async fn publish_crl(&self, authority: &AuthorityId, number: u64, der: &[u8]) -> Result<(), PublishError> {
+        let (folder, path, der) = (self.folder.clone(), self.path(authority), der.to_vec());
+        // Syncing a disk takes milliseconds, or longer: not on the async threads.
+        let published = tokio::task::spawn_blocking(move || {
+            put(&folder, &path, number, &der).map_err(|error| format!("{}: {error}", path.display()))
+        });
+        match published.await {
+            Ok(result) => result.map_err(|detail| PublishError { detail }),
+            Err(_) => Err(PublishError { detail: "the process is stopping".to_owned() }),
+        }
+    }
+}
+
+fn put(folder: &Path, path: &Path, number: u64, der: &[u8]) -> io::Result<()> {
+    // Held to the end: between looking at the list in place and replacing it, no other process puts a newer one there.
+    let directory = File::open(folder)?;
+    directory.lock()?;
+    if number_in_place(path)?.is_some_and(|in_place| in_place >= number) {
+        return Ok(());
+    }
+    let mut temporary = tempfile::Builder::new()
+        .prefix(".new-")
+        // CRLs are public.
+        .permissions(Permissions::from_mode(0o644))
+        .tempfile_in(folder)?;
+    temporary.write_all(der)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|error| error.error)?;
+    // The name is durable when the folder is.
+    directory.sync_all()
+}
+
+/// The number of the list in place; `None` when there is none, or it is damaged and better replaced.
+fn number_in_place(path: &Path) -> io::Result<Option<u64>> {
+    let der = match fs::read(path) {
+        Ok(der) => der,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let Ok(crl) = ParsedCrl::from_der(der) else { return Ok(None) };
+    // RFC 5280 §5.2.3 allows 20 octets; a number that does not fit into ours is above each of them.
+    Ok(crl.number_octets().map(|_| crl.number().unwrap_or(u64::MAX)))
+}
+
+#[cfg(test)]
+mod tests;

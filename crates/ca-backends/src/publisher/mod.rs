@@ -1,0 +1,5 @@
+//! Where CRLs are put: the `Publisher` port (`ca_engine::port::publisher`).
+
+pub mod directory;
+
+pub use directory::DirectoryPublisher;
