@@ -201,7 +201,7 @@ async fn complete(engine: &Engine, signed: Signed<'_>) -> Result<StoredCertifica
         id,
         certificate: certificate.der().to_vec(),
         completed_at: now,
-        inherit_roles: order.renews.is_some(),
+        inherit_roles: order.renews.is_some_and(|predecessor| is_held_by(predecessor, order.principal)),
         journal: issuance_journal(&order, &certificate, id, now),
     };
     match engine.store().complete(completion).await? {
@@ -215,6 +215,16 @@ async fn complete(engine: &Engine, signed: Signed<'_>) -> Result<StoredCertifica
                 .retry_after(1)
                 .with_detail(format!("reservation {id} was abandoned before its completion")))
         }
+    }
+}
+
+/// Whether roles pass to a successor that `principal` asks for. Whoever renews somebody else's certificate may bring a key of
+/// its own: a registrar would become an administrator by renewing one's certificate.
+fn is_held_by(certificate: CertificateId, principal: &Principal) -> bool {
+    match principal {
+        Principal::Certificate { id, .. } => *id == certificate,
+        Principal::LocalOperator => true,
+        _ => false,
     }
 }
 

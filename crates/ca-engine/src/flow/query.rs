@@ -99,6 +99,7 @@ pub fn certificate_resource<'a>(engine: &Engine, certificate: &'a StoredCertific
         id: certificate.id,
         authority: &certificate.authority,
         profile: &certificate.profile,
+        internal: engine.profiles().get(&certificate.profile).is_none_or(|profile| profile.is_internal()),
         owner: &certificate.owner,
         renewal_open: renewal_period::opens_at(engine, certificate) <= engine.now(),
     }

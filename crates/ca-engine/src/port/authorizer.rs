@@ -36,6 +36,44 @@ pub enum Action {
     ExportKey,
 }
 
+impl Action {
+    /// Every action.
+    pub const ALL: [Self; 13] = [
+        Self::IssueCertificate,
+        Self::RenewCertificate,
+        Self::RevokeCertificate,
+        Self::ReleaseCertificate,
+        Self::ReadCertificate,
+        Self::ListCertificates,
+        Self::ReadAuthority,
+        Self::ReadProfile,
+        Self::CreateToken,
+        Self::DeleteToken,
+        Self::ListTokens,
+        Self::ReadAudit,
+        Self::ExportKey,
+    ];
+
+    /// The name in access policies.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::IssueCertificate => "IssueCertificate",
+            Self::RenewCertificate => "RenewCertificate",
+            Self::RevokeCertificate => "RevokeCertificate",
+            Self::ReleaseCertificate => "ReleaseCertificate",
+            Self::ReadCertificate => "ReadCertificate",
+            Self::ListCertificates => "ListCertificates",
+            Self::ReadAuthority => "ReadAuthority",
+            Self::ReadProfile => "ReadProfile",
+            Self::CreateToken => "CreateToken",
+            Self::DeleteToken => "DeleteToken",
+            Self::ListTokens => "ListTokens",
+            Self::ReadAudit => "ReadAudit",
+            Self::ExportKey => "ExportKey",
+        }
+    }
+}
+
 /// What it is to be done to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -61,6 +99,9 @@ pub enum Resource<'a> {
         authority: &'a AuthorityId,
         /// Its profile.
         profile: &'a ProfileName,
+        /// Whether its profile is one of the service's own, so that it belongs to an authority, a responder or an operator;
+        /// a profile that is no longer known counts as one.
+        internal: bool,
         /// The principal reference of its owner.
         owner: &'a str,
         /// Whether its holder's share of the lifetime before renewal has passed.

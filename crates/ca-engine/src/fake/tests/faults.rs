@@ -1,7 +1,9 @@
 //! Faults strike where a test orders them, and leave behind what they say.
 
 use ca_core::audit::{AuditAction, AuditEvent};
+use ca_core::id::TokenId;
 use ca_core::key::KeyType;
+use ca_core::principal::TokenBinding;
 use ca_core::time::{Lifetime, Timestamp};
 use futures::executor::block_on;
 
@@ -12,7 +14,7 @@ use crate::fake::{
 use crate::port::keyring::{KeyRoom, Keyring, KeyringError};
 use crate::port::publisher::Publisher;
 use crate::port::signer::{Signer, SignerError};
-use crate::port::store::{AuditStore, Store, StoreError};
+use crate::port::store::{AuditStore, Journal, OutboxMessage, Store, StoreError, TokenRecord, TokenStore};
 
 fn event(subject: &str) -> AuditEvent {
     AuditEvent::new(Timestamp::from_unix_seconds(0), AuditAction::AdministratorReset, "local", subject)
@@ -62,6 +64,30 @@ fn a_store_that_is_down_is_down_until_repaired() {
     clock.advance(Lifetime::from_seconds(5));
     use crate::port::clock::Clock;
     assert_eq!(block_on(store.database_time()), Ok(clock.now()));
+}
+
+#[test]
+fn messages_of_a_change_are_in_the_outbox_and_of_no_change_are_not() {
+    let store = MemoryStore::new(FakeClock::default());
+    let message = |topic| OutboxMessage { topic, certificate: None, payload: "{}".to_owned() };
+    let journal = || Journal::of(event("token:x")).telling(message("first")).telling(message("second"));
+    let unknown = TokenId::from_bytes([7; 16]);
+    assert_eq!(block_on(store.withdraw_token(unknown, journal())), Ok(false));
+    assert_eq!(store.outbox(), []);
+    let token = TokenRecord {
+        id: unknown,
+        secret_sha256: [0; 32],
+        binding: TokenBinding { profile: "server".parse().expect("a name"), names: vec![], common_name: None },
+        uses: 1,
+        used: 0,
+        expires_at: Timestamp::from_unix_seconds(0),
+        created_at: Timestamp::from_unix_seconds(0),
+        created_by: "local".to_owned(),
+        withdrawn: false,
+    };
+    block_on(store.add_token(token, Journal::of(event("token:x")))).expect("add_token");
+    assert_eq!(block_on(store.withdraw_token(unknown, journal())), Ok(true));
+    assert_eq!(store.outbox(), [message("first"), message("second")]);
 }
 
 #[test]
