@@ -36,3 +36,10 @@ pub mod template;
 pub mod time;
 pub mod tlv;
 pub mod usage;
+
+// The hierarchy that tests sign with is shared with the integration tests, which know this crate by its name.
+#[cfg(test)]
+extern crate self as ca_core;
+#[cfg(test)]
+#[path = "../tests/issuance/hierarchy.rs"]
+mod hierarchy;
