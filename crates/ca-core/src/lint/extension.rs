@@ -2,7 +2,7 @@
 
 use const_oid::ObjectIdentifier;
 
-use super::inspection::Inspection;
+use super::inspection::{EMPTY_SEQUENCE, Inspection};
 use super::rule::{Rule, ensure, rules};
 use crate::profile::ProfileKind;
 use crate::tbs::extension::{TLS_STATUS_REQUEST, id};
@@ -119,9 +119,8 @@ fn name_constraints_are_an_authoritys(seen: &Inspection<'_>) -> Result<(), Strin
 }
 
 fn name_constraints_are_not_empty(seen: &Inspection<'_>) -> Result<(), String> {
-    ensure(seen.name_constraints.as_ref().is_none_or(|constraints| !constraints.is_empty()), || {
-        "nameConstraints is there without a subtree; leave it out".to_owned()
-    })
+    let empty = seen.extension(&id::NAME_CONSTRAINTS).is_some_and(|extension| extension.value == EMPTY_SEQUENCE);
+    ensure(!empty, || "nameConstraints is there without a subtree; leave it out".to_owned())
 }
 
 fn policies_are_listed_once(seen: &Inspection<'_>) -> Result<(), String> {

@@ -128,3 +128,6 @@ fn null(value: &[u8]) -> Result<(), DerError> {
     let content = Reader::only(value, tag::NULL)?.content;
     if content.is_empty() { Ok(()) } else { Err(DerError::Content { kind: "NULL" }) }
 }
+
+/// The DER of a SEQUENCE of nothing.
+pub(super) const EMPTY_SEQUENCE: [u8; 2] = [0x30, 0];

@@ -1,6 +1,6 @@
 //! Rules of the subject and of the subject alternative names (RFC 5280 §4.1.2.6, §4.2.1.6).
 
-use super::inspection::Inspection;
+use super::inspection::{EMPTY_SEQUENCE, Inspection};
 use super::rule::{Rule, ensure, rules};
 use crate::tbs::extension::id;
 
@@ -58,9 +58,8 @@ fn names_are_critical_exactly_when_subject_is_empty(seen: &Inspection<'_>) -> Re
 }
 
 fn names_are_not_an_empty_list(seen: &Inspection<'_>) -> Result<(), String> {
-    ensure(seen.names.as_ref().is_none_or(|names| !names.is_empty()), || {
-        "subjectAltName is there without a name; leave it out".to_owned()
-    })
+    let empty = seen.extension(&id::SUBJECT_ALT_NAME).is_some_and(|extension| extension.value == EMPTY_SEQUENCE);
+    ensure(!empty, || "subjectAltName is there without a name; leave it out".to_owned())
 }
 
 fn names_are_not_repeated(seen: &Inspection<'_>) -> Result<(), String> {

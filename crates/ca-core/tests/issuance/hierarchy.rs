@@ -114,9 +114,9 @@ pub(crate) fn profile(name: &str) -> Profile {
     built_in.profile().expect("built-in profiles are sound")
 }
 
-/// 2026-11-20T12:00:00Z.
+/// 2026-11-20T00:00:00Z.
 pub(crate) fn now() -> Timestamp {
-    Timestamp::from_unix_seconds(1_795_176_000)
+    Timestamp::from_unix_seconds(1_795_132_800)
 }
 
 /// A serial that tells where it was used.

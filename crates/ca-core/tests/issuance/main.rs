@@ -34,11 +34,14 @@ fn leaf_names(profile: &str) -> Vec<GeneralName> {
             "ip:2001:db8::7",
             "uri:https://api.example.org/",
         ],
-        "client" => {
-            &["dns:cliente", "email:cliente@example.org", "uri:urn:example:client:1", "upn:cliente@example.org"]
-        }
+        "client" => &[
+            "dns:cliente.example.org",
+            "email:cliente@example.org",
+            "uri:https://client.example.org/1",
+            "upn:cliente@example.org",
+        ],
         "document" => &["email:maria@example.org"],
-        "api-server" => &["dns:localhost", "ip:127.0.0.1"],
+        "api-server" => &["dns:pki.example.org", "ip:127.0.0.1"],
         "operator" => &["email:admin@example.org"],
         _ => &[],
     };
