@@ -2,7 +2,7 @@
 //!
 //! Shared by certificates, CRLs and OCSP messages. Lifetimes and comparisons live in [`crate::time`].
 
-use ::time::{Date, Month, OffsetDateTime, Time};
+use ::time::{Date, Month, OffsetDateTime};
 use thiserror::Error;
 
 use crate::time::Timestamp;
@@ -55,8 +55,13 @@ pub(crate) fn read_time(element: &Element<'_>) -> Result<Timestamp, DerError> {
     }
     let month = Month::try_from(month).map_err(|_| invalid)?;
     let date = Date::from_calendar_date(year, month, day).map_err(|_| invalid)?;
-    let time = Time::from_hms(hour, minute, second).map_err(|_| invalid)?;
-    Ok(Timestamp::from_unix_seconds(date.with_time(time).assume_utc().unix_timestamp()))
+    if hour > 23 || minute > 59 || second > 59 {
+        return Err(invalid);
+    }
+    // Whole-day arithmetic: a list of a million entries is read twice before it is published.
+    let days = i64::from(date.to_julian_day() - UNIX_EPOCH_JULIAN_DAY);
+    let second_of_day = i64::from(hour) * 3_600 + i64::from(minute) * 60 + i64::from(second);
+    Ok(Timestamp::from_unix_seconds(days * 86_400 + second_of_day))
 }
 
 /// Whether a GeneralizedTime's content names a time that certificates and CRLs must give as UTCTime.
@@ -70,24 +75,21 @@ fn digits(instant: Timestamp) -> Result<[u8; 15], TimeOutOfRange> {
         .ok()
         .filter(|moment| (1950..=9999).contains(&moment.year()))
         .ok_or(TimeOutOfRange { instant })?;
-    let (date, time) = (moment.date(), moment.time());
-    let year = date.year() as u16;
+    let (year, month, day) = moment.to_calendar_date();
+    let (hour, minute, second) = moment.to_hms();
+    // Cannot fail: filtered above.
+    let year = year as u16;
     let mut digits = [b'Z'; 15];
-    let fields = [
-        (year / 100) as u8,
-        (year % 100) as u8,
-        u8::from(date.month()),
-        date.day(),
-        time.hour(),
-        time.minute(),
-        time.second(),
-    ];
+    let fields = [(year / 100) as u8, (year % 100) as u8, u8::from(month), day, hour, minute, second];
     for (place, field) in fields.into_iter().enumerate() {
         digits[2 * place] = b'0' + field / 10;
         digits[2 * place + 1] = b'0' + field % 10;
     }
     Ok(digits)
 }
+
+/// The Julian day of 1970-01-01.
+const UNIX_EPOCH_JULIAN_DAY: i32 = 2_440_588;
 
 fn two_digits(octets: &[u8], offset: usize) -> Option<u8> {
     let tens = octets[offset].wrapping_sub(b'0');

@@ -244,6 +244,9 @@ pub(crate) fn range_within(whole: &[u8], part: &[u8]) -> Range<usize> {
 
 /// Appends an identifier octet and a length.
 pub(crate) fn append_header(out: &mut Vec<u8>, tag: u8, length: usize) {
+    if length < 0x80 {
+        return out.extend_from_slice(&[tag, length as u8]);
+    }
     let (header, size) = header(tag, length);
     out.extend_from_slice(&header[..size]);
 }
@@ -289,11 +292,13 @@ fn begin(out: &mut Vec<u8>, tag: u8) -> usize {
 /// Puts the header before a content that began at `start`; makes room when two octets are too few.
 fn end(out: &mut Vec<u8>, tag: u8, start: usize) {
     let length = out.len() - start;
-    let (header, size) = header(tag, length);
-    if size > 2 {
-        out.resize(out.len() + size - 2, 0);
-        out.copy_within(start..start + length, start - 2 + size);
+    if length < 0x80 {
+        out[start - 1] = length as u8;
+        return;
     }
+    let (header, size) = header(tag, length);
+    out.resize(out.len() + size - 2, 0);
+    out.copy_within(start..start + length, start - 2 + size);
     out[start - 2..start - 2 + size].copy_from_slice(&header[..size]);
 }
 

@@ -125,8 +125,8 @@ fn check_entries(facts: &Facts<'_>) -> Vec<Finding> {
             }
         };
         for (rule, broken) in ENTRY_RULES.iter().zip(&mut broken) {
-            if broken.is_none() {
-                *broken = rule(&entry, &place);
+            if let Some(finding) = rule(&entry, &place) {
+                broken.get_or_insert(finding);
             }
         }
         place.previous_serial = tlv::unsigned(entry.serial).unwrap_or_default();

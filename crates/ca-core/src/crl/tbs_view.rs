@@ -127,6 +127,18 @@ impl<'a> EntryViews<'a> {
     pub(super) const fn new(content: &'a [u8]) -> Self {
         Self { reader: Reader::new(content) }
     }
+
+    /// The entry whose serial has this content; the others are not looked into. `None` also when the list ends in no DER.
+    pub(super) fn find_serial(mut self, content: &[u8]) -> Option<EntryView<'a>> {
+        while !self.reader.is_empty() {
+            let mut here = self.reader;
+            let serial = self.reader.any().ok()?.reader().take(tag::INTEGER).ok()?;
+            if serial.content == content {
+                return EntryView::read(&mut here).ok();
+            }
+        }
+        None
+    }
 }
 
 impl<'a> Iterator for EntryViews<'a> {

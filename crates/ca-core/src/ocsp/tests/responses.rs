@@ -174,7 +174,7 @@ fn refuses_what_breaks_a_rule() {
     });
     breaks("times_can_be_encoded", |template| {
         template.responses[0].next_update =
-            Some(at("9999-12-31T23:59:59Z").plus(crate::time::Lifetime::from_seconds(1)))
+            Some(at("9999-12-31T23:59:59Z").plus(crate::time::Lifetime::from_seconds(1)));
     });
 }
 
