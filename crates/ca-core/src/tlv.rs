@@ -212,6 +212,16 @@ pub(crate) fn unsigned(content: &[u8]) -> Result<&[u8], DerError> {
     }
 }
 
+/// The content of an INTEGER, negative or not, when it is in shortest form (X.690 §8.3.2).
+pub(crate) fn integer(content: &[u8]) -> Result<&[u8], DerError> {
+    match content {
+        [] => Err(DerError::Integer),
+        [0, next, ..] if next & 0x80 == 0 => Err(DerError::Integer),
+        [0xff, next, ..] if next & 0x80 != 0 => Err(DerError::Integer),
+        _ => Ok(content),
+    }
+}
+
 /// The content of an INTEGER or ENUMERATED as a number below 2^64.
 pub(crate) fn small_unsigned(content: &[u8]) -> Result<u64, DerError> {
     magnitude_to_u64(unsigned(content)?).ok_or(DerError::Integer)

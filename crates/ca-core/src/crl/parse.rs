@@ -67,7 +67,10 @@ impl ParsedCrl {
         };
         let mut entries = 0;
         for entry in view.entries() {
-            if let Some(extension) = entry?.unusual.filter(|extension| extension.critical) {
+            let entry = entry?;
+            // Not in shortest form, a serial would be on the list and yet never be found there.
+            tlv::integer(entry.serial)?;
+            if let Some(extension) = entry.unusual.filter(|extension| extension.critical) {
                 return Err(CrlParseError::UnknownCriticalExtension { identifier: extension.identifier_text() });
             }
             entries += 1;

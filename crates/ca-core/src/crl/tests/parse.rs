@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::*;
+use crate::tlv::DerError;
 
 macro_rules! openssl_crl {
     ($name:literal) => {
@@ -103,6 +104,19 @@ fn refuses_an_algorithm_outside_that_is_not_the_one_inside() {
     let outside = der.windows(ecdsa.len()).rposition(|window| window == ecdsa).expect("it is named outside");
     der[outside..outside + other.len()].copy_from_slice(other);
     assert_eq!(ParsedCrl::from_der(der), Err(CrlParseError::AlgorithmsDiffer));
+}
+
+/// Found by fuzzing: such an entry was counted, left out of the entries and not found by the number it stands for.
+#[test]
+fn refuses_a_serial_that_is_not_in_shortest_form() {
+    let der = only(openssl_crl!("plain")).as_der().to_vec();
+    let written = [0x02, 0x03, 0x00, 0xff, 0x03];
+    let place = der.windows(written.len()).position(|window| window == written).expect("FF03 is on the list");
+    for longer in [[0x02, 0x03, 0x00, 0x7f, 0x03], [0x02, 0x03, 0xff, 0xff, 0x03]] {
+        let mut changed = der.clone();
+        changed[place..place + longer.len()].copy_from_slice(&longer);
+        assert_eq!(ParsedCrl::from_der(changed), Err(CrlParseError::Der(DerError::Integer)));
+    }
 }
 
 #[test]
