@@ -1,4 +1,5 @@
-//! Times as X.509 encodes them (RFC 5280 §4.1.2.5): UTCTime through 2049, GeneralizedTime from 2050 on, whole seconds, `Z`.
+//! Times as X.509 encodes them (RFC 5280 §4.1.2.5): UTCTime through 2049, GeneralizedTime from 2050 on, whole seconds,
+//! `Z`.
 //!
 //! Shared by certificates, CRLs and OCSP messages. Lifetimes and comparisons live in [`crate::time`].
 

@@ -1,7 +1,7 @@
 //! PEM (RFC 7468): DER in base64 between a BEGIN and an END line.
 //!
-//! Encoding is strict (§3: 64 characters a line); decoding takes what people have in their files: text between the blocks,
-//! any line length, CRLF. Encrypted PEM headers of RFC 1421 are not read; PKCS#8 has its own labels.
+//! Encoding is strict (§3: 64 characters a line); decoding takes what people have in their files: text between the
+//! blocks, any line length, CRLF. Encrypted PEM headers of RFC 1421 are not read; PKCS#8 has its own labels.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

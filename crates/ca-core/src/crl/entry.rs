@@ -29,8 +29,8 @@ impl CrlEntry {
     }
 }
 
-/// The reason codes that a list may carry: never `unspecified` (§5.3.1: leave the extension out), and `removeFromCRL` only on
-/// a delta.
+/// The reason codes that a list may carry: never `unspecified` (§5.3.1: leave the extension out), and `removeFromCRL`
+/// only on a delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EntryReason {
     /// 1

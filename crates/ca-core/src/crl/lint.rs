@@ -1,4 +1,5 @@
-//! The lint of a CRL before it is signed: the octets are read again, and every rule is a function that cites its clause.
+//! The lint of a CRL before it is signed: the octets are read again, and every rule is a function that cites its
+//! clause.
 //!
 //! Entries are walked in place, so a list of a million costs no memory. Nothing is mended here.
 
@@ -37,7 +38,8 @@ pub struct PreviousCrl {
     pub this_update: Timestamp,
 }
 
-/// Reads `crl` again and holds it against every rule. All rules that it breaks are told, each with the first place only.
+/// Reads `crl` again and holds it against every rule. All rules that it breaks are told, each with the first place
+/// only.
 pub fn lint_crl(crl: CrlTbs, context: &CrlContext<'_>) -> Result<LintedCrl, Vec<Finding>> {
     let findings = match Facts::read(crl.as_der()) {
         Ok(facts) => {

@@ -1,7 +1,9 @@
-//! Certificate revocation lists (RFC 5280 §5): what one says, its streamed encoding, its lint, and reading those of others.
+//! Certificate revocation lists (RFC 5280 §5): what one says, its streamed encoding, its lint, and reading those of
+//! others.
 //!
-//! [`CrlWriter`] takes entries one at a time and makes a [`CrlTbs`]; [`lint_crl`] alone turns that into a [`LintedCrl`], which
-//! can be signed. Where entries come from, which number is next and where lists go is the engine's business.
+//! [`CrlWriter`] takes entries one at a time and makes a [`CrlTbs`]; [`lint_crl`] alone turns that into a
+//! [`LintedCrl`], which can be signed. Where entries come from, which number is next and where lists go is the engine's
+//! business.
 
 mod entry;
 mod lint;
@@ -92,8 +94,8 @@ impl std::fmt::Debug for LintedCrl {
     }
 }
 
-/// The DER of the CertificateList. `signature` is not verified here: the flow does that against the authority's key, as for
-/// every signature that a signer hands it. Its algorithm must be the one named inside the list (§5.1.1.2).
+/// The DER of the CertificateList. `signature` is not verified here: the flow does that against the authority's key, as
+/// for every signature that a signer hands it. Its algorithm must be the one named inside the list (§5.1.1.2).
 pub fn assemble(crl: LintedCrl, signature: &Signature) -> Result<Vec<u8>, CrlError> {
     let named = crl.signature_algorithm();
     if signature.algorithm != named {

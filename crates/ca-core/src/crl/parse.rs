@@ -45,8 +45,8 @@ struct CrlScope {
 }
 
 impl ParsedCrl {
-    /// Reads a CertificateList, v1 or v2. Every entry is walked once. Refused are lists with critical extensions that are not
-    /// understood (RFC 5280 §5.2: such a list must not be used), indirect ones and those for some reasons only.
+    /// Reads a CertificateList, v1 or v2. Every entry is walked once. Refused are lists with critical extensions that
+    /// are not understood (RFC 5280 §5.2: such a list must not be used), indirect ones and those for some reasons only.
     pub fn from_der(der: Vec<u8>) -> Result<Self, CrlParseError> {
         let mut fields = Reader::only(&der, tag::SEQUENCE)?.reader();
         let to_be_signed = fields.take(tag::SEQUENCE)?.whole;
@@ -148,8 +148,8 @@ impl ParsedCrl {
         self.scope.as_ref()?.uri.as_deref()
     }
 
-    /// Whether it covers certificates of this kind, as far as its flags say. A list with a [`ParsedCrl::distribution_point`]
-    /// covers only certificates that name the same one.
+    /// Whether it covers certificates of this kind, as far as its flags say. A list with a
+    /// [`ParsedCrl::distribution_point`] covers only certificates that name the same one.
     pub fn covers(&self, is_ca: bool) -> bool {
         self.scope.as_ref().is_none_or(|scope| if is_ca { !scope.only_user } else { !scope.only_ca })
     }
@@ -159,8 +159,9 @@ impl ParsedCrl {
         self.entries
     }
 
-    /// Its entries, in order, read as they are asked for. Left out are those whose serial no certificate of ours can have:
-    /// zero, negative, or longer than 20 octets. Reason codes that RFC 5280 does not assign are told as no reason.
+    /// Its entries, in order, read as they are asked for. Left out are those whose serial no certificate of ours can
+    /// have: zero, negative, or longer than 20 octets. Reason codes that RFC 5280 does not assign are told as no
+    /// reason.
     pub fn entries(&self) -> impl Iterator<Item = CrlEntry> + '_ {
         // No error is passed over: `from_der` has walked every entry.
         self.entry_views().filter_map(Result::ok).filter_map(|entry| to_entry(&entry))

@@ -1,4 +1,5 @@
-//! A TBSCertList read in place and strictly: what the lint and [`super::ParsedCrl`] look at. Knows nothing of the writer.
+//! A TBSCertList read in place and strictly: what the lint and [`super::ParsedCrl`] look at. Knows nothing of the
+//! writer.
 
 use super::{CRL_REASON, INVALIDITY_DATE};
 use crate::der_time::read_time;
@@ -128,7 +129,8 @@ impl<'a> EntryViews<'a> {
         Self { reader: Reader::new(content) }
     }
 
-    /// The entry whose serial has this content; the others are not looked into. `None` also when the list ends in no DER.
+    /// The entry whose serial has this content; the others are not looked into. `None` also when the list ends in no
+    /// DER.
     pub(super) fn find_serial(mut self, content: &[u8]) -> Option<EntryView<'a>> {
         while !self.reader.is_empty() {
             let mut here = self.reader;

@@ -1,4 +1,5 @@
-//! The streamed encoder: entries go into one growing buffer, and what stands before them is written backwards at the end.
+//! The streamed encoder: entries go into one growing buffer, and what stands before them is written backwards at the
+//! end.
 
 use std::fmt;
 
@@ -40,8 +41,8 @@ impl CrlWriter {
         Ok(Self { template, head, buffer: vec![0; gap], gap, entries: 0, last_serial: Vec::new() })
     }
 
-    /// Appends an entry. Entries come in ascending order of their serial's octets ([`Serial`]'s order, and the store's): so no
-    /// serial can be listed twice, and the same entries always give the same octets.
+    /// Appends an entry. Entries come in ascending order of their serial's octets ([`Serial`]'s order, and the
+    /// store's): so no serial can be listed twice, and the same entries always give the same octets.
     pub fn push(&mut self, entry: &CrlEntry) -> Result<(), CrlError> {
         if entry.serial.as_bytes() <= self.last_serial.as_slice() {
             return Err(CrlError::NotAscending { serial: entry.serial.clone() });
@@ -232,7 +233,8 @@ fn append_extensions(out: &mut Vec<u8>, template: &CrlTemplate) -> Result<(), Ti
     })
 }
 
-/// IssuingDistributionPoint with a URI and the flags that are true; FALSE is the default of all of them and is left out.
+/// IssuingDistributionPoint with a URI and the flags that are true; FALSE is the default of all of them and is left
+/// out.
 fn append_scope(out: &mut Vec<u8>, point: &IssuingDistributionPoint) {
     tlv::append_nested(out, tag::SEQUENCE, |out| {
         append_distribution_point_name(out, point.uri.as_str());

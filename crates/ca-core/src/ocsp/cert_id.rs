@@ -19,7 +19,8 @@ pub struct CertId {
     serial: Range<usize>,
 }
 
-/// A hash algorithm that CertIDs are understood in. SHA-1 is what nearly all clients send; it names, it protects nothing.
+/// A hash algorithm that CertIDs are understood in. SHA-1 is what nearly all clients send; it names, it protects
+/// nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CertIdHash {
     /// id-sha1
@@ -105,8 +106,8 @@ impl CertId {
         &self.der[self.issuer_key_hash.clone()]
     }
 
-    /// The serial number; `None` when it is zero, negative, not DER or longer than 20 octets, so that no certificate of ours
-    /// has it and its status is `unknown`.
+    /// The serial number; `None` when it is zero, negative, not DER or longer than 20 octets, so that no certificate of
+    /// ours has it and its status is `unknown`.
     pub fn serial(&self) -> Option<Serial> {
         tlv::serial(&self.der[self.serial.clone()])
     }

@@ -14,8 +14,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// The request in what follows `/ocsp/` in a path, percent-encoded or decoded already.
 ///
-/// `/`, `//` and `+` are characters of the base64 and stay; a `+` never stands for a blank. Slashes before the request are
-/// passed over: base64 of an OCSPRequest begins with `M`, and clients put a `/` after a responder URL that ends in one.
+/// `/`, `//` and `+` are characters of the base64 and stay; a `+` never stands for a blank. Slashes before the request
+/// are passed over: base64 of an OCSPRequest begins with `M`, and clients put a `/` after a responder URL that ends in
+/// one.
 pub fn decode_get_path(path: &str) -> Result<Vec<u8>, RequestError> {
     let text = path.trim_start_matches('/');
     // Every octet of the request is at most four characters, each at most `%XX`.
@@ -26,7 +27,8 @@ pub fn decode_get_path(path: &str) -> Result<Vec<u8>, RequestError> {
     BASE64.decode(base64).map_err(|_| RequestError::NotBase64)
 }
 
-/// The path that carries `request`, without a `/` before it. `+`, `/` and `=` are percent-encoded (RFC 6960 appendix A.1).
+/// The path that carries `request`, without a `/` before it. `+`, `/` and `=` are percent-encoded (RFC 6960 appendix
+/// A.1).
 pub fn encode_get_path(request: &[u8]) -> String {
     BASE64.encode(request).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
 }

@@ -1,8 +1,8 @@
 //! The Online Certificate Status Protocol (RFC 6960, RFC 9654 for nonces, RFC 9919 for high volume), both sides of it.
 //!
-//! A responder reads with [`request::parse`], builds an [`OcspTbs`] from a [`ResponseTemplate`], has it signed and calls
-//! [`assemble`]; a client uses [`request::encode`] and [`ParsedResponse`]. What the status of a certificate is, caching and
-//! HTTP are not known here.
+//! A responder reads with [`request::parse`], builds an [`OcspTbs`] from a [`ResponseTemplate`], has it signed and
+//! calls [`assemble`]; a client uses [`request::encode`] and [`ParsedResponse`]. What the status of a certificate is,
+//! caching and HTTP are not known here.
 
 mod cert_id;
 mod get_path;

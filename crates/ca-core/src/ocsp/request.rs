@@ -64,8 +64,8 @@ pub fn parse(der: &[u8]) -> Result<OcspRequest, RequestError> {
     Ok(OcspRequest { certificates, nonce })
 }
 
-/// Writes a request, unsigned, for `certificates`, of which there must be at least one for a responder to accept it. A nonce
-/// has 32 octets, as RFC 9654 §2.1 asks of clients; without one, a responder may give a cached answer.
+/// Writes a request, unsigned, for `certificates`, of which there must be at least one for a responder to accept it. A
+/// nonce has 32 octets, as RFC 9654 §2.1 asks of clients; without one, a responder may give a cached answer.
 pub fn encode(certificates: &[CertId], nonce: Option<&[u8; 32]>) -> Vec<u8> {
     let mut der = Vec::with_capacity(64 + 120 * certificates.len());
     tlv::append_nested(&mut der, tag::SEQUENCE, |out| {

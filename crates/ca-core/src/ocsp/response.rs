@@ -100,8 +100,9 @@ impl std::fmt::Debug for OcspTbs {
     }
 }
 
-/// The DER of a successful OCSPResponse. `certificates` go along for clients to build the path: the responder's own first;
-/// none when the authority itself signs. `signature` is not verified here, as for every signature that a signer hands out.
+/// The DER of a successful OCSPResponse. `certificates` go along for clients to build the path: the responder's own
+/// first; none when the authority itself signs. `signature` is not verified here, as for every signature that a signer
+/// hands out.
 pub fn assemble(tbs: &OcspTbs, signature: &Signature, certificates: &[&[u8]]) -> Vec<u8> {
     let certificate_octets: usize = certificates.iter().map(|certificate| certificate.len()).sum();
     let mut der = Vec::with_capacity(tbs.der.len() + signature.octets.len() + certificate_octets + 96);
@@ -201,7 +202,8 @@ fn this_update_is_not_in_the_future(template: &ResponseTemplate) -> Option<Findi
 }
 
 fn next_update_is_still_to_come(template: &ResponseTemplate) -> Option<Finding> {
-    // Compared as they are encoded, in whole seconds. producedAt is not before thisUpdate, so this also orders those two.
+    // Compared as they are encoded, in whole seconds. producedAt is not before thisUpdate, so this also orders those
+    // two.
     let produced_at = template.produced_at.floor_to_second();
     let late = template
         .responses

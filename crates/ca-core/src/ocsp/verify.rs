@@ -23,9 +23,9 @@ pub enum ResponseSigner {
 }
 
 impl BasicResponse {
-    /// Verifies the signature at `now`, for certificates issued by `issuer` with `issuer_key`: made by that key, or by that of a
-    /// certificate that came along, that the issuer has issued for id-kp-OCSPSigning and that is valid now (§4.2.2.2). The
-    /// revocation of a delegated responder is not looked up. Dates of the answers are judged by
+    /// Verifies the signature at `now`, for certificates issued by `issuer` with `issuer_key`: made by that key, or by
+    /// that of a certificate that came along, that the issuer has issued for id-kp-OCSPSigning and that is valid now
+    /// (§4.2.2.2). The revocation of a delegated responder is not looked up. Dates of the answers are judged by
     /// [`super::SingleResponse::is_current`].
     pub fn verify(
         &self,
@@ -137,7 +137,8 @@ fn check_delegation(
 
     // An extension that occurs twice is an error of `extended_key_usage`, hence no authorization.
     let for_ocsp = matches!(certificate.extended_key_usage(), Ok(Some(usage)) if usage.value.ocsp_signing);
-    // RFC 5280 §4.2.1.3: where keyUsage is there, digitalSignature must be set to verify anything but certificates and CRLs.
+    // RFC 5280 §4.2.1.3: where keyUsage is there, digitalSignature must be set to verify anything but certificates and
+    // CRLs.
     let may_sign = match certificate.key_usage() {
         Ok(usage) => usage.is_none_or(|usage| usage.value.digital_signature()),
         Err(_) => false,
