@@ -3,6 +3,7 @@
 //! Nothing here repairs anything, and nothing here believes the template: a rule sees the octets, the issuer's facts and the
 //! profile. [`check`] is the only way to a [`LintedTbs`], and that the only certificate an authority's key can be given.
 
+mod catalogue;
 mod extension;
 mod field;
 mod inspection;
@@ -61,7 +62,7 @@ pub struct LintedTbs {
 /// Holds a TBSCertificate against every rule; every finding is told.
 pub fn check(tbs: TbsDer, context: &LintContext<'_>) -> Result<LintedTbs, Vec<Finding>> {
     let der = tbs.into_bytes();
-    let signature_algorithm = rule::check(&der, context)?;
+    let signature_algorithm = catalogue::check(&der, context)?;
     Ok(LintedTbs { der, signature_algorithm })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use const_oid::ObjectIdentifier;
 
-use super::rule::{self, STRICT_DER};
+use super::catalogue::{self, STRICT_DER};
 use super::*;
 use crate::hierarchy::{
     Authority, Owner, SigningKey, by_service, document_constraints, name, now, profile, request, subject,
@@ -626,13 +626,13 @@ fn every_rule_fires_on_what_breaks_it() {
         assert!(findings.iter().all(|finding| !finding.clause.is_empty() && !finding.detail.is_empty()));
         fired.insert(rule);
     }
-    let known: BTreeSet<&str> = rule::all().map(|rule| rule.name).chain([STRICT_DER]).collect();
+    let known: BTreeSet<&str> = catalogue::all().map(|rule| rule.name).chain([STRICT_DER]).collect();
     assert_eq!(fired, known, "every rule has a case");
 }
 
 #[test]
 fn rules_have_names_of_their_own() {
-    let names: Vec<&str> = rule::all().map(|rule| rule.name).collect();
+    let names: Vec<&str> = catalogue::all().map(|rule| rule.name).collect();
     assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
 }
 
