@@ -136,7 +136,7 @@ impl FromStr for Lifetime {
 impl fmt::Display for Lifetime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (unit, factor) in [('d', 86_400), ('h', 3_600), ('m', 60)] {
-            if self.0 > 0 && self.0 % factor == 0 {
+            if self.0 > 0 && self.0.is_multiple_of(factor) {
                 return write!(f, "{}{unit}", self.0 / factor);
             }
         }

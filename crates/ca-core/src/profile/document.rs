@@ -42,10 +42,12 @@ const MAXIMUM_NAMES: usize = 1000;
 const MAXIMUM_ATTRIBUTES: usize = 32;
 
 fn read(mut reader: Reader<'_>) -> Option<Profile> {
-    let name: Option<ProfileName> = reader.has("name").then(|| reader.parsed("name")).unwrap_or_else(|| {
+    let name: Option<ProfileName> = if reader.has("name") {
+        reader.parsed("name")
+    } else {
         reader.fault("name", "is missing; a profile has a name");
         None
-    });
+    };
     let kind = kind(&mut reader);
     let authority = reader.parsed("authority");
     let internal = reader.boolean("internal", false);
