@@ -35,7 +35,6 @@ pub(super) struct Inspection<'a> {
     pub(super) extended_key_usage: Option<Vec<ExtendedKeyUsage>>,
     pub(super) certificate_policies: Option<Vec<PolicyInformation>>,
     pub(super) names: Option<Vec<GeneralName>>,
-    pub(super) name_constraints: Option<NameConstraints>,
     pub(super) distribution_points: Option<Vec<DistributionPoint<'a>>>,
     pub(super) access_descriptions: Option<Vec<AccessDescription<'a>>>,
     pub(super) tls_features: Option<Vec<u64>>,
@@ -53,6 +52,8 @@ impl<'a> Inspection<'a> {
             Issuer::Itself => (None, context.public_key.key_type().signature_algorithm()),
         };
         let mut values = Values { view: &view, unreadable: Vec::new() };
+        // Only whether they can be read: no rule asks what they say.
+        values.take(&id::NAME_CONSTRAINTS, NameConstraints::from_der);
         Ok(Self {
             context,
             issuer,
@@ -67,7 +68,6 @@ impl<'a> Inspection<'a> {
             extended_key_usage: values.take(&id::EXTENDED_KEY_USAGE, extension_value::extended_key_usage),
             certificate_policies: values.take(&id::CERTIFICATE_POLICIES, extension_value::certificate_policies),
             names: values.take(&id::SUBJECT_ALT_NAME, GeneralName::decode_all),
-            name_constraints: values.take(&id::NAME_CONSTRAINTS, NameConstraints::from_der),
             distribution_points: values.take(&id::CRL_DISTRIBUTION_POINTS, extension_value::distribution_points),
             access_descriptions: values.take(&id::AUTHORITY_INFO_ACCESS, extension_value::access_descriptions),
             tls_features: values.take(&id::TLS_FEATURE, extension_value::tls_features),
