@@ -102,7 +102,7 @@ fn times_are_told() {
     let early = validate(&chain, now().minus(Lifetime::from_seconds(400)), None);
     assert!(early.len() == 1 && early[0].detail.contains("is the clock right?"), "{early:?}");
     let end = chain[0].validity().not_after;
-    assert_eq!(validate(&chain, crate::time::Timestamp::from_unix_millis(end.unix_millis() + 999), None), []);
+    assert_eq!(validate(&chain, Timestamp::from_unix_millis(end.unix_millis() + 999), None), []);
 }
 
 #[test]
