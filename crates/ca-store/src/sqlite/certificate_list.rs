@@ -9,7 +9,7 @@ use ca_core::name::{DistinguishedName, GeneralName};
 use ca_engine::port::store::{CertificateFilter, NameQuery, Page, PageCursor, StatusFilter, StoredCertificate};
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
-use super::certificate::{CertificateRow, certificate_columns};
+use super::certificate_record::{CertificateRow, certificate_columns};
 use super::error::Failure;
 use super::row::state;
 

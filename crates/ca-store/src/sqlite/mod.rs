@@ -9,6 +9,7 @@ mod audit;
 mod authority;
 mod certificate;
 mod certificate_list;
+mod certificate_record;
 mod crl;
 mod error;
 mod journal;

@@ -16,8 +16,8 @@ use ca_engine::port::store::{
 };
 use sqlx::{FromRow, SqliteConnection, SqlitePool};
 
-use super::certificate::by_id;
 use super::certificate_list::search_terms;
+use super::certificate_record::by_id;
 use super::error::{Failure, inconsistent};
 use super::journal::{self, journal_sql};
 use super::row::{self, RevocationColumns, state};
