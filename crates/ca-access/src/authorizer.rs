@@ -30,9 +30,9 @@ impl CedarAuthorizer {
         let vocabulary = Vocabulary::new()?;
         let schema = load::read_schema(schema)?;
         fitness::check(&schema, &vocabulary)?;
-        let policies = load::read_policies(policies)?;
-        load::validate(&policies, &schema)?;
-        let slices = load::slice(&policies, &schema, &vocabulary)?;
+        let policy_set = load::read_policies(policies)?;
+        load::validate(&policy_set, &schema, policies)?;
+        let slices = load::slice(&policy_set, &schema, &vocabulary)?;
         Ok(Self { vocabulary, slices, engine: cedar_policy::Authorizer::new() })
     }
 

@@ -61,10 +61,11 @@ pub(crate) fn read_policies(text: &str) -> Result<PolicySet, AccessError> {
 
 /// Checks every policy against the schema. Warnings count: a policy that can never apply is a slip of the pen, and in a
 /// policy that forbids a dangerous one.
-pub(crate) fn validate(policies: &PolicySet, schema: &Schema) -> Result<(), AccessError> {
+pub(crate) fn validate(policies: &PolicySet, schema: &Schema, text: &str) -> Result<(), AccessError> {
     let result = Validator::new(schema.clone()).validate(policies, ValidationMode::Strict);
-    let errors = result.validation_errors().map(ToString::to_string);
-    let mut faults: Vec<String> = errors.chain(result.validation_warnings().map(ToString::to_string)).collect();
+    let errors = result.validation_errors().map(|error| located(&error.to_string(), error, text));
+    let warnings = result.validation_warnings().map(|warning| located(&warning.to_string(), warning, text));
+    let mut faults: Vec<String> = errors.chain(warnings).collect();
     if faults.is_empty() {
         return Ok(());
     }
@@ -132,3 +133,6 @@ fn located(message: &str, error: &dyn Diagnostic, text: &str) -> String {
         None => message.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;
