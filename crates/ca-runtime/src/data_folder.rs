@@ -2,9 +2,9 @@
 //!
 //! The same for `dev`, `serve` and local mode. Who may use it at the same time is the business of [`crate::lock`].
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -82,15 +82,6 @@ impl DataFolder {
     /// `crl/`: published lists.
     pub fn crl_folder(&self) -> PathBuf {
         self.path.join("crl")
-    }
-
-    /// Makes an empty file for a database (mode 0600) unless it is there: SQLite gives its own files the mode of this one.
-    pub fn prepare_database(&self, file: &Path) -> Result<(), DataFolderError> {
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(source) => Err(DataFolderError::Io { path: file.to_path_buf(), source }),
-        }
     }
 }
 
@@ -222,17 +213,5 @@ mod tests {
         let us = rustix::process::geteuid().as_raw();
         let error = check(parent.path(), us.wrapping_add(1)).expect_err("not theirs");
         assert!(matches!(error, DataFolderError::OwnedByAnother { owner, .. } if owner == us), "{error}");
-    }
-
-    #[test]
-    fn a_new_database_file_is_private_and_an_old_one_is_left_alone() {
-        let parent = tempfile::tempdir().expect("a folder");
-        let folder = DataFolder::create(parent.path()).expect("made");
-        let file = folder.path().join("ca.db");
-        folder.prepare_database(&file).expect("made");
-        assert_eq!(fs::metadata(&file).expect("there").mode() & 0o7777, 0o600);
-        fs::write(&file, "content").expect("written");
-        folder.prepare_database(&file).expect("there");
-        assert_eq!(fs::read(&file).expect("there"), b"content");
     }
 }

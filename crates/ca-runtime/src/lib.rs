@@ -4,12 +4,19 @@
 //! Nothing here listens, answers or decides: that is the engine's and the programs' business.
 #![warn(missing_docs)]
 
+pub mod administrator;
 pub mod clock;
 pub mod config;
 pub mod data_folder;
 pub mod encrypted_key;
 pub mod entropy;
 pub mod file;
+pub mod hierarchy;
+pub mod key_export;
+pub mod local;
 pub mod lock;
+pub mod open;
+mod operator_message;
+pub mod profiles;
 pub mod root_key;
 pub mod seal;

@@ -1,0 +1,214 @@
+//! Making the hierarchy: the root, `tls` and `document`, as the configuration describes them.
+//!
+//! Harmless to repeat: what is there is left alone, what an interrupted set-up left unfinished is finished.
+
+use ca_core::id::{AuthorityId, IdError};
+use ca_core::key::KeyType;
+use ca_core::policy::AuthorityConstraints;
+use ca_core::principal::Principal;
+use ca_core::time::Lifetime;
+use ca_core::usage::ExtendedKeyUsage;
+use ca_engine::error::FlowError;
+use ca_engine::flow::establish::{AuthorityPlan, equip_authority, establish_authority};
+use ca_engine::flow::publish_crl;
+use ca_engine::flow::reconcile::abandon_reservations_before;
+use ca_engine::flow::respond::{make_responder, needs_responder};
+use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError};
+use ca_engine::port::store::{KeyHome, StoreError};
+use thiserror::Error;
+
+use crate::config::AuthorityConfig;
+use crate::open::Runtime;
+use crate::operator_message::operator_message;
+use crate::root_key::{RootKeyError, RootKeyFile};
+
+/// The id of the first root.
+pub const ROOT: &str = "root";
+
+/// How long a ceremony's CRL may take.
+const CEREMONY: Lifetime = Lifetime::from_seconds(60);
+
+/// The authorities below the root, and what they may certify.
+const SUBORDINATES: [(&str, &[ExtendedKeyUsage]); 2] = [
+    ("tls", &[ExtendedKeyUsage::SERVER_AUTH, ExtendedKeyUsage::CLIENT_AUTH]),
+    ("document", &[ExtendedKeyUsage::DOCUMENT_SIGNING, ExtendedKeyUsage::EMAIL_PROTECTION]),
+];
+
+/// What is going on; RSA keys take a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// The key of an authority is being made.
+    MakingKey {
+        /// Whose.
+        authority: AuthorityId,
+        /// What kind.
+        key_type: KeyType,
+    },
+    /// An authority has its certificate, its first CRL and its first OCSP responder.
+    Established {
+        /// Which.
+        authority: AuthorityId,
+    },
+}
+
+impl Runtime {
+    /// Makes the authorities that are missing; returns them, the root first. None when all are there.
+    ///
+    /// The root's key is made in its file and used from there; it leaves the process's memory before this returns.
+    pub async fn init_hierarchy(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Vec<AuthorityId>, InitError> {
+        let root: AuthorityId = ROOT.parse()?;
+        let subordinates = SUBORDINATES
+            .iter()
+            .map(|(id, purposes)| Ok((id.parse()?, *purposes)))
+            .collect::<Result<Vec<_>, IdError>>()?;
+        let missing: Vec<AuthorityId> = std::iter::once(&root)
+            .chain(subordinates.iter().map(|(id, _)| id))
+            .filter(|id| self.engine.hierarchy().authority(id).is_none())
+            .cloned()
+            .collect();
+        // The first CRL is the last thing an authority is given: without it, its set-up was interrupted.
+        if !missing.is_empty() || self.engine.store().published_crl(&root).await?.is_none() {
+            // What an interrupted set-up reserved is closed first: nobody else is at work here.
+            abandon_reservations_before(&self.engine, &Principal::LocalOperator, self.engine.now()).await?;
+            let made = self.make_missing(&root, &subordinates, &missing, progress).await;
+            // Whatever came of it: the root's key is given back.
+            self.engine.return_signer(&root).await?;
+            made?;
+        }
+        for (id, _) in &subordinates {
+            equip_authority(&self.engine, &Principal::LocalOperator, id).await?;
+        }
+        Ok(missing)
+    }
+
+    /// The yearly ceremony on the host that holds the root's key file: the root's next CRL, and its next OCSP responder once
+    /// the present one is past half of its life. The key leaves the process's memory before this returns.
+    pub async fn refresh_root(&self) -> Result<(), InitError> {
+        let root: AuthorityId = ROOT.parse()?;
+        self.lend_root_key(&root).await?;
+        let refreshed = self.refresh_lent_root(&root).await;
+        self.engine.return_signer(&root).await?;
+        refreshed
+    }
+
+    async fn refresh_lent_root(&self, root: &AuthorityId) -> Result<(), InitError> {
+        let principal = Principal::LocalOperator;
+        if needs_responder(&self.engine, root, self.engine.now()) {
+            make_responder(&self.engine, &principal, root, None).await?;
+        }
+        let name = publish_crl::lease_name(root);
+        let lease = self.engine.store().acquire_lease(&name, "ceremony", CEREMONY).await?.ok_or(InitError::Busy)?;
+        publish_crl::publish_crl(&self.engine, &principal, root, &lease).await?;
+        Ok(self.engine.store().release_lease(&lease).await?)
+    }
+
+    async fn lend_root_key(&self, root: &AuthorityId) -> Result<(), InitError> {
+        let authority = self.engine.authority(root)?;
+        let signer = self.root_key_file()?.open(authority.certificate().public_key()).await?;
+        Ok(self.engine.lend_signer(root.clone(), signer).await?)
+    }
+
+    async fn make_missing(
+        &self,
+        root: &AuthorityId,
+        subordinates: &[(AuthorityId, &[ExtendedKeyUsage])],
+        missing: &[AuthorityId],
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<(), InitError> {
+        if missing.contains(root) {
+            self.make_root(root, progress).await?;
+        } else {
+            self.lend_root_key(root).await?;
+            equip_authority(&self.engine, &Principal::LocalOperator, root).await?;
+        }
+        for (id, purposes) in subordinates.iter().filter(|(id, _)| missing.contains(id)) {
+            self.make_subordinate(root, id, purposes, progress).await?;
+        }
+        Ok(())
+    }
+
+    async fn make_root(&self, id: &AuthorityId, progress: &(dyn Fn(Progress) + Sync)) -> Result<(), InitError> {
+        let config = &self.config.authorities.root;
+        progress(Progress::MakingKey { authority: id.clone(), key_type: config.key_type });
+        let signer = self.root_key_file()?.load_or_generate(config.key_type, &self.entropy).await?;
+        let plan = AuthorityPlan {
+            id: id.clone(),
+            subject: config.subject.clone(),
+            parent: None,
+            validity: Some(config.validity),
+            constraints: AuthorityConstraints::default(),
+            key_home: KeyHome::File,
+        };
+        establish_authority(&self.engine, &Principal::LocalOperator, &plan, signer).await?;
+        progress(Progress::Established { authority: id.clone() });
+        Ok(())
+    }
+
+    async fn make_subordinate(
+        &self,
+        root: &AuthorityId,
+        id: &AuthorityId,
+        purposes: &[ExtendedKeyUsage],
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<(), InitError> {
+        let config = self.subordinate_config(id);
+        progress(Progress::MakingKey { authority: id.clone(), key_type: config.key_type });
+        let (sealed, signer) = self.keyring.generate(KeyRoom::Authorities, config.key_type).await?;
+        let key_home = KeyHome::Sealed(sealed.id.clone());
+        self.engine.store().add_key(sealed).await?;
+        let plan = AuthorityPlan {
+            id: id.clone(),
+            subject: config.subject.clone(),
+            parent: Some(root.clone()),
+            validity: Some(config.validity),
+            constraints: AuthorityConstraints {
+                extended_key_usage: purposes.to_vec(),
+                name_constraints: config.name_constraints.clone(),
+            },
+            key_home,
+        };
+        establish_authority(&self.engine, &Principal::LocalOperator, &plan, signer).await?;
+        progress(Progress::Established { authority: id.clone() });
+        Ok(())
+    }
+
+    fn subordinate_config(&self, id: &AuthorityId) -> &AuthorityConfig {
+        match id.as_str() {
+            "tls" => &self.config.authorities.tls,
+            _ => &self.config.authorities.document,
+        }
+    }
+
+    /// The root's key file, or why this process has none.
+    pub(crate) fn root_key_file(&self) -> Result<&RootKeyFile, InitError> {
+        self.root_key.as_ref().ok_or(InitError::NoRootKey)
+    }
+}
+
+/// Why the hierarchy was not made.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum InitError {
+    /// The root's key.
+    #[error(transparent)]
+    RootKey(#[from] RootKeyError),
+    /// This process may not use authorities' keys.
+    #[error("this process was given no passphrase for the keys of authorities; it cannot use the root's")]
+    NoRootKey,
+    /// Another process makes the root's CRL.
+    #[error("another process is making the root's CRL; try again in a minute")]
+    Busy,
+    /// A key.
+    #[error(transparent)]
+    Key(#[from] KeyringError),
+    /// The record.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A flow; the operator sees what callers do not.
+    #[error("{}", operator_message(.0))]
+    Flow(#[from] FlowError),
+    /// A built-in id that is none.
+    #[error(transparent)]
+    Id(#[from] IdError),
+}

@@ -1,0 +1,130 @@
+//! Local mode: a whole service in a folder, for one command at a time. Nobody else runs its jobs, so each command does what is
+//! due before it opens and after it is done.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ca_core::id::AuthorityId;
+use ca_core::principal::Principal;
+use ca_core::time::{Lifetime, Timestamp};
+use ca_engine::error::FlowError;
+use ca_engine::flow::publish_crl::{self, republish};
+use ca_engine::flow::reconcile::abandon_reservations_before;
+use ca_engine::flow::sequence_audit::sequence_audit;
+use ca_engine::port::store::StoreError;
+use thiserror::Error;
+
+use crate::config::{Config, LoadError, TEMPLATE};
+use crate::file::{self, Access, Existing};
+use crate::hierarchy::{InitError, Progress};
+use crate::open::{OpenError, Purpose, Runtime};
+use crate::operator_message::operator_message;
+
+/// How long one piece of work after a command may take.
+const LEASE: Lifetime = Lifetime::from_seconds(60);
+/// The holder of its leases.
+const HOLDER: &str = "local";
+
+/// A folder that was opened, and whether it was made just now.
+pub struct Local {
+    /// The service in it.
+    pub runtime: Runtime,
+    /// The authorities that were made; none when they were there.
+    pub made: Vec<AuthorityId>,
+}
+
+/// Opens the service in `folder`; on first use the folder, its configuration, passphrase, database and hierarchy are made.
+/// `environment` are the `CA__…` variables.
+pub async fn open_local(
+    folder: &Path,
+    environment: &[(String, String)],
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Local, LocalError> {
+    let config = Config::load_folder(folder, environment)?;
+    let runtime = Runtime::open(config, Purpose::Local).await?;
+    runtime.write_config_template()?;
+    // The folder is ours alone: whoever reserved these is dead.
+    abandon_reservations_before(&runtime.engine, &Principal::LocalOperator, runtime.engine.now()).await?;
+    let made = runtime.init_hierarchy(progress).await?;
+    republish(&runtime.engine).await?;
+    Ok(Local { runtime, made })
+}
+
+impl Runtime {
+    /// Writes the commented configuration into a data folder that has none.
+    pub fn write_config_template(&self) -> Result<(), LocalError> {
+        let path = self.data_folder.config_file();
+        match file::write(&path, TEMPLATE.as_bytes(), Access::Private, Existing::Keep) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(LocalError::Io { path, source: error }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the jobs of a server would do about a command that is done: CRLs that are due, the audit events' places in their
+    /// chain. Authorities whose key is offline are passed over.
+    pub async fn settle(&self) -> Result<(), LocalError> {
+        let store = self.engine.store();
+        for authority in self.engine.hierarchy().authorities().iter().filter(|authority| authority.can_sign()) {
+            if !self.is_crl_due(authority.id(), self.engine.now()).await? {
+                continue;
+            }
+            let name = publish_crl::lease_name(authority.id());
+            let lease = store.acquire_lease(&name, HOLDER, LEASE).await?.ok_or(LocalError::Busy)?;
+            publish_crl::publish_crl(&self.engine, &Principal::LocalOperator, authority.id(), &lease).await?;
+            store.release_lease(&lease).await?;
+        }
+        let lease = store.acquire_lease("audit", HOLDER, LEASE).await?.ok_or(LocalError::Busy)?;
+        sequence_audit(&self.engine, &lease).await?;
+        Ok(store.release_lease(&lease).await?)
+    }
+
+    /// Whether a CRL is older than its interval, or a certificate of its authority was revoked or released since.
+    async fn is_crl_due(&self, authority: &AuthorityId, now: Timestamp) -> Result<bool, LocalError> {
+        let store = self.engine.store();
+        let Some(published) = store.published_crl(authority).await? else { return Ok(true) };
+        if now >= published.intent.this_update.plus(self.config.status.crl_interval) {
+            return Ok(true);
+        }
+        let mut sequence = published.intent.revocation_sequence;
+        loop {
+            let rows = store.revocations_after(sequence, 1_000).await?;
+            let Some(last) = rows.last() else { return Ok(false) };
+            if rows.iter().any(|row| row.authority == *authority) {
+                return Ok(true);
+            }
+            sequence = last.sequence;
+        }
+    }
+}
+
+/// Why local mode does not work on a folder.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LocalError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] LoadError),
+    /// The wiring.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The hierarchy.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// The record.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A flow; the operator sees what callers do not.
+    #[error("{}", operator_message(.0))]
+    Flow(#[from] FlowError),
+    /// A file.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A lease that another process holds, although the folder is locked.
+    #[error("a job that was interrupted less than a minute ago still holds its place; try again in a minute")]
+    Busy,
+}

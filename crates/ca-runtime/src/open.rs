@@ -1,0 +1,281 @@
+//! The wiring: configuration in, a running engine out. The only file that names concrete adapters.
+//!
+//! It opens what exists. Making authorities is the business of [`crate::hierarchy`], listening that of the programs.
+
+use std::sync::Arc;
+use std::{fs, io};
+
+use ca_access::CedarAuthorizer;
+use ca_backends::publisher::DirectoryPublisher;
+use ca_core::name::GeneralName;
+use ca_core::profile::Profile;
+use ca_core::time::Lifetime;
+use ca_engine::engine::{Engine, Ports, Settings};
+use ca_engine::error::FlowError;
+use ca_engine::flow::watch_clock::watch_clock;
+use ca_engine::port::authorizer::Authorizer;
+use ca_engine::port::entropy::Entropy;
+use ca_engine::port::store::StoreError;
+use ca_store::{OpenMode, SqliteStore};
+use thiserror::Error;
+
+use crate::clock::SystemClock;
+use crate::config::{ApiConfig, Config, DatabaseConfig, PassphraseSource};
+use crate::data_folder::{DataFolder, DataFolderError, PASSPHRASE_FILE};
+use crate::entropy::SystemEntropy;
+use crate::lock::{Lock, LockError};
+use crate::operator_message::operator_message;
+use crate::profiles::{self, ProfileLoadFault};
+use crate::root_key::RootKeyFile;
+use crate::seal::{
+    DataKeys, MissingKeys, Passphrase, PassphraseError, Passphrases, SealError, SealedKeyring, is_sealed,
+};
+
+/// How long the CRL of the root lives, whose key is offline: 13 months, renewed in a ceremony once a year.
+const OFFLINE_CRL_VALIDITY: Lifetime = Lifetime::from_days(395);
+
+/// What the process is going to do. It decides the locks, which keys are opened, and what is made where it is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// `ca-server serve`, with every role.
+    Serve,
+    /// `ca-server serve --role status`: answers OCSP, CRL and AIA; opens the responders' keys only.
+    ServeStatus,
+    /// `ca-server serve --role worker`: runs the jobs.
+    ServeWorker,
+    /// `ca-server dev`: makes everything that is missing; what it issues lives for a week at most.
+    Develop,
+    /// `ca-server job`: one job, beside a running server.
+    Job,
+    /// `ca-server init`: alone; makes the record and the data keys, under a passphrase that the operator gives.
+    Initialise,
+    /// `ca-server admin reset`: alone, on what exists.
+    Administer,
+    /// `ca-cli --local`: alone; makes everything that is missing.
+    Local,
+}
+
+impl Purpose {
+    const fn command(self) -> &'static str {
+        match self {
+            Self::Serve => "ca-server serve",
+            Self::ServeStatus => "ca-server serve --role status",
+            Self::ServeWorker => "ca-server serve --role worker",
+            Self::Develop => "ca-server dev",
+            Self::Job => "ca-server job",
+            Self::Initialise => "ca-server init",
+            Self::Administer => "ca-server admin reset",
+            Self::Local => "ca-cli --local",
+        }
+    }
+
+    /// Whether what is missing is made: software keys come to be by these and never later.
+    const fn makes_what_is_missing(self) -> bool {
+        matches!(self, Self::Develop | Self::Initialise | Self::Local)
+    }
+
+    /// Whether a passphrase is made too; an operator who runs `init` gives one.
+    const fn makes_a_passphrase(self) -> bool {
+        matches!(self, Self::Develop | Self::Local)
+    }
+}
+
+/// An opened service: what the programs work with. Dropping it gives the locks back.
+pub struct Runtime {
+    /// The certificate authority.
+    pub engine: Arc<Engine>,
+    /// The configuration it was opened with.
+    pub config: Config,
+    /// Its data folder.
+    pub data_folder: DataFolder,
+    pub(crate) keyring: Arc<SealedKeyring>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) root_key: Option<RootKeyFile>,
+    store: Arc<SqliteStore>,
+    _locks: Vec<Lock>,
+}
+
+impl Runtime {
+    /// Opens the service that `config` describes.
+    pub async fn open(config: Config, purpose: Purpose) -> Result<Self, OpenError> {
+        // 1. What needs nothing: all of its faults before anything is touched.
+        let profiles = profiles(&config, purpose)?;
+        let authorizer = access_policy(&config)?;
+        // 2. The folder, and nobody else in it who must not be.
+        let data_folder = match purpose {
+            Purpose::Job | Purpose::Administer => DataFolder::open(&config.data_dir)?,
+            _ => DataFolder::create(&config.data_dir)?,
+        };
+        let locks = lock(&data_folder, purpose)?;
+        // 3. The record.
+        let store = Arc::new(open_store(&config, purpose).await?);
+        // 4. The keys.
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
+        let clock = Arc::new(SystemClock);
+        let passphrases = passphrases(&config, purpose, &data_folder, &store, &*entropy).await?;
+        let missing = if purpose.makes_what_is_missing() { MissingKeys::Make } else { MissingKeys::Refuse };
+        let data_keys = DataKeys::open(&*store, &passphrases, missing, &*entropy).await?;
+        let keyring = Arc::new(SealedKeyring::new(data_keys, Arc::clone(&entropy), clock.clone()));
+        let root_key =
+            passphrases.authorities.map(|passphrase| RootKeyFile::new(data_folder.root_key_file(), passphrase));
+        // 5. The engine. A clock that is wrong is no fault of opening: the engine answers, and signs nothing until it is right.
+        let ports = Ports {
+            clock,
+            entropy: Arc::clone(&entropy),
+            store: store.clone(),
+            keyring: keyring.clone(),
+            authorizer,
+            publisher: Arc::new(DirectoryPublisher::new(data_folder.crl_folder())),
+        };
+        let engine = Engine::start(ports, profiles, settings(&config)).await?;
+        watch_clock(&engine).await?;
+        Ok(Self { engine: Arc::new(engine), config, data_folder, keyring, entropy, root_key, store, _locks: locks })
+    }
+
+    /// Closes the record: waits for the last commit. The locks are given back when the runtime is dropped.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+}
+
+/// Brings the tables of the database to the version of this build, alone; returns the versions before and after.
+pub async fn migrate(config: &Config) -> Result<(i64, i64), OpenError> {
+    let data_folder = DataFolder::open(&config.data_dir)?;
+    let _alone = data_folder.lock_exclusive("ca-server migrate")?;
+    let DatabaseConfig::Sqlite { path } = &config.database;
+    Ok(SqliteStore::migrate(path).await?)
+}
+
+/// Judges what [`Runtime::open`] would refuse before it touches anything: for `check-config`.
+pub fn check_policies(config: &Config) -> Result<(), OpenError> {
+    profiles(config, Purpose::Serve)?;
+    access_policy(config)?;
+    Ok(())
+}
+
+fn profiles(config: &Config, purpose: Purpose) -> Result<Vec<Profile>, OpenError> {
+    let profiles = profiles::load(config.policies.dir.as_deref()).map_err(OpenError::Profiles)?;
+    Ok(if purpose == Purpose::Develop { profiles::shortened_for_development(profiles) } else { profiles })
+}
+
+/// The operator's `access.cedar`, else the shipped one; likewise its schema.
+fn access_policy(config: &Config) -> Result<Arc<dyn Authorizer>, OpenError> {
+    let text = |name: &str, shipped: &str| match &config.policies.dir {
+        None => Ok(shipped.to_owned()),
+        Some(dir) => match fs::read_to_string(dir.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(shipped.to_owned()),
+            read => read
+                .map_err(|error| OpenError::AccessPolicy { detail: format!("{}: {error}", dir.join(name).display()) }),
+        },
+    };
+    let policies = text("access.cedar", ca_access::SHIPPED_POLICIES)?;
+    let schema = text("access.cedarschema", ca_access::SHIPPED_SCHEMA)?;
+    CedarAuthorizer::from_texts(&policies, &schema)
+        .map(|authorizer| Arc::new(authorizer) as Arc<dyn Authorizer>)
+        .map_err(|error| OpenError::AccessPolicy { detail: error.to_string() })
+}
+
+fn lock(data_folder: &DataFolder, purpose: Purpose) -> Result<Vec<Lock>, LockError> {
+    let command = purpose.command();
+    Ok(match purpose {
+        Purpose::Serve | Purpose::ServeStatus | Purpose::ServeWorker | Purpose::Develop => {
+            // The second lock first: a second server is told of the first one, not of the jobs beside it.
+            vec![data_folder.lock_server(command)?, data_folder.lock_shared(command)?]
+        }
+        Purpose::Job => vec![data_folder.lock_shared(command)?],
+        Purpose::Initialise | Purpose::Administer | Purpose::Local => vec![data_folder.lock_exclusive(command)?],
+    })
+}
+
+async fn open_store(config: &Config, purpose: Purpose) -> Result<SqliteStore, OpenError> {
+    let DatabaseConfig::Sqlite { path } = &config.database;
+    let mode = if purpose.makes_what_is_missing() { OpenMode::Create } else { OpenMode::ReadWrite };
+    Ok(SqliteStore::open(path, mode).await?)
+}
+
+/// The passphrases this purpose is given: of the status role the responders' only.
+async fn passphrases(
+    config: &Config,
+    purpose: Purpose,
+    data_folder: &DataFolder,
+    store: &SqliteStore,
+    entropy: &dyn Entropy,
+) -> Result<Passphrases, OpenError> {
+    let may_make = purpose.makes_a_passphrase();
+    // A passphrase is never made for keys that another one sealed: that file is missing, not yet to be made.
+    let may_make = may_make && !is_sealed(store).await?;
+    let read = |source: &PassphraseSource| match Passphrase::read(source) {
+        Err(PassphraseError::Missing { path }) if may_make && path == config.data_dir.join(PASSPHRASE_FILE) => {
+            Passphrase::generate(&data_folder.passphrase_file(), entropy)
+        }
+        read => read,
+    };
+    if purpose == Purpose::ServeStatus {
+        let responders = read(config.seal.responders.as_ref().unwrap_or(&config.seal.authorities))?;
+        return Ok(Passphrases { authorities: None, responders: Arc::new(responders) });
+    }
+    let authorities = Arc::new(read(&config.seal.authorities)?);
+    let responders = match &config.seal.responders {
+        Some(source) => Arc::new(read(source)?),
+        None => Arc::clone(&authorities),
+    };
+    Ok(Passphrases { authorities: Some(authorities), responders })
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        base_url: config.public.base_url.as_ref().map(ToString::to_string),
+        api_names: api_names(&config.api),
+        ocsp_validity: config.status.ocsp_validity,
+        crl_validity: config.status.crl_validity,
+        offline_crl_validity: OFFLINE_CRL_VALIDITY.max(config.status.crl_validity),
+    }
+}
+
+/// The names that nobody may be issued a certificate for, lest it pass for the API. Loopback names are everybody's.
+fn api_names(api: &ApiConfig) -> Vec<GeneralName> {
+    match api {
+        ApiConfig::Own { names } => names.clone(),
+        ApiConfig::Given { .. } => Vec::new(),
+    }
+}
+
+/// Why the service does not open.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The data folder.
+    #[error(transparent)]
+    DataFolder(#[from] DataFolderError),
+    /// Somebody else is at work.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] ca_store::OpenError),
+    /// The database, once opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The passphrase.
+    #[error(transparent)]
+    Passphrase(#[from] PassphraseError),
+    /// The sealed keys.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The profiles.
+    #[error("{} of the profiles cannot be used:{}", .0.len(), listed(.0))]
+    Profiles(Vec<ProfileLoadFault>),
+    /// The access policy.
+    #[error("the access policy cannot be used: {detail}")]
+    AccessPolicy {
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The engine; the operator sees what callers do not.
+    #[error("{}", operator_message(.0))]
+    Engine(#[from] FlowError),
+}
+
+fn listed(faults: &[ProfileLoadFault]) -> String {
+    faults.iter().map(|fault| format!("\n  {fault}")).collect()
+}
