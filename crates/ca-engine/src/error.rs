@@ -84,6 +84,8 @@ pub struct FlowError {
     pub message: String,
     /// Every violation, where there are several.
     pub faults: Vec<Fault>,
+    /// The certificates a bare serial fits, as `{authority}:{serial}`; for `AmbiguousSerial` only.
+    pub candidates: Vec<String>,
     /// When to try again, where that is known.
     pub retry_after: Option<Lifetime>,
     /// For the operator's log only.
@@ -93,7 +95,14 @@ pub struct FlowError {
 impl FlowError {
     /// An error without faults or details.
     pub fn new(kind: FlowErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), faults: Vec::new(), retry_after: None, detail: None }
+        Self {
+            kind,
+            message: message.into(),
+            faults: Vec::new(),
+            candidates: Vec::new(),
+            retry_after: None,
+            detail: None,
+        }
     }
 
     /// One value of the request is wrong.

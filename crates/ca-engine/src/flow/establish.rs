@@ -4,7 +4,7 @@
 use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::id::AuthorityId;
 use ca_core::name::DistinguishedName;
-use ca_core::policy::{AuthorityConstraints, CertificateRequest};
+use ca_core::policy::{AuthorityConstraints, CertificateRequest, Origin};
 use ca_core::principal::Principal;
 use ca_core::template::{Endpoints, Issuer};
 use ca_core::time::Lifetime;
@@ -111,7 +111,7 @@ async fn certify(
         validity: plan.validity,
         constraints: plan.parent.is_some().then_some(&plan.constraints),
     };
-    let granted = evaluate(engine, principal, &profile, &request)?;
+    let granted = evaluate(engine, Origin::Service, &profile, &request)?;
     let parent = plan.parent.as_ref().map(|parent| engine.authority(parent)).transpose()?;
     let (issuer, authority, key, endpoints) = match &parent {
         Some(parent) => {

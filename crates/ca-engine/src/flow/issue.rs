@@ -47,7 +47,7 @@ pub async fn issue(engine: &Engine, principal: &Principal, request: IssueRequest
     let profile = profile(engine, &request.profile)?;
     let granted = evaluate(
         engine,
-        principal,
+        origin(principal),
         &profile,
         &CertificateRequest {
             public_key: request.csr.public_key(),
@@ -122,18 +122,24 @@ pub(super) fn issuing_authority(engine: &Engine, profile: &Profile) -> Result<st
     Ok(authority)
 }
 
-/// Holds a request against a profile. Internal profiles are for flows of the service and for the operator of its host.
+/// Internal profiles are for flows of the service and for the operator of its host.
+fn origin(principal: &Principal) -> Origin {
+    match principal {
+        Principal::LocalOperator | Principal::Job(_) => Origin::Service,
+        _ => Origin::Api,
+    }
+}
+
+/// Holds a request against a profile.
 pub(super) fn evaluate(
     engine: &Engine,
-    principal: &Principal,
+    origin: Origin,
     profile: &Profile,
     request: &CertificateRequest<'_>,
 ) -> Result<Granted, FlowError> {
-    let origin = match principal {
-        Principal::LocalOperator | Principal::Job(_) => Origin::Service,
-        _ => Origin::Api,
-    };
-    let surroundings = Surroundings { origin, reserved_names: &engine.settings().api_names };
+    // The operator of the host may certify the API's own names: it could as well take the API's key.
+    let reserved_names = if origin == Origin::Api { &engine.settings().api_names[..] } else { &[] };
+    let surroundings = Surroundings { origin, reserved_names };
     policy::evaluate(profile, request, &surroundings).map_err(violations)
 }
 

@@ -95,6 +95,36 @@ pub async fn publish_crl(
     Ok(PublishedCrl { intent, der })
 }
 
+/// From this size on a list is not made anew for every revocation.
+pub const LARGE_LIST: u64 = 10_000;
+
+/// How far large lists are apart at the least.
+pub const LARGE_LIST_INTERVAL: Lifetime = Lifetime::from_seconds(10);
+
+/// Whether an authority's next CRL is due: it has none, its last intent was not published, `interval` has passed since, or
+/// one of its certificates was revoked or released since (lists of [`LARGE_LIST`] entries: at most every
+/// [`LARGE_LIST_INTERVAL`]).
+pub async fn is_due(engine: &Engine, authority: &AuthorityId, interval: Lifetime) -> Result<bool, FlowError> {
+    let now = engine.now();
+    let Some(newest) = engine.store().newest_crl(authority).await? else { return Ok(true) };
+    let intent = newest.intent;
+    if !newest.published || now >= intent.this_update.plus(interval) {
+        return Ok(true);
+    }
+    if intent.entries >= LARGE_LIST && now < intent.this_update.plus(LARGE_LIST_INTERVAL) {
+        return Ok(false);
+    }
+    let mut sequence = intent.revocation_sequence;
+    loop {
+        let rows = engine.store().revocations_after(sequence, 1_000).await?;
+        let Some(last) = rows.last() else { return Ok(false) };
+        if rows.iter().any(|row| row.authority == *authority) {
+            return Ok(true);
+        }
+        sequence = last.sequence;
+    }
+}
+
 /// Puts the newest list of every authority where the publisher keeps them, as after a start or a failed publication.
 pub async fn republish(engine: &Engine) -> Result<(), FlowError> {
     for authority in engine.hierarchy().authorities() {

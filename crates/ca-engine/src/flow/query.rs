@@ -48,15 +48,12 @@ pub async fn resolve(engine: &Engine, name: &CertificateName) -> Result<StoredCe
             let filter = CertificateFilter { serial: Some(serial.clone()), ..CertificateFilter::all(engine.now()) };
             let mut items = engine.store().list(&filter, None, 10).await?.items;
             if items.len() > 1 {
-                let ids: Vec<String> =
-                    items.iter().map(|item| format!("{}:{} ({})", item.authority, item.serial, item.id)).collect();
-                return Err(FlowError::new(
+                let mut error = FlowError::new(
                     FlowErrorKind::AmbiguousSerial,
-                    format!(
-                        "several authorities issued serial {serial}; name one as authority:serial or by id: {}",
-                        ids.join(", ")
-                    ),
-                ));
+                    format!("several authorities issued serial {serial}; name one as authority:serial or by its id"),
+                );
+                error.candidates = items.iter().map(|item| format!("{}:{}", item.authority, item.serial)).collect();
+                return Err(error);
             }
             items.pop()
         }

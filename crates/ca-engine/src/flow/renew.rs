@@ -5,8 +5,7 @@
 use ca_core::certificate::Certificate;
 use ca_core::csr::ParsedCsr;
 use ca_core::hash::sha256;
-use ca_core::id::CertificateId;
-use ca_core::policy::CertificateRequest;
+use ca_core::policy::{CertificateRequest, Origin};
 use ca_core::principal::Principal;
 use ca_core::revocation::{RevocationReason, Standing};
 use ca_core::template::Issuer;
@@ -14,7 +13,7 @@ use ca_core::time::{Lifetime, Timestamp};
 
 use super::issuance::{Issued, Order, carry_out};
 use super::issue::{IDEMPOTENCY_LIFETIME, evaluate, issuing_authority, profile, scope};
-use super::query::{CertificateName, certificate_resource, permit, permitted_certificate, resolve};
+use super::query::{CertificateName, permitted, resolve};
 use super::renewal_period;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
@@ -25,7 +24,7 @@ use crate::port::store::{Idempotency, StoredCertificate};
 #[derive(Clone, Debug)]
 pub struct RenewRequest {
     /// Which certificate.
-    pub certificate: CertificateId,
+    pub certificate: CertificateName,
     /// The new key; `None` keeps the old one.
     pub csr: Option<ParsedCsr>,
     /// The lifetime; the profile's default when absent.
@@ -39,15 +38,16 @@ pub struct RenewRequest {
 /// Renews a certificate.
 pub async fn renew(engine: &Engine, principal: &Principal, request: RenewRequest) -> Result<Issued, FlowError> {
     // 1. Which one, and may this principal renew it now?
-    let predecessor = renewable(engine, principal, request.certificate).await?;
+    let predecessor = renewable(engine, principal, &request.certificate).await?;
     let certificate = Certificate::from_der(&predecessor.der)
         .map_err(|error| FlowError::internal(format!("certificate {}: {error}", predecessor.id)))?;
     // 2. Today's profile decides again, over the names on record and the new key.
     let profile = profile(engine, &predecessor.profile)?;
     let public_key = request.csr.as_ref().map_or_else(|| certificate.public_key(), ParsedCsr::public_key);
+    // An administrator's own certificate is of an internal profile; the access policy has said that it may be renewed.
     let granted = evaluate(
         engine,
-        principal,
+        Origin::Service,
         &profile,
         &CertificateRequest {
             public_key,
@@ -99,7 +99,7 @@ pub async fn renewal_window(
     principal: &Principal,
     name: &CertificateName,
 ) -> Result<RenewalWindow, FlowError> {
-    let certificate = super::query::permitted(engine, principal, Action::ReadCertificate, name).await?;
+    let certificate = permitted(engine, principal, Action::ReadCertificate, name).await?;
     let validity = certificate.validity;
     if let Standing::Revoked(revocation) = certificate.standing
         && revocation.reason != RevocationReason::CertificateHold
@@ -111,29 +111,17 @@ pub async fn renewal_window(
     Ok(RenewalWindow { start, end: start.plus(sixth).min(validity.not_after) })
 }
 
-async fn renewable(engine: &Engine, principal: &Principal, id: CertificateId) -> Result<StoredCertificate, FlowError> {
+async fn renewable(
+    engine: &Engine,
+    principal: &Principal,
+    name: &CertificateName,
+) -> Result<StoredCertificate, FlowError> {
     let now = engine.now();
-    // The holder learns why it is too early; others learn nothing from a refusal.
-    if let Principal::Certificate { id: own, .. } = principal
-        && *own == id
-    {
-        let certificate = resolve(engine, &CertificateName::Id(id)).await?;
-        let opens_at = renewal_period::opens_at(engine, &certificate);
-        if opens_at > now
-            && permit(engine, principal, Action::RenewCertificate, certificate_resource(engine, &certificate)).is_err()
-        {
-            let mut error = FlowError::new(
-                FlowErrorKind::RenewalTooEarly,
-                format!(
-                    "the certificate can be renewed from {opens_at} on; it is valid until {}",
-                    certificate.validity.not_after
-                ),
-            );
-            error.retry_after = Some(opens_at.since(now));
-            return Err(error);
-        }
-    }
-    let certificate = permitted_certificate(engine, principal, Action::RenewCertificate, id).await?;
+    let permitted = permitted(engine, principal, Action::RenewCertificate, name).await;
+    let certificate = match permitted {
+        Ok(certificate) => certificate,
+        Err(denied) => return Err(too_early(engine, principal, name, now).await.unwrap_or(denied)),
+    };
     if let Standing::Revoked(revocation) = certificate.standing {
         return Err(FlowError::new(
             FlowErrorKind::CertificateRevoked,
@@ -149,6 +137,30 @@ async fn renewable(engine: &Engine, principal: &Principal, id: CertificateId) ->
         ));
     }
     Ok(certificate)
+}
+
+/// The holder learns from when on it may renew; others learn nothing from a refusal.
+async fn too_early(
+    engine: &Engine,
+    principal: &Principal,
+    name: &CertificateName,
+    now: Timestamp,
+) -> Option<FlowError> {
+    let Principal::Certificate { id: own, .. } = principal else { return None };
+    let certificate = resolve(engine, name).await.ok().filter(|certificate| certificate.id == *own)?;
+    let opens_at = renewal_period::opens_at(engine, &certificate);
+    if opens_at <= now {
+        return None;
+    }
+    let mut error = FlowError::new(
+        FlowErrorKind::RenewalTooEarly,
+        format!(
+            "the certificate can be renewed from {opens_at} on; it is valid until {}",
+            certificate.validity.not_after
+        ),
+    );
+    error.retry_after = Some(opens_at.since(now));
+    Some(error)
 }
 
 fn request_digest(request: &RenewRequest) -> [u8; 32] {

@@ -4,7 +4,7 @@
 use ca_core::id::AuthorityId;
 use ca_core::key::KeyType;
 use ca_core::name::DistinguishedName;
-use ca_core::policy::CertificateRequest;
+use ca_core::policy::{CertificateRequest, Origin};
 use ca_core::principal::Principal;
 use ca_core::template::{Endpoints, Issuer};
 use ca_core::time::{Lifetime, Timestamp};
@@ -57,7 +57,7 @@ pub async fn make_responder(
         validity: (authority.record().key_home == KeyHome::File).then_some(OFFLINE_LIFETIME),
         constraints: None,
     };
-    let granted = evaluate(engine, &Principal::Job("responder"), &profile, &request)?;
+    let granted = evaluate(engine, Origin::Service, &profile, &request)?;
     let issued = carry_out(
         engine,
         Order {

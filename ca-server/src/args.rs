@@ -1,0 +1,91 @@
+//! The command line of `ca-server`.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use crate::telemetry::logs::LogFormat;
+
+/// A private certificate authority.
+#[derive(Debug, Parser)]
+#[command(name = "ca-server", version, about, propagate_version = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every subcommand takes.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Global {
+    /// Configuration file [default: $CA_SERVER_CONFIG, else config.toml in the data folder]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// What is logged: error, warn, info, debug, or target=level pairs
+    #[arg(long, global = true, default_value = "info", value_name = "LEVEL")]
+    pub(crate) log: String,
+    /// How log lines look [default: plain for dev, json otherwise]
+    #[arg(long, global = true, value_enum)]
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Try it: everything embedded in ./ca-data, loopback only, short-lived certificates
+    Dev,
+    /// Make the hierarchy and the first administrator
+    Init {
+        /// CSR of the first administrator (PEM); without it a key is made in the data folder
+        #[arg(long, value_name = "FILE")]
+        admin_csr: Option<PathBuf>,
+    },
+    /// Serve what `init` made
+    Serve {
+        /// Which part of the service this replica is
+        #[arg(long, value_enum, default_value_t = Role::All)]
+        role: Role,
+    },
+    /// Bring the database's tables to this version
+    Migrate,
+    /// Judge the configuration, every fault at once
+    CheckConfig,
+    /// List the jobs, or run one now
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// Administrators, on the host of the service
+    #[command(subcommand)]
+    Admin(AdminCommand),
+}
+
+/// The parts of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// API, status and jobs
+    All,
+    /// OCSP, CRL and certificates only; holds no authority's key
+    Status,
+    /// Jobs only; listens on the admin address alone
+    Worker,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobCommand {
+    /// List the jobs
+    List,
+    /// Run a job once, for cron or a scheduled task
+    Run {
+        /// Its name, as `job list` prints it
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminCommand {
+    /// Take the role from every administrator and make a new one; audited
+    Reset {
+        /// CSR of the new administrator (PEM); without it a key is made in the data folder
+        #[arg(long, value_name = "FILE")]
+        admin_csr: Option<PathBuf>,
+    },
+}

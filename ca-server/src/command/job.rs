@@ -1,0 +1,31 @@
+//! `ca-server job list|run NAME`: one job, once, for cron, EventBridge or an ECS scheduled task.
+
+use ca_runtime::open::{Purpose, Runtime};
+
+use super::{load, say};
+use crate::args::{Global, JobCommand};
+use crate::job::{self, Outcome};
+use crate::serve::state_of;
+
+pub(super) async fn job(global: &Global, command: JobCommand) -> anyhow::Result<()> {
+    let name = match command {
+        JobCommand::List => {
+            for (name, description) in job::NAMES {
+                say(format!("{name:<14}{description}"));
+            }
+            return Ok(());
+        }
+        JobCommand::Run { name } => name,
+    };
+    let config = load(global)?;
+    let job = job::by_name(&name, config.status.crl_interval)
+        .ok_or_else(|| anyhow::anyhow!("there is no job `{name}`; `ca-server job list` names them"))?;
+    let runtime = Runtime::open(config, Purpose::Job).await?;
+    let outcome = job::run_once(&*job, &state_of(&runtime)?).await?;
+    runtime.close().await;
+    match outcome {
+        Outcome::Done(count) => say(format!("{name}: done, {count} changed")),
+        Outcome::Elsewhere => say(format!("{name}: another replica is at it")),
+    }
+    Ok(())
+}

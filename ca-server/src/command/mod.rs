@@ -1,0 +1,64 @@
+//! A room per subcommand. People read standard output, machines the log on standard error.
+
+mod admin;
+mod check_config;
+mod dev;
+mod init;
+mod job;
+mod migrate;
+mod serve;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use ca_runtime::config::{Config, process_environment};
+
+use crate::args::{Args, Command, Global};
+use crate::telemetry::logs::{self, LogFormat};
+
+/// Runs a subcommand to its end.
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let default_format = if matches!(args.command, Command::Dev) { LogFormat::Plain } else { LogFormat::Json };
+    logs::start(args.global.log_format.unwrap_or(default_format), &log_filter(&args))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the process cannot start its threads")?;
+    runtime.block_on(dispatch(args))
+}
+
+/// People who run a one-shot command want its outcome, not its log.
+fn log_filter(args: &Args) -> String {
+    let quiet = matches!(args.command, Command::CheckConfig | Command::Init { .. } | Command::Job(_) | Command::Dev);
+    if quiet && args.global.log == "info" { "warn".to_owned() } else { args.global.log.clone() }
+}
+
+async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {
+    let global = args.global;
+    match args.command {
+        Command::Dev => dev::dev(&global).await?,
+        Command::Init { admin_csr } => init::init(&global, admin_csr.as_deref()).await?,
+        Command::Serve { role } => serve::serve(&global, role).await?,
+        Command::Migrate => migrate::migrate(&global).await?,
+        Command::CheckConfig => check_config::check_config(&global)?,
+        Command::Job(command) => job::job(&global, command).await?,
+        Command::Admin(command) => admin::admin(&global, command).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The configuration, from where the flags and the environment say.
+fn load(global: &Global) -> anyhow::Result<Config> {
+    Ok(Config::load(global.config.as_deref(), &process_environment())?)
+}
+
+/// A line for the person at the terminal. A closed pipe is their wish and no error.
+fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// Tells why the program ends, in one line a cause.
+pub(crate) fn complain(error: &anyhow::Error) {
+    let _ = writeln!(std::io::stderr().lock(), "error: {error:#}");
+}

@@ -1,0 +1,10 @@
+//! HTTP: from octets to flows and back. Decisions are made elsewhere.
+
+pub(crate) mod authentication;
+pub(crate) mod convert;
+pub(crate) mod extract;
+pub(crate) mod openapi;
+pub(crate) mod problem;
+pub(crate) mod request_id;
+pub(crate) mod route;
+pub(crate) mod router;

@@ -1,0 +1,57 @@
+//! `GET /v1/audit`
+
+use axum::Json;
+use axum::extract::State;
+use ca_api::audit::{AuditEvent, AuditFilter};
+use ca_api::page::Page;
+use ca_api::problem::Problem;
+use ca_engine::error::FlowError;
+use ca_engine::flow::query::audit_events;
+use ca_engine::port::store::{ChainedEvent, EventFilter};
+
+use super::certificates::{cursor, limit};
+use crate::http::authentication::Caller;
+use crate::http::extract::{Query, Wrong};
+use crate::http::problem::ProblemResponse;
+use crate::state::AppState;
+
+/// Audit events in the order of their chain, from the oldest on.
+#[utoipa::path(
+    get,
+    path = "/v1/audit",
+    tag = "audit",
+    params(AuditFilter),
+    responses(
+        (status = 200, description = "A page", body = Page<AuditEvent>),
+        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list_audit_events(
+    State(state): State<AppState>,
+    Caller(principal): Caller,
+    Query(query): Query<AuditFilter>,
+) -> Result<Json<Page<AuditEvent>>, ProblemResponse> {
+    let mut wrong = Wrong::default();
+    let limit = limit(query.limit, "?limit", &mut wrong);
+    let cursor = cursor::<u64>(query.cursor, "?cursor", &mut wrong);
+    wrong.finish()?;
+    let after = cursor.or(query.after).unwrap_or(0);
+    let filter = EventFilter { action: query.action, principal: query.principal, subject: query.subject };
+    let events = audit_events(state.engine(), &principal, after, &filter, limit).await?;
+    let next_cursor = events.last().filter(|_| events.len() == limit as usize).map(|event| event.sequence.to_string());
+    let items = events.iter().map(event).collect::<Result<_, _>>()?;
+    Ok(Json(Page { items, next_cursor }))
+}
+
+/// What is stored of an event is its canonical JSON; the wire adds its place in the chain.
+fn event(chained: &ChainedEvent) -> Result<AuditEvent, ProblemResponse> {
+    let unreadable =
+        |error: &dyn std::fmt::Display| FlowError::internal(format!("audit event {}: {error}", chained.sequence));
+    let mut value: serde_json::Value =
+        serde_json::from_slice(&chained.canonical).map_err(|error| unreadable(&error))?;
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("sequence".to_owned(), chained.sequence.into());
+        fields.insert("hash".to_owned(), hex::encode(chained.hash).into());
+    }
+    Ok(serde_json::from_value(value).map_err(|error| unreadable(&error))?)
+}

@@ -1,0 +1,90 @@
+//! `GET /crl/{file}`: published lists, as they lie in memory. Nothing is signed here.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use ca_api::problem::Problem;
+use ca_core::time::Timestamp;
+
+use super::http_date;
+use crate::http::extract::{PathText, not_found};
+use crate::http::problem::ProblemResponse;
+use crate::state::AppState;
+
+/// RFC 2585 §4.2.
+const PKIX_CRL: &str = "application/pkix-crl";
+
+/// A complete CRL: `{authority}.crl` (DER), or `all.pem`: every list, issuing authorities first, root last.
+#[utoipa::path(
+    get,
+    path = "/crl/{file}",
+    tag = "public",
+    params(("file" = String, Path, description = "`{authority}.crl` or `all.pem`")),
+    responses(
+        (status = 200, description = "The newest list", content(
+            (Vec<u8> = "application/pkix-crl"),
+            (String = "application/x-pem-file"),
+        )),
+        (status = 304, description = "The list that the caller has is still the newest"),
+        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn crl(
+    State(state): State<AppState>,
+    PathText(file): PathText,
+    headers: HeaderMap,
+) -> Result<Response, ProblemResponse> {
+    let files = state.crl_files();
+    if file == "all.pem" {
+        let (pem, etag) = files.all_pem();
+        return Ok(serve(&state, &headers, "application/x-pem-file", pem, etag, None));
+    }
+    let authority = file.strip_suffix(".crl").and_then(|id| id.parse().ok()).ok_or_else(not_found)?;
+    let list = files.get(&authority).ok_or_else(not_found)?;
+    Ok(serve(&state, &headers, PKIX_CRL, list.der.clone(), &list.etag, Some((list.this_update, list.next_update))))
+}
+
+fn serve(
+    state: &AppState,
+    request: &HeaderMap,
+    content_type: &'static str,
+    body: Bytes,
+    etag: &str,
+    period: Option<(Timestamp, Timestamp)>,
+) -> Response {
+    let now = state.engine().now();
+    let max_age = period.map_or(state.max_age(), |(_, next_update)| state.max_age().min(next_update.since(now)));
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let mut insert = |name, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    insert(header::CACHE_CONTROL, &format!("public, no-transform, must-revalidate, max-age={}", max_age.seconds()));
+    insert(header::ETAG, etag);
+    if let Some((this_update, _)) = period {
+        insert(header::LAST_MODIFIED, &http_date(this_update));
+    }
+    if is_unchanged(request, etag, period.map(|(this_update, _)| this_update)) {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    (StatusCode::OK, headers, body).into_response()
+}
+
+/// RFC 9110 §13.2.2: an entity tag decides before a date does.
+fn is_unchanged(request: &HeaderMap, etag: &str, last_modified: Option<Timestamp>) -> bool {
+    if let Some(tags) = request.get(header::IF_NONE_MATCH) {
+        return tags.to_str().is_ok_and(|tags| {
+            tags.split(',').any(|tag| {
+                let tag = tag.trim();
+                tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag
+            })
+        });
+    }
+    let (Some(since), Some(last_modified)) = (request.get(header::IF_MODIFIED_SINCE), last_modified) else {
+        return false;
+    };
+    since.to_str().ok().and_then(super::parse_http_date).is_some_and(|since| last_modified <= since)
+}

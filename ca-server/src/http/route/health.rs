@@ -1,0 +1,87 @@
+//! `GET /health`, `GET /ready` on every listener, `GET /metrics` on the admin one
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use ca_api::health::{Health, Liveness, Readiness, ReadinessCheck, ReadinessStatus};
+use ca_engine::clock_verdict::ClockVerdict;
+
+use crate::state::AppState;
+
+/// Whether the process lives.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "health",
+    responses((status = 200, description = "It lives", body = Health))
+)]
+pub(crate) async fn health() -> Json<Health> {
+    Json(Health { status: Liveness::Ok })
+}
+
+/// Whether the service can do its work: store, keys, clock, fresh CRLs.
+#[utoipa::path(
+    get,
+    path = "/ready",
+    tag = "health",
+    responses(
+        (status = 200, description = "It can", body = Readiness),
+        (status = 503, description = "It cannot; the admin listener says why", body = Readiness),
+    )
+)]
+pub(crate) async fn ready(State(state): State<AppState>) -> Response {
+    respond(checks(&state).iter().all(|check| check.ready), None)
+}
+
+/// The same, with every check; on the admin listener.
+pub(crate) async fn ready_in_detail(State(state): State<AppState>) -> Response {
+    let checks = checks(&state);
+    respond(checks.iter().all(|check| check.ready), Some(checks))
+}
+
+fn respond(ready: bool, checks: Option<Vec<ReadinessCheck>>) -> Response {
+    let (code, status) = if ready {
+        (StatusCode::OK, ReadinessStatus::Ready)
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, ReadinessStatus::NotReady)
+    };
+    (code, Json(Readiness { status, checks })).into_response()
+}
+
+fn checks(state: &AppState) -> Vec<ReadinessCheck> {
+    let engine = state.engine();
+    let now = engine.now();
+    let mut checks = vec![check("store", state.store_answers().then_some(()).ok_or("the database does not answer"))];
+    checks.push(match &*engine.clock_verdict() {
+        ClockVerdict::Right => check("clock", Ok::<(), &str>(())),
+        ClockVerdict::Unknown => check("clock", Err("the clock was not compared yet")),
+        ClockVerdict::Wrong(why) => check("clock", Err(why.as_str())),
+    });
+    let hierarchy = engine.hierarchy();
+    let crl_files = state.crl_files();
+    if hierarchy.authorities().is_empty() {
+        checks.push(check("hierarchy", Err("there is no authority; run `ca-server init`")));
+    }
+    for authority in hierarchy.authorities() {
+        let id = authority.id();
+        let fresh = match crl_files.get(id) {
+            None => Err("it has not published a CRL"),
+            Some(file) if file.next_update <= now => Err("its CRL is past its nextUpdate"),
+            Some(_) => Ok(()),
+        };
+        checks.push(check(&format!("crl:{id}"), fresh));
+        let responder = hierarchy.responder(id, now).map(|_| ()).ok_or("it has no OCSP responder in force");
+        checks.push(check(&format!("responder:{id}"), responder));
+        // A root's key is offline by design.
+        if authority.record().parent.is_some() {
+            let key = authority.can_sign().then_some(()).ok_or("its key cannot be used here");
+            checks.push(check(&format!("key:{id}"), key));
+        }
+    }
+    checks
+}
+
+fn check<E: std::fmt::Display>(name: &str, result: Result<(), E>) -> ReadinessCheck {
+    ReadinessCheck { name: name.to_owned(), ready: result.is_ok(), detail: result.err().map(|why| why.to_string()) }
+}

@@ -1,0 +1,58 @@
+//! `GET /v1/profiles` and `GET /v1/profiles/{profile}`
+
+use axum::Json;
+use axum::extract::State;
+use ca_api::page::Page;
+use ca_api::problem::Problem;
+use ca_api::profile::Profile;
+use ca_core::id::ProfileName;
+use ca_engine::flow::query::permit;
+use ca_engine::port::authorizer::{Action, Resource};
+
+use crate::http::authentication::Caller;
+use crate::http::convert;
+use crate::http::extract::{PathText, not_found};
+use crate::http::problem::ProblemResponse;
+use crate::state::AppState;
+
+/// List the profiles that may be asked for.
+#[utoipa::path(
+    get,
+    path = "/v1/profiles",
+    tag = "profiles",
+    responses(
+        (status = 200, description = "All of them", body = Page<Profile>),
+        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list_profiles(
+    State(state): State<AppState>,
+    Caller(principal): Caller,
+) -> Result<Json<Page<Profile>>, ProblemResponse> {
+    permit(state.engine(), &principal, Action::ReadProfile, Resource::Service)?;
+    let profiles = state.engine().profiles().values();
+    let items = profiles.filter(|profile| !profile.is_internal()).map(|profile| convert::profile(profile)).collect();
+    Ok(Json(Page { items, next_cursor: None }))
+}
+
+/// One profile.
+#[utoipa::path(
+    get,
+    path = "/v1/profiles/{profile}",
+    tag = "profiles",
+    params(("profile" = String, Path, description = "Its name")),
+    responses(
+        (status = 200, description = "The profile", body = Profile),
+        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn get_profile(
+    State(state): State<AppState>,
+    Caller(principal): Caller,
+    PathText(name): PathText,
+) -> Result<Json<Profile>, ProblemResponse> {
+    permit(state.engine(), &principal, Action::ReadProfile, Resource::Service)?;
+    let name: ProfileName = name.parse().map_err(|_| not_found())?;
+    let profile = state.engine().profiles().get(&name).filter(|profile| !profile.is_internal());
+    profile.map(|profile| Json(convert::profile(profile))).ok_or_else(not_found)
+}

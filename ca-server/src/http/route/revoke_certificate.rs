@@ -1,0 +1,72 @@
+//! `POST /v1/certificates/{certificate}/revoke` and `…/unhold`
+
+use axum::Json;
+use axum::extract::State;
+use ca_api::certificate::Certificate;
+use ca_api::problem::Problem;
+use ca_api::revocation::RevokeCertificate;
+use ca_engine::flow::query::permitted;
+use ca_engine::flow::revoke::{RevokeRequest, revoke, unhold};
+use ca_engine::port::authorizer::Action;
+
+use crate::http::authentication::Caller;
+use crate::http::convert;
+use crate::http::extract::{JsonBody, NamedCertificate, Wrong};
+use crate::http::problem::ProblemResponse;
+use crate::http::request_id;
+use crate::state::AppState;
+
+/// Revoke a certificate, or put it on hold.
+///
+/// Asking again with the same reason is harmless. `keyCompromise` replaces any other reason and blocks the key for ever.
+#[utoipa::path(
+    post,
+    path = "/v1/certificates/{certificate}/revoke",
+    tag = "certificates",
+    params(("certificate" = String, Path, description = "Id, `authority:serial`, or serial")),
+    request_body = RevokeCertificate,
+    responses(
+        (status = 200, description = "Revoked; no answer says `good` any more", body = Certificate),
+        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn revoke_certificate(
+    State(state): State<AppState>,
+    Caller(principal): Caller,
+    NamedCertificate(name): NamedCertificate,
+    JsonBody(body): JsonBody<RevokeCertificate>,
+) -> Result<Json<Certificate>, ProblemResponse> {
+    let mut wrong = Wrong::default();
+    let invalidity_date = convert::read_time("/invalidity_date", body.invalidity_date.as_ref(), &mut wrong);
+    wrong.finish()?;
+    let certificate = permitted(state.engine(), &principal, Action::RevokeCertificate, &name).await?.id;
+    let request = RevokeRequest {
+        certificate,
+        reason: convert::reason(body.reason),
+        invalidity_date,
+        request_id: Some(request_id::current()),
+    };
+    let revoked = revoke(state.engine(), &principal, &request).await?;
+    Ok(Json(convert::certificate(&state, &revoked)))
+}
+
+/// End a hold.
+#[utoipa::path(
+    post,
+    path = "/v1/certificates/{certificate}/unhold",
+    tag = "certificates",
+    params(("certificate" = String, Path, description = "Id, `authority:serial`, or serial")),
+    responses(
+        (status = 200, description = "Active again", body = Certificate),
+        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn unhold_certificate(
+    State(state): State<AppState>,
+    Caller(principal): Caller,
+    NamedCertificate(name): NamedCertificate,
+) -> Result<Json<Certificate>, ProblemResponse> {
+    let id = permitted(state.engine(), &principal, Action::ReleaseCertificate, &name).await?.id;
+    let released = unhold(state.engine(), &principal, id, Some(&request_id::current())).await?;
+    Ok(Json(convert::certificate(&state, &released)))
+}

@@ -1,0 +1,125 @@
+//! The API listener's own certificate: made by the service's own CA, renewed past half of its life, swapped without a
+//! restart. Its key is this replica's alone and never leaves the data folder.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use async_trait::async_trait;
+use ca_core::certificate::Certificate;
+use ca_core::csr::ParsedCsr;
+use ca_core::name::{DistinguishedName, GeneralName};
+use ca_core::principal::Principal;
+use ca_core::time::{Lifetime, Timestamp};
+use ca_engine::flow::issue::{IssueRequest, issue};
+use ca_runtime::file::{self, Access, Existing};
+use rustls::sign::CertifiedKey;
+
+use super::driver::{Job, Outcome, with_detail};
+use crate::listener::tls::{TlsIdentity, certified_key, read_certified_key};
+use crate::state::AppState;
+
+/// Where the certificate and its key lie.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+impl ApiFiles {
+    pub(crate) fn in_folder(folder: &std::path::Path) -> Self {
+        Self { certificate: folder.join("api.crt"), key: folder.join("api.key") }
+    }
+}
+
+/// The certificate on disk when it is in force, ours and for the configured names; a new one otherwise.
+pub(crate) async fn obtain(state: &AppState, files: &ApiFiles) -> anyhow::Result<CertifiedKey> {
+    match usable(state, files) {
+        Some(certificate) if !is_due(&certificate, state.engine().now()) => {
+            read_certified_key(&files.certificate, &files.key)
+        }
+        _ => make(state, files).await,
+    }
+}
+
+pub(crate) struct ApiCertificateJob {
+    identity: Arc<TlsIdentity>,
+    files: ApiFiles,
+}
+
+impl ApiCertificateJob {
+    pub(crate) fn new(identity: Arc<TlsIdentity>, files: ApiFiles) -> Self {
+        Self { identity, files }
+    }
+}
+
+#[async_trait]
+impl Job for ApiCertificateJob {
+    fn name(&self) -> &'static str {
+        "api-certificate"
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
+    async fn run(&self, state: &AppState) -> anyhow::Result<Outcome> {
+        self.identity.trust(&state.engine().hierarchy())?;
+        let due = usable(state, &self.files).is_none_or(|certificate| is_due(&certificate, state.engine().now()));
+        if !due {
+            return Ok(Outcome::Done(0));
+        }
+        self.identity.show(make(state, &self.files).await?);
+        Ok(Outcome::Done(1))
+    }
+}
+
+/// The certificate on disk, if it is one of ours, in force, and for exactly the configured names.
+fn usable(state: &AppState, files: &ApiFiles) -> Option<Certificate> {
+    let text = std::fs::read_to_string(&files.certificate).ok()?;
+    let certificate = Certificate::from_pem(&text).ok()?;
+    let engine = state.engine();
+    let hierarchy = engine.hierarchy();
+    let issuer = hierarchy.authorities().iter().find(|authority| {
+        authority.certificate().subject() == certificate.issuer()
+            && certificate.verify_signed_by(authority.certificate().public_key()).is_ok()
+    });
+    let same_names = same_names(certificate.names(), &engine.settings().api_names);
+    (issuer.is_some() && same_names && certificate.validity().contains(engine.now())).then_some(certificate)
+}
+
+fn same_names(have: &[GeneralName], want: &[GeneralName]) -> bool {
+    have.len() == want.len() && want.iter().all(|name| have.contains(name))
+}
+
+/// Past half of its life.
+fn is_due(certificate: &Certificate, now: Timestamp) -> bool {
+    let validity = certificate.validity();
+    let half = validity.not_after.since(validity.not_before).seconds() / 2;
+    now >= validity.not_before.plus(Lifetime::from_seconds(half))
+}
+
+async fn make(state: &AppState, files: &ApiFiles) -> anyhow::Result<CertifiedKey> {
+    let engine = state.engine();
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).context("no key could be made")?;
+    let csr = rcgen::CertificateParams::default().serialize_request(&key).context("no CSR could be made")?;
+    let names = engine.settings().api_names.clone();
+    let common_name = names.first().map(GeneralName::value_text).unwrap_or_default();
+    let request = IssueRequest {
+        profile: "api-server".parse()?,
+        csr: ParsedCsr::from_der(csr.der())?,
+        subject: Some(DistinguishedName::builder().common_name(&common_name).build()?),
+        names: Some(names),
+        validity: None,
+        idempotency_key: None,
+        request_id: None,
+    };
+    let issued = issue(engine, &Principal::Job("api-certificate"), request).await.map_err(with_detail)?.certificate;
+    let chain = ca_core::pem::encode("CERTIFICATE", &issued.der) + &crate::http::convert::chain_pem(state, &issued);
+    let key_pem = zeroize::Zeroizing::new(key.serialize_pem());
+    // The key first: a certificate without its key would be found unusable and made anew.
+    file::write(&files.key, key_pem.as_bytes(), Access::Private, Existing::Replace)?;
+    file::write(&files.certificate, chain.as_bytes(), Access::Public, Existing::Replace)?;
+    certified_key(chain.as_bytes(), key_pem.as_bytes())
+}

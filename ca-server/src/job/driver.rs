@@ -1,0 +1,102 @@
+//! Runs jobs on time, under their leases, until the server stops.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ca_core::time::Lifetime;
+use ca_engine::error::FlowError;
+use ca_engine::port::store::Lease;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::state::AppState;
+use crate::telemetry::metrics;
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It did this much.
+    Done(u64),
+    /// Another replica holds the lease.
+    Elsewhere,
+}
+
+/// Something done again and again. A run may be cut off at any point and repeated.
+#[async_trait]
+pub(crate) trait Job: Send + Sync {
+    /// Its name in logs and metrics.
+    fn name(&self) -> &'static str;
+
+    /// How long it rests between runs.
+    fn interval(&self) -> Duration;
+
+    /// One run.
+    async fn run(&self, state: &AppState) -> anyhow::Result<Outcome>;
+}
+
+/// The running jobs.
+pub(crate) struct Jobs {
+    tasks: JoinSet<()>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Jobs {
+    pub(crate) fn new(stop: watch::Receiver<bool>) -> Self {
+        Self { tasks: JoinSet::new(), stop }
+    }
+
+    /// Runs a job again and again until the server stops. Failures are logged once each and tried again later, at most
+    /// 30 times the interval apart.
+    pub(crate) fn start(&mut self, state: &AppState, job: Box<dyn Job>) {
+        let state = state.clone();
+        let mut stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let mut failures = 0u32;
+            loop {
+                failures = match run_once(&*job, &state).await {
+                    Ok(_) => 0,
+                    Err(_) => failures.saturating_add(1),
+                };
+                let rest = job.interval() * failures.saturating_add(1).min(30);
+                tokio::select! {
+                    () = tokio::time::sleep(rest) => {}
+                    _ = stop.wait_for(|stop| *stop) => return,
+                }
+            }
+        });
+    }
+
+    /// Waits for every job to end its run.
+    pub(crate) async fn finish(mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// One run, logged and counted.
+pub(crate) async fn run_once(job: &dyn Job, state: &AppState) -> anyhow::Result<Outcome> {
+    let result = job.run(state).await;
+    metrics::job_run(job.name(), result.is_ok());
+    match &result {
+        Ok(Outcome::Done(0) | Outcome::Elsewhere) => {}
+        Ok(Outcome::Done(count)) => tracing::info!(job = job.name(), count, "a job did its work"),
+        Err(error) => tracing::error!(job = job.name(), error = format!("{error:#}"), "a job failed"),
+    }
+    result
+}
+
+/// A flow's error with its internal text, for logs.
+pub(crate) fn with_detail(error: FlowError) -> anyhow::Error {
+    match &error.detail {
+        Some(detail) => anyhow::anyhow!("{error}: {detail}"),
+        None => anyhow::Error::new(error),
+    }
+}
+
+/// How long a lease lasts unless it is prolonged: a job moves to another replica within 10 s of its holder's death.
+pub(crate) const LEASE: Lifetime = Lifetime::from_seconds(8);
+
+/// Takes or prolongs a lease; `None` while another replica holds it.
+pub(crate) async fn lease(state: &AppState, name: &str) -> anyhow::Result<Option<Lease>> {
+    let store = state.engine().store();
+    Ok(store.acquire_lease(name, state.holder(), LEASE).await?)
+}

@@ -1,0 +1,42 @@
+//! Follows the record: lists published and authorities added by other replicas or by commands. On every replica.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ca_engine::flow::publish_crl::republish;
+
+use super::driver::{Job, Outcome, with_detail};
+use crate::crl_files::CrlFiles;
+use crate::state::AppState;
+
+pub(crate) struct FollowJob;
+
+#[async_trait]
+impl Job for FollowJob {
+    fn name(&self) -> &'static str {
+        "follow"
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::from_millis(500)
+    }
+
+    async fn run(&self, state: &AppState) -> anyhow::Result<Outcome> {
+        let mut published = state.engine().store().published_numbers().await?;
+        published.sort();
+        if published != state.crl_files().numbers() {
+            // A list of an authority that this process does not know yet.
+            state.engine().reload_hierarchy().await.map_err(with_detail)?;
+            refresh(state).await?;
+            republish(state.engine()).await.map_err(with_detail)?;
+        }
+        Ok(Outcome::Done(0))
+    }
+}
+
+/// Takes the newest lists into memory.
+pub(crate) async fn refresh(state: &AppState) -> anyhow::Result<()> {
+    let files = CrlFiles::load(state.engine()).await.map_err(with_detail)?;
+    state.set_crl_files(files);
+    Ok(())
+}

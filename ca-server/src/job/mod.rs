@@ -1,0 +1,69 @@
+//! Jobs: what the service does by itself. A job that must run once across replicas holds a lease; the work is a flow.
+
+mod api_certificate;
+mod audit_chain;
+mod clock;
+mod crl;
+mod driver;
+mod expiry;
+mod follow;
+mod reservations;
+mod responders;
+
+use std::sync::Arc;
+
+use crate::listener::tls::TlsIdentity;
+use crate::state::AppState;
+
+pub(crate) use api_certificate::{ApiFiles, obtain as obtain_api_certificate};
+pub(crate) use clock::compare_clock;
+pub(crate) use driver::{Job, Jobs, Outcome, run_once, with_detail};
+pub(crate) use follow::refresh as refresh_lists;
+
+/// Everything a running server does by itself.
+pub(crate) struct Plan {
+    /// How often a CRL is made though nothing was revoked.
+    pub(crate) crl_interval: ca_core::time::Lifetime,
+    /// The API's certificate, when the service makes it itself.
+    pub(crate) api: Option<(Arc<TlsIdentity>, ApiFiles)>,
+}
+
+/// The names and descriptions of the jobs that `ca-server job` knows.
+pub(crate) const NAMES: [(&str, &str); 5] = [
+    ("audit-chain", "put committed audit events into the hash chain"),
+    ("crl", "make CRLs that are due, or stale since a revocation"),
+    ("expiry", "drop idempotency keys that have expired"),
+    ("reservations", "close issuances that were begun and never finished"),
+    ("responders", "renew OCSP responders past half of their life"),
+];
+
+/// One of [`NAMES`], for `ca-server job run`.
+pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Option<Box<dyn Job>> {
+    Some(match name {
+        "audit-chain" => Box::new(audit_chain::AuditChainJob),
+        "crl" => Box::new(crl::CrlJob::new(crl_interval)),
+        "expiry" => Box::new(expiry::ExpiryJob),
+        "reservations" => Box::new(reservations::ReservationsJob),
+        "responders" => Box::new(responders::RespondersJob),
+        _ => return None,
+    })
+}
+
+/// Starts every job of a server.
+pub(crate) fn start(state: &AppState, plan: Plan, jobs: &mut Jobs) {
+    start_following(state, jobs);
+    for (name, _) in NAMES {
+        if let Some(job) = by_name(name, plan.crl_interval) {
+            jobs.start(state, job);
+        }
+    }
+    if let Some((identity, files)) = plan.api {
+        jobs.start(state, Box::new(api_certificate::ApiCertificateJob::new(identity, files)));
+    }
+}
+
+/// Starts what even a replica does that only answers: it watches the clock and follows the record.
+pub(crate) fn start_following(state: &AppState, jobs: &mut Jobs) {
+    jobs.start(state, Box::new(clock::ClockJob));
+    jobs.start(state, Box::new(follow::FollowJob));
+}

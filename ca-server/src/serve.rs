@@ -1,0 +1,143 @@
+//! Listeners and jobs over an opened runtime, until a signal says stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use ca_core::principal::Principal;
+use ca_engine::flow::reconcile::abandon_reservations_before;
+use ca_runtime::config::ApiConfig;
+use ca_runtime::open::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::args::Role;
+use crate::http::router;
+use crate::job::{self, ApiFiles, Jobs, Plan};
+use crate::listener::Listener;
+use crate::listener::tls::{TlsIdentity, read_certified_key};
+use crate::state::AppState;
+use crate::telemetry::metrics;
+
+/// Where the service listens.
+pub(crate) struct Addresses {
+    pub(crate) api: Option<SocketAddr>,
+    pub(crate) public: Option<SocketAddr>,
+    pub(crate) admin: SocketAddr,
+}
+
+/// What handlers and jobs share.
+pub(crate) fn state_of(runtime: &Runtime) -> anyhow::Result<AppState> {
+    let random = runtime.engine.random::<8>()?;
+    let holder = format!("{}-{}", std::process::id(), hex::encode(random));
+    Ok(AppState::new(Arc::clone(&runtime.engine), holder, runtime.config.status.max_age))
+}
+
+/// Serves until SIGTERM or SIGINT; `ready` is told once every socket is bound.
+pub(crate) async fn run(runtime: Runtime, role: Role, ready: impl FnOnce(&Addresses)) -> anyhow::Result<()> {
+    metrics::start()?;
+    let state = state_of(&runtime)?;
+    // 1. What an earlier process left behind. An embedded record has one server: whatever it holds open is nobody's.
+    if role != Role::Status {
+        let engine = state.engine();
+        let principal = Principal::Job("reservations");
+        abandon_reservations_before(engine, &principal, engine.now()).await.map_err(job::with_detail)?;
+    }
+    job::compare_clock(&state).await?;
+    job::refresh_lists(&state).await?;
+    // 2. Sockets, before anything is announced.
+    let (stop, stopped) = watch::channel(false);
+    let tls = match role {
+        Role::All => Some(tls(&runtime, &state).await?),
+        Role::Status | Role::Worker => None,
+    };
+    let listeners = bind(&runtime, role, &state, tls.as_ref().map(|(identity, _)| identity)).await?;
+    ready(&listeners.addresses()?);
+    // 3. Jobs and listeners, until told to stop.
+    let mut jobs = Jobs::new(stopped.clone());
+    match role {
+        Role::Status => job::start_following(&state, &mut jobs),
+        Role::All | Role::Worker => {
+            let api = tls.and_then(|(identity, files)| files.map(|files| (identity, files)));
+            job::start(&state, Plan { crl_interval: runtime.config.status.crl_interval, api }, &mut jobs);
+        }
+    }
+    let mut serving = JoinSet::new();
+    for listener in listeners.all() {
+        serving.spawn(listener.serve(stopped.clone()));
+    }
+    wait_for_signal().await?;
+    tracing::info!("stopping: open requests may end");
+    let _ = stop.send(true);
+    while serving.join_next().await.is_some() {}
+    jobs.finish().await;
+    runtime.close().await;
+    Ok(())
+}
+
+/// The API's certificate: the operator's, or one that this service makes and renews.
+async fn tls(runtime: &Runtime, state: &AppState) -> anyhow::Result<(Arc<TlsIdentity>, Option<ApiFiles>)> {
+    let (certificate, files) = match &runtime.config.api {
+        ApiConfig::Given { certificate_file, key_file } => (read_certified_key(certificate_file, key_file)?, None),
+        _ => {
+            let files = ApiFiles::in_folder(&runtime.data_folder.api_folder());
+            (job::obtain_api_certificate(state, &files).await?, Some(files))
+        }
+    };
+    Ok((Arc::new(TlsIdentity::new(certificate, &state.engine().hierarchy())?), files))
+}
+
+struct Listeners {
+    api: Option<Listener>,
+    public: Option<Listener>,
+    admin: Listener,
+}
+
+impl Listeners {
+    fn addresses(&self) -> anyhow::Result<Addresses> {
+        Ok(Addresses {
+            api: self.api.as_ref().map(Listener::address).transpose()?,
+            public: self.public.as_ref().map(Listener::address).transpose()?,
+            admin: self.admin.address()?,
+        })
+    }
+
+    fn all(self) -> impl Iterator<Item = Listener> {
+        self.api.into_iter().chain(self.public).chain([self.admin])
+    }
+}
+
+async fn bind(
+    runtime: &Runtime,
+    role: Role,
+    state: &AppState,
+    tls: Option<&Arc<TlsIdentity>>,
+) -> anyhow::Result<Listeners> {
+    let listen = &runtime.config.listen;
+    let api = match tls {
+        Some(identity) => {
+            let router = router::api(state.clone());
+            Some(Listener::bind("api", listen.api, router, Some(Arc::clone(identity))).await?)
+        }
+        None => None,
+    };
+    let public = match role {
+        Role::All | Role::Status => {
+            Some(Listener::bind("public", listen.public, router::public(state.clone()), None).await?)
+        }
+        Role::Worker => None,
+    };
+    let admin = Listener::bind("admin", listen.admin, router::admin(state.clone()), None).await?;
+    Ok(Listeners { api, public, admin })
+}
+
+async fn wait_for_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be awaited")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be awaited")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

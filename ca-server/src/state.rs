@@ -1,0 +1,70 @@
+//! What handlers and jobs may reach.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use ca_core::time::Lifetime;
+use ca_engine::engine::Engine;
+
+use crate::crl_files::CrlFiles;
+
+/// Shared by every request and job; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct AppState {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Arc<Engine>,
+    holder: String,
+    max_age: Lifetime,
+    crl_files: ArcSwap<CrlFiles>,
+    store_answers: AtomicBool,
+}
+
+impl AppState {
+    /// `holder` names this process among replicas.
+    pub(crate) fn new(engine: Arc<Engine>, holder: String, max_age: Lifetime) -> Self {
+        let inner = Inner {
+            engine,
+            holder,
+            max_age,
+            crl_files: ArcSwap::from_pointee(CrlFiles::default()),
+            store_answers: AtomicBool::new(false),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    /// The name under which this process holds leases.
+    pub(crate) fn holder(&self) -> &str {
+        &self.inner.holder
+    }
+
+    /// For how long clients and proxies may keep an OCSP answer or a CRL.
+    pub(crate) fn max_age(&self) -> Lifetime {
+        self.inner.max_age
+    }
+
+    /// The published lists, ready to be served.
+    pub(crate) fn crl_files(&self) -> Arc<CrlFiles> {
+        self.inner.crl_files.load_full()
+    }
+
+    pub(crate) fn set_crl_files(&self, files: CrlFiles) {
+        self.inner.crl_files.store(Arc::new(files));
+    }
+
+    /// Whether the record answered when it was last asked.
+    pub(crate) fn store_answers(&self) -> bool {
+        self.inner.store_answers.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_store_answers(&self, answers: bool) {
+        self.inner.store_answers.store(answers, Ordering::Relaxed);
+    }
+}

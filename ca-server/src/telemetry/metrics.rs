@@ -1,0 +1,91 @@
+//! Metrics, in Prometheus' text format on the admin listener.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use ca_core::time::Timestamp;
+use ca_engine::flow::answer_status::AnswerKind;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::state::AppState;
+
+static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+
+const REQUESTS: &str = "ca_http_requests_total";
+const REQUEST_SECONDS: &str = "ca_http_request_seconds";
+const OCSP_ANSWERS: &str = "ca_ocsp_answers_total";
+const JOB_RUNS: &str = "ca_job_runs_total";
+const CRL_NUMBER: &str = "ca_crl_number";
+const CRL_ENTRIES: &str = "ca_crl_entries";
+const CRL_NEXT_UPDATE: &str = "ca_crl_next_update_timestamp_seconds";
+const RESPONDER_NOT_AFTER: &str = "ca_ocsp_responder_not_after_timestamp_seconds";
+const AUTHORITY_NOT_AFTER: &str = "ca_authority_not_after_timestamp_seconds";
+const CLOCK_RIGHT: &str = "ca_clock_right";
+
+/// Starts the recorder; once a process.
+pub(crate) fn start() -> anyhow::Result<()> {
+    let seconds = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full(REQUEST_SECONDS.to_owned()), &seconds)?
+        .install_recorder()?;
+    let _ = HANDLE.set(handle);
+    metrics::describe_counter!(REQUESTS, "HTTP requests by route and status");
+    metrics::describe_histogram!(REQUEST_SECONDS, "From the request's headers to its answer");
+    metrics::describe_counter!(OCSP_ANSWERS, "OCSP answers by kind");
+    metrics::describe_counter!(JOB_RUNS, "Runs of jobs by name and outcome");
+    metrics::describe_gauge!(CRL_NUMBER, "Number of the newest published CRL");
+    metrics::describe_gauge!(CRL_ENTRIES, "Entries of the newest published CRL");
+    metrics::describe_gauge!(CRL_NEXT_UPDATE, "nextUpdate of the newest published CRL");
+    metrics::describe_gauge!(RESPONDER_NOT_AFTER, "End of the OCSP responder in use");
+    metrics::describe_gauge!(AUTHORITY_NOT_AFTER, "End of the authority's certificate");
+    metrics::describe_gauge!(CLOCK_RIGHT, "1 while the clock agrees with the database and what was published");
+    Ok(())
+}
+
+/// What a scrape gets.
+pub(crate) fn render() -> String {
+    HANDLE.get().map(PrometheusHandle::render).unwrap_or_default()
+}
+
+/// Counts a request. `route` is the route's shape, never a path.
+pub(crate) fn request(route: &str, status: u16, duration: Duration) {
+    metrics::counter!(REQUESTS, "route" => route.to_owned(), "status" => status.to_string()).increment(1);
+    metrics::histogram!(REQUEST_SECONDS, "route" => route.to_owned()).record(duration.as_secs_f64());
+}
+
+/// Counts an OCSP answer.
+pub(crate) fn ocsp_answer(kind: AnswerKind) {
+    metrics::counter!(OCSP_ANSWERS, "kind" => kind.as_str()).increment(1);
+}
+
+/// Counts the run of a job.
+pub(crate) fn job_run(name: &'static str, succeeded: bool) {
+    metrics::counter!(JOB_RUNS, "job" => name, "outcome" => if succeeded { "done" } else { "failed" }).increment(1);
+}
+
+/// Sets the gauges to how things stand.
+pub(crate) fn observe(state: &AppState) {
+    let engine = state.engine();
+    let now = engine.now();
+    let right = *engine.clock_verdict() == ca_engine::clock_verdict::ClockVerdict::Right;
+    metrics::gauge!(CLOCK_RIGHT).set(if right { 1.0 } else { 0.0 });
+    for (authority, file) in state.crl_files().iter() {
+        let authority = authority.to_string();
+        metrics::gauge!(CRL_NUMBER, "authority" => authority.clone()).set(file.number as f64);
+        metrics::gauge!(CRL_ENTRIES, "authority" => authority.clone()).set(file.entries as f64);
+        metrics::gauge!(CRL_NEXT_UPDATE, "authority" => authority).set(seconds(file.next_update));
+    }
+    let hierarchy = engine.hierarchy();
+    for authority in hierarchy.authorities() {
+        let id = authority.id().to_string();
+        metrics::gauge!(AUTHORITY_NOT_AFTER, "authority" => id.clone())
+            .set(seconds(authority.certificate().validity().not_after));
+        if let Some(responder) = hierarchy.responder(authority.id(), now) {
+            metrics::gauge!(RESPONDER_NOT_AFTER, "authority" => id).set(seconds(responder.validity().not_after));
+        }
+    }
+}
+
+fn seconds(instant: Timestamp) -> f64 {
+    instant.unix_seconds() as f64
+}

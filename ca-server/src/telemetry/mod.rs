@@ -1,0 +1,4 @@
+//! Logs and metrics: the names of fields and counters, once.
+
+pub(crate) mod logs;
+pub(crate) mod metrics;
