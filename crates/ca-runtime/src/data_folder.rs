@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::file;
+
 /// The configuration, if there is one.
 pub const CONFIG_FILE: &str = "config.toml";
 /// The passphrase that `dev` and local mode make.
@@ -47,6 +49,21 @@ impl DataFolder {
         }
         make_folder(path)?;
         Self::open(path)
+    }
+
+    /// Removes what writers left that died between writing a file and putting it in its place. Only for who is alone here.
+    pub fn remove_leftovers(&self) -> Result<(), DataFolderError> {
+        for folder in FOLDERS.iter().map(|name| self.path.join(name)).chain([self.path.clone()]) {
+            let failed = |source| DataFolderError::Io { path: folder.clone(), source };
+            for entry in fs::read_dir(&folder).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                let is_leftover = entry.file_name().as_encoded_bytes().starts_with(file::TEMPORARY_PREFIX.as_bytes());
+                if is_leftover && entry.file_type().map_err(failed)?.is_file() {
+                    fs::remove_file(entry.path()).map_err(failed)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The folder, as an absolute path without symbolic links.
@@ -175,6 +192,20 @@ mod tests {
             assert_eq!(fs::metadata(&path).expect("there").mode() & 0o7777, 0o700, "{}", path.display());
         }
         assert_eq!(DataFolder::open(folder.path()).expect("still ours"), folder);
+    }
+
+    #[test]
+    fn clears_away_what_dead_writers_left_and_nothing_else() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let folder = DataFolder::create(parent.path()).expect("made");
+        let kept = [folder.config_file(), folder.crl_folder().join("tls.crl")];
+        let left = [folder.path().join(".new-a1B2c3"), folder.root_key_file().with_file_name(".new-d4E5f6")];
+        for file in kept.iter().chain(&left) {
+            fs::write(file, "").expect("written");
+        }
+        folder.remove_leftovers().expect("cleared");
+        assert!(kept.iter().all(|file| file.exists()));
+        assert!(!left.iter().any(|file| file.exists()));
     }
 
     #[test]

@@ -8,6 +8,9 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
+/// What the name of a file begins with before it is in its place; the publisher of CRLs has the same.
+pub(crate) const TEMPORARY_PREFIX: &str = ".new-";
+
 /// Who may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -43,7 +46,7 @@ pub fn write(path: &Path, octets: &[u8], access: Access, existing: Existing) -> 
         _ => Path::new("."),
     };
     let mut temporary = tempfile::Builder::new()
-        .prefix(".new-")
+        .prefix(TEMPORARY_PREFIX)
         .permissions(Permissions::from_mode(access.mode()))
         .tempfile_in(folder)?;
     temporary.write_all(octets)?;

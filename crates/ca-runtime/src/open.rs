@@ -69,6 +69,11 @@ impl Purpose {
         }
     }
 
+    /// Whether nobody else may work on the folder meanwhile.
+    const fn is_alone(self) -> bool {
+        matches!(self, Self::Initialise | Self::Administer | Self::Local)
+    }
+
     /// Whether what is missing is made: software keys come to be by these and never later.
     const fn makes_what_is_missing(self) -> bool {
         matches!(self, Self::Develop | Self::Initialise | Self::Local)
@@ -107,6 +112,9 @@ impl Runtime {
             _ => DataFolder::create(&config.data_dir)?,
         };
         let locks = lock(&data_folder, purpose)?;
+        if purpose.is_alone() {
+            data_folder.remove_leftovers()?;
+        }
         // 3. The record.
         let store = Arc::new(open_store(&config, purpose).await?);
         // 4. The keys.

@@ -1,12 +1,13 @@
 //! `[database]`: where the record is.
 
-use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::fault::ConfigProblem;
 use super::settings::Settings;
+use crate::file::{self, Links};
 
 /// The record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +29,8 @@ impl DatabaseConfig {
             None => return fallback(),
             Some("database.url_file") => {
                 let file = data_dir.join(settings.text("database.url_file").unwrap_or_default());
-                match fs::read_to_string(&file) {
-                    Ok(text) => ("database.url_file", Zeroizing::new(text.trim().to_owned())),
+                match read_url(&file) {
+                    Ok(url) => ("database.url_file", url),
                     Err(error) => {
                         settings.invalid("database.url_file", format!("{} cannot be read: {error}", file.display()));
                         return fallback();
@@ -47,6 +48,12 @@ impl DatabaseConfig {
             }
         }
     }
+}
+
+fn read_url(file: &Path) -> io::Result<Zeroizing<String>> {
+    let octets = file::read_private(file, Links::Follow)?.ok_or(io::ErrorKind::NotFound)?;
+    let text = std::str::from_utf8(&octets).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    Ok(Zeroizing::new(text.trim().to_owned()))
 }
 
 fn sqlite_file(url: &str) -> Result<&str, ConfigProblem> {

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use ca_core::key::KeyType;
+use ca_core::name::Uri;
 use ca_core::time::Lifetime;
+use proptest::{prop_assert, proptest};
 use secrecy::ExposeSecret;
 
 use super::keys::{KEYS, Kind, environment_name};
@@ -315,6 +317,20 @@ fn the_database_is_a_file() {
 }
 
 #[test]
+fn the_database_s_url_may_lie_in_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("url");
+    std::fs::write(&file, "sqlite:/srv/ca.db\n").expect("written");
+    let environment = [("CA__DATABASE__URL_FILE", file.to_str().expect("text"))];
+    let config = check_with("[database]\nurl = \"sqlite:other.db\"", &environment).expect("no fault");
+    assert_eq!(config.database, DatabaseConfig::Sqlite { path: "/srv/ca.db".into() });
+    std::fs::write(&file, "postgres://ca:hunter2@db/ca").expect("written");
+    let found = faults("", &environment);
+    assert!(found.len() == 1 && found[0].contains("not supported") && !found[0].contains("hunter2"), "{found:?}");
+    assert!(faults("[database]\nurl_file = \"/absent\"", &[])[0].contains("/absent cannot be read"));
+}
+
+#[test]
 fn says_where_a_file_is_not_toml_and_quotes_nothing() {
     let found = faults("[seal]\npassphrase_file = hunter2", &[]);
     assert!(found.len() == 1 && found[0].contains("line 2, column 19") && !found[0].contains("hunter2"), "{found:?}");
@@ -357,4 +373,27 @@ fn finds_the_file_and_knows_its_folder() {
     std::fs::write(&file, "data_dir = \"/elsewhere\"\n").expect("written");
     assert!(matches!(Config::load_folder(folder.path(), &[]), Err(LoadError::Faulty { .. })));
     assert!(matches!(Config::load(Some(Path::new("/absent")), &[]), Err(LoadError::Unreadable { .. })));
+}
+
+proptest! {
+    /// Whatever is written, it is judged: no panic, and no fault without a key.
+    #[test]
+    fn judges_anything(text in "(\\[(listen|public|seal|api|authority\\.tls|database)\\]\n)?[a-z_.]{0,24} ?= ?.{0,40}") {
+        if let Err(faults) = check(&text) {
+            prop_assert!(!faults.is_empty() && faults.iter().all(|fault| !fault.key.is_empty()));
+        }
+    }
+
+    #[test]
+    fn judges_any_value_of_any_key(index in 0..KEYS.len(), value in "\\PC{0,60}") {
+        let (key, _) = KEYS[index];
+        let _ = check_with("", &[(&environment_name(key), &value)]);
+    }
+
+    #[test]
+    fn a_base_url_that_is_taken_is_written_as_clients_read_it(text in "http://[a-z0-9.:\\[\\]/%@?*-]{0,30}") {
+        if let Ok(Some(url)) = check_with("", &[("CA__PUBLIC__BASE_URL", &text)]).map(|config| config.public.base_url) {
+            prop_assert!(Uri::parse(&format!("{url}/crl/tls.crl")).is_ok(), "{}", url);
+        }
+    }
 }
