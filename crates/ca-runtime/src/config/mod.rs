@@ -1,6 +1,6 @@
 //! Configuration: one TOML file, overridden by `CA__SECTION__KEY` environment variables.
 //!
-//! A file per section says what its keys mean; [`settings`] merges file and environment, [`load`] finds the file. Every fault
+//! A file per section says what its keys mean; `settings` merges file and environment, `load` finds the file. Every fault
 //! is collected, so that one run tells them all. No secret is accepted from the file, and none is shown by `Debug`.
 
 mod api;

@@ -4,7 +4,8 @@ use std::fmt;
 
 use ca_engine::port::entropy::{Entropy, EntropyUnavailable};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use zeroize::Zeroizing;
+use thiserror::Error;
+use zeroize::{Zeroize, Zeroizing};
 
 const KEY_LENGTH: usize = 32;
 const TAG_LENGTH: usize = 16;
@@ -35,7 +36,7 @@ impl DataKey {
     /// Seals octets: version, nonce, ciphertext, tag. What is in `associated` must be given again to open them.
     ///
     /// The nonce is random, 96 bits: safe for 2^32 messages under one key (SP 800-38D §8.3), and a service seals thousands.
-    pub fn seal(&self, associated: &[u8], clear: &[u8], entropy: &dyn Entropy) -> Result<Vec<u8>, EntropyUnavailable> {
+    pub fn seal(&self, associated: &[u8], clear: &[u8], entropy: &dyn Entropy) -> Result<Vec<u8>, SealingError> {
         let mut nonce = [0; NONCE_LEN];
         entropy.fill(&mut nonce)?;
         // All of it at once: a vector that grew would leave the clear octets behind.
@@ -51,9 +52,9 @@ impl DataKey {
                 Aad::from(associated),
                 &mut sealed[start..],
             )
-            // ring fails here for more than 64 GiB only; nothing clear must remain then either.
-            .inspect_err(|_| zeroize::Zeroize::zeroize(&mut sealed))
-            .map_err(|_| EntropyUnavailable)?;
+            // Nothing clear may remain in what is given up.
+            .inspect_err(|_| sealed.zeroize())
+            .map_err(|_| SealingError::TooLong)?;
         sealed.extend_from_slice(tag.as_ref());
         Ok(sealed)
     }
@@ -82,6 +83,17 @@ impl fmt::Debug for DataKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DataKey(…)")
     }
+}
+
+/// Why octets were not sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SealingError {
+    /// No nonce.
+    #[error(transparent)]
+    Entropy(#[from] EntropyUnavailable),
+    /// More than the 64 GiB that AES-GCM takes (SP 800-38D §5.2.1.1).
+    #[error("too long to be sealed")]
+    TooLong,
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ mod tests;
 mod wrapped_key;
 mod wrapping;
 
-pub use data_key::DataKey;
+pub use data_key::{DataKey, SealingError};
 pub use keyring::SealedKeyring;
 pub(crate) use keyring::generate_software_key;
 pub use passphrase::{Passphrase, PassphraseError};

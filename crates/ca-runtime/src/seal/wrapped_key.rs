@@ -8,7 +8,7 @@ use ring::pbkdf2;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::data_key::DataKey;
+use super::data_key::{DataKey, SealingError};
 use super::passphrase::Passphrase;
 
 /// OWASP's figure for PBKDF2-HMAC-SHA256; RFC 8018 §4.2 leaves it to the times.
@@ -66,7 +66,7 @@ impl WrappedKey {
         derivation: Derivation,
         wrapping_key: &DataKey,
         entropy: &dyn Entropy,
-    ) -> Result<Self, EntropyUnavailable> {
+    ) -> Result<Self, SealingError> {
         let sealed = wrapping_key.seal(&associated(room), data_key.as_octets(), entropy)?;
         Ok(Self { derivation, sealed })
     }

@@ -7,7 +7,7 @@ use ca_engine::port::keyring::KeyRoom;
 use ca_engine::port::store::{AuthorityStore, StoreError};
 use thiserror::Error;
 
-use super::data_key::DataKey;
+use super::data_key::{DataKey, SealingError};
 use super::passphrase::Passphrase;
 use super::wrapped_key::{Derivation, WrappedKey};
 
@@ -166,6 +166,9 @@ pub enum SealError {
     /// No randomness.
     #[error("no data key could be made: {0}")]
     Entropy(#[from] EntropyUnavailable),
+    /// A data key that was made could not be wrapped.
+    #[error("the data key could not be wrapped: {0}")]
+    Wrapping(#[from] SealingError),
     /// The database does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
