@@ -19,6 +19,8 @@ missing_packages() {
         java:default-jdk-headless javac:default-jdk-headless openssl:openssl curl:curl python3:python3; do
         command -v "${pair%%:*}" >/dev/null 2>&1 || echo "${pair#*:}"
     done
+    # strongSwan reads X.509 with elliptic curves through a plugin that is only recommended, not depended upon.
+    ls /usr/lib/ipsec/plugins/libstrongswan-openssl.so >/dev/null 2>&1 || echo libstrongswan-standard-plugins
     # Debian's python3 has no ensurepip without this package, and so makes no virtual environment.
     python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || echo python3-venv
 }
