@@ -6,6 +6,7 @@
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair};
 use ca_core::certificate::Certificate;
+use ca_core::hash;
 use ca_core::key::{KeyType, PublicKey};
 use ca_core::lint::{self, LintContext, LintedTbs};
 use ca_core::name::{DistinguishedName, GeneralName, NameConstraints};
@@ -124,6 +125,12 @@ pub(crate) fn serial(number: u8) -> SerialChoice {
     SerialChoice::Ours(Serial::from_random([number; 16]))
 }
 
+/// A serial of its own for every key and subject, and always the same for the same.
+fn serial_of(granted: &Granted) -> SerialChoice {
+    let hash = hash::sha256(&[granted.public_key().spki_der(), granted.subject().as_der()].concat());
+    SerialChoice::Ours(Serial::from_random(hash[..16].try_into().expect("16 octets")))
+}
+
 pub(crate) fn endpoints(authority: &str) -> Endpoints {
     Endpoints {
         crl: Some(format!("http://pki.example.org/crl/{authority}.crl")),
@@ -195,9 +202,9 @@ impl Authority {
         let asked =
             CertificateRequest { constraints: Some(constraints), ..request(key.public(), &authority_subject, &[]) };
         let granted = policy::evaluate(&profile, &asked, &by_service()).expect("granted");
-        let issuer = Issuer::Authority(&parent.facts);
+        let (issuer, serial) = (Issuer::Authority(&parent.facts), serial_of(&granted));
         let instant = now().minus(Lifetime::from_seconds(3600));
-        let template = template::build(granted, issuer, &parent.endpoints, serial(2), instant).expect("built");
+        let template = template::build(granted, issuer, &parent.endpoints, serial, instant).expect("built");
         let certificate = finish(&template, issuer, &profile, &parent.key);
         Self::over(key, certificate, id)
     }
@@ -209,7 +216,8 @@ impl Authority {
 
     /// The template of what was granted.
     pub(crate) fn template(&self, granted: Granted) -> CertificateTemplate {
-        template::build(granted, Issuer::Authority(&self.facts), &self.endpoints, serial(3), now()).expect("built")
+        let (issuer, serial) = (Issuer::Authority(&self.facts), serial_of(&granted));
+        template::build(granted, issuer, &self.endpoints, serial, now()).expect("built")
     }
 
     /// Issues what is asked for.
