@@ -28,7 +28,7 @@ check: $(CARGO_DENY) ## Format, clippy, documentation, licences, sources, confin
 	$(CARGO) run --quiet --package xtask -- layers
 	$(CARGO_DENY) --log-level error check --allow unused-wrapper bans licenses sources
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' $(CARGO) doc --quiet --workspace --no-deps --document-private-items
 
 advisories: $(CARGO_DENY) ## Known vulnerabilities of dependencies (fetches RustSec's database)
 	$(CARGO_DENY) check advisories

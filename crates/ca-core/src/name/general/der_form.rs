@@ -91,7 +91,7 @@ fn decode_element(element: &Element<'_>) -> Result<GeneralName, NameError> {
     }
 }
 
-/// OtherName ::= SEQUENCE { type-id OBJECT IDENTIFIER, value [0] EXPLICIT ANY }
+/// `OtherName ::= SEQUENCE { type-id OBJECT IDENTIFIER, value [0] EXPLICIT ANY }`
 fn decode_other(element: &Element<'_>) -> Result<GeneralName, String> {
     let mut parts = element.reader();
     let type_id =

@@ -31,7 +31,7 @@ pub enum GeneralName {
     Other {
         /// type-id
         type_id: ObjectIdentifier,
-        /// The DER of the value inside the explicit [0], kept byte for byte.
+        /// The DER of the value inside the explicit `[0]`, kept byte for byte.
         value: Vec<u8>,
     },
     /// directoryName
