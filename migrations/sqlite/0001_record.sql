@@ -3,6 +3,9 @@
 -- "CaCA": tells our files from those of other programs.
 PRAGMA application_id = 0x43614341;
 
+-- Rows of an issuance are written by one string of statements and found by their ids; foreign keys between them would make
+-- every insertion look for orphans that there cannot be, so there are none.
+
 -- Serial numbers and where they stand: narrow, never pruned, the authority for uniqueness and for OCSP.
 -- The serial comes first in the key, so that one index answers both (authority, serial) and a serial of any issuer.
 CREATE TABLE serials (
@@ -58,7 +61,9 @@ CREATE TABLE reservations (
     idempotency_sha256  BLOB    CHECK (length(idempotency_sha256) = 32),
     reserved_at         INTEGER NOT NULL,
     abandoned_at        INTEGER,
-    FOREIGN KEY (serial, authority) REFERENCES serials (serial, authority)
+    -- What the certificate will be found by: a JSON array, and the value of kind 1 in certificate_names.
+    search_names        TEXT    NOT NULL,
+    search_subject      TEXT    NOT NULL
 ) STRICT;
 
 CREATE INDEX reservations_open ON reservations (reserved_at, id) WHERE abandoned_at IS NULL;
@@ -79,8 +84,7 @@ CREATE TABLE certificates (
     requested_by        TEXT    NOT NULL,
     issued_at           INTEGER NOT NULL,
     renews              BLOB    CHECK (length(renews) = 16),
-    der                 BLOB    NOT NULL,
-    FOREIGN KEY (serial, authority) REFERENCES serials (serial, authority)
+    der                 BLOB    NOT NULL
 ) STRICT;
 
 -- Lists run from the newest id to the oldest; each index ends in the id, so that a page is one walk.
@@ -96,7 +100,7 @@ CREATE TABLE certificate_names (
     -- 0 a subject alternative name or common name, 1 the whole subject as RFC 4514 text.
     kind            INTEGER NOT NULL CHECK (kind IN (0, 1)),
     value           TEXT    NOT NULL,
-    certificate_id  BLOB    NOT NULL REFERENCES certificates (id),
+    certificate_id  BLOB    NOT NULL CHECK (length(certificate_id) = 16),
     PRIMARY KEY (kind, value, certificate_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -118,8 +122,7 @@ CREATE TABLE revocations (
     revoked_at      INTEGER,
     invalidity_date INTEGER,
     not_after       INTEGER NOT NULL,
-    CHECK ((reason IS NULL) = (revoked_at IS NULL)),
-    FOREIGN KEY (serial, authority) REFERENCES serials (serial, authority)
+    CHECK ((reason IS NULL) = (revoked_at IS NULL))
 ) STRICT;
 
 CREATE TRIGGER revocations_are_kept BEFORE DELETE ON revocations

@@ -62,7 +62,7 @@ impl Change for Appending {
 
 async fn pending(readers: &SqlitePool, limit: u32) -> Result<Vec<PendingEvent>, Failure> {
     const SQL: &str = "SELECT id, canonical FROM audit_events INDEXED BY audit_events_pending
-         WHERE sequence IS NULL ORDER BY id LIMIT ?1";
+         WHERE sequence IS NULL ORDER BY id LIMIT $1";
     let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(SQL).bind(limit).fetch_all(readers).await?;
     Ok(rows.into_iter().map(|(row, canonical)| PendingEvent { row, canonical }).collect())
 }
@@ -111,7 +111,7 @@ impl Change for Chaining {
         }
         const SQL: &str = "UPDATE audit_events SET sequence = link.value ->> 'sequence',
                  hash = unhex(link.value ->> 'hash')
-             FROM json_each(?1) AS link
+             FROM json_each($1) AS link
              WHERE audit_events.id = link.value ->> 'id' AND audit_events.sequence IS NULL";
         let placed = sqlx::query(SQL).bind(self.links()?).execute(connection).await?.rows_affected();
         if placed != self.links.len() as u64 {

@@ -91,9 +91,9 @@ impl TryFrom<AuthorityRow> for AuthorityRecord {
 }
 
 async fn authorities(readers: &SqlitePool) -> Result<Vec<AuthorityRecord>, Failure> {
-    // A handful; the order in which they came keeps siblings in place.
+    // A handful: this reads the whole table.
     const SQL: &str = "SELECT id, certificate_id, certificate_der, parent, key_home, key_id, state FROM authorities
-         ORDER BY rowid";
+         ORDER BY id";
     let rows: Vec<AuthorityRow> = sqlx::query_as(SQL).fetch_all(readers).await?;
     let records = rows.into_iter().map(AuthorityRecord::try_from).collect::<Result<Vec<_>, _>>()?;
     Ok(parents_first(records)?)
@@ -132,7 +132,7 @@ impl Change for AuthorityAddition {
         const SQL: &str = concat!(
             journal_sql!(),
             "INSERT INTO authorities (id, certificate_id, certificate_der, parent, key_home, key_id, state)
-             VALUES (?7, ?8, ?9, ?10, ?11, ?12, ?13);"
+             VALUES ($7, $8, $9, $10, $11, $12, $13);"
         );
         let record = &self.record;
         let (key_home, key_id) = match &record.key_home {
@@ -191,7 +191,7 @@ impl Change for SealedKey {
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
         // Sealing the same key again gives other octets: what must agree is the key and its room.
-        const LOOK: &str = "SELECT room = ?2 AND spki = ?3 FROM sealed_keys WHERE id = ?1";
+        const LOOK: &str = "SELECT room = $2 AND spki = $3 FROM sealed_keys WHERE id = $1";
         let same: Option<bool> = sqlx::query_scalar(LOOK)
             .bind(self.id.as_str())
             .bind(self.room.as_str())
@@ -207,7 +207,7 @@ impl Change for SealedKey {
             None => {}
         }
         const SQL: &str =
-            "INSERT INTO sealed_keys (id, room, key_type, spki, sealed, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            "INSERT INTO sealed_keys (id, room, key_type, spki, sealed, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
         sqlx::query(SQL)
             .bind(self.id.as_str())
             .bind(self.room.as_str())
@@ -222,14 +222,14 @@ impl Change for SealedKey {
 }
 
 async fn key(readers: &SqlitePool, id: &str) -> Result<Option<SealedKey>, Failure> {
-    const SQL: &str = "SELECT id, room, key_type, spki, sealed, created_at FROM sealed_keys WHERE id = ?1";
+    const SQL: &str = "SELECT id, room, key_type, spki, sealed, created_at FROM sealed_keys WHERE id = $1";
     let row: Option<KeyRow> = sqlx::query_as(SQL).bind(id).fetch_optional(readers).await?;
     Ok(row.map(SealedKey::try_from).transpose()?)
 }
 
 async fn keys(readers: &SqlitePool, room: KeyRoom) -> Result<Vec<SealedKey>, Failure> {
     const SQL: &str = "SELECT id, room, key_type, spki, sealed, created_at FROM sealed_keys
-         WHERE room = ?1 ORDER BY created_at, id";
+         WHERE room = $1 ORDER BY created_at, id";
     let rows: Vec<KeyRow> = sqlx::query_as(SQL).bind(room.as_str()).fetch_all(readers).await?;
     Ok(rows.into_iter().map(SealedKey::try_from).collect::<Result<_, _>>()?)
 }
@@ -277,7 +277,7 @@ impl Change for ResponderAddition {
         }
         const SQL: &str =
             "INSERT INTO responders (certificate_id, authority, certificate_der, key_id, not_before, not_after)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (certificate_id) DO NOTHING";
         let record = &self.record;
         sqlx::query(SQL)
             .bind(record.certificate.as_bytes().as_slice())
@@ -305,7 +305,7 @@ async fn responders(readers: &SqlitePool) -> Result<Vec<ResponderRecord>, Failur
 
 async fn setting(readers: &SqlitePool, name: &str) -> Result<Option<Vec<u8>>, Failure> {
     let value =
-        sqlx::query_scalar("SELECT value FROM settings WHERE name = ?1").bind(name).fetch_optional(readers).await?;
+        sqlx::query_scalar("SELECT value FROM settings WHERE name = $1").bind(name).fetch_optional(readers).await?;
     Ok(value)
 }
 
@@ -321,11 +321,11 @@ impl Change for SettingChange {
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<bool, Failure> {
         let query = match &self.expected {
-            Some(expected) => sqlx::query("UPDATE settings SET value = ?2 WHERE name = ?1 AND value = ?3")
+            Some(expected) => sqlx::query("UPDATE settings SET value = $2 WHERE name = $1 AND value = $3")
                 .bind(self.name.as_str())
                 .bind(self.value.as_slice())
                 .bind(expected.as_slice()),
-            None => sqlx::query("INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING")
+            None => sqlx::query("INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
                 .bind(self.name.as_str())
                 .bind(self.value.as_slice()),
         };

@@ -1,7 +1,7 @@
 //! The port of certificates on record: what it asks, and who answers.
 //!
-//! How certificates come to be is in [`super::reservation`], single ones are read in [`super::certificate_record`], lists in
-//! [`super::certificate_list`].
+//! How certificates come to be is in [`super::reservation`] and [`super::completion`], single ones are read in
+//! [`super::certificate_record`], lists in [`super::certificate_list`].
 
 use async_trait::async_trait;
 use ca_core::id::{AuthorityId, CertificateId};
@@ -13,8 +13,9 @@ use ca_engine::port::store::{
 };
 use sqlx::{SqliteConnection, SqliteExecutor};
 
+use super::completion::Abandonment;
 use super::error::Failure;
-use super::reservation::{self, Abandonment};
+use super::reservation;
 use super::row;
 use super::writer::Change;
 use super::{SqliteStore, certificate_list, certificate_record};
@@ -73,7 +74,7 @@ async fn live_successor(
     id: CertificateId,
 ) -> Result<Option<CertificateId>, Failure> {
     let successor: Option<Vec<u8>> =
-        sqlx::query_scalar("SELECT certificate_id FROM serials WHERE renews = ?1 AND state <= 2 AND state >= 1")
+        sqlx::query_scalar("SELECT certificate_id FROM serials WHERE renews = $1 AND state <= 2 AND state >= 1")
             .bind(id.as_bytes().as_slice())
             .fetch_optional(executor)
             .await?;
@@ -90,7 +91,7 @@ impl Change for IdempotencyExpiry {
     type Answer = u64;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<u64, Failure> {
-        let dropped = sqlx::query("DELETE FROM idempotency_keys WHERE expires_at < ?1")
+        let dropped = sqlx::query("DELETE FROM idempotency_keys WHERE expires_at < $1")
             .bind(self.now.unix_millis())
             .execute(connection)
             .await?;

@@ -85,7 +85,7 @@ pub(super) async fn by_id(
     const SQL: &str = concat!(
         "SELECT ",
         certificate_columns!(),
-        " FROM certificates AS c JOIN serials AS s ON s.serial = c.serial AND s.authority = c.authority WHERE c.id = ?1"
+        " FROM certificates AS c JOIN serials AS s ON s.serial = c.serial AND s.authority = c.authority WHERE c.id = $1"
     );
     let row: Option<CertificateRow> =
         sqlx::query_as(SQL).bind(id.as_bytes().as_slice()).fetch_optional(executor).await?;
@@ -102,7 +102,7 @@ pub(super) async fn by_serial(
         "SELECT ",
         certificate_columns!(),
         " FROM serials AS s JOIN certificates AS c ON c.id = s.certificate_id
-          WHERE s.serial = ?1 AND s.authority = ?2"
+          WHERE s.serial = $1 AND s.authority = $2"
     );
     let row: Option<CertificateRow> =
         sqlx::query_as(SQL).bind(serial.as_bytes()).bind(authority.as_str()).fetch_optional(executor).await?;

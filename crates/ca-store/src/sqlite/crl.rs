@@ -78,7 +78,7 @@ impl TryFrom<CrlRow> for CrlRecord {
 async fn newest(executor: impl SqliteExecutor<'_>, authority: &AuthorityId) -> Result<Option<CrlRecord>, Failure> {
     const SQL: &str = "SELECT authority, number, this_update, next_update, entries, revocation_sequence,
              to_be_signed_sha256, published
-         FROM crls WHERE authority = ?1 ORDER BY number DESC LIMIT 1";
+         FROM crls WHERE authority = $1 ORDER BY number DESC LIMIT 1";
     let row: Option<CrlRow> = sqlx::query_as(SQL).bind(authority.as_str()).fetch_optional(executor).await?;
     Ok(row.map(CrlRecord::try_from).transpose()?)
 }
@@ -107,7 +107,7 @@ impl Change for Intention {
             }
         }
         const SQL: &str = "INSERT INTO crls (authority, number, this_update, next_update, entries, revocation_sequence,
-                 to_be_signed_sha256, published) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)";
+                 to_be_signed_sha256, published) VALUES ($1, $2, $3, $4, $5, $6, $7, 0)";
         sqlx::query(SQL)
             .bind(intent.authority.as_str())
             .bind(row::signed("the CRL number", intent.number)?)
@@ -130,22 +130,40 @@ struct Publication {
     journal: Journal,
 }
 
+/// What stands in the way of a publication, or makes it needless.
+#[derive(FromRow)]
+struct PublicationCircumstances {
+    intended: bool,
+    published: Option<i64>,
+    same_octets: Option<bool>,
+}
+
 impl Publication {
-    /// The intent must be there and no higher number published; the same number twice is one publication too many as well.
-    async fn check(&self, number: i64, connection: &mut SqliteConnection) -> Result<(), Failure> {
-        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM crls WHERE authority = ?1 AND number = ?2) AS intended,
-                 (SELECT number FROM published_crls WHERE authority = ?1) AS published";
-        let (intended, published): (bool, Option<i64>) =
-            sqlx::query_as(SQL).bind(self.authority.as_str()).bind(number).fetch_one(connection).await?;
+    /// Whether there is anything to do: the intent must be there and no higher number published. The same list once more is
+    /// harmless: the acknowledgement of the first time was lost.
+    async fn is_due(&self, number: i64, connection: &mut SqliteConnection) -> Result<bool, Failure> {
+        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM crls WHERE authority = $1 AND number = $2) AS intended,
+                 p.number AS published, p.der = $3 AS same_octets
+             FROM (SELECT 1) LEFT JOIN published_crls AS p ON p.authority = $1";
+        let found: PublicationCircumstances = sqlx::query_as(SQL)
+            .bind(self.authority.as_str())
+            .bind(number)
+            .bind(self.der.as_slice())
+            .fetch_one(connection)
+            .await?;
         let conflict = |detail| Err(StoreError::Conflict { detail }.into());
-        if !intended {
+        if !found.intended {
             return conflict(format!("CRL {number} of {} was never intended", self.authority));
         }
-        match published {
-            Some(published) if published >= number => {
+        match found.published {
+            Some(published) if published > number => {
                 conflict(format!("CRL {published} of {} is published already, {number} comes too late", self.authority))
             }
-            _ => Ok(()),
+            Some(published) if published == number && found.same_octets == Some(true) => Ok(false),
+            Some(published) if published == number => {
+                conflict(format!("CRL {number} of {} is published already, with other octets", self.authority))
+            }
+            _ => Ok(true),
         }
     }
 }
@@ -157,11 +175,13 @@ impl Change for Publication {
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
         fence(&self.lease, connection).await?;
         let number = row::signed("the CRL number", self.number)?;
-        self.check(number, connection).await?;
+        if !self.is_due(number, connection).await? {
+            return Ok(());
+        }
         const SQL: &str = concat!(
             journal_sql!(),
-            "UPDATE crls SET published = 1 WHERE authority = ?7 AND number = ?8;
-             INSERT INTO published_crls (authority, number, der) VALUES (?7, ?8, ?9)
+            "UPDATE crls SET published = 1 WHERE authority = $7 AND number = $8;
+             INSERT INTO published_crls (authority, number, der) VALUES ($7, $8, $9)
                  ON CONFLICT (authority) DO UPDATE SET number = excluded.number, der = excluded.der;"
         );
         journal::bind(SQL, &self.journal)
@@ -178,7 +198,7 @@ async fn published(readers: &SqlitePool, authority: &AuthorityId) -> Result<Opti
     const SQL: &str = "SELECT c.authority, c.number, c.this_update, c.next_update, c.entries, c.revocation_sequence,
              c.to_be_signed_sha256, c.published, p.der
          FROM published_crls AS p JOIN crls AS c ON c.authority = p.authority AND c.number = p.number
-         WHERE p.authority = ?1";
+         WHERE p.authority = $1";
 
     #[derive(FromRow)]
     struct PublishedRow {

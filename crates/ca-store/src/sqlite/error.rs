@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use ca_engine::port::store::StoreError;
+use sqlx::error::ErrorKind;
 use thiserror::Error;
 
 /// Why a record cannot be opened.
@@ -137,6 +138,15 @@ pub(super) fn of_commit(error: sqlx::Error) -> StoreError {
         Some(IO) | None => StoreError::Unknown { detail: error.to_string() },
         _ => Failure::from(error).into(),
     }
+}
+
+/// Whether a statement was refused because `column` (`table.column`) must not be NULL: how a guard stops a string of
+/// statements.
+pub(super) fn is_null_in(error: &sqlx::Error, column: &str) -> bool {
+    // SQLite: "NOT NULL constraint failed: table.column".
+    error.as_database_error().is_some_and(|database| {
+        matches!(database.kind(), ErrorKind::NotNullViolation) && database.message().ends_with(column)
+    })
 }
 
 /// A stored row that makes no sense.

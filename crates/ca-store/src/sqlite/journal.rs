@@ -6,13 +6,16 @@ use sqlx::Sqlite;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 
-/// SQL that stores a journal bound by [`bind`]; it takes the parameters ?1 to ?6, those of the change begin at ?7.
+/// SQL that stores a journal bound by [`bind`]; it takes the parameters $1 to $6, those of the change begin at $7.
+///
+/// Strings of several statements share one list of parameters. They must be written `$N`: with `?N` a statement that leaves a
+/// number out has a parameter without a name, and sqlx then counts wrong and binds NULL to later ones.
 macro_rules! journal_sql {
     () => {
-        "INSERT INTO audit_events (canonical, action, principal, subject) VALUES (?1, ?2, ?3, ?4);
+        "INSERT INTO audit_events (canonical, action, principal, subject) VALUES ($1, $2, $3, $4);
          INSERT INTO outbox (topic, certificate_id, payload, created_at)
-             SELECT value ->> 'topic', unhex(value ->> 'certificate', '-'), value ->> 'payload', ?6
-             FROM json_each(?5) ORDER BY key;"
+             SELECT value ->> 'topic', unhex(value ->> 'certificate', '-'), value ->> 'payload', $6
+             FROM json_each($5) ORDER BY key;"
     };
 }
 pub(super) use journal_sql;

@@ -22,7 +22,7 @@ impl LeaseStore for SqliteStore {
 
 /// Fails unless `lease` is the newest of its name. Whether it has expired does not matter as long as nobody took it.
 pub(super) async fn fence(lease: &Lease, connection: &mut SqliteConnection) -> Result<(), Failure> {
-    let newest: Option<i64> = sqlx::query_scalar("SELECT token FROM leases WHERE name = ?1")
+    let newest: Option<i64> = sqlx::query_scalar("SELECT token FROM leases WHERE name = $1")
         .bind(lease.name.as_str())
         .fetch_optional(connection)
         .await?;
@@ -46,9 +46,9 @@ impl Change for Acquisition {
         // Whoever lets a lease expire has lost it: even the same holder gets a new token then, which fences off what it began
         // before. Only one that is still running is prolonged under its token.
         const SQL: &str = concat!(
-            "INSERT INTO leases AS l (name, holder, token, expires_at) VALUES (?1, ?2, 1, ",
+            "INSERT INTO leases AS l (name, holder, token, expires_at) VALUES ($1, $2, 1, ",
             database_time!(),
-            " + ?3) ON CONFLICT (name) DO UPDATE SET
+            " + $3) ON CONFLICT (name) DO UPDATE SET
                  token = l.token + (l.expires_at <= ",
             database_time!(),
             "), holder = excluded.holder, expires_at = excluded.expires_at
@@ -82,7 +82,7 @@ impl Change for Release {
     type Answer = ();
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
-        sqlx::query("UPDATE leases SET expires_at = 0 WHERE name = ?1 AND token = ?2")
+        sqlx::query("UPDATE leases SET expires_at = 0 WHERE name = $1 AND token = $2")
             .bind(self.lease.name.as_str())
             // A token that no column holds matches nothing.
             .bind(i64::try_from(self.lease.token).ok())

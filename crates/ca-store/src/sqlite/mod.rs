@@ -10,6 +10,7 @@ mod authority;
 mod certificate;
 mod certificate_list;
 mod certificate_record;
+mod completion;
 mod crl;
 mod error;
 mod journal;
@@ -102,7 +103,9 @@ impl SqliteStore {
     }
 
     async fn now(&self) -> Result<Timestamp, Failure> {
-        let millis: i64 = sqlx::query_scalar(concat!("SELECT ", database_time!())).fetch_one(&self.readers).await?;
+        // From a table, so that the file has to answer, not only the clock.
+        const SQL: &str = concat!("SELECT ", database_time!(), " FROM counters WHERE name = 'revocations'");
+        let millis: i64 = sqlx::query_scalar(SQL).fetch_one(&self.readers).await?;
         Ok(Timestamp::from_unix_millis(millis))
     }
 }
@@ -121,3 +124,6 @@ macro_rules! database_time {
     };
 }
 use database_time;
+
+#[cfg(test)]
+mod tests;

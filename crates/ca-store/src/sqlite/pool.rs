@@ -94,8 +94,6 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("trusted_schema", "OFF")
         .pragma("temp_store", "MEMORY")
         .statement_cache_capacity(256)
-        // Statements carry personal data and run thousands of times a second.
-        .disable_statement_logging()
 }
 
 fn must_exist(path: &Path) -> Result<(), OpenError> {

@@ -40,7 +40,7 @@ impl RoleStore for SqliteStore {
 const PLACE: &str = "roles.role";
 
 async fn roles(readers: &SqlitePool, certificate: CertificateId) -> Result<Vec<Role>, Failure> {
-    let names: Vec<String> = sqlx::query_scalar("SELECT role FROM roles WHERE certificate_id = ?1")
+    let names: Vec<String> = sqlx::query_scalar("SELECT role FROM roles WHERE certificate_id = $1")
         .bind(certificate.as_bytes().as_slice())
         .fetch_all(readers)
         .await?;
@@ -94,7 +94,7 @@ impl Change for Grant {
             return Ok(());
         }
         const SQL: &str =
-            concat!(journal_sql!(), "INSERT INTO roles (certificate_id, role, granted_at) VALUES (?7, ?8, ?9);");
+            concat!(journal_sql!(), "INSERT INTO roles (certificate_id, role, granted_at) VALUES ($7, $8, $9);");
         journal::bind(SQL, &self.journal)
             .bind(certificate.as_bytes().as_slice())
             .bind(role.as_str())
@@ -119,7 +119,7 @@ impl Change for Withdrawal {
         if !is_bound(self.certificate, self.role, connection).await? {
             return Ok(false);
         }
-        const SQL: &str = concat!(journal_sql!(), "DELETE FROM roles WHERE certificate_id = ?7 AND role = ?8;");
+        const SQL: &str = concat!(journal_sql!(), "DELETE FROM roles WHERE certificate_id = $7 AND role = $8;");
         journal::bind(SQL, &self.journal)
             .bind(self.certificate.as_bytes().as_slice())
             .bind(self.role.as_str())
@@ -130,7 +130,7 @@ impl Change for Withdrawal {
 }
 
 async fn is_bound(certificate: CertificateId, role: Role, connection: &mut SqliteConnection) -> Result<bool, Failure> {
-    let bound = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM roles WHERE certificate_id = ?1 AND role = ?2)")
+    let bound = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM roles WHERE certificate_id = $1 AND role = $2)")
         .bind(certificate.as_bytes().as_slice())
         .bind(role.as_str())
         .fetch_one(connection)

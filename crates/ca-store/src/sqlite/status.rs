@@ -16,13 +16,13 @@ use super::journal::{self, journal_sql};
 use super::row::{self, RevocationColumns};
 use super::writer::Change;
 
-/// SQL that takes the next number of the sequence for authority ?7, serial ?8, reason ?9, revoked_at ?10, invalidity_date ?11,
-/// not_after ?12. The counter's row is what makes commit order and sequence one.
+/// SQL that takes the next number of the sequence for authority $7, serial $8, reason $9, revoked_at $10, invalidity_date $11,
+/// not_after $12. The counter's row is what makes commit order and sequence one.
 macro_rules! sequence_sql {
     () => {
         "UPDATE counters SET value = value + 1 WHERE name = 'revocations';
          INSERT INTO revocations (sequence, authority, serial, reason, revoked_at, invalidity_date, not_after)
-             SELECT value, ?7, ?8, ?9, ?10, ?11, ?12 FROM counters WHERE name = 'revocations';"
+             SELECT value, $7, $8, $9, $10, $11, $12 FROM counters WHERE name = 'revocations';"
     };
 }
 pub(super) use sequence_sql;
@@ -87,7 +87,7 @@ async fn status(
     serial: &Serial,
 ) -> Result<Option<SerialStatus>, Failure> {
     const SQL: &str = "SELECT certificate_id, state, reason, revoked_at, invalidity_date, not_after
-         FROM serials WHERE serial = ?1 AND authority = ?2";
+         FROM serials WHERE serial = $1 AND authority = $2";
     let row: Option<StatusColumns> =
         sqlx::query_as(SQL).bind(serial.as_bytes()).bind(authority.as_str()).fetch_optional(readers).await?;
     let Some(row) = row else { return Ok(None) };
@@ -122,7 +122,7 @@ impl Change for StandingChange {
             SELECT c.authority, c.serial, c.spki_sha256, s.not_after, s.state, s.reason, s.revoked_at, s.invalidity_date,
                 (SELECT value FROM counters WHERE name = 'revocations') AS sequence
             FROM certificates AS c JOIN serials AS s ON s.serial = c.serial AND s.authority = c.authority
-            WHERE c.id = ?1";
+            WHERE c.id = $1";
         let row: Option<StandingRow> =
             sqlx::query_as(LOOK).bind(self.id.as_bytes().as_slice()).fetch_optional(&mut *connection).await?;
         let Some(row) = row else { return Ok(ChangeOutcome::Stale) };
@@ -147,10 +147,10 @@ async fn write_standing(
     const SQL: &str = concat!(
         journal_sql!(),
         sequence_sql!(),
-        "UPDATE serials SET state = ?13, reason = ?9, revoked_at = ?10, invalidity_date = ?11
-             WHERE serial = ?8 AND authority = ?7;
+        "UPDATE serials SET state = $13, reason = $9, revoked_at = $10, invalidity_date = $11
+             WHERE serial = $8 AND authority = $7;
          INSERT INTO blocked_keys (spki_sha256, certificate_id, blocked_at)
-             SELECT ?14, ?15, ?6 WHERE ?16 ON CONFLICT (spki_sha256) DO NOTHING;"
+             SELECT $14, $15, $6 WHERE $16 ON CONFLICT (spki_sha256) DO NOTHING;"
     );
     let columns = RevocationColumns::of(change.to);
     journal::bind(SQL, &change.journal)
@@ -204,7 +204,7 @@ impl TryFrom<SequenceRow> for RevocationRow {
 
 async fn revocations_after(readers: &SqlitePool, sequence: u64, limit: u32) -> Result<Vec<RevocationRow>, Failure> {
     const SQL: &str = "SELECT sequence, authority, serial, reason, revoked_at, invalidity_date, not_after
-         FROM revocations WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
+         FROM revocations WHERE sequence > $1 ORDER BY sequence LIMIT $2";
     // No number is above the largest that can be stored.
     let after = i64::try_from(sequence).unwrap_or(i64::MAX);
     let rows: Vec<SequenceRow> = sqlx::query_as(SQL).bind(after).bind(limit).fetch_all(readers).await?;
@@ -227,7 +227,7 @@ async fn revoked_serials(
     limit: u32,
 ) -> Result<Vec<(Serial, Revocation)>, Failure> {
     const SQL: &str = "SELECT serial, reason, revoked_at, invalidity_date FROM serials INDEXED BY serials_in_crl
-         WHERE state >= 2 AND authority = ?1 AND serial > ?2 AND not_after >= ?3 ORDER BY serial LIMIT ?4";
+         WHERE state >= 2 AND authority = $1 AND serial > $2 AND not_after >= $3 ORDER BY serial LIMIT $4";
     let rows: Vec<CrlEntryRow> = sqlx::query_as(SQL)
         .bind(authority.as_str())
         // Every serial is above no octets at all.
@@ -250,14 +250,14 @@ async fn count_revoked(
     not_after_from: Timestamp,
 ) -> Result<u64, Failure> {
     const SQL: &str = "SELECT COUNT(*) FROM serials INDEXED BY serials_in_crl
-         WHERE state >= 2 AND authority = ?1 AND not_after >= ?2";
+         WHERE state >= 2 AND authority = $1 AND not_after >= $2";
     let count: i64 =
         sqlx::query_scalar(SQL).bind(authority.as_str()).bind(not_after_from.unix_millis()).fetch_one(readers).await?;
     Ok(row::unsigned("serials", count)?)
 }
 
 async fn is_key_blocked(readers: &SqlitePool, spki_sha256: &[u8; 32]) -> Result<bool, Failure> {
-    let blocked = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM blocked_keys WHERE spki_sha256 = ?1)")
+    let blocked = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM blocked_keys WHERE spki_sha256 = $1)")
         .bind(spki_sha256.as_slice())
         .fetch_one(readers)
         .await?;

@@ -74,14 +74,14 @@ impl TryFrom<TokenRow> for TokenRecord {
 
 async fn by_id(readers: &SqlitePool, id: TokenId) -> Result<Option<TokenRecord>, Failure> {
     const SQL: &str = "SELECT id, secret_sha256, profile, names, common_name, uses, used, expires_at, created_at,
-             created_by, withdrawn FROM enrolment_tokens WHERE id = ?1";
+             created_by, withdrawn FROM enrolment_tokens WHERE id = $1";
     let row: Option<TokenRow> = sqlx::query_as(SQL).bind(id.as_bytes().as_slice()).fetch_optional(readers).await?;
     Ok(row.map(TokenRecord::try_from).transpose()?)
 }
 
 async fn list(readers: &SqlitePool, after: Option<TokenId>, limit: u32) -> Result<Vec<TokenRecord>, Failure> {
     const SQL: &str = "SELECT id, secret_sha256, profile, names, common_name, uses, used, expires_at, created_at,
-             created_by, withdrawn FROM enrolment_tokens WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
+             created_by, withdrawn FROM enrolment_tokens WHERE id < $1 ORDER BY id DESC LIMIT $2";
     // 17 octets are above every id of 16.
     let before = after.map_or_else(|| vec![0xff; 17], |id| id.as_bytes().to_vec());
     let rows: Vec<TokenRow> = sqlx::query_as(SQL).bind(before).bind(limit).fetch_all(readers).await?;
@@ -102,7 +102,7 @@ impl Change for Addition {
             journal_sql!(),
             "INSERT INTO enrolment_tokens (id, secret_sha256, profile, names, common_name, uses, used, expires_at,
                  created_at, created_by, withdrawn)
-             VALUES (?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17);"
+             VALUES ($7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17);"
         );
         let token = &self.token;
         journal::bind(SQL, &self.journal)
@@ -133,13 +133,13 @@ impl Change for Withdrawal {
     type Answer = bool;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<bool, Failure> {
-        const LOOK: &str = "SELECT EXISTS (SELECT 1 FROM enrolment_tokens WHERE id = ?1 AND withdrawn = 0)";
+        const LOOK: &str = "SELECT EXISTS (SELECT 1 FROM enrolment_tokens WHERE id = $1 AND withdrawn = 0)";
         let open: bool =
             sqlx::query_scalar(LOOK).bind(self.id.as_bytes().as_slice()).fetch_one(&mut *connection).await?;
         if !open {
             return Ok(false);
         }
-        const SQL: &str = concat!(journal_sql!(), "UPDATE enrolment_tokens SET withdrawn = 1 WHERE id = ?7;");
+        const SQL: &str = concat!(journal_sql!(), "UPDATE enrolment_tokens SET withdrawn = 1 WHERE id = $7;");
         journal::bind(SQL, &self.journal).bind(self.id.as_bytes().as_slice()).execute(connection).await?;
         Ok(true)
     }

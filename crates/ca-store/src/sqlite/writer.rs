@@ -21,9 +21,20 @@ pub(super) trait Change: Send + Sync + 'static {
     /// What the caller is told after the commit.
     type Answer: Send + 'static;
 
+    /// Whether whatever it writes ends in [`seal!`], which spares the writer a trip to the database's thread.
+    const SEALS: bool = false;
+
     /// Makes the change. An error takes back whatever it did until then.
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Answer, Failure>;
 }
+
+/// SQL that ends a change and opens the savepoint of the next.
+macro_rules! seal {
+    () => {
+        "RELEASE change; SAVEPOINT change;"
+    };
+}
+pub(super) use seal;
 
 /// Hands changes to the writing task.
 pub(super) struct Writer {
@@ -74,7 +85,7 @@ enum Order {
 /// A change whose caller waits, whatever its answer's type.
 #[async_trait]
 trait Queued: Send {
-    /// Makes the change and keeps its answer.
+    /// Makes the change, seals it, and keeps its answer.
     async fn apply(&mut self, connection: &mut SqliteConnection) -> Result<(), Failure>;
 
     /// Gives the answer that was kept.
@@ -93,7 +104,11 @@ struct Waiting<C: Change> {
 #[async_trait]
 impl<C: Change> Queued for Waiting<C> {
     async fn apply(&mut self, connection: &mut SqliteConnection) -> Result<(), Failure> {
-        self.answer = Some(self.change.apply(connection).await?);
+        let answer = self.change.apply(connection).await?;
+        if !C::SEALS {
+            run(connection, seal!()).await?;
+        }
+        self.answer = Some(answer);
         Ok(())
     }
 
@@ -150,11 +165,19 @@ async fn write_group(
     let mut closing = None;
     let mut next = Some(first);
     while let Some(mut change) = next.take() {
-        let applied = change.apply(connection).await;
-        if let Err(error) = end_savepoint(connection, applied, change, &mut group).await {
-            take_back(connection).await;
-            refuse_all(group, &error);
-            return closing;
+        match change.apply(connection).await {
+            Ok(()) => group.push(change),
+            Err(failure) => {
+                let cause = StoreError::from(failure);
+                change.refuse(cause.clone());
+                // After some errors (a full disk, a failed read) SQLite takes back the whole transaction by itself, and what
+                // came next would be committed alone. Then there is no savepoint any more, and this fails.
+                if run(connection, "ROLLBACK TO change").await.is_err() {
+                    take_back(connection).await;
+                    refuse_all(group, &cause);
+                    return closing;
+                }
+            }
         }
         if group.len() < GROUP {
             match orders.try_recv() {
@@ -172,29 +195,6 @@ async fn write_group(
         }
     }
     closing
-}
-
-/// Keeps a change that was made, takes back and refuses one that was not, and opens the savepoint of the next. An error means
-/// that the whole transaction is lost.
-async fn end_savepoint(
-    connection: &mut SqliteConnection,
-    applied: Result<(), Failure>,
-    change: Box<dyn Queued>,
-    group: &mut Vec<Box<dyn Queued>>,
-) -> Result<(), StoreError> {
-    match applied {
-        Ok(()) => {
-            group.push(change);
-            run(connection, "RELEASE change; SAVEPOINT change").await.map_err(|error| Failure::from(error).into())
-        }
-        Err(failure) => {
-            let cause = StoreError::from(failure);
-            change.refuse(cause.clone());
-            // After some errors (a full disk, a failed read) SQLite takes back the whole transaction by itself, and what came
-            // next would be committed alone. Then there is no savepoint any more, and this fails.
-            run(connection, "ROLLBACK TO change").await.map_err(|_| cause)
-        }
-    }
 }
 
 fn refuse_all(group: Vec<Box<dyn Queued>>, error: &StoreError) {
@@ -222,3 +222,6 @@ const QUEUE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many changes share a commit at most: what the first of them waits for the others.
 const GROUP: usize = 256;
+
+#[cfg(test)]
+mod tests;

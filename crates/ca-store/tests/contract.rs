@@ -1,0 +1,142 @@
+//! The contract of the store port, kept by SQLite, and kept without reading through large tables.
+//!
+//! The suite is the engine's, the same for every store. While it runs, every statement it makes SQLite run is written down;
+//! then SQLite is asked how it would answer each.
+
+mod statements;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ca_core::time::Timestamp;
+use ca_engine::fake::contract::store::{StoreUnderTest, check_store};
+use ca_engine::port::store::{
+    AuditStore, CertificateFilter, CertificateStore, EventFilter, NameQuery, StatusFilter, Store,
+};
+use ca_store::{OpenMode, SqliteStore};
+use statements::Statements;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_keeps_the_contract_of_the_store_port_and_walks_indexes_only() {
+    let statements = Statements::write_down();
+    check_store(make).await;
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("ca.db");
+    let store = SqliteStore::open(&path, OpenMode::Create).await.expect("opens");
+    list_by_everything(&store).await;
+    store.close().await;
+    let seen = statements.seen();
+    for part in ["INTO serials", "DELETE FROM reservations", "INTO revocations", "FROM blocked_keys", "FROM leases"] {
+        assert!(seen.iter().any(|statement| statement.contains(part)), "no statement was seen with {part}");
+    }
+    let scans = scans(&path, &seen).await;
+    assert!(
+        scans.is_empty(),
+        "{} of {} statements read through a table:\n{}",
+        scans.len(),
+        seen.len(),
+        scans.join("\n")
+    );
+}
+
+async fn make() -> StoreUnderTest {
+    let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+    let path = folder.path().join("ca.db");
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path, OpenMode::Create).await.expect("opens"));
+    StoreUnderTest {
+        store,
+        another: Arc::new(move || {
+            let folder = folder.clone();
+            Box::pin(async move {
+                let path = folder.path().join("ca.db");
+                let another = SqliteStore::open(&path, OpenMode::ReadWrite).await.expect("opens again");
+                Arc::new(another) as Arc<dyn Store>
+            })
+        }),
+        pass_time: Arc::new(|lifetime| Box::pin(tokio::time::sleep(Duration::from_secs(lifetime.seconds())))),
+    }
+}
+
+/// Every condition alone, and the pairs that people ask for.
+async fn list_by_everything(store: &SqliteStore) {
+    let now = Timestamp::from_unix_seconds(1_795_176_000);
+    let all = || CertificateFilter::all(now);
+    let profile = "server".parse().ok();
+    let authority = "tls".parse().ok();
+    let mut filters = vec![
+        all(),
+        CertificateFilter { profile, ..all() },
+        CertificateFilter { authority, ..all() },
+        CertificateFilter { expires_before: Some(now), ..all() },
+        CertificateFilter { issued_after: Some(now), ..all() },
+        CertificateFilter { owner: Some("local".to_owned()), ..all() },
+        CertificateFilter { serial: "0aff".parse().ok(), ..all() },
+        CertificateFilter { name: Some(NameQuery::AnyName("a".to_owned())), ..all() },
+        CertificateFilter { name: Some(NameQuery::Subject("CN=a".to_owned())), ..all() },
+        CertificateFilter { name: Some(NameQuery::AnyName("a".to_owned())), serial: "0aff".parse().ok(), ..all() },
+        CertificateFilter { spki_sha256: Some([0; 32]), ..all() },
+    ];
+    for status in [StatusFilter::Active, StatusFilter::Revoked, StatusFilter::Held, StatusFilter::Expired] {
+        let more: Vec<_> = filters
+            .iter()
+            .filter(|filter| filter.status.is_none())
+            .cloned()
+            .map(|filter| CertificateFilter { status: Some(status), ..filter })
+            .collect();
+        filters.extend(more);
+    }
+    let after = ca_core::id::CertificateId::new(now, [7; 10]);
+    for filter in &filters {
+        for after in [None, Some(after)] {
+            store.list(filter, after, 10).await.expect("a page");
+        }
+    }
+    let text = || Some("text".to_owned());
+    for filter in [
+        EventFilter::default(),
+        EventFilter { action: text(), ..EventFilter::default() },
+        EventFilter { principal: text(), ..EventFilter::default() },
+        EventFilter { subject: text(), ..EventFilter::default() },
+        EventFilter { action: text(), principal: text(), subject: text() },
+    ] {
+        store.events_after(0, &filter, 10).await.expect("events");
+    }
+}
+
+/// The plans that read through a table or a whole index, without leave.
+async fn scans(path: &Path, statements: &[String]) -> Vec<String> {
+    use sqlx::{AssertSqlSafe, ConnectOptions, Row};
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).disable_statement_logging();
+    let mut connection = options.connect().await.expect("connects");
+    let mut scans = Vec::new();
+    for statement in statements {
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let plan = sqlx::query(explain).fetch_all(&mut connection).await;
+        let plan = plan.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        let steps = plan.iter().map(|row| row.get::<String, _>("detail"));
+        scans.extend(
+            steps
+                .filter(|step| step.starts_with("SCAN") && !LEAVE.iter().any(|(leave, _)| step.starts_with(leave)))
+                .map(|step| format!("{step}\n    in: {statement}")),
+        );
+    }
+    scans
+}
+
+/// What may be read from one end to the other, and why.
+const LEAVE: &[(&str, &str)] = &[
+    ("SCAN CONSTANT ROW", "one row that is no table"),
+    ("SCAN (subquery", "one row that is no table"),
+    ("SCAN json_each", "what the statement was given"),
+    ("SCAN link VIRTUAL TABLE", "what the statement was given"),
+    ("SCAN name VIRTUAL TABLE", "what the statement was given"),
+    ("SCAN sqlite_schema", "a few dozen rows, once at start"),
+    ("SCAN authorities", "a handful"),
+    ("SCAN published_crls", "one row for each authority"),
+    ("SCAN roles", "administrators, auditors and registrars are few"),
+    ("SCAN c USING INDEX sqlite_autoindex_certificates_1", "from the newest id down, to the end of the page"),
+    ("SCAN audit_events USING INDEX audit_events_pending", "holds only what waits for its place"),
+    ("SCAN audit_events USING INDEX audit_events_chain", "its last row"),
+];
