@@ -249,5 +249,6 @@ pub(crate) fn token(record: &TokenRecord) -> ca_api::token::EnrolmentToken {
         expires_at: record.expires_at.to_rfc3339(),
         uses: record.uses,
         uses_left: if record.withdrawn { 0 } else { record.uses.saturating_sub(record.used) },
+        withdrawn: record.withdrawn,
     }
 }

@@ -71,6 +71,7 @@ mod tests {
     #[test]
     fn events_have_their_golden_shape() {
         let page = golden::round_trips::<Page<AuditEvent>>(include_str!("../testdata/audit_events.json"));
+        assert_eq!(page.items.iter().map(|event| event.sequence).collect::<Vec<_>>(), [1, 2]);
     }
 
     #[test]

@@ -20,17 +20,18 @@ pub struct NewEnrolmentToken {
     /// The one profile that may be asked for.
     #[schema(min_length = 1, max_length = 64, example = "server")]
     pub profile: String,
-    /// The names that may be asked for, and no others; at least one.
-    #[schema(min_items = 1, max_items = 100)]
+    /// The names that may be asked for, and no others; at least one, unless a common name is given.
+    #[serde(default)]
+    #[schema(max_items = 100)]
     pub subject_alternative_names: Vec<SubjectAlternativeName>,
-    /// The subject common name that may be asked for; absent: those of the names above alone.
+    /// The subject common name that may be asked for; absent: only what is one of the names above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 64)]
     pub common_name: Option<String>,
     /// How long the token is good for; absent: one hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[0-9]{1,18}[smhd]$", example = "1h")]
-    pub expires_in: Option<String>,
+    pub validity: Option<String>,
     /// How many certificates may be had with it; absent: one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 10000)]
@@ -73,9 +74,11 @@ pub struct EnrolmentToken {
     pub uses: u32,
     /// How many of them are left.
     pub uses_left: u32,
+    /// Whether it was withdrawn by `DELETE`, and is refused since.
+    pub withdrawn: bool,
 }
 
-/// Query of `GET /v1/enrolment-tokens`. Newest first; tokens that were deleted are gone from the list.
+/// Query of `GET /v1/enrolment-tokens`. Newest first, spent and withdrawn ones included.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]

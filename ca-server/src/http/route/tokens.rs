@@ -43,7 +43,7 @@ pub(crate) async fn create_enrolment_token(
     let mut wrong = Wrong::default();
     let profile = wrong.check("profile-name-invalid", "/profile", body.profile.parse::<ProfileName>());
     let names = convert::read_names(&body.subject_alternative_names, &mut wrong);
-    let lifetime = convert::read_lifetime("/expires_in", body.expires_in.as_ref(), &mut wrong);
+    let lifetime = convert::read_lifetime("/validity", body.validity.as_ref(), &mut wrong);
     wrong.finish()?;
     let Some(profile) = profile else { return Err(not_found()) };
     let request = TokenRequest {
