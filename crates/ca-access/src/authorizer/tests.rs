@@ -227,6 +227,7 @@ fn a_token_bound_to_a_common_name_alone_asks_for_that_alone() {
     assert!(!ask(&[], &["Cliente"]));
     assert!(!ask(&[], &["cliente", "another"]));
     assert!(!ask(&["dns:cliente"], &["cliente"]));
+    assert!(!self::ask(&authorizer, &token, "document", &[], &["cliente"]), "another profile");
 }
 
 #[test]
