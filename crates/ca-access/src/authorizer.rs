@@ -7,8 +7,9 @@ use cedar_policy::{Entities, Request};
 
 use crate::error::AccessError;
 use crate::fitness;
-use crate::load::{self, Slices};
-use crate::vocabulary::{ResourceKind, Vocabulary};
+use crate::load;
+use crate::slice::{Slices, slice};
+use crate::vocabulary::{PrincipalKind, ResourceKind, Vocabulary};
 
 /// The policies that come with the program.
 pub const SHIPPED_POLICIES: &str = include_str!("../../../policies/access.cedar");
@@ -32,7 +33,7 @@ impl CedarAuthorizer {
         fitness::check(&schema, &vocabulary)?;
         let policy_set = load::read_policies(policies)?;
         load::validate(&policy_set, &schema, policies)?;
-        let slices = load::slice(&policy_set, &schema, &vocabulary)?;
+        let slices = slice(&policy_set, &schema, &vocabulary)?;
         Ok(Self { vocabulary, slices, engine: cedar_policy::Authorizer::new() })
     }
 
@@ -43,10 +44,12 @@ impl CedarAuthorizer {
 
     /// The decision, or why there is none.
     fn evaluate(&self, question: &Question<'_>) -> Result<Decision, String> {
-        let kind = ResourceKind::of(&question.resource).ok_or("a resource that the access policy does not know")?;
+        let principal =
+            PrincipalKind::of(question.principal).ok_or("a principal that the access policy does not know")?;
+        let resource = ResourceKind::of(&question.resource).ok_or("a resource that the access policy does not know")?;
         let slice = self
             .slices
-            .get(&(question.action, kind))
+            .get(&(principal, question.action, resource))
             .ok_or_else(|| format!("{} is not done to this kind of resource", question.action.as_str()))?;
         let translated = self.vocabulary.translate(question).map_err(|error| error.0)?;
         let entities = translated.entities.into_iter().chain(slice.action.clone());

@@ -5,7 +5,7 @@
 //! a certificate may contain: that is its profile's part.
 //!
 //! ```text
-//! texts → load (checked, sliced) → CedarAuthorizer ← Question → translate → slice → Decision
+//! texts → load (checked) → slice → CedarAuthorizer ← Question → translate → Decision
 //! ```
 #![warn(missing_docs)]
 
@@ -13,6 +13,7 @@ mod authorizer;
 mod error;
 mod fitness;
 mod load;
+mod slice;
 mod translate;
 mod vocabulary;
 

@@ -1,28 +1,12 @@
-//! From texts to policies that can be decided by: read, named, checked against the schema, sliced.
+//! From texts to policies: read, named, checked against the schema.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use ca_engine::port::authorizer::Action;
-use cedar_policy::{
-    ActionConstraint, Entities, Entity, EntityUid, Policy, PolicyId, PolicySet, ResourceConstraint, Schema,
-    ValidationMode, Validator,
-};
+use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use miette::Diagnostic;
 
 use crate::error::AccessError;
-use crate::vocabulary::{ASKED, ResourceKind, Vocabulary};
-
-/// What is decided by for one action on one kind of resource: the policies that can apply, and no others. A decision costs
-/// time for every policy that is looked at.
-#[derive(Debug)]
-pub(crate) struct Slice {
-    pub(crate) policies: PolicySet,
-    /// The action with the groups it is in, where it is in any.
-    pub(crate) action: Option<Entity>,
-}
-
-pub(crate) type Slices = BTreeMap<(Action, ResourceKind), Slice>;
 
 pub(crate) fn read_schema(text: &str) -> Result<Schema, AccessError> {
     let (schema, warnings) = Schema::from_cedarschema_str(text)
@@ -71,54 +55,6 @@ pub(crate) fn validate(policies: &PolicySet, schema: &Schema, text: &str) -> Res
     }
     faults.sort();
     Err(AccessError::Invalid { faults })
-}
-
-pub(crate) fn slice(policies: &PolicySet, schema: &Schema, vocabulary: &Vocabulary) -> Result<Slices, AccessError> {
-    let actions =
-        schema.action_entities().map_err(|error| AccessError::SchemaDoesNotFit { faults: vec![error.to_string()] })?;
-    let mut slices = Slices::new();
-    for (action, kinds) in ASKED {
-        let action_uid = vocabulary.action(action);
-        for kind in kinds {
-            let mut applying = PolicySet::new();
-            for policy in policies.policies() {
-                if concerns_action(policy, &action_uid, &actions) && concerns_kind(policy, *kind, vocabulary) {
-                    applying
-                        .add(policy.clone())
-                        .map_err(|error| AccessError::Policies { detail: error.to_string() })?;
-                }
-            }
-            let entity = actions.get(&action_uid).filter(|_| actions.ancestors(&action_uid).is_some_and(has_some));
-            slices.insert((action, *kind), Slice { policies: applying, action: entity.cloned() });
-        }
-    }
-    Ok(slices)
-}
-
-fn has_some<'a>(mut ancestors: impl Iterator<Item = &'a EntityUid>) -> bool {
-    ancestors.next().is_some()
-}
-
-/// Whether the head of a policy lets it apply to an action.
-fn concerns_action(policy: &Policy, action: &EntityUid, actions: &Entities) -> bool {
-    match policy.action_constraint() {
-        ActionConstraint::Any => true,
-        ActionConstraint::Eq(only) => only == *action,
-        ActionConstraint::In(groups) => {
-            groups.contains(action)
-                || actions.ancestors(action).is_some_and(|mut ancestors| ancestors.any(|group| groups.contains(group)))
-        }
-    }
-}
-
-/// Whether the head of a policy lets it apply to a kind of resource. In doubt it does: it is then looked at in vain.
-fn concerns_kind(policy: &Policy, kind: ResourceKind, vocabulary: &Vocabulary) -> bool {
-    let kind = vocabulary.resource_type(kind);
-    match policy.resource_constraint() {
-        ResourceConstraint::Is(only) | ResourceConstraint::IsIn(only, _) => only == *kind,
-        ResourceConstraint::Eq(only) => only.type_name() == kind,
-        ResourceConstraint::Any | ResourceConstraint::In(_) => true,
-    }
 }
 
 fn place(id: &PolicyId) -> usize {

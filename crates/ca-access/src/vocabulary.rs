@@ -2,10 +2,38 @@
 
 use std::str::FromStr;
 
+use ca_core::principal::Principal;
 use ca_engine::port::authorizer::{Action, Resource};
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 
 use crate::error::AccessError;
+
+/// How a principal proved who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum PrincipalKind {
+    Anonymous,
+    Holder,
+    EnrolmentToken,
+    LocalOperator,
+    Job,
+}
+
+impl PrincipalKind {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Anonymous, Self::Holder, Self::EnrolmentToken, Self::LocalOperator, Self::Job];
+
+    /// The kind of a principal; `None` for one that this crate does not know yet, which is denied.
+    pub(crate) fn of(principal: &Principal) -> Option<Self> {
+        Some(match principal {
+            Principal::Anonymous => Self::Anonymous,
+            Principal::Certificate { .. } => Self::Holder,
+            Principal::EnrolmentToken { .. } => Self::EnrolmentToken,
+            Principal::LocalOperator => Self::LocalOperator,
+            Principal::Job(_) => Self::Job,
+            _ => return None,
+        })
+    }
+}
 
 /// What kind of thing a question is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +112,16 @@ impl Vocabulary {
             token: entity_type("Token")?,
             action: entity_type("Action")?,
         })
+    }
+
+    pub(crate) fn principal_type(&self, kind: PrincipalKind) -> &EntityTypeName {
+        match kind {
+            PrincipalKind::Anonymous => &self.anonymous,
+            PrincipalKind::Holder => &self.holder,
+            PrincipalKind::EnrolmentToken => &self.enrolment_token,
+            PrincipalKind::LocalOperator => &self.local_operator,
+            PrincipalKind::Job => &self.job,
+        }
     }
 
     pub(crate) fn resource_type(&self, kind: ResourceKind) -> &EntityTypeName {

@@ -1,8 +1,5 @@
-//! Policies that are refused, and what is said of them; slices.
+//! Policies that are refused, and what is said of them.
 
-use ca_engine::port::authorizer::Action;
-
-use super::*;
 use crate::{AccessError, CedarAuthorizer, SHIPPED_POLICIES, SHIPPED_SCHEMA};
 
 fn refusal(policies: &str) -> AccessError {
@@ -105,46 +102,4 @@ fn a_schema_may_say_more_than_is_asked() {
     let longer =
         format!("{SHIPPED_SCHEMA}\nentity Team;\naction Brew appliesTo {{ principal: [Job], resource: [Service] }};\n");
     CedarAuthorizer::from_texts(SHIPPED_POLICIES, &longer).expect("what is never asked does no harm");
-}
-
-/// Slices leave out only what cannot apply: decisions by a slice are those by all policies, which the table shows; here,
-/// that they are short.
-#[test]
-fn a_slice_holds_only_policies_that_can_apply() {
-    let vocabulary = Vocabulary::new().expect("words");
-    let schema = read_schema(SHIPPED_SCHEMA).expect("shipped");
-    let policies = read_policies(SHIPPED_POLICIES).expect("shipped");
-    let slices = slice(&policies, &schema, &vocabulary).expect("slices");
-    let ids = |action, kind| {
-        let slice: &Slice = &slices[&(action, kind)];
-        let mut ids: Vec<_> = slice.policies.policies().map(|policy| policy.id().to_string()).collect();
-        ids.sort();
-        ids
-    };
-    assert_eq!(
-        ids(Action::ExportKey, ResourceKind::Authority),
-        ["administrator-may-do-everything", "local-operator-may-do-everything"]
-    );
-    assert_eq!(
-        ids(Action::ReadAudit, ResourceKind::Service),
-        [
-            "administrator-may-do-everything",
-            "auditor-may-read-everything",
-            "job-may-issue-renew-and-read",
-            "local-operator-may-do-everything",
-        ]
-    );
-    assert_eq!(
-        ids(Action::IssueCertificate, ResourceKind::Profile),
-        [
-            "administrator-may-do-everything",
-            "internal-profiles-are-the-service-s-own",
-            "job-may-issue-renew-and-read",
-            "local-operator-may-do-everything",
-            "registrar-may-manage-certificates-and-tokens",
-            "token-may-ask-for-names-it-is-bound-to",
-            "token-may-ask-for-the-common-name-it-is-bound-to",
-        ]
-    );
-    assert_eq!(slices.len(), ASKED.iter().map(|(_, kinds)| kinds.len()).sum::<usize>());
 }
