@@ -26,8 +26,9 @@ const MAXIMUM_CONNECTIONS: usize = 4_096;
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the header of a request may take to arrive, and a connection to stay idle.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the header of a request may take to arrive; a connection that waits for its next request counts too. Above what
+/// load balancers keep idle connections for by default, so that they close first and no request meets a closed one.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// The largest header of a request, in octets; an OCSP request may stand in the path.
 const MAXIMUM_HEADER: usize = 64 * 1024;
