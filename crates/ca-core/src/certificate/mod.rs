@@ -21,7 +21,7 @@ use crate::tbs::{TbsView, extension_value};
 use crate::template::IssuerFacts;
 use crate::time::Validity;
 use crate::tlv::{self, DerError, Reader, tag};
-use crate::usage::{ExtendedKeyUsage, KeyUsages};
+use crate::usage::{ExtendedKeyUsage, KeyUsage, KeyUsages};
 
 /// A parsed certificate.
 #[derive(Clone, Debug, PartialEq)]
@@ -306,7 +306,9 @@ impl Extensions {
 impl IssuerFacts {
     /// What an authority's certificate says to those it issues. The key signs with the algorithm of its kind.
     pub fn from_certificate(certificate: &Certificate) -> Result<Self, CertificateError> {
-        if !certificate.is_authority() {
+        // RFC 5280 §4.2.1.3: where keyUsage is there, keyCertSign must be in it.
+        let may_sign = certificate.key_usage().is_none_or(|usages| usages.contains(KeyUsage::KeyCertSign));
+        if !certificate.is_authority() || !may_sign {
             return Err(CertificateError::NotAnAuthority { subject: certificate.subject().to_string() });
         }
         let key_identifier = certificate
@@ -357,7 +359,9 @@ pub enum CertificateError {
     #[error("a name in the certificate is not valid: {0}")]
     Name(#[from] NameError),
     /// A certificate of an end entity where an authority's was expected.
-    #[error("`{subject}` is not a certificate authority (basicConstraints does not say cA)")]
+    #[error(
+        "`{subject}` is not a certificate authority (basicConstraints does not say cA, or keyUsage lacks keyCertSign)"
+    )]
     NotAnAuthority {
         /// The subject.
         subject: String,

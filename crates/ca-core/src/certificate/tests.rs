@@ -10,7 +10,6 @@ use crate::key::KeyType;
 use crate::policy;
 use crate::template::{self, CertificateTemplate, Endpoints, SubjectRole};
 use crate::time::{Lifetime, Timestamp};
-use crate::usage::KeyUsage;
 
 /// A certificate that openssl made with every extension we read (`testdata/README.md`).
 fn foreign() -> Certificate {

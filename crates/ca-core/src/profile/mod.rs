@@ -5,6 +5,7 @@
 
 mod attribute;
 mod built_in;
+mod consistency;
 mod document;
 mod reader;
 mod rules;

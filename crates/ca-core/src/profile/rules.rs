@@ -173,6 +173,19 @@ pub struct StatusUrlRules {
     pub ca_issuers: bool,
 }
 
+impl NameRules {
+    /// Whether any kind of name is allowed.
+    pub fn allows_any(&self) -> bool {
+        self.dns.is_some()
+            || self.ip.is_some()
+            || self.email.is_some()
+            || self.uri.is_some()
+            || self.other.is_some()
+            || self.directory.is_some()
+            || self.registered_id.is_some()
+    }
+}
+
 impl DomainRule {
     /// Whether the host lies in the domain. A wildcard counts as a name below what follows the `*.`.
     pub fn admits(&self, host: &str) -> bool {
