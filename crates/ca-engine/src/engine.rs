@@ -1,7 +1,8 @@
 //! What every flow is given: the ports, the profiles, the settings and the hierarchy as it stands.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use ca_core::id::{AuthorityId, ProfileName};
@@ -62,6 +63,10 @@ pub struct Engine {
     hierarchy: ArcSwap<Hierarchy>,
     offline_signers: Mutex<BTreeMap<AuthorityId, Arc<dyn Signer>>>,
     clock_verdict: ArcSwap<ClockVerdict>,
+    /// When the clock was compared last, by itself, in milliseconds.
+    clock_compared_at: AtomicI64,
+    /// The number of the list that this process knows to be in place, by authority.
+    lists_in_place: Mutex<BTreeMap<AuthorityId, u64>>,
 }
 
 impl Engine {
@@ -77,6 +82,8 @@ impl Engine {
             hierarchy: ArcSwap::from_pointee(hierarchy),
             offline_signers: Mutex::new(BTreeMap::new()),
             clock_verdict: ArcSwap::from_pointee(ClockVerdict::Unknown),
+            clock_compared_at: AtomicI64::new(i64::MIN),
+            lists_in_place: Mutex::default(),
         })
     }
 
@@ -148,10 +155,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Lends a key that lives outside the store (the root's, from its file) for as long as it is needed.
+    /// Lends a key that lives outside the store (the root's, from its file) for as long as it is needed. One that is not the
+    /// authority's is refused.
     pub async fn lend_signer(&self, authority: AuthorityId, signer: Arc<dyn Signer>) -> Result<(), FlowError> {
-        self.offline_signers.lock().unwrap_or_else(PoisonError::into_inner).insert(authority, signer);
-        self.reload_hierarchy().await
+        self.offline_signers.lock().unwrap_or_else(PoisonError::into_inner).insert(authority.clone(), signer);
+        let lent = self.reload_hierarchy().await;
+        if lent.is_err() {
+            // Else every later reading would fail by it.
+            self.offline_signers.lock().unwrap_or_else(PoisonError::into_inner).remove(&authority);
+        }
+        lent
     }
 
     /// Takes such a key back.
@@ -165,13 +178,36 @@ impl Engine {
         self.clock_verdict.load_full()
     }
 
-    pub(crate) fn set_clock_verdict(&self, verdict: ClockVerdict) {
+    pub(crate) fn set_clock_verdict(&self, verdict: ClockVerdict, compared_at: Timestamp) {
         self.clock_verdict.store(Arc::new(verdict));
+        self.clock_compared_at.store(compared_at.unix_millis(), Ordering::Release);
+    }
+
+    /// How far the clock is from where it stood when it was compared, either way; a clock that was set is far.
+    pub(crate) fn since_clock_comparison(&self) -> Lifetime {
+        let now = self.now();
+        let compared_at = Timestamp::from_unix_millis(self.clock_compared_at.load(Ordering::Acquire));
+        now.since(compared_at).max(compared_at.since(now))
     }
 
     /// Refuses while the clock is not known to be right.
     pub(crate) fn check_clock(&self) -> Result<(), FlowError> {
         refuse_wrong_clock(&self.clock_verdict.load(), self.now())
+    }
+
+    /// The number of the list of `authority` that this process put in place last.
+    pub(crate) fn list_in_place(&self, authority: &AuthorityId) -> Option<u64> {
+        self.lists_in_place().get(authority).copied()
+    }
+
+    pub(crate) fn set_list_in_place(&self, authority: &AuthorityId, number: u64) {
+        let mut lists = self.lists_in_place();
+        let newest = lists.entry(authority.clone()).or_insert(number);
+        *newest = number.max(*newest);
+    }
+
+    fn lists_in_place(&self) -> MutexGuard<'_, BTreeMap<AuthorityId, u64>> {
+        self.lists_in_place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `N` random octets.

@@ -4,10 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ca_core::certificate::Certificate;
-use ca_core::id::AuthorityId;
+use ca_core::id::{AuthorityId, CertificateId};
 use ca_core::ocsp::IssuerIdentity;
+use ca_core::revocation::{RevocationReason, Standing};
 use ca_core::template::IssuerFacts;
 use ca_core::time::{Timestamp, Validity};
 
@@ -24,6 +26,7 @@ pub struct Authority {
     identity: IssuerIdentity,
     ancestors: Vec<Vec<u8>>,
     signer: Option<Arc<dyn Signer>>,
+    revoked: Option<RevocationReason>,
 }
 
 impl Authority {
@@ -31,14 +34,19 @@ impl Authority {
         record: AuthorityRecord,
         ancestors: Vec<Vec<u8>>,
         signer: Option<Arc<dyn Signer>>,
+        revoked: Option<RevocationReason>,
     ) -> Result<Self, FlowError> {
-        let certificate = Certificate::from_der(&record.certificate_der)
-            .map_err(|error| FlowError::internal(format!("certificate of authority {}: {error}", record.id)))?;
-        let facts = IssuerFacts::from_certificate(&certificate)
-            .map_err(|error| FlowError::internal(format!("certificate of authority {}: {error}", record.id)))?;
+        let fault = |error: &dyn std::fmt::Display| FlowError::internal(format!("authority {}: {error}", record.id));
+        let certificate = Certificate::from_der(&record.certificate_der).map_err(|error| fault(&error))?;
+        let facts = IssuerFacts::from_certificate(&certificate).map_err(|error| fault(&error))?;
+        if signer.as_ref().is_some_and(|signer| signer.public_key() != certificate.public_key()) {
+            return Err(fault(
+                &"its key is not that of its certificate; the record was changed, or the wrong key lent",
+            ));
+        }
         let identity =
             IssuerIdentity::new(certificate.subject().as_der(), certificate.public_key().subject_public_key());
-        Ok(Self { record, certificate, facts, identity, ancestors, signer })
+        Ok(Self { record, certificate, facts, identity, ancestors, signer, revoked })
     }
 
     /// Its id.
@@ -82,26 +90,35 @@ impl Authority {
         chain
     }
 
-    /// Whether it issues certificates.
+    /// Whether it issues certificates: it is active, and its own certificate is neither revoked nor on hold.
     pub fn is_active(&self) -> bool {
-        self.record.state == AuthorityState::Active
+        self.record.state == AuthorityState::Active && self.revoked.is_none()
     }
 
-    /// Its key, or an error that says why it cannot be used here.
+    /// Why its own certificate is revoked or on hold, when it is.
+    pub fn revoked(&self) -> Option<RevocationReason> {
+        self.revoked
+    }
+
+    /// Its key, or an error that says why it cannot be used here. A revoked authority still signs lists and responders: what
+    /// it issued must not become `good` for want of them.
     pub fn signer(&self) -> Result<&Arc<dyn Signer>, FlowError> {
-        self.signer.as_ref().ok_or_else(|| {
-            let why = match self.record.key_home {
-                KeyHome::File => "its key is offline; a ceremony on the host that holds it can use it",
-                KeyHome::Sealed(_) => "this process was not given its key",
-            };
+        let cannot = |why: &str| {
             let message = format!("authority {} cannot sign: {why}", self.record.id);
             FlowError::new(FlowErrorKind::AuthorityCannotSign, message)
+        };
+        if self.record.state == AuthorityState::Retired {
+            return Err(cannot("it is retired"));
+        }
+        self.signer.as_ref().ok_or_else(|| match self.record.key_home {
+            KeyHome::File => cannot("its key is offline; a ceremony on the host that holds it can use it"),
+            KeyHome::Sealed(_) => cannot("this process was not given its key"),
         })
     }
 
     /// Whether its key can be used here.
     pub fn can_sign(&self) -> bool {
-        self.signer.is_some()
+        self.signer().is_ok()
     }
 }
 
@@ -111,9 +128,28 @@ pub struct Responder {
     key_hash: [u8; 20],
     validity: Validity,
     signer: Arc<dyn Signer>,
+    /// Whether a signature of this key was verified in this process.
+    proved: AtomicBool,
 }
 
 impl Responder {
+    fn read(record: ResponderRecord, signer: Arc<dyn Signer>) -> Result<Self, FlowError> {
+        let fault = |error: &dyn std::fmt::Display| {
+            FlowError::internal(format!("responder {} of {}: {error}", record.certificate, record.authority))
+        };
+        let certificate = Certificate::from_der(&record.certificate_der).map_err(|error| fault(&error))?;
+        if signer.public_key() != certificate.public_key() {
+            return Err(fault(&"its key is not that of its certificate; the record was changed"));
+        }
+        Ok(Self {
+            key_hash: certificate.public_key().key_identifier(),
+            validity: certificate.validity(),
+            certificate_der: record.certificate_der,
+            signer,
+            proved: AtomicBool::new(false),
+        })
+    }
+
     /// The DER of its certificate.
     pub fn certificate_der(&self) -> &[u8] {
         &self.certificate_der
@@ -132,6 +168,16 @@ impl Responder {
     /// Its key.
     pub fn signer(&self) -> &dyn Signer {
         &*self.signer
+    }
+
+    /// Whether this process has verified a signature of its key. Verifying every answer would cost twice what signing does;
+    /// a key that is not the certificate's, or a signer that does not work, shows with the first one.
+    pub(crate) fn is_proved(&self) -> bool {
+        self.proved.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_proved(&self) {
+        self.proved.store(true, Ordering::Release);
     }
 }
 
@@ -166,7 +212,8 @@ impl Hierarchy {
                     std::iter::once(own).chain(parent.ancestors.iter().cloned()).collect()
                 }
             };
-            hierarchy.authorities.push(Arc::new(Authority::read(record, ancestors, signer)?));
+            let revoked = revocation_of(store, record.certificate).await?;
+            hierarchy.authorities.push(Arc::new(Authority::read(record, ancestors, signer, revoked)?));
         }
         for record in store.responders().await? {
             hierarchy.add_responder(store, keyring, record).await?;
@@ -180,11 +227,14 @@ impl Hierarchy {
         keyring: &dyn Keyring,
         record: ResponderRecord,
     ) -> Result<(), FlowError> {
+        // A responder is not asked for its own status (id-pkix-ocsp-nocheck): a revoked one must fall silent by itself.
+        if revocation_of(store, record.certificate).await?.is_some() {
+            return Ok(());
+        }
         let Some(signer) = open_key(store, keyring, &record.key_id).await? else { return Ok(()) };
-        let key_hash = signer.public_key().key_identifier();
-        let responder =
-            Responder { certificate_der: record.certificate_der, key_hash, validity: record.validity, signer };
-        self.responders.entry(record.authority).or_default().push(Arc::new(responder));
+        let authority = record.authority.clone();
+        let responder = Responder::read(record, signer)?;
+        self.responders.entry(authority).or_default().push(Arc::new(responder));
         Ok(())
     }
 
@@ -208,9 +258,18 @@ impl Hierarchy {
         self.responders
             .get(authority)?
             .iter()
-            .filter(|responder| responder.validity.contains(now))
+            // In its last second there is no later one for nextUpdate.
+            .filter(|responder| responder.validity.contains(now) && now < responder.validity.not_after)
             .max_by_key(|responder| responder.validity.not_after)
     }
+}
+
+/// Why a certificate on record is revoked or on hold, if it is.
+async fn revocation_of(store: &dyn Store, id: CertificateId) -> Result<Option<RevocationReason>, FlowError> {
+    Ok(match store.certificate(id).await?.map(|certificate| certificate.standing) {
+        Some(Standing::Revoked(revocation)) => Some(revocation.reason),
+        Some(Standing::Active) | None => None,
+    })
 }
 
 /// Opens a key, or `None` when this process has no data key for its room.

@@ -13,6 +13,7 @@ use crate::der_time::{TimeOutOfRange, append_generalized_time, append_time};
 use crate::extension;
 use crate::key::SignatureAlgorithm;
 use crate::serial::Serial;
+use crate::time::Timestamp;
 use crate::tlv::{self, LONGEST_HEADER, tag};
 
 /// Writes a TBSCertList (RFC 5280 §5.1.2) entry by entry. Memory is the DER itself: about 42 octets an entry.
@@ -30,15 +31,17 @@ pub struct CrlWriter {
 impl CrlWriter {
     /// Begins a list.
     pub fn new(template: CrlTemplate) -> Result<Self, CrlError> {
-        let mut head = Vec::with_capacity(256);
-        // §5.1.2.1: extensions are used, so the version must be there and be v2, whose number is 1.
-        tlv::append_unsigned(&mut head, 1);
-        head.extend_from_slice(template.signature_algorithm.identifier_der());
-        head.extend_from_slice(template.issuer.as_der());
-        append_time(&mut head, template.this_update)?;
-        append_time(&mut head, template.next_update)?;
-        let gap = head.len() + 2 * LONGEST_HEADER;
+        let head = encode_head(&template)?;
+        let gap = head.len() + LONGER_TIMES + 2 * LONGEST_HEADER;
         Ok(Self { template, head, buffer: vec![0; gap], gap, entries: 0, last_serial: Vec::new() })
+    }
+
+    /// Dates the list anew: entries that were revoked while they were being collected must not lie in its future.
+    pub fn set_times(&mut self, this_update: Timestamp, next_update: Timestamp) -> Result<(), CrlError> {
+        let template = CrlTemplate { this_update, next_update, ..self.template.clone() };
+        self.head = encode_head(&template)?;
+        self.template = template;
+        Ok(())
     }
 
     /// Appends an entry. Entries come in ascending order of their serial's octets ([`Serial`]'s order, and the
@@ -90,6 +93,21 @@ impl CrlWriter {
             signature_algorithm: self.template.signature_algorithm,
         })
     }
+}
+
+/// How much longer two times become when they pass from UTCTime (13 octets) to GeneralizedTime (15).
+const LONGER_TIMES: usize = 4;
+
+/// version … nextUpdate
+fn encode_head(template: &CrlTemplate) -> Result<Vec<u8>, TimeOutOfRange> {
+    let mut head = Vec::with_capacity(256);
+    // §5.1.2.1: extensions are used, so the version must be there and be v2, whose number is 1.
+    tlv::append_unsigned(&mut head, 1);
+    head.extend_from_slice(template.signature_algorithm.identifier_der());
+    head.extend_from_slice(template.issuer.as_der());
+    append_time(&mut head, template.this_update)?;
+    append_time(&mut head, template.next_update)?;
+    Ok(head)
 }
 
 impl fmt::Debug for CrlWriter {

@@ -51,7 +51,7 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    script: VecDeque<SigningStep>,
+    script: VecDeque<Option<SigningStep>>,
     always: Option<SigningStep>,
     messages: Vec<Vec<u8>>,
 }
@@ -80,6 +80,11 @@ impl ScriptedSigner {
 
     /// What the next calls do, in order; after them it signs.
     pub fn script(&self, steps: impl IntoIterator<Item = SigningStep>) {
+        self.script_each(steps.into_iter().map(Some));
+    }
+
+    /// As [`Self::script`], with calls in between that sign: `None`.
+    pub fn script_each(&self, steps: impl IntoIterator<Item = Option<SigningStep>>) {
         self.state().script.extend(steps);
     }
 
@@ -119,7 +124,7 @@ impl Signer for ScriptedSigner {
         let step = {
             let mut state = self.state();
             state.messages.push(message.clone());
-            state.script.pop_front().or(state.always)
+            state.script.pop_front().unwrap_or(state.always)
         };
         let octets = match step {
             None => self.inner.key.sign(&message),

@@ -7,11 +7,13 @@ use ca_core::ocsp::{
 };
 use ca_core::revocation::{RevocationReason, Standing};
 use ca_core::serial::Serial;
+use ca_core::signing::{Signable, Signature};
 use ca_core::time::{Lifetime, Timestamp};
 
+use super::watch_clock::assure_clock;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
-use crate::hierarchy::{Authority, Responder};
+use crate::hierarchy::{Authority, Hierarchy, Responder};
 use crate::port::store::SerialState;
 
 /// An answer to an OCSP request, ready for the wire.
@@ -86,16 +88,8 @@ pub async fn answer_status(engine: &Engine, request_der: &[u8], on_fault: impl F
     let Some(authority) = authority else {
         return refusal(ResponderError::Unauthorized, AnswerKind::Unauthorized);
     };
-    // 3. Who may sign for it now?
-    let now = engine.now();
-    if engine.check_clock().is_err() {
-        return refusal(ResponderError::TryLater, AnswerKind::TryLater);
-    }
-    let Some(responder) = hierarchy.responder(authority.id(), now) else {
-        return refusal(ResponderError::TryLater, AnswerKind::TryLater);
-    };
-    // 4. Ask the record and sign.
-    match answer(engine, authority, responder, &request, now).await {
+    // 3. Ask the record and sign.
+    match answer(engine, authority, &hierarchy, &request).await {
         Ok(answer) => answer,
         Err(error) => {
             on_fault(&error);
@@ -110,10 +104,15 @@ pub async fn answer_status(engine: &Engine, request_der: &[u8], on_fault: impl F
 async fn answer(
     engine: &Engine,
     authority: &Authority,
-    responder: &Responder,
+    hierarchy: &Hierarchy,
     request: &OcspRequest,
-    now: Timestamp,
 ) -> Result<StatusAnswer, FlowError> {
+    assure_clock(engine).await?;
+    let now = engine.now();
+    let responder = hierarchy.responder(authority.id(), now).ok_or_else(|| {
+        let message = format!("authority {} has no OCSP responder in force here", authority.id());
+        FlowError::new(FlowErrorKind::Unavailable, message)
+    })?;
     let this_update = now.floor_to_second();
     let next_update = this_update.plus(engine.settings().ocsp_validity).min(responder.validity().not_after);
     let mut kind = AnswerKind::Unknown;
@@ -143,9 +142,23 @@ async fn answer(
     let to_be_signed = OcspTbs::new(&template).map_err(|findings| {
         FlowError::internal(format!("the OCSP response is not well-formed and was not signed: {findings:?}"))
     })?;
-    let signature = responder.signer().sign(&to_be_signed).await?;
+    let signature = sign(responder, &to_be_signed).await?;
     let der = assemble(&to_be_signed, &signature, &[responder.certificate_der()]);
     Ok(StatusAnswer { der, kind, freshness })
+}
+
+/// Signs with the responder's key. Its first signature in this process is verified: see [`Responder::is_proved`].
+async fn sign(responder: &Responder, to_be_signed: &OcspTbs) -> Result<Signature, FlowError> {
+    let signer = responder.signer();
+    let signature = signer.sign(to_be_signed).await?;
+    if !responder.is_proved() {
+        signer
+            .public_key()
+            .verify(signature.algorithm, to_be_signed.to_be_signed(), &signature.octets)
+            .map_err(|error| FlowError::internal(format!("the OCSP responder's key: {error}")))?;
+        responder.set_proved();
+    }
+    Ok(signature)
 }
 
 /// The status of one CertID, for the authority that signs: `good` for nothing but what it issued and has not revoked.

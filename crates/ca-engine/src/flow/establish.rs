@@ -15,7 +15,7 @@ use super::{publish_crl, respond};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::port::signer::Signer;
-use crate::port::store::{AuthorityRecord, AuthorityState, Journal, KeyHome};
+use crate::port::store::{AuthorityRecord, AuthorityState, Journal, KeyHome, StoreError};
 
 /// How long the first list and responder of an authority may take.
 const LEASE: Lifetime = Lifetime::from_seconds(60);
@@ -50,6 +50,7 @@ pub async fn establish_authority(
             "authorities are established on the host of the service",
         ));
     }
+    engine.reload_hierarchy().await?;
     if engine.hierarchy().authority(&plan.id).is_some() {
         return Err(FlowError::new(
             FlowErrorKind::AuthorityExists,
@@ -75,10 +76,25 @@ pub async fn establish_authority(
     )
     .with("certificate", certificate.id)
     .with("key_type", signer.public_key().key_type());
-    engine.store().add_authority(record, Journal::of(event)).await?;
+    let added = engine.store().add_authority(record, Journal::of(event)).await;
+    // Whether it is on record although the acknowledgement was lost, the next reading tells.
+    let lost = match added {
+        Err(lost @ StoreError::Unknown { .. }) => Some(lost),
+        added => {
+            added?;
+            None
+        }
+    };
     match plan.key_home {
         KeyHome::File => engine.lend_signer(plan.id.clone(), signer).await?,
         KeyHome::Sealed(_) => engine.reload_hierarchy().await?,
+    }
+    if let Some(lost) = lost.filter(|_| engine.hierarchy().authority(&plan.id).is_none()) {
+        return Err(lost.into());
+    }
+    if engine.authority(&plan.id)?.record().certificate != certificate.id {
+        let message = format!("another process established authority `{}` meanwhile", plan.id);
+        return Err(FlowError::new(FlowErrorKind::AuthorityExists, message));
     }
     // 3. What relying parties look up.
     equip_authority(engine, principal, &plan.id).await

@@ -6,21 +6,25 @@
 use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::certificate::Certificate;
 use ca_core::hash::sha256;
-use ca_core::id::{CertificateId, TokenId};
-use ca_core::lint::{self, LintContext, LintedTbs};
-use ca_core::policy::{Granted, Violation};
+use ca_core::id::{AuthorityId, CertificateId, TokenId};
+use ca_core::lint::{self, Finding, LintContext, LintedTbs};
+use ca_core::policy::{Granted, Violation, ViolationCode};
 use ca_core::principal::Principal;
-use ca_core::profile::Profile;
+use ca_core::profile::{Profile, ProfileKind};
+use ca_core::serial::Serial;
 use ca_core::signing::Signable;
 use ca_core::tbs;
 use ca_core::template::{self, CertificateTemplate, Endpoints, Issuer, SerialChoice};
 use ca_core::time::Timestamp;
 
+use super::reconcile::abandonment;
+use super::watch_clock::assure_clock;
 use crate::engine::Engine;
 use crate::error::{Fault, FlowError, FlowErrorKind};
 use crate::port::signer::Signer;
 use crate::port::store::{
-    CompleteOutcome, Completion, Idempotency, Journal, OutboxMessage, Reservation, ReserveOutcome, StoredCertificate,
+    CompleteOutcome, Completion, Idempotency, Journal, OpenReservation, OutboxMessage, Reservation, ReserveOutcome,
+    StoreError, StoredCertificate,
 };
 
 /// Everything an issuance is given once it was granted.
@@ -32,7 +36,7 @@ pub(super) struct Order<'a> {
     /// The issuer's side of the certificate.
     pub(super) issuer: Issuer<'a>,
     /// The issuer's id; for a root, its own.
-    pub(super) authority: &'a ca_core::id::AuthorityId,
+    pub(super) authority: &'a AuthorityId,
     /// The issuer's key.
     pub(super) signer: &'a dyn Signer,
     /// Where status can be looked up.
@@ -41,7 +45,7 @@ pub(super) struct Order<'a> {
     pub(super) principal: &'a Principal,
     /// Principal reference of the owner.
     pub(super) owner: String,
-    /// The predecessor, and whether its roles go over.
+    /// The predecessor.
     pub(super) renews: Option<CertificateId>,
     /// The idempotency key.
     pub(super) idempotency: Option<Idempotency>,
@@ -59,43 +63,43 @@ pub struct Issued {
 }
 
 /// A template whose TBS passed the linter, and the reservation to be made of it.
-struct Prepared<'a> {
-    order: Settled<'a>,
+struct Prepared {
     template: CertificateTemplate,
     linted: LintedTbs,
     reservation: Reservation,
 }
 
 /// A prepared issuance that is on record: its key may be used once.
-struct Reserved<'a> {
-    order: Settled<'a>,
+struct Reserved {
     template: CertificateTemplate,
     linted: LintedTbs,
-    id: CertificateId,
 }
 
 /// A certificate that is exactly what was reserved, not yet on record.
-struct Signed<'a> {
-    order: Settled<'a>,
+struct Signed {
     certificate: Certificate,
-    id: CertificateId,
 }
 
 /// What of an order is needed after its template was made.
 struct Settled<'a> {
-    authority: &'a ca_core::id::AuthorityId,
+    id: CertificateId,
+    serial: Serial,
+    authority: &'a AuthorityId,
+    kind: ProfileKind,
     issuer: Issuer<'a>,
     signer: &'a dyn Signer,
     principal: &'a Principal,
     renews: Option<CertificateId>,
     request_id: Option<&'a str>,
+    reserved_at: Timestamp,
 }
 
-/// Carries an order out.
+/// Carries an order out. When it fails, nothing is left open: the reservation is abandoned at once where the record can be
+/// reached, else by [`super::reconcile`].
 pub(super) async fn carry_out(engine: &Engine, order: Order<'_>) -> Result<Issued, FlowError> {
-    engine.check_clock()?;
-    let prepared = prepare(engine, order)?;
-    let reserved = match reserve(engine, prepared).await? {
+    assure_clock(engine).await?;
+    let (order, prepared) = prepare(engine, order)?;
+    let reserved = match reserve(engine, &order, prepared).await? {
         ReservationResult::Reserved(reserved) => reserved,
         ReservationResult::Replay(id) => {
             let certificate = engine.store().certificate(id).await?.ok_or_else(|| {
@@ -104,41 +108,33 @@ pub(super) async fn carry_out(engine: &Engine, order: Order<'_>) -> Result<Issue
             return Ok(Issued { certificate, replayed: true });
         }
     };
-    let signed = sign(*reserved).await?;
-    let certificate = complete(engine, signed).await?;
+    let signed = match sign(&order, *reserved).await {
+        Ok(signed) => signed,
+        Err(error) => {
+            give_up(engine, &order, "not-signed").await;
+            return Err(error);
+        }
+    };
+    let certificate = complete(engine, &order, signed).await?;
     Ok(Issued { certificate, replayed: false })
 }
 
 /// Clock and entropy are used here, once; then everything is values.
-fn prepare<'a>(engine: &Engine, order: Order<'a>) -> Result<Prepared<'a>, FlowError> {
+fn prepare<'a>(engine: &Engine, order: Order<'a>) -> Result<(Settled<'a>, Prepared), FlowError> {
     let now = engine.now();
     let id = CertificateId::new(now, engine.random()?);
     let serial = engine.new_serial()?;
     let template =
         template::build(order.granted, order.issuer, &order.endpoints, SerialChoice::Ours(serial.clone()), now)
-            .map_err(violations)?;
-    let profile = template.profile().clone();
+            .map_err(unfit)?;
     let encoded = tbs::encode(&template).map_err(FlowError::internal)?;
     let context = LintContext { issuer: order.issuer, public_key: template.public_key(), profile: order.profile };
-    let linted = lint::check(encoded, &context).map_err(|findings| {
-        let mut error = FlowError::internal(format!("the linter refused a certificate of {profile}: {findings:?}"));
-        error.message = "the certificate would break a rule of RFC 5280, so it was not signed".to_owned();
-        error.kind = FlowErrorKind::ProfileViolation;
-        error.faults = findings
-            .iter()
-            .map(|finding| Fault {
-                code: finding.rule.to_owned(),
-                pointer: String::new(),
-                message: format!("{} ({})", finding.detail, finding.clause),
-            })
-            .collect();
-        error
-    })?;
+    let linted = lint::check(encoded, &context).map_err(|findings| ill_formed(order.profile, &findings))?;
     let reservation = Reservation {
         id,
         authority: order.authority.clone(),
-        serial,
-        profile,
+        serial: serial.clone(),
+        profile: order.profile.name().clone(),
         validity: template.validity(),
         subject: template.subject().clone(),
         names: template.names().to_vec(),
@@ -152,70 +148,109 @@ fn prepare<'a>(engine: &Engine, order: Order<'a>) -> Result<Prepared<'a>, FlowEr
         reserved_at: now,
     };
     let order = Settled {
+        id,
+        serial,
         authority: order.authority,
+        kind: order.profile.kind(),
         issuer: order.issuer,
         signer: order.signer,
         principal: order.principal,
         renews: order.renews,
         request_id: order.request_id,
+        reserved_at: now,
     };
-    Ok(Prepared { order, template, linted, reservation })
+    Ok((order, Prepared { template, linted, reservation }))
 }
 
-enum ReservationResult<'a> {
-    Reserved(Box<Reserved<'a>>),
+enum ReservationResult {
+    Reserved(Box<Reserved>),
     Replay(CertificateId),
 }
 
-async fn reserve<'a>(engine: &Engine, prepared: Prepared<'a>) -> Result<ReservationResult<'a>, FlowError> {
-    let Prepared { order, template, linted, reservation } = prepared;
-    let id = reservation.id;
-    match engine.store().reserve(reservation).await? {
-        ReserveOutcome::Reserved => Ok(ReservationResult::Reserved(Box::new(Reserved { order, template, linted, id }))),
-        ReserveOutcome::Replay(earlier) => Ok(ReservationResult::Replay(earlier)),
-        refused => Err(refusal(&refused)),
+async fn reserve(engine: &Engine, order: &Settled<'_>, prepared: Prepared) -> Result<ReservationResult, FlowError> {
+    let Prepared { template, linted, reservation } = prepared;
+    match engine.store().reserve(reservation).await {
+        Ok(ReserveOutcome::Reserved) => Ok(ReservationResult::Reserved(Box::new(Reserved { template, linted }))),
+        Ok(ReserveOutcome::Replay(earlier)) => Ok(ReservationResult::Replay(earlier)),
+        Ok(refused) => Err(refusal(&refused)),
+        Err(error) => {
+            // It may be there all the same, and would hold the idempotency key and the predecessor until it is found.
+            if matches!(error, StoreError::Unknown { .. }) {
+                give_up(engine, order, "not-acknowledged").await;
+            }
+            Err(error.into())
+        }
     }
 }
 
 /// The signature is verified before anything becomes a certificate, and the certificate is held against its template.
-async fn sign(reserved: Reserved<'_>) -> Result<Signed<'_>, FlowError> {
-    let Reserved { order, template, linted, id } = reserved;
+async fn sign(order: &Settled<'_>, reserved: Reserved) -> Result<Signed, FlowError> {
+    let Reserved { template, linted } = reserved;
     let signature = order.signer.sign(&linted).await?;
     let issuer_key = match order.issuer {
         Issuer::Authority(facts) => &facts.public_key,
         Issuer::Itself => template.public_key(),
     };
-    let fault = |error: &dyn std::fmt::Display| {
-        FlowError::internal(format!("certificate {id} of {}: {error}", order.authority))
+    let fault = |what: &dyn std::fmt::Display| {
+        FlowError::internal(format!("certificate {} of {}: {what}", order.id, order.authority))
     };
     let der = linted.into_certificate(&signature, issuer_key).map_err(|error| fault(&error))?;
     let certificate = Certificate::from_der(der.as_bytes()).map_err(|error| fault(&error))?;
-    certificate.check_against(&template).map_err(|error| fault(&error))?;
-    Ok(Signed { order, certificate, id })
+    // The field only: what it says may be personal data, and this goes to the log.
+    certificate
+        .check_against(&template)
+        .map_err(|mismatch| fault(&format!("its {} is not what was asked for", mismatch.field)))?;
+    Ok(Signed { certificate })
 }
 
-async fn complete(engine: &Engine, signed: Signed<'_>) -> Result<StoredCertificate, FlowError> {
-    let Signed { order, certificate, id } = signed;
+/// Puts the certificate on record. A completion whose acknowledgement was lost is repeated, which is harmless; when the record
+/// stays silent, the certificate does not leave.
+async fn complete(engine: &Engine, order: &Settled<'_>, signed: Signed) -> Result<StoredCertificate, FlowError> {
+    let Signed { certificate } = signed;
     let now = engine.now();
     let completion = Completion {
-        id,
+        id: order.id,
         certificate: certificate.der().to_vec(),
         completed_at: now,
         inherit_roles: order.renews.is_some_and(|predecessor| is_held_by(predecessor, order.principal)),
-        journal: issuance_journal(&order, &certificate, id, now),
+        journal: issuance_journal(order, &certificate, now),
     };
-    match engine.store().complete(completion).await? {
-        CompleteOutcome::Completed(stored) => Ok(*stored),
-        CompleteOutcome::Overtaken => Err(FlowError::new(
+    let mut outcome = engine.store().complete(completion.clone()).await;
+    if outcome.is_err() {
+        outcome = engine.store().complete(completion).await;
+    }
+    match outcome {
+        Ok(CompleteOutcome::Completed(stored)) => Ok(*stored),
+        Ok(CompleteOutcome::Overtaken) => Err(FlowError::new(
             FlowErrorKind::KeyBlocked,
             "the key was blocked or the predecessor revoked while the certificate was being made; nothing was issued",
         )),
-        CompleteOutcome::NotReserved => {
+        Ok(CompleteOutcome::NotReserved) => {
             Err(FlowError::new(FlowErrorKind::Unavailable, "the issuance took too long and was given up; try again")
                 .retry_after(1)
-                .with_detail(format!("reservation {id} was abandoned before its completion")))
+                .with_detail(format!("reservation {} was abandoned before its completion", order.id)))
+        }
+        Err(error) => {
+            give_up(engine, order, "not-recorded").await;
+            // What could not be given up is completed, or else found by `reconcile`.
+            match engine.store().certificate(order.id).await {
+                Ok(Some(stored)) => Ok(stored),
+                _ => Err(error.into()),
+            }
         }
     }
+}
+
+/// Abandons the reservation of an issuance that failed. Where that fails too, [`super::reconcile`] will find it.
+async fn give_up(engine: &Engine, order: &Settled<'_>, cause: &str) {
+    let open = OpenReservation {
+        id: order.id,
+        authority: order.authority.clone(),
+        serial: order.serial.clone(),
+        reserved_at: order.reserved_at,
+    };
+    let journal = abandonment(engine, order.principal, &open, cause, order.request_id);
+    let _ = engine.store().abandon(order.id, journal).await;
 }
 
 /// Whether roles pass to a successor that `principal` asks for. Whoever renews somebody else's certificate may bring a key of
@@ -228,10 +263,12 @@ fn is_held_by(certificate: CertificateId, principal: &Principal) -> bool {
     }
 }
 
-fn issuance_journal(order: &Settled<'_>, certificate: &Certificate, id: CertificateId, now: Timestamp) -> Journal {
-    let (action, topic) = match order.renews {
-        None => (AuditAction::CertificateIssued, "certificate.issued"),
-        Some(_) => (AuditAction::CertificateRenewed, "certificate.renewed"),
+fn issuance_journal(order: &Settled<'_>, certificate: &Certificate, now: Timestamp) -> Journal {
+    let id = order.id;
+    let (action, topic) = match (order.kind, order.renews) {
+        (ProfileKind::OcspResponder, _) => (AuditAction::ResponderIssued, "certificate.issued"),
+        (_, None) => (AuditAction::CertificateIssued, "certificate.issued"),
+        (_, Some(_)) => (AuditAction::CertificateRenewed, "certificate.renewed"),
     };
     let mut event = AuditEvent::new(now, action, order.principal.reference(), format!("certificate:{id}"))
         .with("authority", order.authority)
@@ -270,6 +307,37 @@ pub(super) fn violations(violations: Vec<Violation>) -> FlowError {
         })
         .collect();
     FlowError::new(FlowErrorKind::ProfileViolation, "the profile does not allow what was asked for").with_faults(faults)
+}
+
+/// A request that its issuer does not allow; or an issuer that cannot issue at all now, which is nobody's fault who asks.
+fn unfit(broken: Vec<Violation>) -> FlowError {
+    let of = |code| broken.iter().find(|violation| violation.code == code).map(|violation| violation.message.clone());
+    if let Some(message) = of(ViolationCode::IssuerNotYetValid) {
+        return FlowError::new(FlowErrorKind::SigningSuspended, message);
+    }
+    if let Some(message) = of(ViolationCode::IssuerExpired) {
+        return FlowError::new(FlowErrorKind::AuthorityCannotSign, message);
+    }
+    violations(broken)
+}
+
+/// A certificate that the linter refused. The log is told the rules only: their findings may quote names.
+fn ill_formed(profile: &Profile, findings: &[Finding]) -> FlowError {
+    let rules: Vec<&str> = findings.iter().map(|finding| finding.rule).collect();
+    let faults = findings
+        .iter()
+        .map(|finding| Fault {
+            code: finding.rule.to_owned(),
+            pointer: String::new(),
+            message: format!("{} ({})", finding.detail, finding.clause),
+        })
+        .collect();
+    let message = "the certificate would break a rule of RFC 5280, so it was not signed";
+    FlowError::new(FlowErrorKind::ProfileViolation, message).with_faults(faults).with_detail(format!(
+        "a certificate of profile {} breaks {}",
+        profile.name(),
+        rules.join(", ")
+    ))
 }
 
 fn refusal(outcome: &ReserveOutcome) -> FlowError {

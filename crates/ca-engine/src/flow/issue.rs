@@ -2,7 +2,7 @@
 
 use ca_core::csr::ParsedCsr;
 use ca_core::hash::sha256;
-use ca_core::id::ProfileName;
+use ca_core::id::{AuthorityId, ProfileName};
 use ca_core::name::{DistinguishedName, GeneralName};
 use ca_core::policy::{self, CertificateRequest, Granted, Origin, Surroundings};
 use ca_core::principal::Principal;
@@ -104,7 +104,8 @@ pub(super) fn profile(engine: &Engine, name: &ProfileName) -> Result<std::sync::
     })
 }
 
-/// The authority a profile's certificates come from: the newest active generation of the one it names.
+/// The authority a profile's certificates come from: the newest generation that issues (`tls`, after a rollover `tls-2`) of the
+/// one it names.
 pub(super) fn issuing_authority(engine: &Engine, profile: &Profile) -> Result<std::sync::Arc<Authority>, FlowError> {
     let id = profile.authority().ok_or_else(|| {
         FlowError::new(
@@ -112,18 +113,33 @@ pub(super) fn issuing_authority(engine: &Engine, profile: &Profile) -> Result<st
             format!("profile `{}` is not asked for like this", profile.name()),
         )
     })?;
-    let authority = engine.authority(id)?;
-    if !authority.is_active() {
-        return Err(FlowError::new(
-            FlowErrorKind::AuthorityCannotSign,
-            format!("authority {id} issues no more certificates"),
-        ));
+    let hierarchy = engine.hierarchy();
+    let newest = hierarchy
+        .authorities()
+        .iter()
+        .filter_map(|authority| Some((generation(id, authority.id())?, authority)))
+        .max_by_key(|(generation, authority)| (authority.is_active(), *generation));
+    match newest {
+        None => Err(FlowError::new(FlowErrorKind::NotFound, format!("there is no authority `{id}`"))),
+        Some((_, authority)) if authority.is_active() => Ok(authority.clone()),
+        Some(_) => {
+            let message = format!("authority {id} issues no more certificates");
+            Err(FlowError::new(FlowErrorKind::AuthorityCannotSign, message))
+        }
     }
-    Ok(authority)
+}
+
+/// Which generation of `first` the authority `id` is: 1 for itself, 2 for `first-2` …
+fn generation(first: &AuthorityId, id: &AuthorityId) -> Option<u32> {
+    if id == first {
+        return Some(1);
+    }
+    let number = id.as_str().strip_prefix(first.as_str())?.strip_prefix('-')?;
+    number.parse().ok().filter(|generation: &u32| *generation > 1 && number == generation.to_string())
 }
 
 /// Internal profiles are for flows of the service and for the operator of its host.
-fn origin(principal: &Principal) -> Origin {
+pub(super) fn origin(principal: &Principal) -> Origin {
     match principal {
         Principal::LocalOperator | Principal::Job(_) => Origin::Service,
         _ => Origin::Api,
@@ -157,6 +173,7 @@ fn request_digest(request: &IssueRequest) -> [u8; 32] {
     };
     part(request.profile.as_str().as_bytes());
     part(request.csr.der());
+    // DER is never empty: an empty subject is another request than none.
     part(request.subject.as_ref().map_or(&[], |subject| subject.as_der()));
     part(&request.names.as_deref().map(GeneralName::encode_all).unwrap_or_default());
     part(request.validity.map(|validity| validity.to_string()).unwrap_or_default().as_bytes());

@@ -9,15 +9,20 @@ use ca_core::principal::Principal;
 use ca_core::signing::Signable;
 use ca_core::time::{Lifetime, Timestamp};
 
+use super::watch_clock::{TOLERANCE, assure_clock};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::hierarchy::Authority;
-use crate::port::store::{CrlIntent, Journal, KeyHome, Lease, OutboxMessage, PublishedCrl};
+use crate::port::signer::Signer;
+use crate::port::store::{CrlIntent, Journal, KeyHome, Lease, OutboxMessage, PublishedCrl, StoreError};
 
 /// How many entries are read from the record at a time.
 const BATCH: u32 = 5_000;
 
 /// Makes the next CRL of an authority and publishes it. `lease` is the one this authority's lists are made under.
+///
+/// The list is dated now; or when its newest entry was revoked, where another replica's clock runs ahead or the collecting took
+/// a while. Further ahead than [`TOLERANCE`], nothing is signed.
 pub async fn publish_crl(
     engine: &Engine,
     principal: &Principal,
@@ -25,74 +30,148 @@ pub async fn publish_crl(
     lease: &Lease,
 ) -> Result<PublishedCrl, FlowError> {
     // 1. Who signs, and is the clock to be trusted?
-    engine.check_clock()?;
+    assure_clock(engine).await?;
     let authority = engine.authority(authority_id)?;
     let signer = authority.signer()?;
+    let now = engine.now();
+    check_authority_validity(&authority, now)?;
     // 2. The next number, and a time that is not before the last one's.
-    let this_update = engine.now().floor_to_second();
-    let newest = engine.store().newest_crl(authority_id).await?;
-    if let Some(newest) = newest.as_ref().filter(|newest| newest.intent.this_update > this_update) {
-        return Err(FlowError::new(
-            FlowErrorKind::SigningSuspended,
-            "the service's clock is behind its last CRL, so it makes none",
-        )
-        .with_detail(format!(
-            "CRL {} of {authority_id} was made at {}",
-            newest.intent.number, newest.intent.this_update
-        )));
-    }
-    let number = newest.as_ref().map_or(1, |newest| newest.intent.number + 1);
-    let before =
-        newest.map(|newest| PreviousCrl { number: newest.intent.number, this_update: newest.intent.this_update });
+    let newest = engine.store().newest_crl(authority_id).await?.map(|newest| newest.intent);
+    let this_update = newest.as_ref().map_or(now, |newest| newest.this_update.max(now)).floor_to_second();
+    let number = newest.as_ref().map_or(1, |newest| newest.number + 1);
+    let before = newest.map(|newest| PreviousCrl { number: newest.number, this_update: newest.this_update });
     let previous = engine.store().published_crl(authority_id).await?;
     // 3. Collect: every revocation up to this sequence number is in, some later ones may be.
     let revocation_sequence = engine.store().revocation_sequence().await?;
     // An entry stays on one list after its certificate has expired (RFC 5280 §3.3).
     let not_after_from = previous.map_or(Timestamp::from_unix_seconds(0), |previous| previous.intent.this_update);
-    let next_update = this_update.plus(validity(engine, &authority)).min(authority.facts().validity.not_after);
+    let mut times = Times::of(engine, &authority, this_update);
     let template = CrlTemplate {
         issuer: authority.certificate().subject().clone(),
         authority_key_identifier: authority.facts().key_identifier.clone(),
         signature_algorithm: signer.algorithm(),
-        this_update,
-        next_update,
+        this_update: times.this_update,
+        next_update: times.next_update,
         number,
         base_number: None,
         issuing_distribution_point: None,
         freshest_crl: None,
         expired_certs_on_crl: None,
     };
+    let mut writer = CrlWriter::new(template).map_err(FlowError::internal)?;
+    let newest_date = collect(engine, authority_id, &mut writer, not_after_from).await?;
+    if newest_date > times.this_update {
+        times = Times::of(engine, &authority, newest_date);
+        writer.set_times(times.this_update, times.next_update).map_err(FlowError::internal)?;
+    }
+    refuse_future(engine, authority_id, times.this_update)?;
     let context = CrlContext {
         issuer: authority.certificate().subject(),
         key_identifier: &authority.facts().key_identifier,
         signature_algorithm: signer.algorithm(),
         previous: before,
     };
-    let linted = collect(engine, authority_id, template, &context, not_after_from).await?;
+    let linted = crl::lint_crl(writer.finish().map_err(FlowError::internal)?, &context).map_err(|findings| {
+        FlowError::internal(format!("the CRL of {authority_id} is not well-formed and was not signed: {findings:?}"))
+    })?;
     // 4. On record before the key is used.
     let intent = CrlIntent {
         authority: authority_id.clone(),
         number,
-        this_update,
-        next_update,
+        this_update: times.this_update,
+        next_update: times.next_update,
         entries: linted.entries(),
         revocation_sequence,
         to_be_signed_sha256: sha256(linted.to_be_signed()),
     };
     engine.store().intend_crl(lease, intent.clone()).await?;
     // 5. Sign, and check the signature.
+    let der = sign(&authority, &**signer, linted, number).await?;
+    // 6. On record, then out.
+    record(engine, principal, lease, &intent, &der).await?;
+    put_out(engine, authority_id, number, &der).await?;
+    Ok(PublishedCrl { intent, der })
+}
+
+/// When a list is made, and when the next one comes at the latest.
+struct Times {
+    this_update: Timestamp,
+    next_update: Timestamp,
+}
+
+impl Times {
+    fn of(engine: &Engine, authority: &Authority, this_update: Timestamp) -> Self {
+        // A list of an authority whose key is in a file lives until the next ceremony.
+        let validity = match authority.record().key_home {
+            KeyHome::File => engine.settings().offline_crl_validity,
+            KeyHome::Sealed(_) => engine.settings().crl_validity,
+        };
+        let this_update = this_update.floor_to_second();
+        Self { this_update, next_update: this_update.plus(validity).min(authority.facts().validity.not_after) }
+    }
+}
+
+/// No list is dated outside its issuer's validity: no verifier would believe it.
+fn check_authority_validity(authority: &Authority, now: Timestamp) -> Result<(), FlowError> {
+    let validity = authority.facts().validity;
+    if now < validity.not_before {
+        let message =
+            format!("the clock says {now}, but authority {} begins at {}", authority.id(), validity.not_before);
+        return Err(FlowError::new(FlowErrorKind::SigningSuspended, message));
+    }
+    if now >= validity.not_after {
+        let message = format!("authority {} ended at {}; it signs no more lists", authority.id(), validity.not_after);
+        return Err(FlowError::new(FlowErrorKind::AuthorityCannotSign, message));
+    }
+    Ok(())
+}
+
+/// A list dated far ahead would block every later one until then.
+fn refuse_future(engine: &Engine, authority: &AuthorityId, this_update: Timestamp) -> Result<(), FlowError> {
+    let now = engine.now();
+    if this_update.since(now) <= TOLERANCE {
+        return Ok(());
+    }
+    Err(FlowError::new(
+        FlowErrorKind::SigningSuspended,
+        "the service's clock is behind its last CRL or a revocation on record, so it makes no CRL",
+    )
+    .with_detail(format!("the next CRL of {authority} cannot be made before {this_update}; the clock says {now}")))
+}
+
+async fn sign(
+    authority: &Authority,
+    signer: &dyn Signer,
+    linted: LintedCrl,
+    number: u64,
+) -> Result<Vec<u8>, FlowError> {
     let signature = signer.sign(&linted).await?;
     authority
         .certificate()
         .public_key()
         .verify(signature.algorithm, linted.to_be_signed(), &signature.octets)
-        .map_err(|_| FlowError::internal(format!("the signature of CRL {number} of {authority_id} does not verify")))?;
-    let der = crl::assemble(linted, &signature).map_err(FlowError::internal)?;
-    // 6. On record, then out.
-    let journal = publication(engine, principal, &intent);
-    engine.store().publish_crl(lease, authority_id, number, der.clone(), journal).await?;
-    put_out(engine, authority_id, number, &der).await?;
-    Ok(PublishedCrl { intent, der })
+        .map_err(|_| {
+            FlowError::internal(format!("the signature of CRL {number} of {} does not verify", authority.id()))
+        })?;
+    crl::assemble(linted, &signature).map_err(FlowError::internal)
+}
+
+/// Puts the signed list on record; once more when the acknowledgement was lost, which is harmless.
+async fn record(
+    engine: &Engine,
+    principal: &Principal,
+    lease: &Lease,
+    intent: &CrlIntent,
+    der: &[u8],
+) -> Result<(), FlowError> {
+    let journal = publication(engine, principal, intent);
+    let store = engine.store();
+    match store.publish_crl(lease, &intent.authority, intent.number, der.to_vec(), journal.clone()).await {
+        Err(StoreError::Unknown { .. }) => {
+            Ok(store.publish_crl(lease, &intent.authority, intent.number, der.to_vec(), journal).await?)
+        }
+        recorded => Ok(recorded?),
+    }
 }
 
 /// From this size on a list is not made anew for every revocation.
@@ -125,11 +204,15 @@ pub async fn is_due(engine: &Engine, authority: &AuthorityId, interval: Lifetime
     }
 }
 
-/// Puts the newest list of every authority where the publisher keeps them, as after a start or a failed publication.
+/// Puts the newest list of every authority in place that this process has not put there yet, as after a start or a failed
+/// publication. Cheap when there is nothing to do, so that it can be called every second.
 pub async fn republish(engine: &Engine) -> Result<(), FlowError> {
-    for authority in engine.hierarchy().authorities() {
-        if let Some(published) = engine.store().published_crl(authority.id()).await? {
-            put_out(engine, authority.id(), published.intent.number, &published.der).await?;
+    for (authority, number) in engine.store().published_numbers().await? {
+        if engine.list_in_place(&authority) == Some(number) {
+            continue;
+        }
+        if let Some(published) = engine.store().published_crl(&authority).await? {
+            put_out(engine, &authority, published.intent.number, &published.der).await?;
         }
     }
     Ok(())
@@ -142,40 +225,32 @@ async fn put_out(engine: &Engine, authority: &AuthorityId, number: u64, der: &[u
             "the CRL is on record but could not be put in place; it will be tried again",
         )
         .with_detail(error)
-    })
+    })?;
+    engine.set_list_in_place(authority, number);
+    Ok(())
 }
 
+/// Gives every entry to the writer; returns the newest date among them, of revocation or invalidity.
 async fn collect(
     engine: &Engine,
     authority: &AuthorityId,
-    template: CrlTemplate,
-    context: &CrlContext<'_>,
+    writer: &mut CrlWriter,
     not_after_from: Timestamp,
-) -> Result<LintedCrl, FlowError> {
-    let mut writer = CrlWriter::new(template).map_err(FlowError::internal)?;
+) -> Result<Timestamp, FlowError> {
+    let mut newest_date = Timestamp::from_unix_seconds(0);
     let mut after = None;
     loop {
         let page = engine.store().revoked_serials(authority, not_after_from, after.as_ref(), BATCH).await?;
         let last = page.len() < BATCH as usize;
-        for (serial, revocation) in &page {
-            writer.push(&CrlEntry::new(serial.clone(), revocation)).map_err(FlowError::internal)?;
+        for (serial, revocation) in page {
+            writer.push(&CrlEntry::new(serial.clone(), &revocation)).map_err(FlowError::internal)?;
+            newest_date = newest_date.max(revocation.revoked_at);
+            newest_date = revocation.invalidity_date.map_or(newest_date, |date| newest_date.max(date));
+            after = Some(serial);
         }
-        after = page.into_iter().next_back().map(|(serial, _)| serial);
         if last {
-            break;
+            return Ok(newest_date);
         }
-    }
-    let to_be_signed = writer.finish().map_err(FlowError::internal)?;
-    crl::lint_crl(to_be_signed, context).map_err(|findings| {
-        FlowError::internal(format!("the CRL of {authority} is not well-formed and was not signed: {findings:?}"))
-    })
-}
-
-/// A list of an authority whose key is in a file lives until the next ceremony.
-fn validity(engine: &Engine, authority: &Authority) -> Lifetime {
-    match authority.record().key_home {
-        KeyHome::File => engine.settings().offline_crl_validity,
-        KeyHome::Sealed(_) => engine.settings().crl_validity,
     }
 }
 

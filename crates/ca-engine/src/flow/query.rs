@@ -81,8 +81,10 @@ pub async fn permitted(
     let certificate = match resolve(engine, name).await {
         Ok(certificate) => certificate,
         Err(error) => {
-            // Only those who may read everything learn that a name is free or ambiguous.
-            permit(engine, principal, Action::ListCertificates, Resource::Service)?;
+            // Only those who may read everything learn that a name is free or ambiguous. That the record is silent may be known.
+            if matches!(error.kind, FlowErrorKind::NotFound | FlowErrorKind::AmbiguousSerial) {
+                permit(engine, principal, Action::ListCertificates, Resource::Service)?;
+            }
             return Err(error);
         }
     };
@@ -112,6 +114,35 @@ pub async fn list(
 ) -> Result<Page<StoredCertificate>, FlowError> {
     permit(engine, principal, Action::ListCertificates, Resource::Service)?;
     Ok(engine.store().list(filter, after, limit).await?)
+}
+
+/// The other certificates of the same public key, newest first: what a compromise of that key reaches besides.
+pub async fn sharing_key(
+    engine: &Engine,
+    principal: &Principal,
+    certificate: &StoredCertificate,
+) -> Result<Vec<StoredCertificate>, FlowError> {
+    permit(engine, principal, Action::ListCertificates, Resource::Service)?;
+    others_with_key(engine, certificate).await
+}
+
+/// As [`sharing_key`], for flows that have decided themselves who may know.
+pub(super) async fn others_with_key(
+    engine: &Engine,
+    certificate: &StoredCertificate,
+) -> Result<Vec<StoredCertificate>, FlowError> {
+    let filter =
+        CertificateFilter { spki_sha256: Some(certificate.spki_sha256), ..CertificateFilter::all(engine.now()) };
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let page = engine.store().list(&filter, after, 1_000).await?;
+        found.extend(page.items.into_iter().filter(|item| item.id != certificate.id));
+        after = page.next;
+        if after.is_none() {
+            return Ok(found);
+        }
+    }
 }
 
 /// Chained audit events after a sequence number.

@@ -12,7 +12,8 @@ use crate::error::FlowError;
 use crate::port::store::{Journal, OpenReservation};
 
 /// Abandons every reservation made before `before`; returns how many. At start-up of a service that is alone on its record
-/// `before` is now; among replicas it lies further back than any issuance may take.
+/// `before` is now; among replicas it lies further back than any issuance may take. One that is completed meanwhile is passed
+/// over.
 pub async fn abandon_reservations_before(
     engine: &Engine,
     principal: &Principal,
@@ -25,24 +26,32 @@ pub async fn abandon_reservations_before(
             return Ok(abandoned);
         }
         for reservation in open {
-            if engine.store().abandon(reservation.id, abandonment(engine, principal, &reservation)).await? {
+            if engine
+                .store()
+                .abandon(reservation.id, abandonment(engine, principal, &reservation, "found-open", None))
+                .await?
+            {
                 abandoned += 1;
             }
         }
     }
 }
 
-/// The event of an abandonment.
-pub(super) fn abandonment(engine: &Engine, principal: &Principal, reservation: &OpenReservation) -> Journal {
+/// The event of an abandonment and its cause.
+pub(super) fn abandonment(
+    engine: &Engine,
+    principal: &Principal,
+    reservation: &OpenReservation,
+    cause: &str,
+    request_id: Option<&str>,
+) -> Journal {
+    let subject = format!("certificate:{}", reservation.id);
     Journal::of(
-        AuditEvent::new(
-            engine.now().floor_to_second(),
-            AuditAction::IssuanceAbandoned,
-            principal.reference(),
-            format!("certificate:{}", reservation.id),
-        )
-        .with("authority", &reservation.authority)
-        .with("serial", &reservation.serial)
-        .with("reserved_at", reservation.reserved_at),
+        AuditEvent::new(engine.now(), AuditAction::IssuanceAbandoned, principal.reference(), subject)
+            .with("authority", &reservation.authority)
+            .with("cause", cause)
+            .with("reserved_at", reservation.reserved_at)
+            .with("serial", &reservation.serial)
+            .in_request(request_id),
     )
 }

@@ -12,7 +12,7 @@ use ca_core::template::Issuer;
 use ca_core::time::{Lifetime, Timestamp};
 
 use super::issuance::{Issued, Order, carry_out};
-use super::issue::{IDEMPOTENCY_LIFETIME, evaluate, issuing_authority, profile, scope};
+use super::issue::{IDEMPOTENCY_LIFETIME, evaluate, issuing_authority, origin, profile, scope};
 use super::query::{CertificateName, permitted, resolve};
 use super::renewal_period;
 use crate::engine::Engine;
@@ -45,9 +45,10 @@ pub async fn renew(engine: &Engine, principal: &Principal, request: RenewRequest
     let profile = profile(engine, &predecessor.profile)?;
     let public_key = request.csr.as_ref().map_or_else(|| certificate.public_key(), ParsedCsr::public_key);
     // An administrator's own certificate is of an internal profile; the access policy has said that it may be renewed.
+    let origin = if profile.is_internal() { Origin::Service } else { origin(principal) };
     let granted = evaluate(
         engine,
-        Origin::Service,
+        origin,
         &profile,
         &CertificateRequest {
             public_key,

@@ -6,6 +6,7 @@ use ca_core::key::KeyType;
 use ca_core::name::DistinguishedName;
 use ca_core::policy::{CertificateRequest, Origin};
 use ca_core::principal::Principal;
+use ca_core::profile::Profile;
 use ca_core::template::{Endpoints, Issuer};
 use ca_core::time::{Lifetime, Timestamp};
 
@@ -54,7 +55,7 @@ pub async fn make_responder(
         csr: None,
         subject: Some(&subject),
         names: None,
-        validity: (authority.record().key_home == KeyHome::File).then_some(OFFLINE_LIFETIME),
+        validity: offline_lifetime(&authority, &profile, engine.now()),
         constraints: None,
     };
     let granted = evaluate(engine, Origin::Service, &profile, &request)?;
@@ -86,6 +87,16 @@ pub async fn make_responder(
     };
     engine.store().add_responder(lease, record).await?;
     engine.reload_hierarchy().await
+}
+
+/// How long the responder of an authority whose key is offline is asked to live: never longer than the authority itself, nor
+/// than the profile allows. The profile's default for others.
+fn offline_lifetime(authority: &Authority, profile: &Profile, now: Timestamp) -> Option<Lifetime> {
+    if authority.record().key_home != KeyHome::File {
+        return None;
+    }
+    let left = authority.facts().validity.not_after.since(now.floor_to_second());
+    Some(OFFLINE_LIFETIME.min(profile.maximum_validity()).min(left))
 }
 
 fn subject(authority: &Authority) -> Result<DistinguishedName, FlowError> {

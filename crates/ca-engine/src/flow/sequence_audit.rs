@@ -37,7 +37,7 @@ pub async fn sequence_audit(engine: &Engine, lease: &Lease) -> Result<u64, FlowE
 pub struct ChainReport {
     /// How many events are chained.
     pub events: u64,
-    /// How many committed events wait for a place.
+    /// How many committed events wait for a place; of very many, the first thousand are counted.
     pub pending: u64,
     /// Where the chain is not whole.
     pub fault: Option<ChainFault>,
@@ -46,12 +46,17 @@ pub struct ChainReport {
 /// Follows the whole chain; `progress` is told the number of events followed, now and then.
 pub async fn verify_chain(engine: &Engine, mut progress: impl FnMut(u64)) -> Result<ChainReport, FlowError> {
     let mut verifier = ChainVerifier::default();
+    // Read before the events: links that are added while we follow lie behind it.
+    let end = engine.store().chain_head().await?;
     loop {
         let (sequence, _) = verifier.head();
         let events = engine.store().events_after(sequence, &EventFilter::default(), BATCH).await?;
         let pending = if events.is_empty() { engine.store().pending_events(BATCH).await?.len() as u64 } else { 0 };
         if events.is_empty() {
-            return Ok(ChainReport { events: sequence, pending, fault: None });
+            // Events that were cut off at the end leave no gap behind.
+            let fault =
+                (sequence < end.sequence).then_some(ChainFault::Gap { expected: sequence + 1, found: end.sequence });
+            return Ok(ChainReport { events: sequence, pending, fault });
         }
         for event in events {
             if let Err(fault) = verifier.next(event.sequence, &event.canonical, &event.hash) {

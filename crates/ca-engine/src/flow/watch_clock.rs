@@ -2,7 +2,7 @@
 //!
 //! What follows from a verdict is [`crate::clock_verdict`]'s.
 
-use ca_core::time::Lifetime;
+use ca_core::time::{Lifetime, Timestamp};
 
 use crate::clock_verdict::ClockVerdict;
 use crate::engine::Engine;
@@ -11,11 +11,31 @@ use crate::error::FlowError;
 /// How far the clocks may be apart.
 pub const TOLERANCE: Lifetime = Lifetime::from_seconds(60);
 
+/// How long a comparison counts: a clock may be set at any time.
+const COMPARISON_LIFETIME: Lifetime = Lifetime::from_seconds(10);
+
 /// Compares the clock and tells the engine, which signs only while the verdict is [`ClockVerdict::Right`].
 pub async fn watch_clock(engine: &Engine) -> Result<ClockVerdict, FlowError> {
     let verdict = compare(engine).await?;
-    engine.set_clock_verdict(verdict.clone());
+    engine.set_clock_verdict(verdict.clone(), engine.now());
     Ok(verdict)
+}
+
+/// Asked before every signature: refuses while the clock is wrong. Compares it anew when it has moved by more than some
+/// seconds since it was compared, be it by time or by somebody's hand.
+pub(super) async fn assure_clock(engine: &Engine) -> Result<(), FlowError> {
+    if engine.since_clock_comparison() > COMPARISON_LIFETIME {
+        watch_clock(engine).await?;
+    }
+    engine.check_clock()
+}
+
+/// The instant by which a change is dated that must not wait for the clock to be right: the database's, while ours is wrong.
+pub(super) async fn dependable_now(engine: &Engine) -> Result<Timestamp, FlowError> {
+    match assure_clock(engine).await {
+        Ok(()) => Ok(engine.now()),
+        Err(_) => Ok(engine.store().database_time().await?),
+    }
 }
 
 async fn compare(engine: &Engine) -> Result<ClockVerdict, FlowError> {

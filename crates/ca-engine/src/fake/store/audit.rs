@@ -48,6 +48,7 @@ impl AuditStore for MemoryStore {
     ) -> Result<Vec<ChainedEvent>, StoreError> {
         self.transact(StoreMethod::EventsAfter, |record, _| {
             let places = (1..).zip(&record.chain).filter(|(place, _)| *place > sequence);
+            let places = places.filter(|(place, _)| !record.lost_places.contains(place));
             let chained = places.filter_map(|(place, (index, hash))| {
                 let row = record.events.get(*index).filter(|row| matches_filter(&row.event, filter))?;
                 Some(ChainedEvent { sequence: place, canonical: row.event.canonical(), hash: *hash })

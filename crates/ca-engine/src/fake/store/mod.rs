@@ -20,6 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use ca_core::audit::AuditEvent;
+use ca_core::id::AuthorityId;
+use ca_core::serial::Serial;
 use ca_core::time::Timestamp;
 
 use self::fault::Faults;
@@ -82,6 +84,26 @@ impl MemoryStore {
     /// Every committed outbox message, in commit order.
     pub fn outbox(&self) -> Vec<OutboxMessage> {
         self.lock().record.outbox().to_vec()
+    }
+
+    /// Whether these octets may be signed: they are those of a reservation, or of a CRL that was intended (invariant 2).
+    pub fn is_intended(&self, to_be_signed: &[u8]) -> bool {
+        self.lock().record.is_intended(to_be_signed)
+    }
+
+    /// Every serial that was ever reserved.
+    pub fn serials(&self) -> Vec<(AuthorityId, Serial)> {
+        self.lock().record.serials.keys().cloned().collect()
+    }
+
+    /// Changes the event in a row of the record (from 1), as somebody does who can write to the database.
+    pub fn forge_event(&self, row: usize, forge: impl FnOnce(&mut AuditEvent)) {
+        forge(&mut self.lock().record.events[row - 1].event);
+    }
+
+    /// Takes a chained event from what is read, as somebody does who deletes its row.
+    pub fn lose_event(&self, sequence: u64) {
+        self.lock().record.lost_places.insert(sequence);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

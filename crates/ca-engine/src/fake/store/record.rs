@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ca_core::audit::{AuditEvent, ChainHash};
+use ca_core::hash::sha256;
 use ca_core::id::{AuthorityId, CertificateId, TokenId};
 use ca_core::principal::Role;
 use ca_core::revocation::{Revocation, Standing};
@@ -33,6 +34,8 @@ pub(super) struct Record {
     pub(super) leases: BTreeMap<String, LeaseRow>,
     pub(super) events: Vec<EventRow>,
     pub(super) chain: Vec<(usize, ChainHash)>,
+    /// Places whose events somebody deleted.
+    pub(super) lost_places: BTreeSet<u64>,
     outbox: Vec<OutboxMessage>,
 }
 
@@ -97,6 +100,13 @@ impl Record {
 
     pub(super) fn outbox(&self) -> &[OutboxMessage] {
         &self.outbox
+    }
+
+    /// Whether octets are those of a reservation or of an intended CRL.
+    pub(super) fn is_intended(&self, to_be_signed: &[u8]) -> bool {
+        let digest = sha256(to_be_signed);
+        self.issuances.values().any(|issuance| issuance.reservation.to_be_signed == to_be_signed)
+            || self.crls.values().any(|row| row.intent.to_be_signed_sha256 == digest)
     }
 
     /// Stores what a change brings beside itself.

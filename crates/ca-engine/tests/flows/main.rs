@@ -1,0 +1,8 @@
+//! Tests of the flows over the fakes of every port: one file a flow, one file of faults that strike all of them.
+//!
+//! Nothing here knows a database, a network or a real clock. [`world`] makes a whole certificate authority in memory, in which
+//! every signature of an authority's key is held against the record (invariant 2 of the design).
+
+mod establish;
+mod issue;
+mod world;
