@@ -28,8 +28,9 @@ impl Job for FollowJob {
             // A list of an authority that this process does not know yet.
             state.engine().reload_hierarchy().await.map_err(with_detail)?;
             refresh(state).await?;
-            republish(state.engine()).await.map_err(with_detail)?;
         }
+        // Also what could not be put in place when it was made: nothing to do, most times.
+        republish(state.engine()).await.map_err(with_detail)?;
         Ok(Outcome::Done(0))
     }
 }
