@@ -64,7 +64,14 @@ impl CertificateStore for SqliteStore {
     }
 
     async fn drop_expired_idempotency(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.change(IdempotencyExpiry { now }).await
+        let mut dropped = 0;
+        loop {
+            let few = self.change(IdempotencyExpiry { now }).await?;
+            dropped += few;
+            if few < EXPIRY_AT_ONCE {
+                return Ok(dropped);
+            }
+        }
     }
 }
 
@@ -82,6 +89,7 @@ async fn live_successor(
     Ok(octets.map(CertificateId::from_bytes))
 }
 
+/// Drops some of the keys that have expired: issuance waits no longer than that takes.
 struct IdempotencyExpiry {
     now: Timestamp,
 }
@@ -91,10 +99,13 @@ impl Change for IdempotencyExpiry {
     type Answer = u64;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<u64, Failure> {
-        let dropped = sqlx::query("DELETE FROM idempotency_keys WHERE expires_at < $1")
-            .bind(self.now.unix_millis())
-            .execute(connection)
-            .await?;
+        const SQL: &str = "DELETE FROM idempotency_keys WHERE scope_sha256 IN
+             (SELECT scope_sha256 FROM idempotency_keys WHERE expires_at < $1 LIMIT $2)";
+        let limit = row::signed("a limit", EXPIRY_AT_ONCE)?;
+        let dropped = sqlx::query(SQL).bind(self.now.unix_millis()).bind(limit).execute(connection).await?;
         Ok(dropped.rows_affected())
     }
 }
+
+/// How many idempotency keys are dropped by one change.
+const EXPIRY_AT_ONCE: u64 = 1_000;

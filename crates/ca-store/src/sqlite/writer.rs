@@ -158,8 +158,7 @@ async fn write_group(
 ) -> Option<oneshot::Sender<()>> {
     if let Err(error) = run(connection, "BEGIN IMMEDIATE; SAVEPOINT change").await {
         take_back(connection).await;
-        first.refuse(Failure::from(error).into());
-        return None;
+        return refuse_waiting(first, orders, &Failure::from(error).into());
     }
     let mut group: Vec<Box<dyn Queued>> = Vec::new();
     let mut closing = None;
@@ -195,6 +194,22 @@ async fn write_group(
         }
     }
     closing
+}
+
+/// Refuses `first` and what waits behind it: a database that cannot be written keeps nobody waiting in turn.
+fn refuse_waiting(
+    first: Box<dyn Queued>,
+    orders: &mut mpsc::Receiver<Order>,
+    error: &StoreError,
+) -> Option<oneshot::Sender<()>> {
+    first.refuse(error.clone());
+    loop {
+        match orders.try_recv() {
+            Ok(Order::Change(change)) => change.refuse(error.clone()),
+            Ok(Order::Close(done)) => return Some(done),
+            Err(_) => return None,
+        }
+    }
 }
 
 fn refuse_all(group: Vec<Box<dyn Queued>>, error: &StoreError) {

@@ -224,6 +224,36 @@ async fn closing_commits_what_was_handed_over_and_refuses_what_comes_later() {
 }
 
 #[tokio::test]
+async fn a_commit_is_durable_and_the_log_is_written_ahead() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("writer.db");
+    pool::create_file(&path).expect("made");
+    let mut connection = pool::connect_writer(&path).await.expect("connects");
+    let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await.expect("a mode");
+    assert_eq!(journal, "wal");
+    // 2 is FULL (https://www.sqlite.org/pragma.html#pragma_synchronous).
+    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut connection).await.expect("a level");
+    assert_eq!(synchronous, 2);
+    let foreign_keys: bool =
+        sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(&mut connection).await.expect("a switch");
+    assert!(foreign_keys);
+}
+
+#[tokio::test]
+async fn a_database_that_another_process_keeps_locked_refuses_whoever_waits() {
+    let bench = Bench::new().await;
+    let path = bench.folder.path().join("writer.db");
+    let mut other = sqlx::sqlite::SqliteConnectOptions::new().filename(path).connect().await.expect("connects");
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.expect("begun");
+    let answers = bench.together((0..20).map(insert).collect()).await;
+    for answer in answers {
+        assert!(matches!(answer, Err(StoreError::Unavailable { .. })), "{answer:?}");
+    }
+    sqlx::query("ROLLBACK").execute(&mut other).await.expect("ended");
+    assert_eq!(bench.writer.change(insert(1)).await, Ok(1), "the writer goes on");
+}
+
+#[tokio::test]
 async fn another_process_that_writes_makes_the_writer_wait() {
     let bench = Bench::new().await;
     let path = bench.folder.path().join("writer.db");
