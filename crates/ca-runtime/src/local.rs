@@ -8,10 +8,11 @@ use ca_core::id::AuthorityId;
 use ca_core::principal::Principal;
 use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::error::FlowError;
+use ca_engine::flow::establish::equip_authority;
 use ca_engine::flow::publish_crl::{self, republish};
 use ca_engine::flow::reconcile::abandon_reservations_before;
 use ca_engine::flow::sequence_audit::sequence_audit;
-use ca_engine::port::store::StoreError;
+use ca_engine::port::store::{KeyHome, PublishedCrl, StoreError};
 use thiserror::Error;
 
 use crate::config::{Config, LoadError, TEMPLATE};
@@ -68,14 +69,40 @@ impl Runtime {
             if !self.is_crl_due(authority.id(), self.engine.now()).await? {
                 continue;
             }
-            let name = publish_crl::lease_name(authority.id());
-            let lease = store.acquire_lease(&name, HOLDER, LEASE).await?.ok_or(LocalError::Busy)?;
-            publish_crl::publish_crl(&self.engine, &Principal::LocalOperator, authority.id(), &lease).await?;
-            store.release_lease(&lease).await?;
+            self.publish_next_crl(authority.id()).await?;
         }
         let lease = store.acquire_lease("audit", HOLDER, LEASE).await?.ok_or(LocalError::Busy)?;
         sequence_audit(&self.engine, &lease).await?;
         Ok(store.release_lease(&lease).await?)
+    }
+
+    /// Publishes the CRL of an authority now, due or not. For the root this is the yearly ceremony: its key is lent from its
+    /// file for as long as it takes, and its OCSP responder is renewed too when that is due.
+    pub async fn publish_crl_now(&self, id: &AuthorityId) -> Result<PublishedCrl, LocalError> {
+        let authority = self.engine.authority(id)?;
+        if authority.can_sign() || authority.record().key_home != KeyHome::File {
+            return self.publish_next_crl(id).await;
+        }
+        let signer = self.root_key_file()?.open(authority.certificate().public_key()).await.map_err(InitError::from)?;
+        self.engine.lend_signer(id.clone(), signer).await?;
+        let published = self.publish_with_lent_key(id).await;
+        // Whatever came of it: the key is given back.
+        self.engine.return_signer(id).await?;
+        published
+    }
+
+    async fn publish_with_lent_key(&self, id: &AuthorityId) -> Result<PublishedCrl, LocalError> {
+        equip_authority(&self.engine, &Principal::LocalOperator, id).await?;
+        self.publish_next_crl(id).await
+    }
+
+    async fn publish_next_crl(&self, id: &AuthorityId) -> Result<PublishedCrl, LocalError> {
+        let store = self.engine.store();
+        let name = publish_crl::lease_name(id);
+        let lease = store.acquire_lease(&name, HOLDER, LEASE).await?.ok_or(LocalError::Busy)?;
+        let published = publish_crl::publish_crl(&self.engine, &Principal::LocalOperator, id, &lease).await?;
+        store.release_lease(&lease).await?;
+        Ok(published)
     }
 
     /// Whether a CRL is older than its interval, or a certificate of its authority was revoked or released since.

@@ -5,8 +5,4 @@
 
 mod establish;
 mod issue;
-mod renew;
-mod respond;
-mod revoke;
-mod status;
 mod world;

@@ -1,0 +1,113 @@
+//! The command line as clap sees it: types and their help, nothing else. What a command does with them is in `command`.
+
+mod audit;
+mod authority;
+mod bootstrap;
+mod certificate;
+mod connection;
+mod issue;
+mod token;
+mod value;
+mod verify;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+pub(crate) use audit::{AuditCommand, AuditListArgs};
+pub(crate) use authority::{AuthorityCommand, ExportKeyArgs, ExportRootKeyArgs, ProfileCommand, PublishCrlArgs};
+pub(crate) use bootstrap::BootstrapArgs;
+pub(crate) use certificate::{ListArgs, RenewArgs, RevokeArgs, ShowArgs, Status, UnholdArgs};
+pub(crate) use connection::ConnectionArgs;
+pub(crate) use issue::IssueArgs;
+pub(crate) use token::{TokenCommand, TokenCreateArgs, TokenListArgs};
+pub(crate) use value::{Fingerprint, Instant};
+pub(crate) use verify::{Purpose, VerifyArgs};
+
+/// Certificates from your own certificate authority.
+///
+/// Works against a server (`--url`, or what `bootstrap` wrote), or without one on a folder of its own (`--local DIR`).
+#[derive(Debug, Parser)]
+#[command(
+    name = "ca-cli",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 unreachable (a retry may help).\n\n\
+                  Try it, in an empty folder and without a server:\n  \
+                  ca-cli --local ./pki issue client cliente"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
+    pub(crate) output: OutputFormat,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// Text for people.
+    Table,
+    /// JSON for programs, in the shapes of the HTTP API.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Issue a certificate, or one for every row of a file
+    Issue(Box<IssueArgs>),
+    /// Issue the successor of a certificate
+    Renew(Box<RenewArgs>),
+    /// Revoke a certificate, or put it on hold
+    Revoke(RevokeArgs),
+    /// End a hold
+    Unhold(UnholdArgs),
+    /// List certificates on record, newest first
+    List(ListArgs),
+    /// Show a certificate
+    Show(ShowArgs),
+    /// Verify a certificate: chain, dates, OCSP and CRL; and say why not
+    Verify(VerifyArgs),
+    /// Trust a server by the fingerprint of its root, and remember it
+    Bootstrap(BootstrapArgs),
+    /// The authorities, their keys and their revocation lists
+    #[command(subcommand)]
+    Authority(AuthorityCommand),
+    /// What each kind of certificate may contain
+    #[command(subcommand)]
+    Profile(ProfileCommand),
+    /// Enrolment tokens: credentials for a few certificates of exactly named subjects
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// What happened, as a chain that proves itself whole
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write a page for every command
+    Man(ManArgs),
+}
+
+/// `completions`
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+/// `man`
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Write ca-cli.1 and a page for every command into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}

@@ -1,0 +1,158 @@
+//! `authority`: what the authorities are, and on their host what is done with their keys.
+
+use ca_api::authority::Authority;
+use ca_core::crl::ParsedCrl;
+use ca_core::id::AuthorityId;
+use ca_core::principal::Principal;
+use ca_runtime::seal::Passphrase;
+use secrecy::ExposeSecret;
+use serde::Serialize;
+
+use super::list::wire_name;
+use super::show::lines;
+use crate::args::{AuthorityCommand, ExportKeyArgs, ExportRootKeyArgs, PublishCrlArgs};
+use crate::exit::{Exit, Failure};
+use crate::files;
+use crate::printer::Printer;
+use crate::secret_input::SecretSource;
+use crate::service::Service;
+use crate::service::local::Local;
+use crate::settings::Settings;
+
+/// What was written, for programs.
+#[derive(Debug, Serialize)]
+struct Written {
+    authority: String,
+    file: std::path::PathBuf,
+}
+
+/// Lists the authorities, or shows one.
+pub(super) async fn ask(service: &dyn Service, command: &AuthorityCommand, printer: &Printer) -> Result<Exit, Failure> {
+    match command {
+        AuthorityCommand::Show { id } => printer.result(&service.authority(id).await?, describe)?,
+        _ => {
+            let authorities = service.authorities().await?;
+            printer.result(&authorities, |authorities| {
+                printer.table(
+                    ["AUTHORITY", "STATUS", "ISSUED BY", "KEY", "VALID UNTIL", "CRL", "CRL UNTIL", "SUBJECT"],
+                    authorities.iter().map(row),
+                )
+            })?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Does what only the operator of the host may.
+pub(super) async fn on_the_host(
+    local: &Local,
+    command: &AuthorityCommand,
+    settings: &Settings,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
+    match command {
+        AuthorityCommand::ExportKey(args) => export_key(local, args, settings, printer).await,
+        AuthorityCommand::ExportRootKey(args) => export_root_key(local, args, printer).await,
+        AuthorityCommand::PublishCrl(args) => publish_crl(local, args, printer).await,
+        AuthorityCommand::List | AuthorityCommand::Show { .. } => ask(local, command, printer).await,
+    }
+}
+
+async fn export_key(
+    local: &Local,
+    args: &ExportKeyArgs,
+    settings: &Settings,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
+    refuse_existing(&args.out)?;
+    let source = SecretSource {
+        what: "the passphrase of the exported key",
+        flag: "--passphrase-file",
+        file: args.passphrase_file.as_deref(),
+        variable: "CA_KEY_PASSPHRASE",
+        environment: settings.environment.key_passphrase.as_ref(),
+    };
+    let passphrase = source.read_or_ask()?;
+    let passphrase = Passphrase::new(passphrase.expose_secret(), source.what.to_owned()).map_err(Failure::failed)?;
+    let pem =
+        local.runtime().export_key(&Principal::LocalOperator, &args.id, &passphrase).await.map_err(Failure::failed)?;
+    files::write_secret(&args.out, pem.as_bytes()).map_err(Failure::failed)?;
+    tell_written(&args.id, &args.out, printer)
+}
+
+async fn export_root_key(local: &Local, args: &ExportRootKeyArgs, printer: &Printer) -> Result<Exit, Failure> {
+    refuse_existing(&args.out)?;
+    local.runtime().export_root_key(&Principal::LocalOperator, &args.out).await.map_err(Failure::failed)?;
+    let root: AuthorityId = ca_runtime::hierarchy::ROOT.parse().map_err(Failure::failed)?;
+    tell_written(&root, &args.out, printer)?;
+    printer.note("it opens with the passphrase of the data folder as before: keep that too, elsewhere");
+    Ok(Exit::Done)
+}
+
+async fn publish_crl(local: &Local, args: &PublishCrlArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let published = local.runtime().publish_crl_now(&args.id).await.map_err(Failure::failed)?;
+    if let Some(out) = &args.out {
+        let list = ParsedCrl::from_der(published.der).map_err(Failure::failed)?;
+        files::write_public(out, list.as_der()).map_err(Failure::failed)?;
+    }
+    printer.result(&local.authority(&args.id).await?, |authority| match &authority.crl {
+        Some(crl) => format!(
+            "published revocation list {} of {} with {} entries, valid until {}",
+            crl.number, authority.id, crl.entries, crl.next_update
+        ),
+        None => String::new(),
+    })?;
+    Ok(Exit::Done)
+}
+
+fn refuse_existing(path: &std::path::Path) -> Result<(), Failure> {
+    match path.symlink_metadata() {
+        Ok(_) => Err(Failure::of_file(path, "is there already; keys overwrite nothing")),
+        Err(_) => Ok(()),
+    }
+}
+
+fn tell_written(id: &AuthorityId, file: &std::path::Path, printer: &Printer) -> Result<Exit, Failure> {
+    let written = Written { authority: id.to_string(), file: file.to_path_buf() };
+    printer.result(&written, |written| {
+        format!("wrote the encrypted key of {} to {}", written.authority, written.file.display())
+    })?;
+    Ok(Exit::Done)
+}
+
+fn row(authority: &Authority) -> [String; 8] {
+    [
+        authority.id.clone(),
+        wire_name(&authority.status),
+        authority.parent.clone().unwrap_or_else(|| "itself".to_owned()),
+        key(authority),
+        authority.not_after.clone(),
+        authority.crl.as_ref().map(|crl| crl.number.to_string()).unwrap_or_default(),
+        authority.crl.as_ref().map(|crl| crl.next_update.clone()).unwrap_or_default(),
+        authority.subject.clone(),
+    ]
+}
+
+fn key(authority: &Authority) -> String {
+    let away = if authority.key.available { "" } else { ", not here" };
+    format!("{} {}{away}", authority.key.kind, wire_name(&authority.key.home))
+}
+
+fn describe(authority: &Authority) -> String {
+    let crl = authority.crl.as_ref().map(|crl| {
+        format!("number {} of {}, {} entries, until {}", crl.number, crl.this_update, crl.entries, crl.next_update)
+    });
+    lines(&[
+        ("Authority", authority.id.clone()),
+        ("Status", wire_name(&authority.status)),
+        ("Subject", authority.subject.clone()),
+        ("Issued by", authority.parent.clone().unwrap_or_else(|| "itself".to_owned())),
+        ("Serial number", authority.serial.clone()),
+        ("Valid from", authority.not_before.clone()),
+        ("Valid until", authority.not_after.clone()),
+        ("Key", key(authority)),
+        ("Revocation list", crl.unwrap_or_default()),
+        ("Revocations visible within", authority.revocation_visible_within.clone()),
+        ("SHA-256", authority.fingerprint_sha256.clone()),
+    ])
+}

@@ -1,0 +1,65 @@
+//! `revoke` and `unhold`.
+
+use ca_api::authority::Authority;
+use ca_api::certificate::Certificate as Record;
+
+use super::reference::{Reference, name_of};
+use crate::args::RevokeArgs;
+use crate::exit::{Exit, Failure};
+use crate::printer::Printer;
+use crate::service::Service;
+use crate::settings::{Settings, Target};
+
+/// Revokes a certificate, and says until when relying parties may not know.
+pub(super) async fn revoke(
+    service: &dyn Service,
+    reference: &Reference,
+    args: &RevokeArgs,
+    settings: &Settings,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
+    let record = reference.record(service).await?;
+    let revoked = service.revoke(&name_of(&record)?, args.reason, args.invalidity_date).await?;
+    printer.result(&revoked, describe)?;
+    // Who may revoke its own certificate may not always read the authority: then the bound is not told.
+    if let Ok(id) = revoked.authority.parse()
+        && let Ok(authority) = service.authority(&id).await
+    {
+        printer.note(visibility(&authority, settings));
+    }
+    Ok(Exit::Done)
+}
+
+/// Ends a hold.
+pub(super) async fn unhold(service: &dyn Service, reference: &Reference, printer: &Printer) -> Result<Exit, Failure> {
+    let record = reference.record(service).await?;
+    let released = service.unhold(&name_of(&record)?).await?;
+    printer.result(&released, |record| format!("certificate {} is in force again", record.id))?;
+    Ok(Exit::Done)
+}
+
+fn describe(record: &Record) -> String {
+    match &record.revocation {
+        Some(revocation) => {
+            let reason = super::list::reason_name(revocation.reason);
+            let what = if reason == "certificateHold" { "is on hold" } else { "is revoked" };
+            format!("certificate {} {what} since {} ({reason})", record.id, revocation.revoked_at)
+        }
+        None => format!("certificate {} is not revoked", record.id),
+    }
+}
+
+/// How long it takes until the last relying party can know.
+fn visibility(authority: &Authority, settings: &Settings) -> String {
+    let list = match (&settings.target, &authority.crl) {
+        (Target::Local(folder), Some(crl)) => format!(
+            "; revocation list {} is in {}",
+            crl.number,
+            folder.join("crl").join(format!("{}.crl", authority.id)).display()
+        ),
+        _ => String::new(),
+    };
+    let kept =
+        authority.crl.as_ref().map(|crl| format!("; lists fetched before may be kept until {}", crl.next_update));
+    format!("OCSP tells it within {}{list}{}", authority.revocation_visible_within, kept.unwrap_or_default())
+}

@@ -1,0 +1,140 @@
+//! Fetching what is public (roots, issuers' certificates, revocation lists, OCSP answers) with limits on time and size, and
+//! what it means when nobody answers.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::{Client, RequestBuilder, Response, Url, redirect};
+use rustls::ClientConfig;
+
+use crate::exit::Failure;
+
+/// How often a redirect is followed.
+const REDIRECTS: usize = 3;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Fetches without saying who asks.
+pub(crate) struct Fetcher {
+    client: Client,
+}
+
+impl Fetcher {
+    /// `timeout` is for one request as a whole.
+    pub(crate) fn new(tls: ClientConfig, timeout: Duration) -> Result<Self, Failure> {
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+            .timeout(timeout)
+            .redirect(redirect::Policy::limited(REDIRECTS))
+            .user_agent(concat!("ca-cli/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(Failure::failed)?;
+        Ok(Self { client })
+    }
+
+    /// `GET` of at most `limit` octets.
+    pub(crate) async fn get(&self, url: &str, limit: usize) -> Result<Vec<u8>, Failure> {
+        self.send(self.client.get(read_url(url)?), url, limit).await
+    }
+
+    /// `POST` of an OCSP request (RFC 6960 appendix A.1).
+    pub(crate) async fn post_ocsp(&self, url: &str, request: Vec<u8>, limit: usize) -> Result<Vec<u8>, Failure> {
+        let request = self
+            .client
+            .post(read_url(url)?)
+            .header(CONTENT_TYPE, "application/ocsp-request")
+            .header(ACCEPT, "application/ocsp-response")
+            .body(request);
+        self.send(request, url, limit).await
+    }
+
+    async fn send(&self, request: RequestBuilder, url: &str, limit: usize) -> Result<Vec<u8>, Failure> {
+        let response = request.send().await.map_err(|error| not_answered(url, &error))?;
+        let status = response.status();
+        if status.is_server_error() {
+            return Err(Failure::Unreachable { what: url.to_owned(), why: format!("it answered {status}") });
+        }
+        if !status.is_success() {
+            return Err(Failure::Failed(format!("{url} answered {status}")));
+        }
+        read_body(response, limit, url).await
+    }
+}
+
+/// An address in a certificate is a stranger's word: nothing but HTTP is spoken.
+fn read_url(text: &str) -> Result<Url, Failure> {
+    let url: Url = text.parse().map_err(|_| Failure::Failed(format!("`{text}` is not a URL")))?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        scheme => Err(Failure::Failed(format!("`{text}`: {scheme} is not spoken here, http and https are"))),
+    }
+}
+
+/// Reads a body of at most `limit` octets from `what`.
+pub(crate) async fn read_body(mut response: Response, limit: usize, what: &str) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| not_answered(what, &error))? {
+        if body.len() + chunk.len() > limit {
+            return Err(Failure::Failed(format!("{what} answered more than {limit} octets")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// What it means that no answer came from `what`. A certificate that is not trusted is no matter of trying again.
+pub(crate) fn not_answered(what: &str, error: &reqwest::Error) -> Failure {
+    match tls_error(error) {
+        Some(rustls::Error::InvalidCertificate(reason)) => Failure::Failed(format!(
+            "{what} shows a certificate that is not to be trusted: {reason:?}; is it the right server, and --root (CA_ROOT, \
+             or the configured one) its root?"
+        )),
+        Some(rustls::Error::AlertReceived(alert)) => Failure::Failed(format!(
+            "{what} broke off the TLS handshake: {alert:?}; is the client certificate in force?"
+        )),
+        Some(other) => Failure::Failed(format!("{what}: TLS: {other}")),
+        None if error.is_timeout() => {
+            Failure::Unreachable { what: what.to_owned(), why: "it took too long (--timeout)".to_owned() }
+        }
+        None => Failure::Unreachable { what: what.to_owned(), why: innermost(error) },
+    }
+}
+
+/// The TLS error inside, if it is one.
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
+            return Some(tls);
+        }
+        // An I/O error does not name what it wraps as its source, but as its inner error.
+        let wrapped = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(tls) = wrapped.and_then(|wrapped| wrapped.downcast_ref::<rustls::Error>()) {
+            return Some(tls);
+        }
+        source = inner.source();
+    }
+    None
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_http_is_spoken() {
+        assert!(read_url("http://pki.example.org/crl/tls.crl").is_ok());
+        for url in ["ldap://x/cn=y", "file:///etc/passwd", "not a url"] {
+            assert!(read_url(url).is_err(), "{url}");
+        }
+    }
+}

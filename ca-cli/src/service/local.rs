@@ -1,0 +1,345 @@
+//! An authority in a folder of this machine: the same flows as a server's, in this process, asked by the operator of the host.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use ca_api::audit::{AuditEvent, AuditFilter};
+use ca_api::authority::Authority;
+use ca_api::certificate::Certificate;
+use ca_api::page::{DEFAULT_LIMIT, Page};
+use ca_api::problem::{Problem, ProblemType, Violation};
+use ca_api::profile::Profile;
+use ca_api::token::{CreatedEnrolmentToken, EnrolmentToken, EnrolmentTokenSecret};
+use ca_core::crl::ParsedCrl;
+use ca_core::id::{AuthorityId, ProfileName, TokenId};
+use ca_core::principal::Principal;
+use ca_core::revocation::RevocationReason;
+use ca_core::time::{Lifetime, Timestamp};
+use ca_engine::engine::Engine;
+use ca_engine::error::{FlowError, FlowErrorKind};
+use ca_engine::flow::answer_status::answer_status;
+use ca_engine::flow::issue::{IssueRequest, issue};
+use ca_engine::flow::query::{self, CertificateName};
+use ca_engine::flow::renew::{RenewRequest, renew};
+use ca_engine::flow::revoke::{RevokeRequest, revoke, unhold};
+use ca_engine::flow::token::{TokenRequest, create_token, delete_token, list_tokens};
+use ca_engine::port::authorizer::Action;
+use ca_engine::port::store::{CertificateFilter, EventFilter, KeyHome, StoredCertificate};
+use ca_runtime::config::{Config, DatabaseConfig, LoadError, process_environment};
+use ca_runtime::hierarchy::{Progress, ROOT};
+use ca_runtime::local::{LocalError, open_local};
+use ca_runtime::lock::LockError;
+use ca_runtime::open::{OpenError, Runtime};
+
+use super::{PageRequest, Renewal, Service, convert};
+use crate::exit::Failure;
+use crate::printer::Printer;
+
+/// Who asks in local mode: files and locks are the proof.
+const PRINCIPAL: Principal = Principal::LocalOperator;
+
+/// What to do about a folder without a hierarchy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FirstUse {
+    /// Make everything.
+    Make,
+    /// Refuse: a slip of the finger in a path must not make an authority.
+    Refuse,
+}
+
+/// A data folder, opened.
+pub(crate) struct Local {
+    runtime: Runtime,
+}
+
+impl Local {
+    /// Opens the service in `folder`, telling what it makes.
+    pub(crate) async fn open(folder: &Path, first_use: FirstUse, printer: &Printer) -> Result<Self, Failure> {
+        let environment = process_environment();
+        if first_use == FirstUse::Refuse && !has_record(folder, &environment)? {
+            return Err(Failure::Usage(format!(
+                "there is no certificate authority in {}; `ca-cli --local {} issue …` makes one",
+                folder.display(),
+                folder.display()
+            )));
+        }
+        let spinner = printer.spinner("opening the data folder");
+        let progress = |step: Progress| match step {
+            Progress::MakingKey { authority, key_type } => {
+                spinner.message(format!("making the {key_type} key of authority {authority}"));
+            }
+            Progress::Established { authority } => spinner.message(format!("made authority {authority}")),
+            _ => {}
+        };
+        let local = open_local(folder, &environment, &progress).await.map_err(not_opened)?;
+        drop(spinner);
+        if local.made.iter().any(|authority| authority.as_str() == ROOT) {
+            let key = local.runtime.data_folder.root_key_file();
+            printer.note(format!(
+                "made a new hierarchy in {folder}; the root's key lies in {key}: move it to a safe place with\n  \
+                 ca-cli --local {folder} authority export-root-key --out FILE",
+                folder = folder.display(),
+                key = display_within(&key, local.runtime.data_folder.path(), folder),
+            ));
+        }
+        Ok(Self { runtime: local.runtime })
+    }
+
+    /// The opened service, for what only the operator of the host may do.
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.runtime.engine
+    }
+
+    fn certificate_of(&self, stored: &StoredCertificate) -> Certificate {
+        convert::certificate(&self.engine().hierarchy(), stored, self.engine().now())
+    }
+
+    async fn named(&self, action: Action, name: &CertificateName) -> Result<StoredCertificate, Failure> {
+        query::permitted(self.engine(), &PRINCIPAL, action, name).await.map_err(refused)
+    }
+
+    async fn authority_of(&self, authority: &ca_engine::hierarchy::Authority) -> Result<Authority, Failure> {
+        let crl =
+            self.engine().store().published_crl(authority.id()).await.map_err(FlowError::from).map_err(refused)?;
+        let is_in_file = authority.record().key_home == KeyHome::File;
+        let key_is_here = authority.can_sign() || (is_in_file && self.runtime.data_folder.root_key_file().exists());
+        // What a server on this folder would answer by OCSP is kept for so long; of an offline authority only its list tells.
+        let visible_within = match is_in_file {
+            true => self.engine().settings().offline_crl_validity,
+            false => Lifetime::from_seconds(self.runtime.config.status.max_age.seconds() + 1),
+        };
+        Ok(convert::authority(authority, crl.as_ref().map(|crl| &crl.intent), key_is_here, visible_within))
+    }
+}
+
+#[async_trait]
+impl Service for Local {
+    async fn issue(&self, request: IssueRequest) -> Result<Certificate, Failure> {
+        let issued = issue(self.engine(), &PRINCIPAL, request).await.map_err(refused)?;
+        Ok(self.certificate_of(&issued.certificate))
+    }
+
+    async fn renew(&self, name: &CertificateName, renewal: Renewal) -> Result<Certificate, Failure> {
+        let request = RenewRequest {
+            certificate: name.clone(),
+            csr: renewal.csr,
+            validity: renewal.validity,
+            idempotency_key: Some(renewal.idempotency_key),
+            request_id: None,
+        };
+        let issued = renew(self.engine(), &PRINCIPAL, request).await.map_err(refused)?;
+        Ok(self.certificate_of(&issued.certificate))
+    }
+
+    async fn revoke(
+        &self,
+        name: &CertificateName,
+        reason: RevocationReason,
+        invalidity_date: Option<Timestamp>,
+    ) -> Result<Certificate, Failure> {
+        let certificate = self.named(Action::RevokeCertificate, name).await?.id;
+        let request = RevokeRequest { certificate, reason, invalidity_date, request_id: None };
+        let revoked = revoke(self.engine(), &PRINCIPAL, &request).await.map_err(refused)?;
+        // Nobody else would publish the list.
+        self.runtime.settle().await.map_err(Failure::failed)?;
+        Ok(self.certificate_of(&revoked))
+    }
+
+    async fn unhold(&self, name: &CertificateName) -> Result<Certificate, Failure> {
+        let id = self.named(Action::ReleaseCertificate, name).await?.id;
+        let released = unhold(self.engine(), &PRINCIPAL, id, None).await.map_err(refused)?;
+        self.runtime.settle().await.map_err(Failure::failed)?;
+        Ok(self.certificate_of(&released))
+    }
+
+    async fn certificate(&self, name: &CertificateName) -> Result<Certificate, Failure> {
+        Ok(self.certificate_of(&self.named(Action::ReadCertificate, name).await?))
+    }
+
+    async fn certificates(&self, filter: &CertificateFilter, page: PageRequest) -> Result<Page<Certificate>, Failure> {
+        let after = read_cursor(page.cursor.as_deref())?;
+        let page = query::list(self.engine(), &PRINCIPAL, filter, after, page.limit).await.map_err(refused)?;
+        Ok(Page {
+            items: page.items.iter().map(|stored| self.certificate_of(stored)).collect(),
+            next_cursor: page.next.map(|id| id.to_string()),
+        })
+    }
+
+    async fn authorities(&self) -> Result<Vec<Authority>, Failure> {
+        let mut authorities = Vec::new();
+        for authority in self.engine().hierarchy().authorities() {
+            authorities.push(self.authority_of(authority).await?);
+        }
+        Ok(authorities)
+    }
+
+    async fn authority(&self, id: &AuthorityId) -> Result<Authority, Failure> {
+        let authority = self.engine().authority(id).map_err(refused)?;
+        self.authority_of(&authority).await
+    }
+
+    async fn profiles(&self) -> Result<Vec<Profile>, Failure> {
+        let profiles = self.engine().profiles().values().filter(|profile| !profile.is_internal());
+        Ok(profiles.map(|profile| convert::profile(profile)).collect())
+    }
+
+    async fn profile(&self, name: &ProfileName) -> Result<Profile, Failure> {
+        let profile = self.engine().profiles().get(name).filter(|profile| !profile.is_internal());
+        profile.map(|profile| convert::profile(profile)).ok_or_else(|| {
+            let message = format!("there is no profile `{name}`; profiles are {}", self.engine().profile_names());
+            refused(FlowError::new(FlowErrorKind::UnknownProfile, message))
+        })
+    }
+
+    async fn create_token(&self, request: TokenRequest) -> Result<CreatedEnrolmentToken, Failure> {
+        let (record, secret) = create_token(self.engine(), &PRINCIPAL, request).await.map_err(refused)?;
+        Ok(CreatedEnrolmentToken {
+            secret: EnrolmentTokenSecret::new(secret.expose().to_owned()),
+            token: convert::token(&record),
+        })
+    }
+
+    async fn tokens(&self, page: PageRequest) -> Result<Page<EnrolmentToken>, Failure> {
+        let after = read_cursor(page.cursor.as_deref())?;
+        let tokens = list_tokens(self.engine(), &PRINCIPAL, after, page.limit).await.map_err(refused)?;
+        let is_full = tokens.len() == page.limit as usize;
+        Ok(Page {
+            next_cursor: tokens.last().filter(|_| is_full).map(|token| token.id.to_string()),
+            items: tokens.iter().map(convert::token).collect(),
+        })
+    }
+
+    async fn delete_token(&self, id: TokenId) -> Result<(), Failure> {
+        delete_token(self.engine(), &PRINCIPAL, id, None).await.map_err(refused)
+    }
+
+    async fn audit_events(&self, filter: &AuditFilter) -> Result<Page<AuditEvent>, Failure> {
+        let after = read_cursor(filter.cursor.as_deref())?.or(filter.after).unwrap_or(0);
+        let limit = filter.limit.unwrap_or(DEFAULT_LIMIT);
+        let restrictions = EventFilter {
+            action: filter.action.clone(),
+            principal: filter.principal.clone(),
+            subject: filter.subject.clone(),
+        };
+        let events =
+            query::audit_events(self.engine(), &PRINCIPAL, after, &restrictions, limit).await.map_err(refused)?;
+        let is_full = events.len() == limit as usize;
+        Ok(Page {
+            next_cursor: events.last().filter(|_| is_full).map(|event| event.sequence.to_string()),
+            items: events.iter().map(convert::audit_event).collect::<Result<_, _>>().map_err(Failure::failed)?,
+        })
+    }
+
+    async fn roots(&self) -> Result<Vec<ca_core::certificate::Certificate>, Failure> {
+        Ok(self.engine().hierarchy().roots().map(|root| root.certificate().clone()).collect())
+    }
+
+    async fn ocsp(&self, request: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        let mut fault = None;
+        let answer = answer_status(self.engine(), &request, |error| fault = Some(error.clone())).await;
+        match fault {
+            Some(error) => Err(refused(error)),
+            None => Ok(answer.der),
+        }
+    }
+
+    async fn revocation_lists(&self) -> Result<Vec<ParsedCrl>, Failure> {
+        let mut lists = Vec::new();
+        for authority in self.engine().hierarchy().authorities() {
+            let published =
+                self.engine().store().published_crl(authority.id()).await.map_err(FlowError::from).map_err(refused)?;
+            if let Some(published) = published {
+                lists.push(ParsedCrl::from_der(published.der).map_err(Failure::failed)?);
+            }
+        }
+        Ok(lists)
+    }
+
+    async fn close(&self) -> Result<(), Failure> {
+        let settled = self.runtime.settle().await.map_err(Failure::failed);
+        self.runtime.close().await;
+        settled
+    }
+}
+
+/// Whether the folder has a database.
+fn has_record(folder: &Path, environment: &[(String, String)]) -> Result<bool, Failure> {
+    let config = Config::load_folder(folder, environment).map_err(|error| not_opened(error.into()))?;
+    Ok(match &config.database {
+        DatabaseConfig::Sqlite { path } => path.exists(),
+        // What is no file was made by somebody else before.
+        _ => true,
+    })
+}
+
+fn not_opened(error: LocalError) -> Failure {
+    match &error {
+        LocalError::Config(LoadError::Faulty { .. }) => Failure::Usage(error.to_string()),
+        LocalError::Open(OpenError::Lock(LockError::Held { path, .. })) => {
+            Failure::Unreachable { what: path.parent().unwrap_or(path).display().to_string(), why: error.to_string() }
+        }
+        _ => Failure::failed(error),
+    }
+}
+
+/// `path` as seen from the folder that the caller named, not from the root of the file system.
+fn display_within(path: &Path, resolved: &Path, named: &Path) -> String {
+    path.strip_prefix(resolved).map_or_else(|_| path.to_path_buf(), |rest| named.join(rest)).display().to_string()
+}
+
+fn read_cursor<T: std::str::FromStr>(cursor: Option<&str>) -> Result<Option<T>, Failure> {
+    let read = cursor.map(str::parse).transpose();
+    read.map_err(|_| Failure::failed("the cursor is not one that this service gave"))
+}
+
+/// The refusal of a flow, as a server would tell it, with what a server would only have logged.
+fn refused(error: FlowError) -> Failure {
+    let kind = problem_type(error.kind);
+    let violations = error.faults.into_iter();
+    let problem = Problem {
+        kind,
+        title: kind.title().to_owned(),
+        status: kind.status(),
+        detail: error.message,
+        errors: violations
+            .map(|fault| Violation { code: fault.code, pointer: fault.pointer, detail: fault.message })
+            .collect(),
+        request_id: String::new(),
+        retry_after: error.retry_after.map(|after| u32::try_from(after.seconds()).unwrap_or(u32::MAX)),
+        candidates: error.candidates,
+    };
+    Failure::RefusedHere { problem: Box::new(problem), detail: error.detail }
+}
+
+const fn problem_type(kind: FlowErrorKind) -> ProblemType {
+    match kind {
+        FlowErrorKind::AuthenticationRequired => ProblemType::AuthenticationRequired,
+        FlowErrorKind::InvalidCredential => ProblemType::InvalidCredential,
+        FlowErrorKind::TokenExpired => ProblemType::TokenExpired,
+        FlowErrorKind::TokenUsedUp => ProblemType::TokenUsedUp,
+        FlowErrorKind::AccessDenied => ProblemType::AccessDenied,
+        FlowErrorKind::NotFound => ProblemType::NotFound,
+        FlowErrorKind::AmbiguousSerial => ProblemType::AmbiguousSerial,
+        FlowErrorKind::IdempotencyConflict => ProblemType::IdempotencyConflict,
+        FlowErrorKind::RequestInProgress => ProblemType::RequestInProgress,
+        FlowErrorKind::AlreadyRevoked => ProblemType::AlreadyRevoked,
+        FlowErrorKind::NotHeld => ProblemType::NotHeld,
+        FlowErrorKind::CertificateRevoked => ProblemType::CertificateRevoked,
+        FlowErrorKind::AlreadyRenewed => ProblemType::AlreadyRenewed,
+        FlowErrorKind::RenewalTooEarly => ProblemType::RenewalTooEarly,
+        FlowErrorKind::RenewalTooLate => ProblemType::RenewalTooLate,
+        FlowErrorKind::AuthorityCannotSign | FlowErrorKind::AuthorityExists => ProblemType::AuthorityCannotSign,
+        FlowErrorKind::InvalidRequest => ProblemType::InvalidRequest,
+        FlowErrorKind::UnknownProfile => ProblemType::UnknownProfile,
+        FlowErrorKind::KeyBlocked => ProblemType::KeyBlocked,
+        FlowErrorKind::ProfileViolation => ProblemType::ProfileViolation,
+        FlowErrorKind::Overloaded => ProblemType::Overloaded,
+        FlowErrorKind::Unavailable => ProblemType::Unavailable,
+        FlowErrorKind::SigningSuspended => ProblemType::SigningSuspended,
+        FlowErrorKind::InternalError => ProblemType::InternalError,
+    }
+}

@@ -1,0 +1,111 @@
+//! The authority as commands see it: at a server, or in a folder of this machine.
+//!
+//! What is asked is said in the domain's values; answers have the API's shapes, which `--output json` prints.
+
+mod convert;
+pub(crate) mod local;
+pub(crate) mod remote;
+
+use async_trait::async_trait;
+use ca_api::audit::{AuditEvent, AuditFilter};
+use ca_api::authority::Authority;
+use ca_api::certificate::Certificate;
+use ca_api::page::Page;
+use ca_api::profile::Profile;
+use ca_api::token::{CreatedEnrolmentToken, EnrolmentToken};
+use ca_core::crl::ParsedCrl;
+use ca_core::csr::ParsedCsr;
+use ca_core::id::{AuthorityId, ProfileName, TokenId};
+use ca_core::revocation::RevocationReason;
+use ca_core::time::{Lifetime, Timestamp};
+use ca_engine::flow::issue::IssueRequest;
+use ca_engine::flow::query::CertificateName;
+use ca_engine::flow::token::TokenRequest;
+use ca_engine::port::store::CertificateFilter;
+
+use crate::exit::Failure;
+
+/// Which part of a list to give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PageRequest {
+    /// At most so many items, 1 to [`ca_api::page::MAXIMUM_LIMIT`].
+    pub(crate) limit: u32,
+    /// The `next_cursor` of the page before.
+    pub(crate) cursor: Option<String>,
+}
+
+/// A request for the successor of a certificate.
+#[derive(Clone, Debug)]
+pub(crate) struct Renewal {
+    /// The key, proved; `None` keeps the old one.
+    pub(crate) csr: Option<ParsedCsr>,
+    /// How long it shall be valid; the profile's default when absent.
+    pub(crate) validity: Option<Lifetime>,
+    /// Under which asking again gives the same certificate.
+    pub(crate) idempotency_key: String,
+}
+
+/// A certificate authority that can be asked. Every error says what is wrong and what would be right.
+#[async_trait]
+pub(crate) trait Service: Send + Sync {
+    /// Issues a certificate. With an idempotency key, asking again gives the same certificate.
+    async fn issue(&self, request: IssueRequest) -> Result<Certificate, Failure>;
+
+    /// Issues the successor of a certificate. Asking again with the same idempotency key gives the same certificate.
+    async fn renew(&self, name: &CertificateName, renewal: Renewal) -> Result<Certificate, Failure>;
+
+    /// Revokes a certificate or puts it on hold.
+    async fn revoke(
+        &self,
+        name: &CertificateName,
+        reason: RevocationReason,
+        invalidity_date: Option<Timestamp>,
+    ) -> Result<Certificate, Failure>;
+
+    /// Ends a hold.
+    async fn unhold(&self, name: &CertificateName) -> Result<Certificate, Failure>;
+
+    /// One certificate on record.
+    async fn certificate(&self, name: &CertificateName) -> Result<Certificate, Failure>;
+
+    /// Certificates on record, newest first.
+    async fn certificates(&self, filter: &CertificateFilter, page: PageRequest) -> Result<Page<Certificate>, Failure>;
+
+    /// Every authority.
+    async fn authorities(&self) -> Result<Vec<Authority>, Failure>;
+
+    /// One authority.
+    async fn authority(&self, id: &AuthorityId) -> Result<Authority, Failure>;
+
+    /// Every profile that may be asked for.
+    async fn profiles(&self) -> Result<Vec<Profile>, Failure>;
+
+    /// One profile.
+    async fn profile(&self, name: &ProfileName) -> Result<Profile, Failure>;
+
+    /// Makes an enrolment token.
+    async fn create_token(&self, request: TokenRequest) -> Result<CreatedEnrolmentToken, Failure>;
+
+    /// Enrolment tokens, newest first.
+    async fn tokens(&self, page: PageRequest) -> Result<Page<EnrolmentToken>, Failure>;
+
+    /// Withdraws an enrolment token.
+    async fn delete_token(&self, id: TokenId) -> Result<(), Failure>;
+
+    /// Audit events, oldest first.
+    async fn audit_events(&self, filter: &AuditFilter) -> Result<Page<AuditEvent>, Failure>;
+
+    /// The root certificates: those this side trusts come first.
+    async fn roots(&self) -> Result<Vec<ca_core::certificate::Certificate>, Failure>;
+
+    /// The DER of the answer to the DER of an OCSP request.
+    async fn ocsp(&self, request: Vec<u8>) -> Result<Vec<u8>, Failure>;
+
+    /// Every complete revocation list.
+    async fn revocation_lists(&self) -> Result<Vec<ParsedCrl>, Failure>;
+
+    /// Ends the work with this service.
+    async fn close(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+}
