@@ -117,20 +117,20 @@ fn faultless_requests_are_granted() {
 #[test]
 fn internal_profiles_are_not_for_the_asking() {
     for profile in ["operator", "api-server", "ocsp-responder", "subordinate", "root"] {
-        Asked::of(profile).assert_broken("profile_internal", "/profile");
+        Asked::of(profile).assert_broken("profile-internal", "/profile");
     }
 }
 
 #[test]
 fn keys_of_other_types_are_refused() {
-    Asked::under("\"p256\", ", "").assert_broken("key_type_not_allowed", "/csr");
+    Asked::under("\"p256\", ", "").assert_broken("key-type-not-allowed", "/csr");
 }
 
 #[test]
 fn the_key_is_the_one_whose_possession_was_proved() {
     of_csr("server")
         .with(|asked| asked.key = SigningKey::of(Owner::Root, KeyType::P256).public().clone())
-        .assert_broken("key_not_of_csr", "/csr");
+        .assert_broken("key-not-of-csr", "/csr");
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn the_csr_is_not_asked_where_the_profile_says_so() {
     assert!(granted.subject().is_empty());
     let asked = of_csr("server");
     let other = Asked::under("[names]\nfrom_csr = true", "[names]\nfrom_csr = false");
-    Asked { profile: other.profile, ..asked }.assert_broken("name_missing", "/subject_alternative_names");
+    Asked { profile: other.profile, ..asked }.assert_broken("name-missing", "/subject_alternative_names");
 }
 
 #[test]
@@ -169,22 +169,22 @@ fn violations_of_the_csr_point_at_it() {
     let asked = of_csr("server");
     let other = Asked::under("# within = [\"example.org\", \".internal\"]", "within = [\"example.com\"]");
     let broken = Asked { profile: other.profile, ..asked }.broken();
-    assert_eq!(broken, [("name_not_within", "/csr".to_owned()), ("name_not_within", "/csr".to_owned())]);
+    assert_eq!(broken, [("name-not-within", "/csr".to_owned()), ("name-not-within", "/csr".to_owned())]);
 }
 
 #[test]
 fn an_empty_list_of_names_is_a_wish_not_a_gap() {
     of_csr("server")
         .with(|asked| asked.names = Some(Vec::new()))
-        .assert_broken("name_missing", "/subject_alternative_names");
+        .assert_broken("name-missing", "/subject_alternative_names");
 }
 
 #[test]
 fn attributes_that_are_not_listed_are_refused() {
-    Asked::of("server").subject("CN=x,title=Engineer").assert_broken("subject_attribute_not_allowed", "/subject");
-    Asked::of("document").subject("O=Example").assert_broken("subject_attribute_missing", "/subject");
+    Asked::of("server").subject("CN=x,title=Engineer").assert_broken("subject-attribute-not-allowed", "/subject");
+    Asked::of("document").subject("O=Example").assert_broken("subject-attribute-missing", "/subject");
     let many = vec!["OU=a"; 33].join(",");
-    Asked::of("server").subject(&many).assert_broken("subject_too_large", "/subject");
+    Asked::of("server").subject(&many).assert_broken("subject-too-large", "/subject");
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn fixed_attributes_stand_in_front_and_are_not_for_the_asker() {
         || Asked::under("optional = [\"CN\", \"O\", \"OU\",", "fixed = \"OU=Web,O=Example\"\noptional = [\"CN\",");
     let granted = fixed().assert_granted();
     assert_eq!(granted.subject().to_rfc4514(), "CN=api.example.org,OU=Web,O=Example");
-    fixed().subject("CN=x,O=Mine").assert_broken("subject_attribute_fixed", "/subject");
+    fixed().subject("CN=x,O=Mine").assert_broken("subject-attribute-fixed", "/subject");
     // A renewal's subject has them already.
     let again = fixed().with(|asked| asked.subject = Some(granted.subject().clone())).assert_granted();
     assert_eq!(again.subject(), granted.subject());
@@ -208,7 +208,7 @@ fn a_common_name_may_have_to_be_one_of_the_names() {
     strict().assert_granted();
     strict().subject("CN=API.example.org").assert_granted();
     strict().subject("CN=192.0.2.1").names(&["ip:192.0.2.1"]).assert_granted();
-    strict().subject("CN=www.example.org").assert_broken("common_name_not_a_name", "/subject");
+    strict().subject("CN=www.example.org").assert_broken("common-name-not-a-name", "/subject");
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn somebody_is_named() {
         asked.subject = Some(DistinguishedName::empty());
     });
     let broken = asked.broken();
-    assert!(broken.contains(&("subject_missing", String::new())), "{broken:?}");
+    assert!(broken.contains(&("subject-missing", String::new())), "{broken:?}");
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn names_of_kinds_without_a_rule_are_refused() {
         let asked = Asked::of(profile).with(|asked| {
             asked.names = Some(first.into_iter().chain([name(text)]).collect());
         });
-        asked.assert_broken("name_kind_not_allowed", "/subject_alternative_names/1");
+        asked.assert_broken("name-kind-not-allowed", "/subject_alternative_names/1");
     }
 }
 
@@ -243,10 +243,10 @@ fn wildcards_and_single_labels_take_a_profile_that_allows_them() {
     Asked::of("server").names(&["dns:*.example.org", "dns:localhost"]).assert_granted();
     Asked::of("client")
         .names(&["dns:*.example.org"])
-        .assert_broken("wildcard_not_allowed", "/subject_alternative_names/0");
+        .assert_broken("wildcard-not-allowed", "/subject_alternative_names/0");
     Asked::under("single_labels = true", "single_labels = false")
         .names(&["dns:api.example.org", "dns:localhost"])
-        .assert_broken("single_label_not_allowed", "/subject_alternative_names/1");
+        .assert_broken("single-label-not-allowed", "/subject_alternative_names/1");
 }
 
 #[test]
@@ -254,34 +254,34 @@ fn names_lie_within_what_the_profile_lists() {
     let domains =
         || Asked::under("# within = [\"example.org\", \".internal\"]", "within = [\"example.org\", \".internal\"]");
     domains().names(&["dns:example.org", "dns:*.a.example.org", "dns:x.internal"]).assert_granted();
-    domains().names(&["dns:internal"]).assert_broken("name_not_within", "/subject_alternative_names/0");
+    domains().names(&["dns:internal"]).assert_broken("name-not-within", "/subject_alternative_names/0");
     let networks =
         || Asked::under("# within = [\"10.0.0.0/8\", \"fd00::/8\"]", "within = [\"10.0.0.0/8\", \"fd00::/8\"]");
     networks().names(&["ip:10.1.2.3", "ip:fd00::1"]).assert_granted();
-    networks().names(&["ip:192.0.2.1"]).assert_broken("name_not_within", "/subject_alternative_names/0");
+    networks().names(&["ip:192.0.2.1"]).assert_broken("name-not-within", "/subject_alternative_names/0");
     Asked::of("server").names(&["uri:spiffe://example.org/api"]).assert_granted();
     Asked::of("server")
         .names(&["uri:ldap://example.org/"])
-        .assert_broken("uri_scheme_not_allowed", "/subject_alternative_names/0");
+        .assert_broken("uri-scheme-not-allowed", "/subject_alternative_names/0");
     Asked::of("document").names(&["otherName:2.16.76.1.3.1=UTF8:x"]).assert_granted();
     Asked::of("client")
         .names(&["otherName:2.16.76.1.3.1=UTF8:x"])
-        .assert_broken("name_not_within", "/subject_alternative_names/0");
+        .assert_broken("name-not-within", "/subject_alternative_names/0");
 }
 
 #[test]
 fn numbers_of_names_are_limited() {
     Asked::under("wildcards = true", "wildcards = true\nmaximum = 1")
         .names(&["dns:a.example.org", "dns:b.example.org"])
-        .assert_broken("too_many_names", "/subject_alternative_names");
+        .assert_broken("too-many-names", "/subject_alternative_names");
     Asked::under("[names.ip]", "[names.ip]\nrequired = true")
-        .assert_broken("name_missing", "/subject_alternative_names");
+        .assert_broken("name-missing", "/subject_alternative_names");
     Asked::under("maximum = 100", "maximum = 1")
         .names(&["dns:a.example.org", "ip:192.0.2.1"])
-        .assert_broken("too_many_names", "/subject_alternative_names");
+        .assert_broken("too-many-names", "/subject_alternative_names");
     Asked::of("server")
         .names(&["dns:a.example.org", "dns:A.example.org"])
-        .assert_broken("name_duplicate", "/subject_alternative_names/1");
+        .assert_broken("name-duplicate", "/subject_alternative_names/1");
 }
 
 #[test]
@@ -289,10 +289,10 @@ fn the_services_own_names_are_not_for_servers() {
     let reserving = |profile: &str| {
         Asked::of(profile).with(|asked| asked.reserved = vec![name("dns:ca.example.org"), name("ip:192.0.2.9")])
     };
-    reserving("server").names(&["dns:ca.example.org"]).assert_broken("name_reserved", "/subject_alternative_names/0");
-    reserving("server").names(&["dns:*.example.org"]).assert_broken("name_reserved", "/subject_alternative_names/0");
-    reserving("server").names(&["ip:192.0.2.9"]).assert_broken("name_reserved", "/subject_alternative_names/0");
-    reserving("server").subject("CN=CA.example.org").assert_broken("name_reserved", "/subject");
+    reserving("server").names(&["dns:ca.example.org"]).assert_broken("name-reserved", "/subject_alternative_names/0");
+    reserving("server").names(&["dns:*.example.org"]).assert_broken("name-reserved", "/subject_alternative_names/0");
+    reserving("server").names(&["ip:192.0.2.9"]).assert_broken("name-reserved", "/subject_alternative_names/0");
+    reserving("server").subject("CN=CA.example.org").assert_broken("name-reserved", "/subject");
     reserving("server").names(&["dns:*.a.example.org", "dns:a.example.org"]).assert_granted();
     // A client or signer cannot stand in for the service.
     reserving("client").names(&["dns:ca.example.org"]).assert_granted();
@@ -307,8 +307,8 @@ fn lifetimes_lie_between_a_second_and_the_maximum() {
     let lasting = |text: &str| Asked::of("server").with(|asked| asked.validity = Some(text.parse().expect(text)));
     lasting("1s").assert_granted();
     lasting("398d").assert_granted();
-    lasting("0d").assert_broken("validity_zero", "/validity");
-    lasting("399d").assert_broken("validity_too_long", "/validity");
+    lasting("0d").assert_broken("validity-zero", "/validity");
+    lasting("399d").assert_broken("validity-too-long", "/validity");
 }
 
 #[test]
@@ -325,9 +325,9 @@ fn constraints_are_for_subordinate_authorities() {
     };
     let granted = asked("subordinate", confined(vec![ExtendedKeyUsage::SERVER_AUTH])).assert_granted();
     assert_eq!(granted.extended_key_usage, [ExtendedKeyUsage::SERVER_AUTH]);
-    asked("server", confined(Vec::new())).assert_broken("constraints_not_allowed", "/profile");
+    asked("server", confined(Vec::new())).assert_broken("constraints-not-allowed", "/profile");
     asked("subordinate", confined(vec![ExtendedKeyUsage::OCSP_SIGNING]))
-        .assert_broken("constraints_not_allowed", "/profile");
+        .assert_broken("constraints-not-allowed", "/profile");
 }
 
 #[test]
@@ -349,11 +349,11 @@ fn every_violation_is_told_at_once() {
     assert_eq!(
         codes,
         [
-            "key_type_not_allowed",
-            "subject_attribute_not_allowed",
-            "name_kind_not_allowed",
-            "name_duplicate",
-            "validity_too_long"
+            "key-type-not-allowed",
+            "subject-attribute-not-allowed",
+            "name-kind-not-allowed",
+            "name-duplicate",
+            "validity-too-long"
         ]
     );
     assert_eq!(by_service().reserved_names, []);

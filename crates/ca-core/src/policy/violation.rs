@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Which rule is broken; its text is stable and part of the API.
+/// Which rule is broken; its text is stable, in kebab-case, and part of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ViolationCode {
@@ -72,36 +72,36 @@ impl ViolationCode {
     /// The stable text.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::ProfileInternal => "profile_internal",
-            Self::KeyTypeNotAllowed => "key_type_not_allowed",
-            Self::KeyNotOfCsr => "key_not_of_csr",
-            Self::SubjectAttributeMissing => "subject_attribute_missing",
-            Self::SubjectAttributeNotAllowed => "subject_attribute_not_allowed",
-            Self::SubjectAttributeFixed => "subject_attribute_fixed",
-            Self::SubjectAttributeInvalid => "subject_attribute_invalid",
-            Self::SubjectTooLarge => "subject_too_large",
-            Self::SubjectMissing => "subject_missing",
-            Self::CommonNameNotAName => "common_name_not_a_name",
-            Self::NameMissing => "name_missing",
-            Self::NameKindNotAllowed => "name_kind_not_allowed",
-            Self::NameNotWithin => "name_not_within",
-            Self::WildcardNotAllowed => "wildcard_not_allowed",
-            Self::SingleLabelNotAllowed => "single_label_not_allowed",
-            Self::UriSchemeNotAllowed => "uri_scheme_not_allowed",
-            Self::TooManyNames => "too_many_names",
-            Self::NameDuplicate => "name_duplicate",
-            Self::NameReserved => "name_reserved",
-            Self::ValidityZero => "validity_zero",
-            Self::ValidityTooLong => "validity_too_long",
-            Self::ValidityBeyondIssuer => "validity_beyond_issuer",
-            Self::IssuerNotYetValid => "issuer_not_yet_valid",
-            Self::IssuerExpired => "issuer_expired",
-            Self::IssuerNameConstraints => "issuer_name_constraints",
-            Self::IssuerPathLength => "issuer_path_length",
-            Self::IssuerExtendedKeyUsage => "issuer_extended_key_usage",
-            Self::IssuerPolicies => "issuer_policies",
-            Self::IssuerNotFit => "issuer_not_fit",
-            Self::ConstraintsNotAllowed => "constraints_not_allowed",
+            Self::ProfileInternal => "profile-internal",
+            Self::KeyTypeNotAllowed => "key-type-not-allowed",
+            Self::KeyNotOfCsr => "key-not-of-csr",
+            Self::SubjectAttributeMissing => "subject-attribute-missing",
+            Self::SubjectAttributeNotAllowed => "subject-attribute-not-allowed",
+            Self::SubjectAttributeFixed => "subject-attribute-fixed",
+            Self::SubjectAttributeInvalid => "subject-attribute-invalid",
+            Self::SubjectTooLarge => "subject-too-large",
+            Self::SubjectMissing => "subject-missing",
+            Self::CommonNameNotAName => "common-name-not-a-name",
+            Self::NameMissing => "name-missing",
+            Self::NameKindNotAllowed => "name-kind-not-allowed",
+            Self::NameNotWithin => "name-not-within",
+            Self::WildcardNotAllowed => "wildcard-not-allowed",
+            Self::SingleLabelNotAllowed => "single-label-not-allowed",
+            Self::UriSchemeNotAllowed => "uri-scheme-not-allowed",
+            Self::TooManyNames => "too-many-names",
+            Self::NameDuplicate => "name-duplicate",
+            Self::NameReserved => "name-reserved",
+            Self::ValidityZero => "validity-zero",
+            Self::ValidityTooLong => "validity-too-long",
+            Self::ValidityBeyondIssuer => "validity-beyond-issuer",
+            Self::IssuerNotYetValid => "issuer-not-yet-valid",
+            Self::IssuerExpired => "issuer-expired",
+            Self::IssuerNameConstraints => "issuer-name-constraints",
+            Self::IssuerPathLength => "issuer-path-length",
+            Self::IssuerExtendedKeyUsage => "issuer-extended-key-usage",
+            Self::IssuerPolicies => "issuer-policies",
+            Self::IssuerNotFit => "issuer-not-fit",
+            Self::ConstraintsNotAllowed => "constraints-not-allowed",
         }
     }
 }

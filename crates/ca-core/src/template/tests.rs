@@ -62,16 +62,16 @@ fn a_lifetime_asked_for_beyond_the_issuers_end_is_refused() {
     let facts = IssuerFacts { validity: Validity { not_after: end, ..tls().validity }, ..tls() };
     let asked = |days| built(server(Some(Lifetime::from_days(days))), &facts, now());
     assert_eq!(asked(30).expect("up to the end").validity().not_after, end);
-    assert_eq!(codes(asked(31)), [("validity_beyond_issuer", "/validity".to_owned())]);
+    assert_eq!(codes(asked(31)), [("validity-beyond-issuer", "/validity".to_owned())]);
 }
 
 #[test]
 fn nothing_is_issued_before_or_after_the_issuers_validity() {
     let facts = tls();
     let before = facts.validity.not_before.minus(Lifetime::from_seconds(1));
-    assert_eq!(codes(built(server(None), &facts, before)), [("issuer_not_yet_valid", String::new())]);
+    assert_eq!(codes(built(server(None), &facts, before)), [("issuer-not-yet-valid", String::new())]);
     let after = facts.validity.not_after.plus(Lifetime::from_seconds(1));
-    assert_eq!(codes(built(server(None), &facts, after)), [("issuer_expired", String::new())]);
+    assert_eq!(codes(built(server(None), &facts, after)), [("issuer-expired", String::new())]);
     built(server(None), &facts, facts.validity.not_before).expect("at its first second");
     let last = facts.validity.not_after.minus(Lifetime::from_seconds(1));
     built(server(None), &facts, last).expect("in its last second but one");
@@ -96,8 +96,8 @@ fn an_issuers_name_constraints_are_enforced_name_by_name() {
     assert_eq!(
         codes(built(granted("server", &names, None), &facts, now())),
         [
-            ("issuer_name_constraints", "/subject_alternative_names/1".to_owned()),
-            ("issuer_name_constraints", "/subject_alternative_names/2".to_owned())
+            ("issuer-name-constraints", "/subject_alternative_names/1".to_owned()),
+            ("issuer-name-constraints", "/subject_alternative_names/2".to_owned())
         ]
     );
 }
@@ -106,9 +106,9 @@ fn an_issuers_name_constraints_are_enforced_name_by_name() {
 fn purposes_and_policies_of_the_issuer_are_enforced() {
     let document = granted("document", &["email:maria@example.org"], None);
     let broken = codes(built(document, &tls(), now()));
-    assert_eq!(broken, vec![("issuer_extended_key_usage", "/profile".to_owned()); 2]);
+    assert_eq!(broken, vec![("issuer-extended-key-usage", "/profile".to_owned()); 2]);
     let facts = IssuerFacts { certificate_policies: vec![ObjectIdentifier::new_unwrap("1.2.3")], ..tls() };
-    assert_eq!(codes(built(server(None), &facts, now())), [("issuer_policies", "/profile".to_owned())]);
+    assert_eq!(codes(built(server(None), &facts, now())), [("issuer-policies", "/profile".to_owned())]);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn authorities_below_are_as_confined_as_their_issuer() {
     let unconfined = IssuerFacts { path_length: None, ..tls() };
     assert_eq!(
         codes(built(granted("subordinate", &[], None), &unconfined, now())),
-        [("issuer_extended_key_usage", "/profile".to_owned())]
+        [("issuer-extended-key-usage", "/profile".to_owned())]
     );
     assert_eq!(
         codes(built(
@@ -131,17 +131,17 @@ fn authorities_below_are_as_confined_as_their_issuer() {
             &IssuerFacts { extended_key_usage: Vec::new(), ..tls() },
             now()
         )),
-        [("issuer_path_length", "/profile".to_owned())]
+        [("issuer-path-length", "/profile".to_owned())]
     );
 }
 
 #[test]
 fn only_roots_sign_themselves() {
     let sign_itself = |granted| build(granted, Issuer::Itself, &Endpoints::default(), serial(1), now());
-    assert_eq!(codes(sign_itself(server(None))), [("issuer_not_fit", "/profile".to_owned())]);
+    assert_eq!(codes(sign_itself(server(None))), [("issuer-not-fit", "/profile".to_owned())]);
     let root = granted("root", &[], None);
     let broken = codes(built(root, &IssuerFacts { extended_key_usage: Vec::new(), path_length: None, ..tls() }, now()));
-    assert_eq!(broken, [("issuer_not_fit", "/profile".to_owned())]);
+    assert_eq!(broken, [("issuer-not-fit", "/profile".to_owned())]);
     let template = sign_itself(granted("root", &[], None)).expect("built");
     assert_eq!(template.issuer(), template.subject());
     assert_eq!(template.authority_key_identifier, None);

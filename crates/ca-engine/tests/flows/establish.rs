@@ -103,7 +103,7 @@ fn a_subordinate_needs_its_parent_s_key() {
 #[test]
 fn no_authority_below_one_whose_path_length_is_zero() {
     let world = World::new();
-    assert_eq!(codes(world.try_establish("deep", Some("tls"))), ["issuer_path_length"]);
+    assert_eq!(codes(world.try_establish("deep", Some("tls"))), ["issuer-path-length"]);
 }
 
 #[test]

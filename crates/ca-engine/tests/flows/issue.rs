@@ -85,7 +85,7 @@ fn tells_every_violation_of_a_profile_at_once() {
         ..server(csr(&key()))
     };
     let found = codes(world.ask(request));
-    assert_eq!(found, ["name_kind_not_allowed", "uri_scheme_not_allowed", "validity_too_long"]);
+    assert_eq!(found, ["name-kind-not-allowed", "uri-scheme-not-allowed", "validity-too-long"]);
     assert_eq!(world.store.serials(), before, "nothing was begun");
 }
 
@@ -97,7 +97,7 @@ fn refuses_a_wildcard_where_the_profile_forbids_it() {
         names: names(&["dns:*.example.com"]),
         ..server(csr(&key()))
     };
-    assert_eq!(codes(world.ask(request)), ["wildcard_not_allowed"]);
+    assert_eq!(codes(world.ask(request)), ["wildcard-not-allowed"]);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn refuses_internal_profiles_to_whoever_comes_through_the_api() {
     for profile in ["operator", "subordinate", "ocsp-responder", "api-server", "root"] {
         let request = IssueRequest { profile: profile.parse().expect("a name"), ..server(csr(&key())) };
         let found = codes(world.ask_as(&administrator, request));
-        assert!(found.contains(&"profile_internal".to_owned()), "{profile}: {found:?}");
+        assert!(found.contains(&"profile-internal".to_owned()), "{profile}: {found:?}");
     }
 }
 
@@ -116,9 +116,9 @@ fn refuses_the_api_s_own_names_as_a_server_certificate() {
     let world = World::new();
     let registrar = holder(&world.issue(), &[Role::Registrar]);
     let request = IssueRequest { names: names(&["dns:CA.example.org"]), ..server(csr(&key())) };
-    assert_eq!(codes(world.ask_as(&registrar, request)), ["name_reserved"]);
+    assert_eq!(codes(world.ask_as(&registrar, request)), ["name-reserved"]);
     let request = IssueRequest { subject: Some(dn("CN=ca.example.org")), ..server(csr(&key())) };
-    assert_eq!(codes(world.ask_as(&registrar, request)), ["name_reserved"]);
+    assert_eq!(codes(world.ask_as(&registrar, request)), ["name-reserved"]);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_default_lifetime_is_cut_at_the_issuer_s_end_and_an_explicit_one_refused() {
     world.clock.set(end.minus(Lifetime::from_days(30)));
     assert_eq!(world.issue().validity.not_after, end, "a child never outlives its issuer");
     let request = IssueRequest { validity: Some(Lifetime::from_days(31)), ..server(csr(&key())) };
-    assert_eq!(codes(world.ask(request)), ["validity_beyond_issuer"]);
+    assert_eq!(codes(world.ask(request)), ["validity-beyond-issuer"]);
     let request = IssueRequest { validity: Some(Lifetime::from_days(30)), ..server(csr(&key())) };
     assert_eq!(world.ask(request).expect("to the very end").validity.not_after, end);
 }
