@@ -1,0 +1,205 @@
+//! Every command in a document is run: the `sh` blocks of README.md and docs/*.md, in order, each document in a folder of its
+//! own, as a person would type them.
+//!
+//! ```` ```sh ```` is run and must succeed; ```` ```sh expect=1 ```` must end with that code; a block that is nothing but
+//! `ca-server dev` or `ca-server … serve` is the other terminal: started, waited for, stopped at the end. A block of another
+//! kind with a file name (```` ```nginx gateway.conf ````) is written to that file. Ports are exchanged for free ones.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use ca_e2e::process::Process;
+use ca_e2e::programs::programs;
+
+#[test]
+fn readme() -> anyhow::Result<()> {
+    follow("README.md")
+}
+
+#[test]
+fn getting_started() -> anyhow::Result<()> {
+    follow("docs/getting-started.md")
+}
+
+#[test]
+fn gateway() -> anyhow::Result<()> {
+    follow("docs/gateway.md")
+}
+
+#[test]
+fn operating() -> anyhow::Result<()> {
+    follow("docs/operating.md")
+}
+
+#[test]
+fn every_document_is_followed() -> anyhow::Result<()> {
+    let source = include_str!("docs.rs");
+    for entry in std::fs::read_dir(workspace().join("docs"))? {
+        let path = entry?.path();
+        let text = std::fs::read_to_string(&path)?;
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let has_commands = blocks(&text).iter().any(|block| block.language == "sh");
+        ensure!(
+            !has_commands || source.contains(&format!("follow(\"docs/{name}\")")),
+            "docs/{name} has commands that no test runs"
+        );
+    }
+    Ok(())
+}
+
+/// A fenced block.
+#[derive(Debug)]
+struct Block {
+    language: String,
+    note: String,
+    text: String,
+    line: usize,
+}
+
+fn follow(document: &str) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(workspace().join(document)).with_context(|| document.to_owned())?;
+    let folder = tempfile::tempdir()?;
+    let ports = free_ports(&["8443", "8080", "9090", "18443"])?;
+    let exchange =
+        |text: &str| ports.iter().fold(text.to_owned(), |text, (written, free)| text.replace(written.as_str(), free));
+    let environment = environment(&ports)?;
+    let mut here = folder.path().to_path_buf();
+    let mut servers = Vec::new();
+    let mut followed = 0;
+    for block in blocks(&text) {
+        let commands = exchange(&block.text);
+        let place = format!("{document}:{}", block.line);
+        match block.language.as_str() {
+            "sh" if is_server(&commands) => servers.push(start(&commands, &environment, &here, &place)?),
+            "sh" => here = run(&commands, &block, &environment, &here, &place)?,
+            _ if !block.note.is_empty() => std::fs::write(here.join(&block.note), commands).context(place)?,
+            _ => continue,
+        }
+        followed += 1;
+    }
+    ensure!(followed > 0, "{document} has no block to follow");
+    for mut server in servers {
+        server.stop(Duration::from_secs(15))?;
+    }
+    Ok(())
+}
+
+fn is_server(commands: &str) -> bool {
+    let command = commands.trim();
+    command.lines().count() == 1
+        && command.starts_with("ca-server")
+        && (command.ends_with(" dev") || command.ends_with(" serve"))
+}
+
+/// Starts the other terminal and waits until the service is ready.
+fn start(
+    command: &str,
+    environment: &BTreeMap<String, String>,
+    here: &Path,
+    place: &str,
+) -> anyhow::Result<Process> {
+    let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
+    let server = Process::start(&programs()?.server, &arguments, environment, here)?;
+    let admin = environment.get("CA__LISTEN__ADMIN").cloned().unwrap_or_default();
+    for _ in 0..300 {
+        let ready = Command::new("curl").args(["-sf", "-o", "/dev/null", &format!("http://{admin}/ready")]).status()?;
+        if ready.success() {
+            return Ok(server);
+        }
+        // Not a wait for time to pass, but for another process.
+        #[expect(clippy::disallowed_methods, reason = "polls a process that has no other way to say that it is ready")]
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    bail!("{place}: `{}` is not ready after 30 s; it said:\n{}", command.trim(), server.lines().join("\n"))
+}
+
+/// Runs a block with a shell that stops at the first failure; returns the folder that it ended in.
+fn run(
+    commands: &str,
+    block: &Block,
+    environment: &BTreeMap<String, String>,
+    here: &Path,
+    place: &str,
+) -> anyhow::Result<PathBuf> {
+    let expected: i32 = match block.note.strip_prefix("expect=") {
+        Some(code) => code.parse().with_context(|| format!("{place}: {}", block.note))?,
+        None => 0,
+    };
+    let end = tempfile::NamedTempFile::new()?;
+    let script = format!("set -eu\nset -o pipefail\n{commands}\npwd > {}\n", end.path().display());
+    let output = Command::new("bash")
+        .args(["-c", &script])
+        .env_clear()
+        .envs(environment)
+        .current_dir(here)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .context("bash cannot be started")?;
+    ensure!(
+        output.status.code() == Some(expected),
+        "{place}: ended with {} and not {expected}:\n{commands}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let ended_in = std::fs::read_to_string(end.path())?;
+    Ok(if ended_in.trim().is_empty() { here.to_path_buf() } else { PathBuf::from(ended_in.trim()) })
+}
+
+/// What a terminal has: the programs on the path, and the ports of this test.
+fn environment(ports: &[(String, String)]) -> anyhow::Result<BTreeMap<String, String>> {
+    let programs = programs()?;
+    let folder = |program: &Path| program.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
+    let mut environment = BTreeMap::from([
+        ("PATH".to_owned(), format!("{}:{}:/usr/sbin:/usr/bin:/sbin:/bin", folder(&programs.server), folder(&programs.cli))),
+        ("HOME".to_owned(), "/nonexistent".to_owned()),
+    ]);
+    for ((_, free), name) in ports.iter().zip(["API", "PUBLIC", "ADMIN"]) {
+        environment.insert(format!("CA__LISTEN__{name}"), format!("127.0.0.1:{free}"));
+    }
+    Ok(environment)
+}
+
+/// A free port for each that is written. All are held until all are found, so that none is given twice.
+fn free_ports(written: &[&str]) -> anyhow::Result<Vec<(String, String)>> {
+    let held = written.iter().map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
+    let mut ports = Vec::new();
+    for (written, listener) in written.iter().zip(&held) {
+        ports.push(((*written).to_owned(), listener.local_addr()?.port().to_string()));
+    }
+    Ok(ports)
+}
+
+fn blocks(text: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut open: Option<Block> = None;
+    for (line, number) in text.lines().zip(1..) {
+        match (&mut open, line.strip_prefix("```")) {
+            (None, Some(kind)) => {
+                let (language, note) = kind.trim().split_once(' ').unwrap_or((kind.trim(), ""));
+                open = Some(Block {
+                    language: language.to_owned(),
+                    note: note.trim().to_owned(),
+                    text: String::new(),
+                    line: number,
+                });
+            }
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (Some(block), None) => {
+                block.text.push_str(line);
+                block.text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    blocks
+}
+
+fn workspace() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package)
+}
