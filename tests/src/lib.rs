@@ -1,1 +1,13 @@
-//! End to end.
+//! What end-to-end tests and the demo are made of. The programs are black boxes: built, started, spoken to, stopped.
+//!
+//! `programs` builds them, `process` runs one and collects what it says, `stack` is a service in a folder of its own,
+//! `client` speaks to its API, `identity` makes keys and CSRs, `status` asks OCSP and reads CRLs, `gateway` is an mTLS server
+//! that trusts them, `cli` runs `ca-cli`, `tools` runs programs that others wrote. Tests themselves stand in `tests/it`.
+
+pub mod client;
+pub mod gateway;
+pub mod identity;
+pub mod process;
+pub mod programs;
+pub mod stack;
+pub mod status;

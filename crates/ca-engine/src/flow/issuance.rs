@@ -11,6 +11,7 @@ use ca_core::lint::{self, Finding, LintContext, LintedTbs};
 use ca_core::policy::{Granted, Violation, ViolationCode};
 use ca_core::principal::Principal;
 use ca_core::profile::{Profile, ProfileKind};
+use ca_core::revocation::Standing;
 use ca_core::serial::Serial;
 use ca_core::signing::Signable;
 use ca_core::tbs;
@@ -221,10 +222,7 @@ async fn complete(engine: &Engine, order: &Settled<'_>, signed: Signed) -> Resul
     }
     match outcome {
         Ok(CompleteOutcome::Completed(stored)) => Ok(*stored),
-        Ok(CompleteOutcome::Overtaken) => Err(FlowError::new(
-            FlowErrorKind::KeyBlocked,
-            "the key was blocked or the predecessor revoked while the certificate was being made; nothing was issued",
-        )),
+        Ok(CompleteOutcome::Overtaken) => Err(overtaken(engine, order).await),
         Ok(CompleteOutcome::NotReserved) => {
             Err(FlowError::new(FlowErrorKind::Unavailable, "the issuance took too long and was given up; try again")
                 .retry_after(1)
@@ -239,6 +237,23 @@ async fn complete(engine: &Engine, order: &Settled<'_>, signed: Signed) -> Resul
             }
         }
     }
+}
+
+/// Why a certificate was not issued that was signed already: its key or its predecessor fell meanwhile.
+async fn overtaken(engine: &Engine, order: &Settled<'_>) -> FlowError {
+    if let Some(predecessor) = order.renews
+        && let Ok(Some(stored)) = engine.store().certificate(predecessor).await
+        && stored.standing != Standing::Active
+    {
+        return FlowError::new(
+            FlowErrorKind::CertificateRevoked,
+            "the certificate was revoked or put on hold while its successor was being made; nothing was issued",
+        );
+    }
+    FlowError::new(
+        FlowErrorKind::KeyBlocked,
+        "the key was reported as compromised while the certificate was being made; nothing was issued",
+    )
 }
 
 /// Abandons the reservation of an issuance that failed. Where that fails too, [`super::reconcile`] will find it.

@@ -5,4 +5,8 @@
 
 mod establish;
 mod issue;
+mod renew;
+mod respond;
+mod revoke;
+mod status;
 mod world;

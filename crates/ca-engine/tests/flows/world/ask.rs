@@ -1,6 +1,8 @@
 //! What is asked of a world: keys, CSRs, requests, and the answers in one line.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use ca_core::certificate::Certificate;
 use ca_core::crl::ParsedCrl;
@@ -19,6 +21,7 @@ use ca_engine::flow::issue::{IssueRequest, issue};
 use ca_engine::flow::publish_crl::{lease_name, publish_crl};
 use ca_engine::flow::query::CertificateName;
 use ca_engine::flow::renew::{RenewRequest, renew};
+use ca_engine::flow::respond::make_responder;
 use ca_engine::flow::revoke::{RevokeRequest, revoke};
 use ca_engine::port::store::{Lease, PublishedCrl, StoredCertificate};
 use futures::executor::block_on;
@@ -155,6 +158,21 @@ impl World {
         found.collect()
     }
 
+    /// Begins an issuance by `tls` and drops it once it is on record, as a process that dies does; returns its serial.
+    pub(crate) fn begin_and_die(&self) -> Serial {
+        let before = self.store.serials();
+        let request = server(csr(&key()));
+        let mut issuing = Box::pin(issue(&self.engine, &Principal::LocalOperator, request));
+        // Every call of a fake lets others run once: the first poll ends before the reservation, the second after it.
+        let mut context = Context::from_waker(Waker::noop());
+        while self.store.serials().len() == before.len() {
+            assert!(issuing.as_mut().poll(&mut context).is_pending(), "the issuance came to its end");
+        }
+        drop(issuing);
+        let begun = self.store.serials().into_iter().find(|serial| !before.contains(serial));
+        begun.expect("a serial was reserved").1
+    }
+
     /// How many reservations are neither completed nor abandoned.
     pub(crate) fn open_reservations(&self) -> usize {
         let ever = self.now().plus(Lifetime::from_days(36_500));
@@ -164,6 +182,12 @@ impl World {
     /// What OCSP says of a serial; the signature is verified as a client does.
     pub(crate) fn status(&self, authority: &str, serial: &Serial) -> CertStatus {
         status(&self.engine, authority, serial)
+    }
+
+    /// Makes a new OCSP responder for an authority.
+    pub(crate) fn renew_responder(&self, authority: &str) {
+        block_on(make_responder(&self.engine, &Principal::Job("responders"), &id(authority), None))
+            .expect("a responder");
     }
 
     /// Takes the lease under which an authority's lists are made.

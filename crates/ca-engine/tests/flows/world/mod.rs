@@ -135,6 +135,14 @@ impl World {
         self.keyring.signer(&key_id).expect("a key made here")
     }
 
+    /// The key of the responder that answers for an authority, to be scripted.
+    pub(crate) fn responder_signer(&self, authority: &str) -> ScriptedSigner {
+        let hierarchy = self.engine.hierarchy();
+        let responder = hierarchy.responder(&id(authority), self.now()).expect("a responder");
+        let key_id = hex::encode(responder.signer().public_key().spki_sha256());
+        self.keyring.signer(&key_id).expect("a key made here")
+    }
+
     /// Asks the record.
     pub(crate) fn store(&self) -> &dyn ca_engine::port::store::Store {
         self.engine.store()
