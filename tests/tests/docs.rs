@@ -96,12 +96,7 @@ fn is_server(commands: &str) -> bool {
 }
 
 /// Starts the other terminal and waits until the service is ready.
-fn start(
-    command: &str,
-    environment: &BTreeMap<String, String>,
-    here: &Path,
-    place: &str,
-) -> anyhow::Result<Process> {
+fn start(command: &str, environment: &BTreeMap<String, String>, here: &Path, place: &str) -> anyhow::Result<Process> {
     let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
     let server = Process::start(&programs()?.server, &arguments, environment, here)?;
     let admin = environment.get("CA__LISTEN__ADMIN").cloned().unwrap_or_default();
@@ -155,7 +150,10 @@ fn environment(ports: &[(String, String)]) -> anyhow::Result<BTreeMap<String, St
     let programs = programs()?;
     let folder = |program: &Path| program.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
     let mut environment = BTreeMap::from([
-        ("PATH".to_owned(), format!("{}:{}:/usr/sbin:/usr/bin:/sbin:/bin", folder(&programs.server), folder(&programs.cli))),
+        (
+            "PATH".to_owned(),
+            format!("{}:{}:/usr/sbin:/usr/bin:/sbin:/bin", folder(&programs.server), folder(&programs.cli)),
+        ),
         ("HOME".to_owned(), "/nonexistent".to_owned()),
     ]);
     for ((_, free), name) in ports.iter().zip(["API", "PUBLIC", "ADMIN"]) {

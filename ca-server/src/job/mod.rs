@@ -1,5 +1,6 @@
 //! Jobs: what the service does by itself. A job that must run once across replicas holds a lease; the work is a flow.
 
+mod administrators;
 mod api_certificate;
 mod audit_chain;
 mod clock;
@@ -52,6 +53,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
 /// Starts every job of a server.
 pub(crate) fn start(state: &AppState, plan: Plan, jobs: &mut Jobs) {
     start_following(state, jobs);
+    jobs.start(state, Box::new(administrators::AdministratorsJob));
     for (name, _) in NAMES {
         if let Some(job) = by_name(name, plan.crl_interval) {
             jobs.start(state, job);

@@ -20,6 +20,7 @@ const CRL_ENTRIES: &str = "ca_crl_entries";
 const CRL_NEXT_UPDATE: &str = "ca_crl_next_update_timestamp_seconds";
 const RESPONDER_NOT_AFTER: &str = "ca_ocsp_responder_not_after_timestamp_seconds";
 const AUTHORITY_NOT_AFTER: &str = "ca_authority_not_after_timestamp_seconds";
+const ADMINISTRATOR_NOT_AFTER: &str = "ca_administrator_not_after_timestamp_seconds";
 const CLOCK_RIGHT: &str = "ca_clock_right";
 
 /// Starts the recorder; once a process.
@@ -38,6 +39,7 @@ pub(crate) fn start() -> anyhow::Result<()> {
     metrics::describe_gauge!(CRL_NEXT_UPDATE, "nextUpdate of the newest published CRL");
     metrics::describe_gauge!(RESPONDER_NOT_AFTER, "End of the OCSP responder in use");
     metrics::describe_gauge!(AUTHORITY_NOT_AFTER, "End of the authority's certificate");
+    metrics::describe_gauge!(ADMINISTRATOR_NOT_AFTER, "End of the administrator's certificate that lasts longest");
     metrics::describe_gauge!(CLOCK_RIGHT, "1 while the clock agrees with the database and what was published");
     Ok(())
 }
@@ -61,6 +63,11 @@ pub(crate) fn ocsp_answer(kind: AnswerKind) {
 /// Counts the run of a job.
 pub(crate) fn job_run(name: &'static str, succeeded: bool) {
     metrics::counter!(JOB_RUNS, "job" => name, "outcome" => if succeeded { "done" } else { "failed" }).increment(1);
+}
+
+/// Tells until when there is an administrator; `None` when there is none any more.
+pub(crate) fn administrator_ends(not_after: Option<Timestamp>) {
+    metrics::gauge!(ADMINISTRATOR_NOT_AFTER).set(not_after.map_or(0.0, seconds));
 }
 
 /// Sets the gauges to how things stand.

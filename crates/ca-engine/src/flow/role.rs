@@ -3,6 +3,8 @@
 use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::id::CertificateId;
 use ca_core::principal::{Principal, Role};
+use ca_core::revocation::Standing;
+use ca_core::time::Timestamp;
 
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
@@ -44,6 +46,23 @@ pub async fn withdraw_role_from_all(engine: &Engine, principal: &Principal, role
         }
     }
     Ok(withdrawn)
+}
+
+/// The certificates in force to which a role is bound, with the end of their validity, the next to end first.
+pub async fn holders(engine: &Engine, role: Role) -> Result<Vec<(CertificateId, Timestamp)>, FlowError> {
+    let now = engine.now();
+    let mut holders = Vec::new();
+    for binding in engine.store().role_bindings().await? {
+        if binding.role != role {
+            continue;
+        }
+        let certificate = engine.store().certificate(binding.certificate).await?;
+        let in_force = certificate
+            .filter(|certificate| certificate.standing == Standing::Active && certificate.validity.not_after >= now);
+        holders.extend(in_force.map(|certificate| (certificate.id, certificate.validity.not_after)));
+    }
+    holders.sort_by_key(|(_, not_after)| *not_after);
+    Ok(holders)
 }
 
 fn local_only(principal: &Principal) -> Result<(), FlowError> {
