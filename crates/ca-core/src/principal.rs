@@ -51,7 +51,7 @@ impl Principal {
 }
 
 /// What an enrolment token may ask for, exactly.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TokenBinding {
     /// The one profile.
     pub profile: ProfileName,
@@ -59,6 +59,13 @@ pub struct TokenBinding {
     pub names: Vec<GeneralName>,
     /// The subject common name it may ask for; `None` allows those of `names` alone.
     pub common_name: Option<String>,
+}
+
+/// Without the names: they may be personal data, and this goes to logs.
+impl fmt::Debug for TokenBinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenBinding({}, {} names)", self.profile, self.names.len())
+    }
 }
 
 /// A role: a row bound to a certificate id, never to a name.

@@ -1,5 +1,7 @@
 //! A new certificate for whoever may have it.
 
+use std::fmt;
+
 use ca_core::csr::ParsedCsr;
 use ca_core::hash::sha256;
 use ca_core::id::{AuthorityId, ProfileName};
@@ -23,7 +25,7 @@ use crate::port::store::Idempotency;
 pub const IDEMPOTENCY_LIFETIME: Lifetime = Lifetime::from_seconds(24 * 3_600);
 
 /// A request for a certificate.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct IssueRequest {
     /// The profile.
     pub profile: ProfileName,
@@ -39,6 +41,18 @@ pub struct IssueRequest {
     pub idempotency_key: Option<String>,
     /// The request it came with.
     pub request_id: Option<String>,
+}
+
+/// Without subject, names and key: they may be personal data, and this goes to logs.
+impl fmt::Debug for IssueRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssueRequest")
+            .field("profile", &self.profile)
+            .field("public_key", self.csr.public_key())
+            .field("validity", &self.validity)
+            .field("request_id", &self.request_id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Issues a certificate: decides, then prepares, reserves, signs, checks and completes it.

@@ -2,6 +2,8 @@
 //!
 //! The predecessor stays valid until it expires or is revoked. It has one live successor.
 
+use std::fmt;
+
 use ca_core::certificate::Certificate;
 use ca_core::csr::ParsedCsr;
 use ca_core::hash::sha256;
@@ -21,7 +23,7 @@ use crate::port::authorizer::Action;
 use crate::port::store::{Idempotency, StoredCertificate};
 
 /// A request for the successor of a certificate.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RenewRequest {
     /// Which certificate.
     pub certificate: CertificateName,
@@ -33,6 +35,18 @@ pub struct RenewRequest {
     pub idempotency_key: Option<String>,
     /// The request it came with.
     pub request_id: Option<String>,
+}
+
+/// Without what the CSR says besides its key: it may be personal data, and this goes to logs.
+impl fmt::Debug for RenewRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RenewRequest")
+            .field("certificate", &self.certificate)
+            .field("public_key", &self.csr.as_ref().map(ParsedCsr::public_key))
+            .field("validity", &self.validity)
+            .field("request_id", &self.request_id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Renews a certificate.

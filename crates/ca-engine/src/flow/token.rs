@@ -1,5 +1,7 @@
 //! Enrolment tokens: made for exactly one profile and set of names, used a fixed number of times, then worthless.
 
+use std::fmt;
+
 use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::hash::sha256;
 use ca_core::id::{ProfileName, TokenId};
@@ -23,7 +25,7 @@ pub const MAXIMUM_LIFETIME: Lifetime = Lifetime::from_days(90);
 pub const MAXIMUM_USES: u32 = 10_000;
 
 /// A request for a token.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TokenRequest {
     /// The one profile it may ask for.
     pub profile: ProfileName,
@@ -39,6 +41,17 @@ pub struct TokenRequest {
     pub request_id: Option<String>,
 }
 
+/// Without names: they may be personal data, and this goes to logs.
+impl fmt::Debug for TokenRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenRequest")
+            .field("profile", &self.profile)
+            .field("lifetime", &self.lifetime)
+            .field("uses", &self.uses)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A token's text. It is shown once and never stored; `Debug` hides it.
 pub struct TokenSecret(String);
 
@@ -49,8 +62,8 @@ impl TokenSecret {
     }
 }
 
-impl std::fmt::Debug for TokenSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for TokenSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TokenSecret(…)")
     }
 }

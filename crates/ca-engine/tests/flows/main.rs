@@ -3,10 +3,17 @@
 //! Nothing here knows a database, a network or a real clock. [`world`] makes a whole certificate authority in memory, in which
 //! every signature of an authority's key is held against the record (invariant 2 of the design).
 
+mod audit;
+mod authenticate;
 mod establish;
 mod issue;
+mod publish_crl;
+mod query;
+mod reconcile;
 mod renew;
 mod respond;
 mod revoke;
 mod status;
+mod token;
+mod watch_clock;
 mod world;

@@ -1,5 +1,7 @@
 //! Certificates and the reservations they begin as.
 
+use std::fmt;
+
 use async_trait::async_trait;
 use ca_core::id::{AuthorityId, CertificateId, ProfileName, TokenId};
 use ca_core::name::{DistinguishedName, GeneralName};
@@ -10,7 +12,7 @@ use ca_core::time::{Timestamp, Validity};
 use super::{Journal, StoreError};
 
 /// What is put on record before a key is used: the exact octets to be signed, and everything that must hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Reservation {
     /// The id of the certificate to come.
     pub id: CertificateId,
@@ -42,6 +44,22 @@ pub struct Reservation {
     pub idempotency: Option<Idempotency>,
     /// When it was reserved.
     pub reserved_at: Timestamp,
+}
+
+/// Without subject and names: they may be personal data, and this goes to logs.
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reservation")
+            .field("id", &self.id)
+            .field("authority", &self.authority)
+            .field("serial", &self.serial)
+            .field("profile", &self.profile)
+            .field("validity", &self.validity)
+            .field("requested_by", &self.requested_by)
+            .field("renews", &self.renews)
+            .field("reserved_at", &self.reserved_at)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An idempotency key in its scope, and what was asked with it.
@@ -119,7 +137,7 @@ pub struct OpenReservation {
 }
 
 /// A certificate on record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct StoredCertificate {
     /// Its name in the API.
     pub id: CertificateId,
@@ -151,6 +169,23 @@ pub struct StoredCertificate {
     pub issued_at: Timestamp,
     /// The certificate it succeeds.
     pub renews: Option<CertificateId>,
+}
+
+/// Without subject, names and DER: they may be personal data, and this goes to logs.
+impl fmt::Debug for StoredCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredCertificate")
+            .field("id", &self.id)
+            .field("authority", &self.authority)
+            .field("serial", &self.serial)
+            .field("profile", &self.profile)
+            .field("validity", &self.validity)
+            .field("standing", &self.standing)
+            .field("fingerprint_sha256", &hex::encode(self.fingerprint_sha256))
+            .field("issued_at", &self.issued_at)
+            .field("renews", &self.renews)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A status as lists show it; expiry is judged at [`CertificateFilter::now`].
@@ -210,12 +245,22 @@ impl CertificateFilter {
 }
 
 /// A name to search for; matched without regard to case, exactly otherwise.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum NameQuery {
     /// A subject alternative name's text, of any type, or a common name.
     AnyName(String),
     /// The whole subject, as RFC 4514 text.
     Subject(String),
+}
+
+/// Without the text: it may be personal data, and this goes to logs.
+impl fmt::Debug for NameQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AnyName(_) => "AnyName(…)",
+            Self::Subject(_) => "Subject(…)",
+        })
+    }
 }
 
 /// Where the next page begins: after this certificate. Lists run from the newest id to the oldest.

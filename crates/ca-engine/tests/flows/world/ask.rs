@@ -1,9 +1,11 @@
 //! What is asked of a world: keys, CSRs, requests, and the answers in one line.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
+use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::certificate::Certificate;
 use ca_core::crl::ParsedCrl;
 use ca_core::csr::ParsedCsr;
@@ -23,7 +25,7 @@ use ca_engine::flow::query::CertificateName;
 use ca_engine::flow::renew::{RenewRequest, renew};
 use ca_engine::flow::respond::make_responder;
 use ca_engine::flow::revoke::{RevokeRequest, revoke};
-use ca_engine::port::store::{Lease, PublishedCrl, StoredCertificate};
+use ca_engine::port::store::{Completion, Journal, Lease, PublishedCrl, Reservation, StoredCertificate};
 use futures::executor::block_on;
 use rcgen::{CertificateParams, DistinguishedName as RcgenName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 
@@ -160,17 +162,60 @@ impl World {
 
     /// Begins an issuance by `tls` and drops it once it is on record, as a process that dies does; returns its serial.
     pub(crate) fn begin_and_die(&self) -> Serial {
+        self.begin_and_die_with(server(csr(&key())))
+    }
+
+    /// As [`Self::begin_and_die`], with that request.
+    pub(crate) fn begin_and_die_with(&self, request: IssueRequest) -> Serial {
         let before = self.store.serials();
-        let request = server(csr(&key()));
         let mut issuing = Box::pin(issue(&self.engine, &Principal::LocalOperator, request));
-        // Every call of a fake lets others run once: the first poll ends before the reservation, the second after it.
-        let mut context = Context::from_waker(Waker::noop());
-        while self.store.serials().len() == before.len() {
-            assert!(issuing.as_mut().poll(&mut context).is_pending(), "the issuance came to its end");
-        }
+        self.poll_until_reserved(issuing.as_mut());
         drop(issuing);
         let begun = self.store.serials().into_iter().find(|serial| !before.contains(serial));
         begun.expect("a serial was reserved").1
+    }
+
+    /// Polls an issuance until its reservation is on record and no further.
+    pub(crate) fn poll_until_reserved<T>(&self, mut issuing: Pin<&mut (impl Future<Output = T> + ?Sized)>) {
+        let before = self.store.serials().len();
+        // Every call of a fake lets others run once before it does anything: each poll makes one call.
+        let mut context = Context::from_waker(Waker::noop());
+        while self.store.serials().len() == before {
+            assert!(issuing.as_mut().poll(&mut context).is_pending(), "the issuance came to its end");
+        }
+    }
+
+    /// Two certificates of two authorities with one serial, as imports and other services' choices may bring; returns it.
+    pub(crate) fn twin_serials(&self) -> Serial {
+        let stored = self.issue();
+        let reservation = Reservation {
+            id: CertificateId::from_bytes([9; 16]),
+            authority: id("document"),
+            serial: stored.serial.clone(),
+            profile: stored.profile.clone(),
+            validity: stored.validity,
+            subject: stored.subject.clone(),
+            names: Vec::new(),
+            spki_sha256: [0; 32],
+            to_be_signed: Vec::new(),
+            owner: stored.owner.clone(),
+            requested_by: stored.requested_by.clone(),
+            renews: None,
+            token: None,
+            idempotency: None,
+            reserved_at: self.now(),
+        };
+        block_on(self.store().reserve(reservation)).expect("a record");
+        let event = AuditEvent::new(self.now(), AuditAction::CertificateIssued, "local", "certificate:twin");
+        let completion = Completion {
+            id: CertificateId::from_bytes([9; 16]),
+            certificate: stored.der,
+            completed_at: self.now(),
+            inherit_roles: false,
+            journal: Journal::of(event),
+        };
+        block_on(self.store().complete(completion)).expect("a record");
+        stored.serial
     }
 
     /// How many reservations are neither completed nor abandoned.
