@@ -134,9 +134,22 @@ impl Site {
         Process::start(&programs()?.server, arguments, self.settings(), self.folder.path())
     }
 
+    /// The same through another program (`prlimit --nofile=64`, say), which is given `ca-server` and its arguments after its own.
+    pub fn start_through(&self, through: &[&str], arguments: &[&str]) -> anyhow::Result<Process> {
+        let (program, before) = through.split_first().context("no program to start through")?;
+        let server = programs()?.server.to_str().context("the path of ca-server is not UTF-8")?;
+        let arguments = [before, &[server], arguments].concat();
+        Process::start(Path::new(program), &arguments, self.settings(), self.folder.path())
+    }
+
     /// Serves until the stack is stopped or dropped.
     pub fn serve(self) -> anyhow::Result<Stack> {
         let process = self.start(&["serve"])?;
+        self.served_by(process)
+    }
+
+    /// The same by a process that was started already; waits until it serves.
+    pub fn served_by(self, process: Process) -> anyhow::Result<Stack> {
         process.wait_for_line("\"serving\"", PATIENCE)?;
         Ok(Stack { site: self, process })
     }

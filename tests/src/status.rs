@@ -8,15 +8,16 @@ use anyhow::{Context, bail, ensure};
 use ca_api::certificate::Certificate as WireCertificate;
 use ca_core::certificate::Certificate;
 use ca_core::ocsp::{CertId, CertIdHash, CertStatus, IssuerIdentity, ParsedResponse, request};
+use ca_core::serial::Serial;
 use ca_core::time::Timestamp;
 use reqwest::Method;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
 use crate::client::{Answer, Client, send};
 
-/// A certificate and its issuer, as relying parties know them.
+/// A certificate, by its serial number, and its issuer, as relying parties know them.
 pub struct Subject {
-    certificate: Certificate,
+    serial: Serial,
     issuer: Certificate,
 }
 
@@ -29,12 +30,18 @@ impl Subject {
     /// From a certificate and a chain that begins with its issuer.
     pub fn from_pem(certificate: &str, chain: &str) -> anyhow::Result<Self> {
         let first = |pem: &str| Certificate::all_from_pem(pem)?.into_iter().next().context("no certificate");
-        Ok(Self { certificate: first(certificate)?, issuer: first(chain).context("the chain is empty")? })
+        let issuer = first(chain).context("the chain is empty")?;
+        Ok(Self::numbered(first(certificate)?.serial().clone(), issuer))
+    }
+
+    /// A serial number of an issuer; whether there is a certificate of that number is for the service to say.
+    pub fn numbered(serial: Serial, issuer: Certificate) -> Self {
+        Self { serial, issuer }
     }
 
     /// The OCSP request about it, with a CertID of this hash and without a nonce.
     pub fn ocsp_request(&self, hash: CertIdHash) -> Vec<u8> {
-        request::encode(&[CertId::new(hash, &self.issuer_identity(), self.certificate.serial())], None)
+        request::encode(&[CertId::new(hash, &self.issuer_identity(), &self.serial)], None)
     }
 
     /// Asks OCSP by POST.
@@ -55,7 +62,7 @@ impl Subject {
         let now = now()?;
         response.verify(self.issuer.subject(), self.issuer.public_key(), now)?;
         let single = response
-            .find(&self.issuer_identity(), self.certificate.serial())
+            .find(&self.issuer_identity(), &self.serial)
             .context("the OCSP response speaks of another certificate")?;
         ensure!(single.is_current(now), "the OCSP response is not current: {single:?}");
         Ok(single.status)
@@ -68,7 +75,7 @@ impl Subject {
         let (_, issuer) = X509Certificate::from_der(self.issuer.der()).context("not a certificate")?;
         ensure!(list.issuer() == issuer.subject(), "the CRL is another issuer's");
         list.verify_signature(issuer.public_key()).context("the issuer did not sign the CRL")?;
-        let serial = self.certificate.serial().as_bytes();
+        let serial = self.serial.as_bytes();
         // x509-parser gives the octets of the INTEGER: with a zero in front where the number would be negative.
         let without_zeros = |octets: &[u8]| octets.iter().copied().skip_while(|octet| *octet == 0).collect::<Vec<u8>>();
         Ok(list.iter_revoked_certificates().any(|entry| without_zeros(entry.raw_serial()) == without_zeros(serial)))
