@@ -42,7 +42,7 @@ fuzz: ## Fuzz every parser for FUZZ_SECONDS each (60); see fuzz/run.sh for the c
 
 soak: ## The long runs: kill -9 twenty times under load, and what else takes hours
 	$(CARGO) build --workspace --bins
-	$(CARGO) test --package ca-e2e --test soak -- --ignored --nocapture
+	$(CARGO) test --package ca-e2e --test soak -- --ignored --nocapture --test-threads=1
 
 # A debug build: it is twice as fast to make and checks this tree in a second.
 $(CARGO_DENY):

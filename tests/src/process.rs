@@ -58,6 +58,19 @@ impl Process {
         Ok(Self { name: [&[name.as_str()], arguments].concat().join(" "), child, output, readers })
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The memory it has in use (`VmRSS`), in KiB. Linux only.
+    pub fn resident_kib(&self) -> anyhow::Result<u64> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        line.trim().trim_end_matches("kB").trim().parse().with_context(|| format!("not a size: {line}"))
+    }
+
     /// Everything it has said so far.
     pub fn lines(&self) -> Vec<String> {
         self.output.lock().lines.clone()

@@ -1,0 +1,90 @@
+//! The long runs, `make soak`: twenty kills under load, and ten minutes of everything at once. Each prints its figures.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use ca_core::certificate::Certificate;
+use ca_core::ocsp::CertStatus;
+use ca_e2e::load::Callers;
+use ca_e2e::outage::{Judge, Lists, kill_rounds};
+use ca_e2e::stack::Stack;
+use ca_e2e::status::Subject;
+use tokio::time::Instant;
+
+/// How long the mixed load lasts.
+const MIXED_LOAD: Duration = Duration::from_secs(600);
+
+/// After how long the service's memory is taken for its beginning: caches and connections are there by then.
+const WARM_UP: Duration = Duration::from_secs(60);
+
+/// How much memory it may have more at the end than after warming up, in KiB.
+const MAY_GROW_BY: u64 = 48 * 1024;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: make soak"]
+async fn keeps_every_promise_through_twenty_kills_under_load() -> anyhow::Result<()> {
+    // From a fifth of a second to three: the kill falls into every phase of a service's young life.
+    let delays: Vec<Duration> = (0..20).map(|round| Duration::from_millis(200 + (round * 7 % 20) * 150)).collect();
+    let figures = kill_rounds(50, &delays).await?;
+    println!("20 kills: {figures:#?}");
+    ensure!(
+        figures.abandoned > 0,
+        "no kill fell between reservation and completion; the load is too light: {figures:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: make soak"]
+async fn ten_minutes_of_issuing_revoking_and_asking_leave_memory_where_it_was() -> anyhow::Result<()> {
+    let mut stack = Stack::start()?;
+    let callers = Callers::new(&stack, 20, 4).await?;
+    let mut lists = Lists::default();
+    let public = stack.public()?;
+    let issuer = Certificate::from_der(&public.get("/ca/tls.crt").await?.expect(200)?.body)?;
+    let load = callers.start();
+    let started = Instant::now();
+    let (mut warm, mut asked, mut last_told) = (None, 0_u64, Duration::ZERO);
+    while started.elapsed() < MIXED_LOAD {
+        let list = lists.fetch(&public).await?;
+        for entry in list.entries().take(20) {
+            let status = Subject::numbered(entry.serial.clone(), issuer.clone()).ask_ocsp(&public).await?;
+            ensure!(
+                matches!(status, CertStatus::Revoked { .. }),
+                "{} is listed, and OCSP says {status:?}",
+                entry.serial
+            );
+            asked += 1;
+        }
+        let elapsed = started.elapsed();
+        let resident = stack.process().resident_kib()?;
+        if elapsed >= WARM_UP {
+            warm.get_or_insert(resident);
+        }
+        if elapsed - last_told >= Duration::from_secs(30) {
+            last_told = elapsed;
+            println!("{:4} s: {resident} KiB, {} issued, {asked} asked", elapsed.as_secs(), load.issued());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let ledger = load.finish().await?;
+    let (warm, end) = (warm.context("the load ended before it was warm")?, stack.process().resident_kib()?);
+    println!(
+        "{} certificates, {} revocations, {} turned away, {asked} OCSP answers; resident {warm} KiB after {WARM_UP:?}, {end} \
+         KiB at the end",
+        ledger.issued.len(),
+        ledger.revoked.len(),
+        ledger.turned_away
+    );
+    ensure!(ledger.unheard.is_empty(), "{} applications were never answered", ledger.unheard.len());
+    ensure!(end <= warm + MAY_GROW_BY, "the service grew from {warm} to {end} KiB");
+    let judge = Judge::new(&stack).await?;
+    judge.nothing_is_open()?;
+    judge.promises_are_kept(&ledger)?;
+    judge.revocations_are_told(&ledger).await?;
+    judge.list_is_complete(&ledger, &mut lists).await?;
+    judge.list_numbers_rise()?;
+    judge.serials_are_unique()?;
+    judge.audit_chain_is_whole(&ledger).await?;
+    stack.stop().map(drop)
+}
