@@ -167,7 +167,7 @@ fn today_s_profile_decides_again() {
     let stricter = world.parts().with_profile("server", |text| text.replace("wildcards = true", "wildcards = false"));
     let engine = world.restarted_with(stricter);
     let outcome = block_on(renew(&engine, &Principal::LocalOperator, request(&stored)));
-    assert_eq!(codes(outcome), ["wildcard_not_allowed"]);
+    assert_eq!(codes(outcome), ["wildcard-not-allowed"]);
     let mut without = world.parts();
     without.profiles.retain(|profile| profile.name().as_str() != "server");
     let outcome = block_on(renew(&world.restarted_with(without), &Principal::LocalOperator, request(&stored)));
@@ -181,7 +181,7 @@ fn a_name_that_became_the_api_s_is_not_renewed() {
     let mut parts = world.parts();
     parts.settings.api_names.push(name("dns:api.example.com"));
     let outcome = block_on(renew(&world.restarted_with(parts), &holder(&stored, &[]), request(&stored)));
-    assert!(codes(outcome).contains(&"name_reserved".to_owned()));
+    assert!(codes(outcome).contains(&"name-reserved".to_owned()));
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn an_explicit_validity_is_held_to_profile_and_issuer() {
     let world = World::new();
     let stored = world.issue();
     let long = RenewRequest { validity: Some(Lifetime::from_days(399)), ..request(&stored) };
-    assert_eq!(codes(block_on(renew(&world.engine, &Principal::LocalOperator, long))), ["validity_too_long"]);
+    assert_eq!(codes(block_on(renew(&world.engine, &Principal::LocalOperator, long))), ["validity-too-long"]);
 }
 
 fn operator(world: &World) -> StoredCertificate {

@@ -3,6 +3,7 @@
 pub(crate) mod ask;
 mod authorizer;
 mod hierarchy;
+mod soundness;
 mod witness;
 
 use std::sync::Arc;
