@@ -64,8 +64,13 @@ fn follow(document: &str) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(workspace().join(document)).with_context(|| document.to_owned())?;
     let folder = tempfile::tempdir()?;
     let ports = free_ports(&["8443", "8080", "9090", "18443"])?;
-    let exchange =
-        |text: &str| ports.iter().fold(text.to_owned(), |text, (written, free)| text.replace(written.as_str(), free));
+    // The last first: 18443 holds 8443.
+    let exchange = |text: &str| {
+        ports
+            .iter()
+            .rev()
+            .fold(text.to_owned(), |text, (written, free)| text.replace(&format!(":{written}"), &format!(":{free}")))
+    };
     let environment = environment(&ports)?;
     let mut here = folder.path().to_path_buf();
     let mut servers = Vec::new();

@@ -23,7 +23,7 @@ all. `*.example.com` is written as `_.example.com.crt`.
 
 Examples:
   ca-cli issue client cliente
-  ca-cli issue server api.example.com --san api.internal --san ip:10.0.0.7 --out certs
+  ca-cli issue server api.example.com --san api.example.com --san api.internal --san ip:10.0.0.7 --out certs
   ca-cli issue document ana --san ana@example.com --p12
   ca-cli issue --batch names.csv --out certs")]
 pub(crate) struct IssueArgs {
