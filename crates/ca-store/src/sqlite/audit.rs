@@ -12,11 +12,11 @@ use serde_json::json;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection, SqliteExecutor, SqlitePool};
 
 use super::SqliteStore;
+use super::change::Change;
 use super::error::Failure;
 use super::journal::{self, journal_sql};
 use super::lease::fence;
 use super::row;
-use super::writer::Change;
 
 #[async_trait]
 impl AuditStore for SqliteStore {

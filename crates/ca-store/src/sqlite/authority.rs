@@ -11,10 +11,10 @@ use ca_engine::port::store::{
 };
 use sqlx::{FromRow, SqliteConnection, SqlitePool};
 
+use super::change::Change;
 use super::error::{Failure, inconsistent};
 use super::journal::{self, journal_sql};
 use super::lease::fence;
-use super::writer::Change;
 use super::{SqliteStore, database_time, row};
 
 #[async_trait]

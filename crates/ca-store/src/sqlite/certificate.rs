@@ -13,11 +13,11 @@ use ca_engine::port::store::{
 };
 use sqlx::{SqliteConnection, SqliteExecutor};
 
+use super::change::Change;
 use super::completion::Abandonment;
 use super::error::Failure;
 use super::reservation;
 use super::row;
-use super::writer::Change;
 use super::{SqliteStore, certificate_list, certificate_record};
 
 #[async_trait]

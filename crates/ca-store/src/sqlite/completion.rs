@@ -1,5 +1,7 @@
 //! The end of a reservation: a certificate, or a serial that answers as revoked.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::hash::sha256;
@@ -7,77 +9,104 @@ use ca_core::id::CertificateId;
 use ca_core::revocation::{Revocation, RevocationReason, Standing};
 use ca_core::time::{Timestamp, Validity};
 use ca_engine::port::store::{CompleteOutcome, Completion, Journal, StoreError, StoredCertificate};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{FromRow, Sqlite, SqliteConnection};
 
 use super::certificate_record::by_id;
+use super::change::Change;
 use super::error::{Failure, inconsistent, is_null_in};
 use super::journal::{self, journal_sql};
 use super::row::{self, RevocationColumns, state};
 use super::status::sequence_sql;
-use super::writer::{Change, seal};
+use super::together::repeated;
+
+/// SQL that turns a reservation into a certificate, unless its guard fails, on `certificates.id`: the reservation is open, its
+/// serial is reserved, its key is not blocked, and its predecessor, if it has one, is active.
+const COMPLETE: &str = concat!(
+    "INSERT INTO certificates (id, authority, serial, profile, not_before, not_after, subject, names, spki_sha256,
+             fingerprint_sha256, owner, requested_by, issued_at, renews, der)
+         SELECT iif(
+                 EXISTS (SELECT 1 FROM serials WHERE serial = r.serial AND authority = r.authority AND state = 0)
+                     AND NOT EXISTS (SELECT 1 FROM blocked_keys WHERE spki_sha256 = r.spki_sha256)
+                     AND (r.renews IS NULL OR EXISTS (SELECT 1 FROM certificates AS c
+                         JOIN serials AS s ON s.serial = c.serial AND s.authority = c.authority
+                         WHERE c.id = r.renews AND s.state = 1)),
+                 r.id, NULL),
+             r.authority, r.serial, r.profile, r.not_before, r.not_after, r.subject, r.names, r.spki_sha256, $8, r.owner,
+             r.requested_by, $9, r.renews, $10
+         FROM (SELECT 1) LEFT JOIN reservations AS r ON r.id = $7 AND r.abandoned_at IS NULL
+         RETURNING authority, serial, profile, not_before, not_after, subject, names, spki_sha256, fingerprint_sha256, owner,
+             requested_by, renews;
+     UPDATE serials SET state = 1
+         WHERE (serial, authority) = (SELECT serial, authority FROM reservations WHERE id = $7);
+     INSERT INTO certificate_names (kind, value, certificate_id)
+         SELECT 0, name.value, r.id FROM reservations AS r, json_each(r.search_names) AS name WHERE r.id = $7
+         UNION ALL SELECT 1, search_subject, id FROM reservations WHERE id = $7;
+     INSERT INTO roles (certificate_id, role, granted_at)
+         SELECT $7, role, $9 FROM roles
+         WHERE $11 AND certificate_id = (SELECT renews FROM reservations WHERE id = $7);
+     DELETE FROM reservations WHERE id = $7;",
+    journal_sql!(),
+);
+
+/// How many parameters [`COMPLETE`] takes: what [`bind`] binds.
+const PARAMETERS: usize = 11;
+
+static SIXTEEN: LazyLock<String> = LazyLock::new(|| repeated(COMPLETE, PARAMETERS, 16));
+static FOUR: LazyLock<String> = LazyLock::new(|| repeated(COMPLETE, PARAMETERS, 4));
+
+fn bind<'q>(
+    query: Query<'q, Sqlite, SqliteArguments>,
+    completion: &'q Completion,
+) -> Query<'q, Sqlite, SqliteArguments> {
+    journal::bind_to(query, &completion.journal)
+        .bind(completion.id.as_bytes().as_slice())
+        .bind(sha256(&completion.certificate).to_vec())
+        .bind(completion.completed_at.unix_millis())
+        .bind(completion.certificate.as_slice())
+        .bind(completion.inherit_roles)
+}
 
 #[async_trait]
 impl Change for Completion {
     type Answer = CompleteOutcome;
 
-    // Not sealed by itself: a reservation that turns out to be unreadable must still be taken back.
+    const TOGETHER: &'static [usize] = &[16, 4];
+
+    const TURN: u8 = 1;
+
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<CompleteOutcome, Failure> {
-        let fingerprint_sha256 = sha256(&self.certificate);
-        match insert(self, &fingerprint_sha256, connection).await {
-            Ok(issued) => Ok(CompleteOutcome::Completed(Box::new(issued.certificate(self, fingerprint_sha256)?))),
+        match issued_rows(bind(sqlx::query(COMPLETE), self), connection).await {
+            Ok(rows) => {
+                let row = rows.into_iter().next().ok_or_else(|| inconsistent("certificates", "no row was returned"))?;
+                row.outcome(self)
+            }
             Err(error) if is_null_in(&error, "certificates.id") => {
                 refuse(self, connection).await?.ok_or_else(|| error.into())
             }
             Err(error) => Err(error.into()),
         }
     }
+
+    async fn apply_together(
+        completions: &[&Self],
+        connection: &mut SqliteConnection,
+    ) -> Result<Vec<CompleteOutcome>, Failure> {
+        let sql: &'static str = if completions.len() == 16 { &SIXTEEN } else { &FOUR };
+        let query = completions.iter().fold(sqlx::query(sql), |query, completion| bind(query, completion));
+        // One row of each, in their order; a row too few is noticed by the caller.
+        let rows = issued_rows(query, connection).await?;
+        rows.into_iter().zip(completions).map(|(row, completion)| row.outcome(completion)).collect()
+    }
 }
 
-/// Turns the reservation into a certificate. The guard, on `certificates.id`: it is open, its serial is reserved, its key is not
-/// blocked, and its predecessor, if it has one, is active.
-async fn insert(
-    completion: &Completion,
-    fingerprint_sha256: &[u8; 32],
+/// Runs all statements: to stop at the first row would leave out those behind it.
+async fn issued_rows(
+    query: Query<'_, Sqlite, SqliteArguments>,
     connection: &mut SqliteConnection,
-) -> Result<IssuedRow, sqlx::Error> {
-    const SQL: &str = concat!(
-        "INSERT INTO certificates (id, authority, serial, profile, not_before, not_after, subject, names, spki_sha256,
-                 fingerprint_sha256, owner, requested_by, issued_at, renews, der)
-             SELECT iif(
-                     EXISTS (SELECT 1 FROM serials WHERE serial = r.serial AND authority = r.authority AND state = 0)
-                         AND NOT EXISTS (SELECT 1 FROM blocked_keys WHERE spki_sha256 = r.spki_sha256)
-                         AND (r.renews IS NULL OR EXISTS (SELECT 1 FROM certificates AS c
-                             JOIN serials AS s ON s.serial = c.serial AND s.authority = c.authority
-                             WHERE c.id = r.renews AND s.state = 1)),
-                     r.id, NULL),
-                 r.authority, r.serial, r.profile, r.not_before, r.not_after, r.subject, r.names, r.spki_sha256, $8, r.owner,
-                 r.requested_by, $9, r.renews, $10
-             FROM (SELECT 1) LEFT JOIN reservations AS r ON r.id = $7 AND r.abandoned_at IS NULL
-             RETURNING authority, serial, profile, not_before, not_after, subject, names, spki_sha256, owner, requested_by,
-                 renews;
-         UPDATE serials SET state = 1
-             WHERE (serial, authority) = (SELECT serial, authority FROM reservations WHERE id = $7);
-         INSERT INTO certificate_names (kind, value, certificate_id)
-             SELECT 0, name.value, r.id FROM reservations AS r, json_each(r.search_names) AS name WHERE r.id = $7
-             UNION ALL SELECT 1, search_subject, id FROM reservations WHERE id = $7;
-         INSERT INTO roles (certificate_id, role, granted_at)
-             SELECT $7, role, $9 FROM roles
-             WHERE $11 AND certificate_id = (SELECT renews FROM reservations WHERE id = $7);
-         DELETE FROM reservations WHERE id = $7;",
-        journal_sql!(),
-    );
-    let rows = journal::bind(SQL, &completion.journal)
-        .bind(completion.id.as_bytes().as_slice())
-        .bind(fingerprint_sha256.as_slice())
-        .bind(completion.completed_at.unix_millis())
-        .bind(completion.certificate.as_slice())
-        .bind(completion.inherit_roles)
-        .try_map(|row: SqliteRow| IssuedRow::from_row(&row))
-        // All, not one: to stop at the first row would leave out the statements behind it.
-        .fetch_all(connection)
-        .await?;
-    rows.into_iter().next().ok_or(sqlx::Error::RowNotFound)
+) -> Result<Vec<IssuedRow>, sqlx::Error> {
+    query.try_map(|row: SqliteRow| IssuedRow::from_row(&row)).fetch_all(connection).await
 }
 
 /// What a reservation gives to its certificate.
@@ -91,17 +120,18 @@ struct IssuedRow {
     subject: Vec<u8>,
     names: Vec<u8>,
     spki_sha256: Vec<u8>,
+    fingerprint_sha256: Vec<u8>,
     owner: String,
     requested_by: String,
     renews: Option<Vec<u8>>,
 }
 
 impl IssuedRow {
-    fn certificate(
-        self,
-        completion: &Completion,
-        fingerprint_sha256: [u8; 32],
-    ) -> Result<StoredCertificate, StoreError> {
+    fn outcome(self, completion: &Completion) -> Result<CompleteOutcome, Failure> {
+        Ok(CompleteOutcome::Completed(Box::new(self.certificate(completion)?)))
+    }
+
+    fn certificate(self, completion: &Completion) -> Result<StoredCertificate, StoreError> {
         let place = format!("reservations {}", completion.id);
         Ok(StoredCertificate {
             id: completion.id,
@@ -116,7 +146,7 @@ impl IssuedRow {
             },
             standing: Standing::Active,
             spki_sha256: row::octets(&place, self.spki_sha256)?,
-            fingerprint_sha256,
+            fingerprint_sha256: row::octets(&place, self.fingerprint_sha256)?,
             der: completion.certificate.clone(),
             owner: self.owner,
             requested_by: self.requested_by,
@@ -153,8 +183,6 @@ pub(super) struct Abandonment {
 #[async_trait]
 impl Change for Abandonment {
     type Answer = bool;
-
-    const SEALS: bool = true;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<bool, Failure> {
         match OpenRow::by_id(self.id, connection).await? {
@@ -241,8 +269,7 @@ impl OpenRow {
                  WHERE serial = $8 AND authority = $7;
              UPDATE reservations SET abandoned_at = $6 WHERE id = $13;
              DELETE FROM idempotency_keys WHERE scope_sha256 = $14 AND certificate_id = $13;
-             UPDATE enrolment_tokens SET used = used - 1 WHERE id = $15 AND used > 0;",
-            seal!()
+             UPDATE enrolment_tokens SET used = used - 1 WHERE id = $15 AND used > 0;"
         );
         let columns = RevocationColumns::of(Standing::Revoked(Revocation {
             revoked_at: journal.event.at.floor_to_second(),

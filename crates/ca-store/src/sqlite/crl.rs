@@ -9,11 +9,11 @@ use ca_engine::port::store::{CrlIntent, CrlRecord, CrlStore, Journal, Lease, Pub
 use sqlx::{FromRow, SqliteConnection, SqliteExecutor, SqlitePool};
 
 use super::SqliteStore;
+use super::change::Change;
 use super::error::Failure;
 use super::journal::{self, journal_sql};
 use super::lease::fence;
 use super::row;
-use super::writer::Change;
 
 #[async_trait]
 impl CrlStore for SqliteStore {

@@ -20,14 +20,22 @@ macro_rules! journal_sql {
 }
 pub(super) use journal_sql;
 
-/// Begins a query whose SQL begins with `journal_sql!()`.
-pub(super) fn bind(sql: &'static str, journal: &Journal) -> Query<'static, Sqlite, SqliteArguments> {
+/// Begins a query whose SQL holds `journal_sql!()`.
+pub(super) fn bind<'q>(sql: &'static str, journal: &'q Journal) -> Query<'q, Sqlite, SqliteArguments> {
+    bind_to(sqlx::query(sql), journal)
+}
+
+/// Binds the parameters of `journal_sql!()`.
+pub(super) fn bind_to<'q>(
+    query: Query<'q, Sqlite, SqliteArguments>,
+    journal: &'q Journal,
+) -> Query<'q, Sqlite, SqliteArguments> {
     let event = &journal.event;
-    sqlx::query(sql)
+    query
         .bind(event.canonical())
         .bind(event.action.as_str())
-        .bind(event.principal.clone())
-        .bind(event.subject.clone())
+        .bind(event.principal.as_str())
+        .bind(event.subject.as_str())
         .bind(messages(journal))
         .bind(event.at.unix_millis())
 }

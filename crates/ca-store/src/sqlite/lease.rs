@@ -5,8 +5,8 @@ use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::port::store::{Lease, LeaseStore, StoreError};
 use sqlx::SqliteConnection;
 
+use super::change::Change;
 use super::error::Failure;
-use super::writer::Change;
 use super::{SqliteStore, database_time, row};
 
 #[async_trait]

@@ -10,6 +10,7 @@ mod authority;
 mod certificate;
 mod certificate_list;
 mod certificate_record;
+mod change;
 mod completion;
 mod crl;
 mod error;
@@ -21,6 +22,7 @@ mod role;
 mod row;
 mod schema;
 mod status;
+mod together;
 mod token;
 mod writer;
 
@@ -34,8 +36,9 @@ use sqlx::SqlitePool;
 pub use error::OpenError;
 pub use pool::OpenMode;
 
+use change::Change;
 use error::Failure;
-use writer::{Change, Writer};
+use writer::Writer;
 
 /// The record in an SQLite file.
 ///

@@ -4,6 +4,8 @@
 //! more than what is done there: the first statement is a guard that fails unless everything holds, and only then is looked
 //! why.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use ca_core::id::CertificateId;
 use ca_core::time::Timestamp;
@@ -13,9 +15,10 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{FromRow, Sqlite, SqliteConnection, SqlitePool};
 
 use super::certificate_list::search_terms;
+use super::change::Change;
 use super::error::{Failure, inconsistent, is_null_in};
 use super::row;
-use super::writer::{Change, seal};
+use super::together::repeated;
 
 /// SQL of what stands in the way, in the order of [`ReserveOutcome`]; NULL when nothing does. Its parameters are those of
 /// [`bind`].
@@ -37,31 +40,40 @@ macro_rules! obstacle_sql {
     };
 }
 
+/// SQL that puts a reservation on record, unless something stands in the way: then it fails on `serials.certificate_id`. Without
+/// token or idempotency key their statements find nothing to do.
+const RESERVE: &str = concat!(
+    "INSERT INTO serials (serial, authority, certificate_id, state, not_after, renews)
+         SELECT $3, $2, iif((",
+    obstacle_sql!(),
+    ") IS NULL, $1, NULL), 0, $6, $12;
+     INSERT INTO reservations (id, authority, serial, profile, not_before, not_after, subject, names, spki_sha256,
+             owner, requested_by, renews, token_id, idempotency_sha256, reserved_at, to_be_signed, search_names,
+             search_subject)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $18, $19, $20);
+     INSERT INTO idempotency_keys (scope_sha256, request_sha256, certificate_id, expires_at)
+         SELECT $14, $16, $1, $17 WHERE $14 IS NOT NULL
+         ON CONFLICT (scope_sha256) DO UPDATE SET request_sha256 = excluded.request_sha256,
+             certificate_id = excluded.certificate_id, expires_at = excluded.expires_at;
+     UPDATE enrolment_tokens SET used = used + 1 WHERE id = $13;"
+);
+
+/// How many parameters [`RESERVE`] takes: what [`bind`] binds.
+const PARAMETERS: usize = 20;
+
+static SIXTEEN: LazyLock<String> = LazyLock::new(|| repeated(RESERVE, PARAMETERS, 16));
+static FOUR: LazyLock<String> = LazyLock::new(|| repeated(RESERVE, PARAMETERS, 4));
+
 #[async_trait]
 impl Change for Reservation {
     type Answer = ReserveOutcome;
 
-    const SEALS: bool = true;
+    const TOGETHER: &'static [usize] = &[16, 4];
+
+    const TURN: u8 = 0;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<ReserveOutcome, Failure> {
-        // Without token or idempotency key their statements find nothing to do.
-        const SQL: &str = concat!(
-            "INSERT INTO serials (serial, authority, certificate_id, state, not_after, renews)
-                 SELECT $3, $2, iif((",
-            obstacle_sql!(),
-            ") IS NULL, $1, NULL), 0, $6, $12;
-             INSERT INTO reservations (id, authority, serial, profile, not_before, not_after, subject, names, spki_sha256,
-                     owner, requested_by, renews, token_id, idempotency_sha256, reserved_at, to_be_signed, search_names,
-                     search_subject)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $18, $19, $20);
-             INSERT INTO idempotency_keys (scope_sha256, request_sha256, certificate_id, expires_at)
-                 SELECT $14, $16, $1, $17 WHERE $14 IS NOT NULL
-                 ON CONFLICT (scope_sha256) DO UPDATE SET request_sha256 = excluded.request_sha256,
-                     certificate_id = excluded.certificate_id, expires_at = excluded.expires_at;
-             UPDATE enrolment_tokens SET used = used + 1 WHERE id = $13;",
-            seal!()
-        );
-        match bind(SQL, self).execute(&mut *connection).await {
+        match bind(sqlx::query(RESERVE), self).execute(&mut *connection).await {
             Ok(_) => Ok(ReserveOutcome::Reserved),
             Err(error) if is_null_in(&error, "serials.certificate_id") => {
                 Obstacle::of(self, connection).await?.ok_or_else(|| error.into())
@@ -69,13 +81,26 @@ impl Change for Reservation {
             Err(error) => Err(error.into()),
         }
     }
+
+    async fn apply_together(
+        reservations: &[&Self],
+        connection: &mut SqliteConnection,
+    ) -> Result<Vec<ReserveOutcome>, Failure> {
+        let sql: &'static str = if reservations.len() == 16 { &SIXTEEN } else { &FOUR };
+        let query = reservations.iter().fold(sqlx::query(sql), |query, reservation| bind(query, reservation));
+        query.execute(connection).await?;
+        Ok(vec![ReserveOutcome::Reserved; reservations.len()])
+    }
 }
 
 /// Binds everything a reservation holds, whether the statement needs it or not.
-fn bind<'q>(sql: &'static str, reservation: &'q Reservation) -> Query<'q, Sqlite, SqliteArguments> {
+fn bind<'q>(
+    query: Query<'q, Sqlite, SqliteArguments>,
+    reservation: &'q Reservation,
+) -> Query<'q, Sqlite, SqliteArguments> {
     let idempotency = reservation.idempotency.as_ref();
     let terms = search_terms(&reservation.subject, &reservation.names);
-    sqlx::query(sql)
+    query
         .bind(reservation.id.as_bytes().as_slice())
         .bind(reservation.authority.as_str())
         .bind(reservation.serial.as_bytes())
@@ -122,8 +147,10 @@ impl Obstacle {
                  (SELECT certificate_id FROM serials WHERE renews = $12 AND state <= 2) AS successor
              FROM (SELECT 1) LEFT JOIN idempotency_keys AS i ON i.scope_sha256 = $14"
         );
-        let found: Self =
-            bind(SQL, reservation).try_map(|row: SqliteRow| Self::from_row(&row)).fetch_one(connection).await?;
+        let found: Self = bind(sqlx::query(SQL), reservation)
+            .try_map(|row: SqliteRow| Self::from_row(&row))
+            .fetch_one(connection)
+            .await?;
         Ok(found.outcome()?)
     }
 

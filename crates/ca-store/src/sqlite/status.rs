@@ -11,10 +11,10 @@ use ca_engine::port::store::{
 use sqlx::{FromRow, SqliteConnection, SqlitePool};
 
 use super::SqliteStore;
+use super::change::Change;
 use super::error::{Failure, inconsistent};
 use super::journal::{self, journal_sql};
 use super::row::{self, RevocationColumns};
-use super::writer::Change;
 
 /// SQL that takes the next number of the sequence for authority $7, serial $8, reason $9, revoked_at $10, invalidity_date $11,
 /// not_after $12. The counter's row is what makes commit order and sequence one.

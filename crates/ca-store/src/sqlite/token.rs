@@ -8,10 +8,10 @@ use ca_engine::port::store::{Journal, StoreError, TokenRecord, TokenStore};
 use sqlx::{FromRow, SqliteConnection, SqlitePool};
 
 use super::SqliteStore;
+use super::change::Change;
 use super::error::{Failure, inconsistent};
 use super::journal::{self, journal_sql};
 use super::row;
-use super::writer::Change;
 
 #[async_trait]
 impl TokenStore for SqliteStore {

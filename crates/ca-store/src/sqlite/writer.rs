@@ -1,40 +1,18 @@
 //! The one writer: a task that owns the only writing connection and joins the changes of concurrent callers into one commit.
 //!
 //! A durable commit costs the same for one change as for two hundred, so whatever waits while one is made goes into the next.
-//! Each change runs in a savepoint of its own: one that fails takes back only itself. Callers are answered after the commit,
-//! never before; when the commit fails, every caller of the group is told so. What a change does is its own file's business.
+//! Each change can be taken back without the others of its group. Callers are answered after the commit, never before; when
+//! the commit fails, every caller of the group is told so. What a change is, [`super::change`] says.
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use ca_engine::port::store::StoreError;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::change::{Change, Queued, Waiting};
 use super::error::{self, Failure};
-
-/// One atomic change of the record. It may be run in the same transaction as others, in any order with those of other
-/// callers.
-#[async_trait]
-pub(super) trait Change: Send + Sync + 'static {
-    /// What the caller is told after the commit.
-    type Answer: Send + 'static;
-
-    /// Whether whatever it writes ends in [`seal!`], which spares the writer a trip to the database's thread.
-    const SEALS: bool = false;
-
-    /// Makes the change. An error takes back whatever it did until then.
-    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Answer, Failure>;
-}
-
-/// SQL that ends a change and opens the savepoint of the next.
-macro_rules! seal {
-    () => {
-        "RELEASE change; SAVEPOINT change;"
-    };
-}
-pub(super) use seal;
 
 /// Hands changes to the writing task.
 pub(super) struct Writer {
@@ -45,14 +23,14 @@ impl Writer {
     /// Starts the task; it ends when the writer is closed or dropped, after committing what it was given.
     pub(super) fn start(connection: SqliteConnection) -> Self {
         let (queue, orders) = mpsc::channel(QUEUE);
-        tokio::spawn(write(connection, orders));
+        tokio::spawn(write(connection, Backlog { orders, waiting: Vec::new(), closing: None }));
         Self { queue }
     }
 
     /// Makes a change and waits until it is durable. When the caller stops waiting the change is made, or not, but whole.
     pub(super) async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let waiting = Waiting { change, answer: None, reply };
+        let waiting = Waiting::new(change, reply);
         match timeout(QUEUE_PATIENCE, self.queue.send(Order::Change(Box::new(waiting)))).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(gone()),
@@ -82,61 +60,68 @@ enum Order {
     Close(oneshot::Sender<()>),
 }
 
-/// A change whose caller waits, whatever its answer's type.
-#[async_trait]
-trait Queued: Send {
-    /// Makes the change, seals it, and keeps its answer.
-    async fn apply(&mut self, connection: &mut SqliteConnection) -> Result<(), Failure>;
-
-    /// Gives the answer that was kept.
-    fn acknowledge(self: Box<Self>);
-
-    /// Answers that nothing came of it.
-    fn refuse(self: Box<Self>, error: StoreError);
+/// What was handed over and is not yet made.
+struct Backlog {
+    orders: mpsc::Receiver<Order>,
+    /// At most a group, in the order in which it is to be made.
+    waiting: Vec<Box<dyn Queued>>,
+    /// The order to close, after which none is taken.
+    closing: Option<oneshot::Sender<()>>,
 }
 
-struct Waiting<C: Change> {
-    change: C,
-    answer: Option<C::Answer>,
-    reply: oneshot::Sender<Result<C::Answer, StoreError>>,
-}
-
-#[async_trait]
-impl<C: Change> Queued for Waiting<C> {
-    async fn apply(&mut self, connection: &mut SqliteConnection) -> Result<(), Failure> {
-        let answer = self.change.apply(connection).await?;
-        if !C::SEALS {
-            run(connection, seal!()).await?;
+impl Backlog {
+    /// Waits for something to do; `false` at the end.
+    async fn wait(&mut self) -> bool {
+        if self.waiting.is_empty() {
+            if self.closing.is_some() {
+                return false;
+            }
+            match self.orders.recv().await {
+                Some(order) => self.take(order),
+                None => return false,
+            }
+            self.refill();
         }
-        self.answer = Some(answer);
-        Ok(())
+        !self.waiting.is_empty()
     }
 
-    fn acknowledge(self: Box<Self>) {
-        let answer = self.answer.ok_or_else(gone);
-        // A caller that has gone away needs no answer; the same in `refuse`.
-        let _gone = self.reply.send(answer);
+    /// Takes what has come. To be called when everything before is made: so nobody is overtaken for ever by those whose turn
+    /// is earlier.
+    fn refill(&mut self) {
+        while self.waiting.len() < GROUP
+            && self.closing.is_none()
+            && let Ok(order) = self.orders.try_recv()
+        {
+            self.take(order);
+        }
+        // Stable: equals keep the order in which they came.
+        self.waiting.sort_by_key(|change| change.turn());
     }
 
-    fn refuse(self: Box<Self>, error: StoreError) {
-        let _gone = self.reply.send(Err(error));
-    }
-}
-
-async fn write(mut connection: SqliteConnection, mut orders: mpsc::Receiver<Order>) {
-    let mut closing = None;
-    while let Some(order) = orders.recv().await {
+    fn take(&mut self, order: Order) {
         match order {
-            Order::Change(change) => closing = write_group(&mut connection, change, &mut orders).await,
-            Order::Close(done) => closing = Some(done),
-        }
-        if closing.is_some() {
-            break;
+            Order::Change(change) => self.waiting.push(change),
+            Order::Close(done) => self.closing = Some(done),
         }
     }
-    // Whoever still stands in the queue is told that nobody is there.
-    orders.close();
-    while let Ok(order) = orders.try_recv() {
+
+    /// The next changes to be made by one trip: of one kind, as many as that kind has use for.
+    fn next_run(&mut self) -> Vec<Box<dyn Queued>> {
+        let Some(first) = self.waiting.first() else { return Vec::new() };
+        let kind = first.kind();
+        let alike = self.waiting.iter().take_while(|change| change.kind() == kind).count();
+        let stride = first.stride(alike);
+        self.waiting.drain(..stride).collect()
+    }
+}
+
+async fn write(mut connection: SqliteConnection, mut backlog: Backlog) {
+    while backlog.wait().await {
+        write_group(&mut connection, &mut backlog).await;
+    }
+    // Whoever came after the order to close is told that nobody is there.
+    backlog.orders.close();
+    while let Ok(order) = backlog.orders.try_recv() {
         match order {
             Order::Change(change) => change.refuse(gone()),
             Order::Close(done) => drop(done),
@@ -145,75 +130,107 @@ async fn write(mut connection: SqliteConnection, mut orders: mpsc::Receiver<Orde
     if let Err(error) = connection.close().await {
         tracing::warn!(%error, "the database did not close cleanly; its log is folded in at the next start");
     }
-    if let Some(done) = closing {
+    if let Some(done) = backlog.closing {
         let _gone = done.send(());
     }
 }
 
-/// Makes one commit of `first` and of what waits behind it. Returns the order to close if it came across one.
-async fn write_group(
-    connection: &mut SqliteConnection,
-    first: Box<dyn Queued>,
-    orders: &mut mpsc::Receiver<Order>,
-) -> Option<oneshot::Sender<()>> {
+/// Makes one commit of what waits, and of what comes while it is made.
+async fn write_group(connection: &mut SqliteConnection, backlog: &mut Backlog) {
     if let Err(error) = run(connection, "BEGIN IMMEDIATE; SAVEPOINT change").await {
         take_back(connection).await;
-        return refuse_waiting(first, orders, &Failure::from(error).into());
+        // A database that cannot be written keeps nobody waiting in turn.
+        refuse_all(backlog.waiting.drain(..), &Failure::from(error).into());
+        return;
     }
-    let mut group: Vec<Box<dyn Queued>> = Vec::new();
-    let mut closing = None;
-    let mut next = Some(first);
-    while let Some(mut change) = next.take() {
-        match change.apply(connection).await {
-            Ok(()) => group.push(change),
-            Err(failure) => {
-                let cause = StoreError::from(failure);
-                change.refuse(cause.clone());
-                // After some errors (a full disk, a failed read) SQLite takes back the whole transaction by itself, and what
-                // came next would be committed alone. Then there is no savepoint any more, and this fails.
-                if run(connection, "ROLLBACK TO change").await.is_err() {
-                    take_back(connection).await;
-                    refuse_all(group, &cause);
-                    return closing;
-                }
-            }
+    let mut made: Vec<Box<dyn Queued>> = Vec::new();
+    while made.len() < GROUP {
+        if backlog.waiting.is_empty() {
+            backlog.refill();
         }
-        if group.len() < GROUP {
-            match orders.try_recv() {
-                Ok(Order::Change(change)) => next = Some(change),
-                Ok(Order::Close(done)) => closing = Some(done),
-                Err(_) => {}
-            }
+        let next = backlog.next_run();
+        if next.is_empty() {
+            break;
+        }
+        if let Err(cause) = make(connection, next, &mut made).await {
+            take_back(connection).await;
+            refuse_all(made, &cause);
+            return;
         }
     }
     match run(connection, "COMMIT").await {
-        Ok(()) => group.into_iter().for_each(|change| change.acknowledge()),
+        Ok(()) => made.into_iter().for_each(|change| change.acknowledge()),
         Err(error) => {
             take_back(connection).await;
-            refuse_all(group, &error::of_commit(error));
-        }
-    }
-    closing
-}
-
-/// Refuses `first` and what waits behind it: a database that cannot be written keeps nobody waiting in turn.
-fn refuse_waiting(
-    first: Box<dyn Queued>,
-    orders: &mut mpsc::Receiver<Order>,
-    error: &StoreError,
-) -> Option<oneshot::Sender<()>> {
-    first.refuse(error.clone());
-    loop {
-        match orders.try_recv() {
-            Ok(Order::Change(change)) => change.refuse(error.clone()),
-            Ok(Order::Close(done)) => return Some(done),
-            Err(_) => return None,
+            refuse_all(made, &error::of_commit(error));
         }
     }
 }
 
-fn refuse_all(group: Vec<Box<dyn Queued>>, error: &StoreError) {
-    group.into_iter().for_each(|change| change.refuse(error.clone()));
+/// Makes changes of one kind: by one trip if that succeeds, else one by one, so that one that fails takes back only itself. An
+/// error means that the whole transaction is lost; `changes` are refused then.
+async fn make(
+    connection: &mut SqliteConnection,
+    mut changes: Vec<Box<dyn Queued>>,
+    made: &mut Vec<Box<dyn Queued>>,
+) -> Result<(), StoreError> {
+    if let Some((first, peers @ [_, ..])) = changes.split_first_mut() {
+        let applied = first.apply_together(peers, connection).await;
+        match end_savepoint(connection, applied).await {
+            End::Made => {
+                made.append(&mut changes);
+                return Ok(());
+            }
+            End::TakenBack(_) => {}
+            End::Lost(cause) => {
+                refuse_all(changes, &cause);
+                return Err(cause);
+            }
+        }
+    }
+    let mut changes = changes.into_iter();
+    while let Some(mut change) = changes.next() {
+        let applied = change.apply(connection).await;
+        match end_savepoint(connection, applied).await {
+            End::Made => made.push(change),
+            End::TakenBack(cause) => change.refuse(cause),
+            End::Lost(cause) => {
+                change.refuse(cause.clone());
+                refuse_all(changes, &cause);
+                return Err(cause);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What became of a savepoint.
+enum End {
+    /// It is part of the transaction.
+    Made,
+    /// Nothing of it is left, for this reason.
+    TakenBack(StoreError),
+    /// Nothing of the transaction is left, for this reason.
+    Lost(StoreError),
+}
+
+/// Keeps what was made since the last savepoint, or takes it back, and opens the next.
+async fn end_savepoint(connection: &mut SqliteConnection, applied: Result<(), Failure>) -> End {
+    let kept = match applied {
+        Ok(()) => run(connection, "RELEASE change; SAVEPOINT change").await.map_err(Failure::from),
+        Err(failure) => Err(failure),
+    };
+    let Err(failure) = kept else { return End::Made };
+    // After some errors (a full disk, a failed read) SQLite takes back the whole transaction by itself, and what came next
+    // would be committed alone. Then there is no savepoint any more, and this fails.
+    match run(connection, "ROLLBACK TO change").await {
+        Ok(()) => End::TakenBack(failure.into()),
+        Err(_) => End::Lost(failure.into()),
+    }
+}
+
+fn refuse_all(changes: impl IntoIterator<Item = Box<dyn Queued>>, error: &StoreError) {
+    changes.into_iter().for_each(|change| change.refuse(error.clone()));
 }
 
 /// Ends a transaction that cannot be committed, if SQLite has not done so itself (then this fails, harmlessly).
@@ -235,7 +252,7 @@ const QUEUE: usize = 1024;
 /// How long a caller waits for a place.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many changes share a commit at most: what the first of them waits for the others.
+/// How many changes share a commit at most, give or take a trip: what the first of them waits for the others.
 const GROUP: usize = 256;
 
 #[cfg(test)]

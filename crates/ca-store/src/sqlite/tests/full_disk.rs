@@ -7,8 +7,8 @@ use ca_engine::port::store::{CertificateStore, StatusStore, Store, StoreError};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 use tokio::task::JoinSet;
 
+use super::super::change::Change;
 use super::super::error::Failure;
-use super::super::writer::Change;
 use super::fixture::{Folder, completion, count, issue, reservation};
 
 /// Limits the file to what it has and this many pages more. As a change, since the limit belongs to the writing connection.

@@ -11,9 +11,10 @@ use ca_engine::port::store::StoreError;
 use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
 use tempfile::TempDir;
 
+use super::super::change::Change;
 use super::super::error::Failure;
 use super::super::pool;
-use super::{Change, GROUP, Writer};
+use super::{GROUP, Writer};
 
 struct Bench {
     writer: Writer,
@@ -55,7 +56,7 @@ impl Bench {
     }
 
     /// Hands over all of them before the writer sees the first.
-    async fn together(&self, changes: Vec<Insert>) -> Vec<Result<i64, StoreError>> {
+    async fn together<C: Change<Answer = i64>>(&self, changes: Vec<C>) -> Vec<Result<i64, StoreError>> {
         let mut waiting = tokio::task::JoinSet::new();
         let count = changes.len();
         for (position, change) in changes.into_iter().enumerate() {
@@ -120,19 +121,19 @@ impl Change for Insert {
     }
 }
 
-/// As [`Insert`], sealing by itself.
-struct SealedInsert(i64);
+/// As [`Insert`], made by one trip where four wait.
+struct Joined(Insert);
 
 #[async_trait]
-impl Change for SealedInsert {
-    type Answer = ();
+impl Change for Joined {
+    type Answer = i64;
 
-    const SEALS: bool = true;
+    const TOGETHER: &'static [usize] = &[4];
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
-        const SQL: &str = concat!("INSERT INTO numbers (number) VALUES ($1);", seal!());
-        sqlx::query(SQL).bind(self.0).execute(connection).await?;
-        Ok(())
+    const TURN: u8 = 0;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<i64, Failure> {
+        self.0.apply(connection).await
     }
 }
 
@@ -167,14 +168,39 @@ async fn a_failed_change_takes_back_only_itself() {
 }
 
 #[tokio::test]
-async fn a_change_that_seals_by_itself_is_kept_when_the_next_fails() {
+async fn of_changes_made_by_one_trip_only_the_failed_one_is_taken_back() {
     let bench = Bench::new().await;
-    let (sealed, failed) =
-        tokio::join!(bench.writer.change(SealedInsert(1)), bench.writer.change(insert_then(2, Then::Fail)));
-    assert_eq!(sealed, Ok(()));
-    assert!(failed.is_err());
-    assert_eq!(bench.numbers().await, [1]);
+    let joined =
+        (0..10).map(|number| Joined(insert_then(number, if number == 6 { Then::Fail } else { Then::Succeed })));
+    let answers = bench.together(joined.collect()).await;
+    for (number, answer) in answers.into_iter().enumerate() {
+        assert_eq!(answer.is_ok(), number != 6, "{number}: {answer:?}");
+    }
+    assert_eq!(bench.numbers().await, [0, 1, 2, 3, 4, 5, 7, 8, 9]);
     assert_eq!(bench.commits.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_transaction_lost_by_one_trip_is_told_to_all_of_it_and_to_those_before() {
+    let bench = Bench::new().await;
+    let lost = |number| number == 6;
+    let joined = (0..10)
+        .map(|number| Joined(insert_then(number, if lost(number) { Then::LoseTheTransaction } else { Then::Succeed })));
+    let answers = bench.together(joined.collect()).await;
+    for (number, answer) in answers.into_iter().enumerate() {
+        // Two trips of four, then two more in a transaction of their own.
+        assert_eq!(answer.is_ok(), number >= 8, "{number}: {answer:?}");
+    }
+    assert_eq!(bench.numbers().await, [8, 9]);
+}
+
+#[tokio::test]
+async fn changes_of_an_earlier_turn_are_made_first_and_keep_their_order() {
+    let bench = Bench::new().await;
+    // Both want the number 1; the one handed over last has the earlier turn.
+    let (late, early) = tokio::join!(bench.writer.change(insert(1)), bench.writer.change(Joined(insert(1))));
+    assert_eq!(early, Ok(1));
+    assert!(late.is_err(), "{late:?}");
 }
 
 #[tokio::test]
