@@ -54,6 +54,9 @@ pub(crate) enum Failure {
         /// What went wrong.
         why: String,
     },
+    /// Somebody else is at work there.
+    #[error("{0}")]
+    Busy(String),
     /// Anything else: files, keys, an answer that makes no sense.
     #[error("{0}")]
     Failed(String),
@@ -74,7 +77,7 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Unreachable { .. } | Self::Busy(_) => Exit::Unreachable,
             Self::Refused(problem) | Self::RefusedHere { problem, .. } if is_temporary(problem) => Exit::Unreachable,
             Self::Refused(_) | Self::RefusedHere { .. } | Self::Failed(_) => Exit::Failed,
         }

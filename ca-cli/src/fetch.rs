@@ -105,17 +105,20 @@ pub(crate) fn not_answered(what: &str, error: &reqwest::Error) -> Failure {
 fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     let mut source = error.source();
     while let Some(inner) = source {
-        if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
-            return Some(tls);
-        }
-        // An I/O error does not name what it wraps as its source, but as its inner error.
-        let wrapped = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if let Some(tls) = wrapped.and_then(|wrapped| wrapped.downcast_ref::<rustls::Error>()) {
+        if let Some(tls) = unwrapped(inner).downcast_ref() {
             return Some(tls);
         }
         source = inner.source();
     }
     None
+}
+
+/// What an I/O error wraps: it names the source of that as its own, not that itself. Connectors wrap more than once.
+fn unwrapped<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inner) => unwrapped(inner),
+        None => error,
+    }
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {
@@ -129,6 +132,15 @@ fn innermost(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tls_errors_are_found_however_often_they_are_wrapped() {
+        let tls = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let wrapped = std::io::Error::other(std::io::Error::other(tls.clone()));
+        assert_eq!(unwrapped(&wrapped).downcast_ref(), Some(&tls));
+        let plain = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        assert!(unwrapped(&plain).downcast_ref::<rustls::Error>().is_none());
+    }
 
     #[test]
     fn nothing_but_http_is_spoken() {

@@ -255,6 +255,11 @@ fn keep_old(path: &Path) -> Result<(), FilesError> {
     }
 }
 
+/// A path for people: without the `./` that the working directory brings.
+pub(crate) fn shown(path: &Path) -> std::path::Display<'_> {
+    path.strip_prefix(".").unwrap_or(path).display()
+}
+
 /// Writes one file that must not be there, mode 0600: secrets.
 pub(crate) fn write_secret(path: &Path, octets: &[u8]) -> Result<(), FilesError> {
     Staged::new(path.to_path_buf(), octets, PRIVATE)?.place(false)
@@ -284,7 +289,7 @@ pub(crate) enum FilesError {
         text: String,
     },
     /// It is there.
-    #[error("{} is there already; --force overwrites it", path.display())]
+    #[error("{} is there already; --force overwrites it", shown(path))]
     Exists {
         /// The file.
         path: PathBuf,
@@ -292,14 +297,14 @@ pub(crate) enum FilesError {
     /// Another root.
     #[error(
         "{} holds another root than the one of this certificate; choose another folder with --out, or overwrite it with --force",
-        path.display()
+        shown(path)
     )]
     OtherRoot {
         /// The file.
         path: PathBuf,
     },
     /// The system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}", shown(path))]
     Io {
         /// The file or folder.
         path: PathBuf,

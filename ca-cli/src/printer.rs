@@ -90,7 +90,8 @@ impl Printer {
             for candidate in &problem.candidates {
                 text.push_str(&format!("  {candidate}\n"));
             }
-            if let Some(seconds) = problem.retry_after {
+            // Longer waits are told by the problem itself, as a time.
+            if let Some(seconds) = problem.retry_after.filter(|seconds| *seconds <= LONGEST_COUNTDOWN) {
                 text.push_str(&format!("try again in {seconds} s\n"));
             }
             if !problem.request_id.is_empty() {
@@ -204,6 +205,9 @@ fn place(pointer: &str) -> String {
 const RED: &str = "\u{1b}[1;31m";
 const YELLOW: &str = "\u{1b}[1;33m";
 const RESET: &str = "\u{1b}[0m";
+
+/// Seconds that are better counted than read off a clock.
+const LONGEST_COUNTDOWN: u32 = 600;
 
 /// Tables for programs that read text are not folded.
 const NO_TERMINAL_WIDTH: u16 = 1_000;

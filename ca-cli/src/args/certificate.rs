@@ -63,8 +63,11 @@ pub(crate) struct UnholdArgs {
 
 /// `show CERTIFICATE`
 #[derive(Debug, Args)]
+#[command(
+    after_help = "A file is shown as it is on record; where no service is configured or it does not know it, as it stands."
+)]
 pub(crate) struct ShowArgs {
-    /// The certificate: a file (read as it is, no service is asked), an id, AUTHORITY:SERIAL or a serial number
+    /// The certificate: a file, an id, AUTHORITY:SERIAL or a serial number
     pub(crate) certificate: String,
 }
 

@@ -16,7 +16,7 @@ use super::value::general_name;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 NAME becomes the common name and, without --san, the subject alternative name: a DNS name if it looks like one, an e-mail \
-address if it holds an @, an IP address, else a URI.
+address if it holds an @, an IP address, else a URI. A host name or address joins the names of --san.
 
 Files: NAME.crt (certificate, then its chain), NAME.key (PKCS#8, mode 0600), ca.crt (root). They appear complete or not at \
 all. `*.example.com` is written as `_.example.com.crt`.
@@ -56,7 +56,7 @@ pub(crate) struct IssueArgs {
     pub(crate) csr: Option<PathBuf>,
 
     /// Authenticate with the enrolment token in this file (- reads it from standard input) [env: CA_TOKEN]
-    #[arg(long, value_name = "FILE", conflicts_with = "local")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
 
     /// Issue one certificate for every row `PROFILE,NAME[,SAN…]` of a CSV file; rows whose files are there are skipped

@@ -39,12 +39,12 @@ pub(crate) use verify::{Purpose, VerifyArgs};
                   ca-cli --local ./pki issue client cliente"
 )]
 pub(crate) struct Cli {
-    #[command(flatten)]
-    pub(crate) connection: ConnectionArgs,
-
     /// How results are printed
     #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
     pub(crate) output: OutputFormat,
+
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
 
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -111,3 +111,6 @@ pub(crate) struct ManArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use super::issuance::{self, KeySource, Order};
 use super::issue::{folder, key_type};
 use crate::args::IssueArgs;
 use crate::exit::{Exit, Failure};
-use crate::files::{Destination, FileName, Replace};
+use crate::files::{Destination, FileName, Replace, shown};
 use crate::printer::Printer;
 use crate::service::Service;
 use crate::subject;
@@ -51,6 +51,7 @@ pub(super) async fn run(
         let listed: String = faults.iter().map(|fault| format!("\n  {fault}")).collect();
         Failure::Usage(format!("{}: nothing was issued, because some rows are wrong:{listed}", file.display()))
     })?;
+    let roots = service.roots().await?;
     let mut key_types: BTreeMap<ProfileName, KeyType> = BTreeMap::new();
     for row in &rows {
         if !key_types.contains_key(&row.profile) {
@@ -65,12 +66,12 @@ pub(super) async fn run(
         if replace == Replace::Never && destination.certificate_file().exists() {
             summary.skipped += 1;
             let there = destination.certificate_file();
-            progress.suspend(|| printer.note(format!("skipped {}: {} is there", row.name, there.display())));
+            progress.suspend(|| printer.note(format!("skipped {}: {} is there", row.name, shown(&there))));
             progress.advance();
             continue;
         }
         let order = order_of(&row, args, password, key_types[&row.profile], destination)?;
-        match issuance::issue(service, order, &printer.without_progress()).await {
+        match issuance::issue(service, order, &roots, &printer.without_progress()).await {
             Ok(_) => summary.issued += 1,
             // Later rows would fare no better.
             Err(failure) if failure.exit() == Exit::Unreachable => {
@@ -170,9 +171,7 @@ fn read_row(line: usize, fields: &[String]) -> Result<Row, String> {
             None => names.push(GeneralName::parse(field).map_err(|error| error.to_string())?),
         }
     }
-    if names.is_empty() {
-        names.push(subject::alternative_name_of(name).map_err(|error| error.to_string())?);
-    }
+    let names = subject::alternative_names_of(name, &names).map_err(|error| error.to_string())?;
     let file_name = file_name.unwrap_or_else(|| FileName::of_subject(name)).map_err(|_| {
         format!("`{name}` cannot be the name of files; add a field `{FILE_NAME}NAME` (no blanks, no `/`)")
     })?;
@@ -248,7 +247,7 @@ mod tests {
             shown,
             [
                 "4 client cliente [dns:cliente] cliente",
-                "5 server *.example.com [dns:example.com ip:192.0.2.1] _.example.com",
+                "5 server *.example.com [dns:*.example.com dns:example.com ip:192.0.2.1] _.example.com",
                 "6 document Souza, Ana \"a\" [email:ana@example.com] ana",
             ]
         );

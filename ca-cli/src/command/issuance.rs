@@ -56,12 +56,16 @@ pub(super) struct Issued {
     pub(super) files: Vec<PathBuf>,
 }
 
-/// Carries out an order.
-pub(super) async fn issue(service: &dyn Service, order: Order, printer: &Printer) -> Result<Issued, Failure> {
+/// Carries out an order; `roots` are those of the service.
+pub(super) async fn issue(
+    service: &dyn Service,
+    order: Order,
+    roots: &[Certificate],
+    printer: &Printer,
+) -> Result<Issued, Failure> {
     // 1. What the files would refuse.
     let makes_key = matches!(order.key, KeySource::Make(_));
-    let roots = service.roots().await?;
-    order.destination.check(makes_key, order.pkcs12.is_some(), &roots).map_err(Failure::failed)?;
+    order.destination.check(makes_key, order.pkcs12.is_some(), roots).map_err(Failure::failed)?;
     // 2. The key.
     let (key, csr) = prepare_key(order.key, printer).await?;
     let public_key = csr.public_key().clone();
@@ -79,7 +83,7 @@ pub(super) async fn issue(service: &dyn Service, order: Order, printer: &Printer
     let record = service.issue(request).await?;
     drop(spinner);
     // 4. Its files.
-    let files = keep(&record, &public_key, key, order.pkcs12, &order.destination, &roots).await?;
+    let files = keep(&record, &public_key, key, order.pkcs12, &order.destination, roots).await?;
     Ok(Issued { certificate: record, files })
 }
 

@@ -12,7 +12,7 @@ use super::issuance::{self, Issued, KeySource, Order};
 use super::{batch, pkcs12_password, read_csr};
 use crate::args::IssueArgs;
 use crate::exit::{Exit, Failure};
-use crate::files::{Destination, FileName, Replace};
+use crate::files::{self, Destination, FileName, Replace};
 use crate::printer::Printer;
 use crate::secret_input::SecretSource;
 use crate::service::Service;
@@ -56,7 +56,8 @@ pub(super) async fn run(
         pkcs12: password.map(|password| (name.clone(), password)),
         destination: Destination::new(folder(args), file_name, replace),
     };
-    let issued = issuance::issue(service, order, printer).await?;
+    let roots = service.roots().await?;
+    let issued = issuance::issue(service, order, &roots, printer).await?;
     printer.result(&issued, describe)?;
     Ok(Exit::Done)
 }
@@ -64,7 +65,11 @@ pub(super) async fn run(
 /// The enrolment token to authenticate with, when one is given.
 pub(super) fn token(args: &IssueArgs, settings: &Settings) -> Result<Option<SecretString>, Failure> {
     if matches!(settings.target, Target::Local(_)) {
-        return Ok(None);
+        // Who may write in the folder needs none; one in the environment is meant for a server.
+        return match args.token_file {
+            Some(_) => Err(Failure::Usage("an enrolment token is for a server; --local needs none".to_owned())),
+            None => Ok(None),
+        };
     }
     let source = SecretSource {
         what: "the enrolment token",
@@ -91,8 +96,7 @@ fn contents(
     };
     let names = match (names, csr) {
         ([], Some(csr)) if !csr.subject_alternative_names().is_empty() => None,
-        ([], _) => Some(vec![subject::alternative_name_of(name).map_err(wrong)?]),
-        (names, _) => Some(names.to_vec()),
+        (names, _) => Some(subject::alternative_names_of(name, names).map_err(wrong)?),
     };
     Ok((subject, names))
 }
@@ -133,17 +137,12 @@ pub(super) fn describe(issued: &Issued) -> String {
         let what = match file.extension().and_then(|extension| extension.to_str()) {
             Some("key") => "private key",
             Some("p12") => "PKCS#12",
-            _ if file.file_name().is_some_and(|name| name == crate::files::ROOT_FILE) => "root certificate",
+            _ if file.file_name().is_some_and(|name| name == files::ROOT_FILE) => "root certificate",
             _ => "certificate and its chain",
         };
-        text.push_str(&format!("  {}  {what}\n", shown(file)));
+        text.push_str(&format!("  {}  {what}\n", files::shown(file)));
     }
     text
-}
-
-/// A path without the `./` that a default brings.
-fn shown(path: &Path) -> String {
-    path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
 
 #[cfg(test)]
@@ -160,7 +159,7 @@ mod tests {
         let san = [GeneralName::parse("ip:192.0.2.1").expect("a name")];
         let (subject, names) = contents("api", Some("CN=other,O=Example"), &san, None).expect("read");
         assert_eq!(subject.expect("there").to_string(), "CN=other,O=Example");
-        assert_eq!(texts(names), Some(vec!["ip:192.0.2.1".to_owned()]));
+        assert_eq!(texts(names), Some(vec!["dns:api".to_owned(), "ip:192.0.2.1".to_owned()]));
     }
 
     #[test]

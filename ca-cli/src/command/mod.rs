@@ -77,14 +77,15 @@ async fn dispatch(command: Command, settings: &Settings, printer: &Printer) -> R
             let done = revoke::unhold(&*service, &reference, printer).await;
             closed(&*service, done).await
         }
-        Command::Show(args) => match Reference::read(&args.certificate)? {
-            Reference::File(file) => show::file(&file, printer),
-            reference @ Reference::Record(_) => {
-                let service = connect_about(settings, &reference, printer).await?;
-                let done = show::record(&*service, &reference, printer).await;
-                closed(&*service, done).await
+        Command::Show(args) => {
+            let reference = Reference::read(&args.certificate)?;
+            if let (Reference::File(file), Target::Nowhere) = (&reference, &settings.target) {
+                return show::file(file, printer);
             }
-        },
+            let service = connect_about(settings, &reference, printer).await?;
+            let done = show::run(&*service, &reference, printer).await;
+            closed(&*service, done).await
+        }
         Command::List(args) => {
             let service = connect(settings, FirstUse::Refuse, configured(settings), printer).await?;
             let done = list::run(&*service, &args, printer).await;

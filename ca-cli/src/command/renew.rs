@@ -11,7 +11,7 @@ use super::pkcs12_password;
 use super::reference::{CertificateFile, Reference, name_of};
 use crate::args::RenewArgs;
 use crate::exit::{Exit, Failure};
-use crate::files::{Destination, FileName, Replace};
+use crate::files::{Destination, FileName, Replace, shown};
 use crate::key::PrivateKey;
 use crate::printer::Printer;
 use crate::service::{Renewal, Service};
@@ -68,6 +68,10 @@ pub(super) async fn run(
         }
         (key, _) => issuance::keep(&renewed, &public_key, key, pkcs12, &destination, &roots).await?,
     };
+    let stale = destination.pkcs12_file();
+    if !files.contains(&stale) && stale.exists() && matches!(reference, Reference::File(_)) {
+        printer.warning(format!("{} still holds the old certificate; --p12 renews it too", shown(&stale)));
+    }
     printer.result(&Issued { certificate: renewed, files }, super::issue::describe)?;
     if record.status == ca_api::certificate::CertificateStatus::Active {
         printer

@@ -48,9 +48,17 @@ pub(super) fn file(file: &CertificateFile, printer: &Printer) -> Result<Exit, Fa
     Ok(Exit::Done)
 }
 
-/// Shows a certificate on record.
-pub(super) async fn record(service: &dyn Service, reference: &Reference, printer: &Printer) -> Result<Exit, Failure> {
-    let record = reference.record(service).await?;
+/// Shows a certificate on record. A file is shown as it is where the service does not know it or does not tell.
+pub(super) async fn run(service: &dyn Service, reference: &Reference, printer: &Printer) -> Result<Exit, Failure> {
+    let record = match (reference.record(service).await, reference) {
+        (Ok(record), _) => record,
+        (Err(failure), Reference::File(as_it_is)) => {
+            file(as_it_is, printer)?;
+            printer.note(format!("whether it stands is not known: {failure}"));
+            return Ok(Exit::Done);
+        }
+        (Err(failure), Reference::Record(_)) => return Err(failure),
+    };
     let certificate = Certificate::from_pem(&record.certificate).map_err(Failure::failed)?;
     printer.result(&record, |record| lines(&[on_record(record), Shown::of(&certificate).rows()].concat()))?;
     Ok(Exit::Done)

@@ -279,9 +279,7 @@ fn has_record(folder: &Path, environment: &[(String, String)]) -> Result<bool, F
 fn not_opened(error: LocalError) -> Failure {
     match &error {
         LocalError::Config(LoadError::Faulty { .. }) => Failure::Usage(error.to_string()),
-        LocalError::Open(OpenError::Lock(LockError::Held { path, .. })) => {
-            Failure::Unreachable { what: path.parent().unwrap_or(path).display().to_string(), why: error.to_string() }
-        }
+        LocalError::Open(OpenError::Lock(LockError::Held { .. })) => Failure::Busy(error.to_string()),
         _ => Failure::failed(error),
     }
 }

@@ -25,6 +25,7 @@ pub(super) enum Verdict {
 pub(super) struct Report {
     verdict: Verdict,
     judged_at: String,
+    looked_up: bool,
     path: Vec<Link>,
     findings: Vec<String>,
 }
@@ -49,6 +50,9 @@ impl Report {
     /// Puts together what was found about the path, and the status of each of its certificates but the root.
     pub(super) fn new(path: &Path, mut findings: Vec<String>, statuses: Vec<Status>, judged_at: Timestamp) -> Self {
         let mut undecided = false;
+        // A root has no status but the trust of whoever verifies.
+        let is_root = path.certificates().len() == 1;
+        let looked_up = is_root || statuses.first().is_some_and(|status| status.outcome != Outcome::NotLookedUp);
         for (certificate, status) in path.certificates().iter().zip(&statuses) {
             undecided |= status.outcome == Outcome::Undecided;
             if status.outcome == Outcome::Fallen {
@@ -67,7 +71,7 @@ impl Report {
             let is_root = index == last && path.is_signed_throughout();
             Link::of(certificate, status, is_root)
         });
-        Self { verdict, judged_at: judged_at.to_rfc3339(), path: links.collect(), findings }
+        Self { verdict, judged_at: judged_at.to_rfc3339(), looked_up, path: links.collect(), findings }
     }
 
     /// What the findings amount to.
@@ -101,6 +105,9 @@ impl Report {
             text.push_str(&format!("- {}\n", plain(finding)));
         }
         text.push_str(match self.verdict {
+            Verdict::Valid if !self.looked_up => {
+                "VALID by its chain and dates; nobody was asked whether it is revoked (--ocsp, --crl, --crl-file)"
+            }
             Verdict::Valid => "VALID",
             Verdict::Invalid => "NOT VALID",
             Verdict::Undecided => "UNDECIDED: who must answer could not be reached; try again",

@@ -1,0 +1,117 @@
+//! The help is part of the contract: a change of it shows in review. `testdata/help/COMMAND.txt` is what
+//! `ca-cli COMMAND --help | cat` prints.
+
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+
+use super::*;
+
+fn help_of(path: &[&str]) -> String {
+    let arguments = std::iter::once("ca-cli").chain(path.iter().copied()).chain(["--help"]);
+    let error = Cli::command().term_width(100).try_get_matches_from(arguments).expect_err("help");
+    assert_eq!(error.kind(), ErrorKind::DisplayHelp, "{error}");
+    error.to_string()
+}
+
+/// Makes a test for every help text, so that each names itself when it differs.
+macro_rules! help_texts {
+    ($($name:ident: $path:expr;)+) => {
+        $(
+            #[test]
+            fn $name() {
+                let golden = include_str!(concat!("testdata/help/", stringify!($name), ".txt"));
+                assert_eq!(help_of(&$path), golden);
+            }
+        )+
+
+        #[test]
+        fn every_command_has_its_golden_help() {
+            let golden: Vec<String> = vec![$($path.join(" ")),+];
+            let mut commands = Vec::new();
+            collect(&Cli::command(), "", &mut commands);
+            let missing: Vec<&String> = commands.iter().filter(|command| !golden.contains(command)).collect();
+            assert!(missing.is_empty(), "{missing:?}");
+        }
+    };
+}
+
+fn collect(command: &clap::Command, above: &str, commands: &mut Vec<String>) {
+    for subcommand in command.get_subcommands() {
+        let path = format!("{above} {}", subcommand.get_name()).trim().to_owned();
+        collect(subcommand, &path, commands);
+        commands.push(path);
+    }
+}
+
+const TOP: [&str; 0] = [];
+
+help_texts! {
+    top: TOP;
+    issue: ["issue"];
+    renew: ["renew"];
+    revoke: ["revoke"];
+    unhold: ["unhold"];
+    list: ["list"];
+    show: ["show"];
+    verify: ["verify"];
+    bootstrap: ["bootstrap"];
+    authority: ["authority"];
+    authority_list: ["authority", "list"];
+    authority_show: ["authority", "show"];
+    authority_export_key: ["authority", "export-key"];
+    authority_export_root_key: ["authority", "export-root-key"];
+    authority_publish_crl: ["authority", "publish-crl"];
+    profile: ["profile"];
+    profile_list: ["profile", "list"];
+    profile_show: ["profile", "show"];
+    token: ["token"];
+    token_create: ["token", "create"];
+    token_list: ["token", "list"];
+    token_delete: ["token", "delete"];
+    audit: ["audit"];
+    audit_list: ["audit", "list"];
+    audit_verify: ["audit", "verify"];
+    completions: ["completions"];
+    man: ["man"];
+}
+
+fn kind_of(arguments: &[&str]) -> Option<ErrorKind> {
+    let arguments = std::iter::once("ca-cli").chain(arguments.iter().copied());
+    Cli::try_parse_from(arguments).err().map(|error| error.kind())
+}
+
+#[test]
+fn the_definitions_contradict_each_other_nowhere() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() {
+    for arguments in [
+        &["--local", "pki", "--url", "https://x", "list"][..],
+        &["issue", "client"],
+        &["issue", "--batch", "names.csv", "client", "cliente"],
+        &["issue", "client", "cliente", "--csr", "x.csr", "--key-type", "p256"],
+        &["issue", "client", "cliente", "--csr", "x.csr", "--p12"],
+        &["issue", "client", "cliente", "--p12-password-file", "x"],
+        &["renew", "cliente.crt", "--reuse-key", "--key-type", "p256"],
+        &["verify", "cliente.crt", "--offline", "--ocsp"],
+        &["list", "--name", "a", "--serial", "0a"],
+        &["revoke", "cliente.crt", "--reason", "keycompromise"],
+        &["token", "create", "--profile", "client"],
+    ] {
+        assert!(kind_of(arguments).is_some(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn flags_about_the_connection_stand_before_or_after_the_command() {
+    for arguments in [
+        &["--local", "./pki", "issue", "client", "cliente"][..],
+        &["issue", "client", "cliente", "--local", "./pki"],
+        &["authority", "list", "--output", "json", "--config", "x"],
+        &["issue", "--batch", "names.csv", "--out", "certs"],
+    ] {
+        assert_eq!(kind_of(arguments), None, "{arguments:?}");
+    }
+}
