@@ -20,7 +20,7 @@ pub(crate) use authority::{AuthorityCommand, ExportKeyArgs, ExportRootKeyArgs, P
 pub(crate) use bootstrap::BootstrapArgs;
 pub(crate) use certificate::{ListArgs, RenewArgs, RevokeArgs, ShowArgs, Status, UnholdArgs};
 pub(crate) use connection::ConnectionArgs;
-pub(crate) use issue::IssueArgs;
+pub(crate) use issue::{IssueArgs, OutputFileArgs};
 pub(crate) use token::{TokenCommand, TokenCreateArgs, TokenListArgs};
 pub(crate) use value::{Fingerprint, Instant};
 pub(crate) use verify::{Purpose, VerifyArgs};

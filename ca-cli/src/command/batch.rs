@@ -11,8 +11,7 @@ use ca_core::name::GeneralName;
 use secrecy::SecretString;
 use serde::Serialize;
 
-use super::issuance::{self, KeySource, Order};
-use super::issue::{folder, key_type};
+use super::issuance::{self, KeySource, Order, folder, key_type};
 use crate::args::IssueArgs;
 use crate::exit::{Exit, Failure};
 use crate::files::{Destination, FileName, Replace, shown};
@@ -62,7 +61,7 @@ pub(super) async fn run(
     let replace = if args.files.force { Replace::Overwrite } else { Replace::Never };
     let mut summary = Summary::default();
     for row in rows {
-        let destination = Destination::new(folder(args), row.file_name.clone(), replace);
+        let destination = Destination::new(folder(&args.files), row.file_name.clone(), replace);
         if replace == Replace::Never && destination.certificate_file().exists() {
             summary.skipped += 1;
             let there = destination.certificate_file();

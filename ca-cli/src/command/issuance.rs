@@ -1,6 +1,6 @@
 //! One certificate from an order to its files: what can be refused is refused before anything is asked for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ca_api::certificate::Certificate as Record;
 use ca_core::certificate::Certificate;
@@ -14,8 +14,9 @@ use ca_engine::flow::issue::IssueRequest;
 use secrecy::SecretString;
 use serde::Serialize;
 
+use crate::args::OutputFileArgs;
 use crate::exit::Failure;
-use crate::files::{Contents, Destination};
+use crate::files::{self, Contents, Destination};
 use crate::key::PrivateKey;
 use crate::pkcs12;
 use crate::printer::Printer;
@@ -177,4 +178,48 @@ fn root_of<'a>(certificates: &[Certificate], roots: &'a [Certificate]) -> Result
     roots.iter().find(|root| leads_to(root)).ok_or_else(|| {
         Failure::failed("the certificate that the service answered leads to none of the roots that are trusted")
     })
+}
+
+/// The kind of key to make: as asked for, else the profile's first. Who may ask for a certificate may not always read the
+/// profile; P-256 is what every shipped profile prefers.
+pub(super) async fn key_type(
+    service: &dyn Service,
+    profile: &ProfileName,
+    asked: Option<KeyType>,
+) -> Result<KeyType, Failure> {
+    if let Some(key_type) = asked {
+        return Ok(key_type);
+    }
+    match service.profile(profile).await {
+        Ok(profile) => {
+            let first = profile.key_types.first().map(|name| name.parse());
+            first.transpose().map_err(Failure::failed)?.ok_or_else(|| Failure::failed("the profile takes no key"))
+        }
+        Err(Failure::Refused(problem)) if matches!(problem.status, 401 | 403) => Ok(KeyType::P256),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The folder for the files.
+pub(super) fn folder(args: &OutputFileArgs) -> PathBuf {
+    args.out.clone().unwrap_or_else(|| Path::new(".").to_path_buf())
+}
+
+/// What is told of an issued certificate.
+pub(super) fn describe(issued: &Issued) -> String {
+    let certificate = &issued.certificate;
+    let mut text = format!(
+        "issued {} certificate {} by authority {}, valid until {}\n",
+        certificate.profile, certificate.id, certificate.authority, certificate.not_after
+    );
+    for file in &issued.files {
+        let what = match file.extension().and_then(|extension| extension.to_str()) {
+            Some("key") => "private key",
+            Some("p12") => "PKCS#12",
+            _ if file.file_name().is_some_and(|name| name == files::ROOT_FILE) => "root certificate",
+            _ => "certificate and its chain",
+        };
+        text.push_str(&format!("  {}  {what}\n", files::shown(file)));
+    }
+    text
 }

@@ -1,18 +1,14 @@
 //! `issue`: from arguments to an order; from an issued certificate to what is printed.
 
-use std::path::{Path, PathBuf};
-
 use ca_core::csr::ParsedCsr;
-use ca_core::id::ProfileName;
-use ca_core::key::KeyType;
 use ca_core::name::{DistinguishedName, GeneralName};
 use secrecy::SecretString;
 
-use super::issuance::{self, Issued, KeySource, Order};
+use super::issuance::{self, KeySource, Order, describe, folder, key_type};
 use super::{batch, pkcs12_password, read_csr};
 use crate::args::IssueArgs;
 use crate::exit::{Exit, Failure};
-use crate::files::{self, Destination, FileName, Replace};
+use crate::files::{Destination, FileName, Replace};
 use crate::printer::Printer;
 use crate::secret_input::SecretSource;
 use crate::service::Service;
@@ -54,7 +50,7 @@ pub(super) async fn run(
             None => KeySource::Make(key_type(service, profile, args.key_type).await?),
         },
         pkcs12: password.map(|password| (name.clone(), password)),
-        destination: Destination::new(folder(args), file_name, replace),
+        destination: Destination::new(folder(&args.files), file_name, replace),
     };
     let roots = service.roots().await?;
     let issued = issuance::issue(service, order, &roots, printer).await?;
@@ -101,52 +97,10 @@ fn contents(
     Ok((subject, names))
 }
 
-/// The kind of key to make: as asked for, else the profile's first. Who may ask for a certificate may not always read the
-/// profile; P-256 is what every shipped profile prefers.
-pub(super) async fn key_type(
-    service: &dyn Service,
-    profile: &ProfileName,
-    asked: Option<KeyType>,
-) -> Result<KeyType, Failure> {
-    if let Some(key_type) = asked {
-        return Ok(key_type);
-    }
-    match service.profile(profile).await {
-        Ok(profile) => {
-            let first = profile.key_types.first().map(|name| name.parse());
-            first.transpose().map_err(Failure::failed)?.ok_or_else(|| Failure::failed("the profile takes no key"))
-        }
-        Err(Failure::Refused(problem)) if matches!(problem.status, 401 | 403) => Ok(KeyType::P256),
-        Err(failure) => Err(failure),
-    }
-}
-
-/// The folder for the files.
-pub(super) fn folder(args: &IssueArgs) -> PathBuf {
-    args.files.out.clone().unwrap_or_else(|| Path::new(".").to_path_buf())
-}
-
-/// What is told of an issued certificate.
-pub(super) fn describe(issued: &Issued) -> String {
-    let certificate = &issued.certificate;
-    let mut text = format!(
-        "issued {} certificate {} by authority {}, valid until {}\n",
-        certificate.profile, certificate.id, certificate.authority, certificate.not_after
-    );
-    for file in &issued.files {
-        let what = match file.extension().and_then(|extension| extension.to_str()) {
-            Some("key") => "private key",
-            Some("p12") => "PKCS#12",
-            _ if file.file_name().is_some_and(|name| name == files::ROOT_FILE) => "root certificate",
-            _ => "certificate and its chain",
-        };
-        text.push_str(&format!("  {}  {what}\n", files::shown(file)));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
+    use ca_core::key::KeyType;
+
     use super::*;
     use crate::key::PrivateKey;
 

@@ -72,7 +72,7 @@ pub(super) async fn run(
     if !files.contains(&stale) && stale.exists() && matches!(reference, Reference::File(_)) {
         printer.warning(format!("{} still holds the old certificate; --p12 renews it too", shown(&stale)));
     }
-    printer.result(&Issued { certificate: renewed, files }, super::issue::describe)?;
+    printer.result(&Issued { certificate: renewed, files }, issuance::describe)?;
     if record.status == ca_api::certificate::CertificateStatus::Active {
         printer
             .note(format!("certificate {} stays valid until {}, or until it is revoked", record.id, record.not_after));
