@@ -1,5 +1,6 @@
 //! Sockets: accept, limit, shake hands, serve, stop gracefully. What is served is the router's business.
 
+mod patience;
 pub(crate) mod tls;
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
 use crate::http::authentication::PeerCertificate;
+use crate::listener::patience::Patient;
 use crate::listener::tls::TlsIdentity;
 
 /// How many connections a listener holds at once; more wait in the kernel's queue.
@@ -29,6 +31,12 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the header of a request may take to arrive; a connection that waits for its next request counts too. Above what
 /// load balancers keep idle connections for by default, so that they close first and no request meets a closed one.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// How long nothing may move on a connection, in whatever state it is; above all that a request may take.
+const IDLE_TIMEOUT: Duration = HEADER_TIMEOUT;
+
+/// How often a peer of HTTP/2 is asked whether it is still there; below [`IDLE_TIMEOUT`], so that one that answers stays.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The largest header of a request, in octets; an OCSP request may stand in the path.
 const MAXIMUM_HEADER: usize = 64 * 1024;
@@ -69,11 +77,22 @@ impl Listener {
     }
 
     /// Serves until `stop` says so, then lets open requests end.
-    pub(crate) async fn serve(self, mut stop: watch::Receiver<bool>) {
-        let connections = Arc::new(Semaphore::new(MAXIMUM_CONNECTIONS));
+    pub(crate) async fn serve(self, stop: watch::Receiver<bool>) {
+        self.serve_at_most(MAXIMUM_CONNECTIONS, stop).await;
+    }
+
+    async fn serve_at_most(self, connections: usize, mut stop: watch::Receiver<bool>) {
+        let connections = Arc::new(Semaphore::new(connections));
         let graceful = Arc::new(GracefulShutdown::new());
         loop {
-            let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
+            // Connections may all be taken for long: whoever says stop must be heard meanwhile.
+            let permit = tokio::select! {
+                permit = Arc::clone(&connections).acquire_owned() => match permit {
+                    Ok(permit) => permit,
+                    Err(_) => return,
+                },
+                () = stopped(&mut stop) => break,
+            };
             let stream = tokio::select! {
                 accepted = self.socket.accept() => match accepted {
                     Ok((stream, _)) => stream,
@@ -92,7 +111,7 @@ impl Listener {
             tokio::spawn(async move {
                 let _permit = permit;
                 match tls {
-                    None => serve_connection(stream, router, watcher).await,
+                    None => serve_connection(stream, Protocol::Http1, None, router, watcher).await,
                     Some(identity) => serve_tls(stream, &identity, router, watcher).await,
                 }
             });
@@ -130,21 +149,46 @@ async fn serve_tls(
             return;
         }
     };
-    let peer = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let router = match peer {
-        Some(leaf) => router.layer(axum::Extension(PeerCertificate(Arc::from(leaf.as_ref())))),
-        None => router,
-    };
-    serve_connection(stream, router, watcher).await;
+    let (_, session) = stream.get_ref();
+    let peer = session.peer_certificates().and_then(|chain| chain.first());
+    let peer = peer.map(|leaf| PeerCertificate(Arc::from(leaf.as_ref())));
+    let protocol = if session.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
+    serve_connection(stream, protocol, peer, router, watcher).await;
 }
 
-async fn serve_connection<S>(stream: S, router: Router, watcher: hyper_util::server::graceful::Watcher)
-where
+/// What a connection speaks: over TLS what ALPN agreed on (RFC 7301), else HTTP/1. Never guessed from its first octets: those
+/// would be awaited without an end.
+#[derive(Clone, Copy)]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+async fn serve_connection<S>(
+    stream: S,
+    protocol: Protocol,
+    peer: Option<PeerCertificate>,
+    router: Router,
+    watcher: hyper_util::server::graceful::Watcher,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        router.clone().oneshot(request.map(axum::body::Body::new))
+        let mut request = request.map(axum::body::Body::new);
+        if let Some(peer) = peer.clone() {
+            request.extensions_mut().insert(peer);
+        }
+        router.clone().oneshot(request)
     });
+    let builder = builder(protocol);
+    let connection = builder.serve_connection(TokioIo::new(Patient::new(stream, IDLE_TIMEOUT)), service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// How requests are read from a connection.
+fn builder(protocol: Protocol) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -155,11 +199,14 @@ where
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(HEADER_TIMEOUT)
+        .keep_alive_interval(PING_INTERVAL)
         .max_header_list_size(u32::try_from(MAXIMUM_HEADER).unwrap_or(u32::MAX))
         .max_concurrent_streams(100);
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "a connection ended early");
+    match protocol {
+        Protocol::Http1 => builder.http1_only(),
+        Protocol::Http2 => builder.http2_only(),
     }
 }
+
+#[cfg(test)]
+mod tests;
