@@ -36,7 +36,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     }
 }
 
-fn unreadable_body(rejection: &BytesRejection) -> ProblemResponse {
+/// What is wrong with a body that is too long or breaks off.
+pub(crate) fn unreadable_body(rejection: &BytesRejection) -> ProblemResponse {
     if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
         return ProblemResponse::new(ProblemType::ContentTooLarge, "the body is larger than this route takes");
     }

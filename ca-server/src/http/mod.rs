@@ -8,3 +8,4 @@ pub(crate) mod problem;
 pub(crate) mod request_id;
 pub(crate) mod route;
 pub(crate) mod router;
+mod to_the_end;

@@ -86,5 +86,38 @@ fn is_unchanged(request: &HeaderMap, etag: &str, last_modified: Option<Timestamp
     let (Some(since), Some(last_modified)) = (request.get(header::IF_MODIFIED_SINCE), last_modified) else {
         return false;
     };
-    since.to_str().ok().and_then(super::parse_http_date).is_some_and(|since| last_modified <= since)
+    // Two lists may be of one second: a caller that has the first of them must get the second. So a date alone never vouches
+    // for its own second (RFC 9110 §8.8.2.2 calls it weak); an entity tag does.
+    since.to_str().ok().and_then(super::parse_http_date).is_some_and(|since| last_modified < since)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asking(name: header::HeaderName, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
+    }
+
+    /// 2026-01-02T03:04:05Z
+    const MADE: Timestamp = Timestamp::from_unix_seconds(1_767_323_045);
+
+    #[test]
+    fn a_date_of_the_list_s_own_second_does_not_vouch_for_it() {
+        let since = |date| is_unchanged(&asking(header::IF_MODIFIED_SINCE, date), "\"a\"", Some(MADE));
+        assert!(!since("Fri, 02 Jan 2026 03:04:04 GMT"));
+        assert!(!since("Fri, 02 Jan 2026 03:04:05 GMT"));
+        assert!(since("Fri, 02 Jan 2026 03:04:06 GMT"));
+        assert!(!since("yesterday"));
+    }
+
+    #[test]
+    fn an_entity_tag_decides_before_a_date() {
+        let mut asked = asking(header::IF_NONE_MATCH, "\"b\"");
+        asked.insert(header::IF_MODIFIED_SINCE, HeaderValue::from_static("Fri, 02 Jan 2026 03:04:06 GMT"));
+        assert!(!is_unchanged(&asked, "\"a\"", Some(MADE)));
+        for tags in ["\"a\"", "W/\"a\"", "\"b\", \"a\"", "*"] {
+            assert!(is_unchanged(&asking(header::IF_NONE_MATCH, tags), "\"a\"", Some(MADE)), "{tags}");
+        }
+    }
 }

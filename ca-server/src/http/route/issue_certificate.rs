@@ -16,6 +16,7 @@ use crate::http::convert;
 use crate::http::extract::{JsonBody, Wrong, idempotency_key};
 use crate::http::problem::ProblemResponse;
 use crate::http::request_id;
+use crate::http::to_the_end::to_the_end;
 use crate::state::AppState;
 
 /// Issue a certificate.
@@ -62,7 +63,11 @@ pub(crate) async fn issue_certificate(
         idempotency_key,
         request_id: Some(request_id::current()),
     };
-    let issued = issue(state.engine(), &principal, request).await?;
+    let flow = {
+        let state = state.clone();
+        async move { issue(state.engine(), &principal, request).await }
+    };
+    let issued = to_the_end(flow).await?;
     let certificate = convert::certificate(&state, &issued.certificate);
     Ok(created(certificate))
 }

@@ -2,6 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use ca_api::problem::{Problem, ProblemType};
@@ -9,6 +10,7 @@ use ca_core::ocsp::decode_get_path;
 use ca_engine::flow::answer_status::{StatusAnswer, answer_status, cache_lifetime};
 
 use crate::crl_files::etag;
+use crate::http::extract::unreadable_body;
 use crate::http::problem::ProblemResponse;
 use crate::http::route::http_date;
 use crate::state::AppState;
@@ -30,7 +32,7 @@ const RESPONSE: &str = "application/ocsp-response";
 pub(crate) async fn ocsp_post(
     State(state): State<AppState>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ProblemResponse> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     if !content_type.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(REQUEST) {
@@ -39,6 +41,7 @@ pub(crate) async fn ocsp_post(
             "the body must be an OCSP request; set Content-Type: application/ocsp-request",
         ));
     }
+    let body = body.map_err(|rejection| unreadable_body(&rejection))?;
     let answer = ask(&state, &body).await;
     Ok(respond(&state, answer, &HeaderMap::new(), false))
 }

@@ -15,6 +15,7 @@ use crate::http::convert;
 use crate::http::extract::{JsonBody, NamedCertificate, Wrong, idempotency_key};
 use crate::http::problem::ProblemResponse;
 use crate::http::request_id;
+use crate::http::to_the_end::to_the_end;
 use crate::state::AppState;
 
 /// Renew a certificate.
@@ -66,7 +67,11 @@ pub(crate) async fn renew_certificate(
     };
     let request =
         RenewRequest { certificate: name, csr, validity, idempotency_key, request_id: Some(request_id::current()) };
-    let issued = renew(state.engine(), &principal, request).await?;
+    let flow = {
+        let state = state.clone();
+        async move { renew(state.engine(), &principal, request).await }
+    };
+    let issued = to_the_end(flow).await?;
     Ok(created(convert::certificate(&state, &issued.certificate)))
 }
 

@@ -14,6 +14,7 @@ use crate::http::convert;
 use crate::http::extract::{JsonBody, NamedCertificate, Wrong};
 use crate::http::problem::ProblemResponse;
 use crate::http::request_id;
+use crate::http::to_the_end::to_the_end;
 use crate::state::AppState;
 
 /// Revoke a certificate, or put it on hold.
@@ -46,7 +47,11 @@ pub(crate) async fn revoke_certificate(
         invalidity_date,
         request_id: Some(request_id::current()),
     };
-    let revoked = revoke(state.engine(), &principal, &request).await?;
+    let flow = {
+        let state = state.clone();
+        async move { revoke(state.engine(), &principal, &request).await }
+    };
+    let revoked = to_the_end(flow).await?;
     Ok(Json(convert::certificate(&state, &revoked)))
 }
 
@@ -67,6 +72,11 @@ pub(crate) async fn unhold_certificate(
     NamedCertificate(name): NamedCertificate,
 ) -> Result<Json<Certificate>, ProblemResponse> {
     let id = permitted(state.engine(), &principal, Action::ReleaseCertificate, &name).await?.id;
-    let released = unhold(state.engine(), &principal, id, Some(&request_id::current())).await?;
+    let request_id = request_id::current();
+    let flow = {
+        let state = state.clone();
+        async move { unhold(state.engine(), &principal, id, Some(&request_id)).await }
+    };
+    let released = to_the_end(flow).await?;
     Ok(Json(convert::certificate(&state, &released)))
 }
