@@ -67,6 +67,8 @@ pub struct Engine {
     clock_compared_at: AtomicI64,
     /// The number of the list that this process knows to be in place, by authority.
     lists_in_place: Mutex<BTreeMap<AuthorityId, u64>>,
+    /// Up to which number of the revocation sequence nothing new concerns an authority, by authority.
+    quiet_until: Mutex<BTreeMap<AuthorityId, u64>>,
 }
 
 impl Engine {
@@ -84,6 +86,7 @@ impl Engine {
             clock_verdict: ArcSwap::from_pointee(ClockVerdict::Unknown),
             clock_compared_at: AtomicI64::new(i64::MIN),
             lists_in_place: Mutex::default(),
+            quiet_until: Mutex::default(),
         })
     }
 
@@ -204,6 +207,17 @@ impl Engine {
         let mut lists = self.lists_in_place();
         let newest = lists.entry(authority.clone()).or_insert(number);
         *newest = number.max(*newest);
+    }
+
+    /// Up to which number of the revocation sequence this process has looked in vain for changes of `authority` after
+    /// `sequence`; at least `sequence`. Spares asking for the same rows of other authorities again and again.
+    pub(crate) fn quiet_until(&self, authority: &AuthorityId, sequence: u64) -> u64 {
+        let quiet = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
+        quiet.get(authority).copied().unwrap_or(0).max(sequence)
+    }
+
+    pub(crate) fn set_quiet_until(&self, authority: &AuthorityId, sequence: u64) {
+        self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner).insert(authority.clone(), sequence);
     }
 
     fn lists_in_place(&self) -> MutexGuard<'_, BTreeMap<AuthorityId, u64>> {

@@ -193,7 +193,7 @@ pub async fn is_due(engine: &Engine, authority: &AuthorityId, interval: Lifetime
     if intent.entries >= LARGE_LIST && now < intent.this_update.plus(LARGE_LIST_INTERVAL) {
         return Ok(false);
     }
-    let mut sequence = intent.revocation_sequence;
+    let mut sequence = engine.quiet_until(authority, intent.revocation_sequence);
     loop {
         let rows = engine.store().revocations_after(sequence, 1_000).await?;
         let Some(last) = rows.last() else { return Ok(false) };
@@ -201,6 +201,7 @@ pub async fn is_due(engine: &Engine, authority: &AuthorityId, interval: Lifetime
             return Ok(true);
         }
         sequence = last.sequence;
+        engine.set_quiet_until(authority, sequence);
     }
 }
 

@@ -356,6 +356,11 @@ fn a_list_is_due_by_age_by_revocation_and_at_first() {
     let elsewhere = world.ask(request).expect("issued");
     world.revoke(elsewhere.id, RevocationReason::Superseded).expect("revoked");
     assert!(!due(&world), "another authority's revocation");
+    let looks =
+        |world: &World| world.store.calls().iter().filter(|method| **method == StoreMethod::RevocationsAfter).count();
+    let before = looks(&world);
+    assert!(!due(&world));
+    assert_eq!(looks(&world), before + 1, "what was looked at in vain is not looked at again");
     revoked(&world, RevocationReason::Superseded);
     assert!(due(&world));
     world.publish("tls").expect("a list");

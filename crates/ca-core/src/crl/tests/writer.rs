@@ -171,6 +171,35 @@ fn refuses_a_signature_by_another_algorithm() {
     );
 }
 
+/// Dated anew while entries are there, also into the years that GeneralizedTime names: the octets are those of a list that was
+/// dated so from the beginning.
+#[test]
+fn a_list_can_be_dated_anew_at_any_length() {
+    for (this_update, next_update) in [
+        (NOW, at("2049-12-31T23:59:59Z")),
+        (NOW, at("2050-01-01T00:00:00Z")),
+        (at("2050-01-01T00:00:00Z"), at("2051-01-01T00:00:00Z")),
+    ] {
+        let dated = CrlTemplate { this_update, next_update, ..template() };
+        for entries in [vec![], vec![entry("01"), entry("02")]] {
+            let mut writer = CrlWriter::new(template()).expect("times that can be written");
+            entries.iter().for_each(|entry| writer.push(entry).expect("in order"));
+            writer.set_times(this_update, next_update).expect("times that can be written");
+            let crl = writer.finish().expect("times that can be written");
+            assert_eq!(crl.as_der(), write(dated.clone(), &entries).as_der());
+        }
+    }
+    let mut writer = CrlWriter::new(template()).expect("times that can be written");
+    assert!(writer.set_times(NOW, Timestamp::from_unix_millis(i64::MAX)).is_err());
+    writer.push(&entry("01")).expect("as before");
+    let crl = writer.finish().expect("as before");
+    assert_eq!(
+        crl.as_der(),
+        write(template(), &[entry("01")]).as_der(),
+        "a date that cannot be written changes nothing"
+    );
+}
+
 proptest! {
     #[test]
     fn every_list_is_read_back_as_it_was_written(
