@@ -127,10 +127,8 @@ impl Destination {
                 return Err(FilesError::OtherRoot { path: self.root_file() });
             }
         }
-        // That the folder can be written is found out now.
-        NamedTempFile::with_prefix_in(TEMPORARY_PREFIX, &self.folder)
-            .map(drop)
-            .map_err(|source| FilesError::io(&self.folder, source))
+        // That the folder can be written and has room is found out now.
+        Staged::new(self.certificate_file(), &[0; ROOM], PRIVATE).map(drop)
     }
 
     /// Writes the files; returns those that are new, in the order of their importance.
@@ -220,7 +218,8 @@ impl Staged {
             temporary.as_file().sync_all()?;
             Ok(temporary)
         };
-        let temporary = write().map_err(|source| FilesError::io(&path, source))?;
+        // Only the kind: the error itself names the temporary file, which means nothing to anybody.
+        let temporary = write().map_err(|error| FilesError::io(&path, error.kind().into()))?;
         Ok(Self { path, temporary })
     }
 
@@ -276,6 +275,8 @@ pub(crate) const ROOT_FILE: &str = "ca.crt";
 const PRIVATE: u32 = 0o600;
 const PUBLIC: u32 = 0o644;
 const TEMPORARY_PREFIX: &str = ".ca-cli-";
+/// More than all files of one certificate take: a key of RSA 4096, a long chain, the same again as PKCS#12.
+const ROOM: usize = 65_536;
 /// File systems take 255 octets; `.crt.old` must fit too.
 const LONGEST_NAME: usize = 240;
 

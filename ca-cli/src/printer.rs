@@ -106,7 +106,7 @@ impl Printer {
 
     /// Shows that something is at work, on a terminal only; it disappears when dropped.
     pub(crate) fn spinner(&self, message: impl Display) -> Progress {
-        let bar = ProgressBar::with_draw_target(None, self.draw_target());
+        let bar = ProgressBar::with_draw_target(None, self.draw_target()).with_style(ProgressStyle::default_spinner());
         bar.set_message(message.to_string());
         bar.enable_steady_tick(Duration::from_millis(100));
         Progress { bar }

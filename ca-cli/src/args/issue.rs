@@ -16,7 +16,7 @@ use super::value::general_name;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 NAME becomes the common name and, without --san, the subject alternative name: a DNS name if it looks like one, an e-mail \
-address if it holds an @, an IP address, else a URI. A host name or address joins the names of --san.
+address if it holds an @, an IP address, else a URI.
 
 Files: NAME.crt (certificate, then its chain), NAME.key (PKCS#8, mode 0600), ca.crt (root). They appear complete or not at \
 all. `*.example.com` is written as `_.example.com.crt`.

@@ -98,7 +98,7 @@ fn what_does_not_go_together_is_refused() {
         &["verify", "cliente.crt", "--offline", "--ocsp"],
         &["list", "--name", "a", "--serial", "0a"],
         &["revoke", "cliente.crt", "--reason", "keycompromise"],
-        &["token", "create", "--profile", "client"],
+        &["token", "create", "client"],
     ] {
         assert!(kind_of(arguments).is_some(), "{arguments:?}");
     }

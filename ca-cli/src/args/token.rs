@@ -23,11 +23,10 @@ pub(crate) enum TokenCommand {
     },
 }
 
-/// `token create`
+/// `token create PROFILE`
 #[derive(Debug, Args)]
 pub(crate) struct TokenCreateArgs {
     /// The one profile that may be asked for
-    #[arg(long)]
     pub(crate) profile: ProfileName,
 
     /// A name that may be asked for: dns: ip: email: uri: upn: otherName:OID= or a bare value; may be repeated

@@ -170,7 +170,9 @@ fn read_row(line: usize, fields: &[String]) -> Result<Row, String> {
             None => names.push(GeneralName::parse(field).map_err(|error| error.to_string())?),
         }
     }
-    let names = subject::alternative_names_of(name, &names).map_err(|error| error.to_string())?;
+    if names.is_empty() {
+        names.push(subject::alternative_name_of(name).map_err(|error| error.to_string())?);
+    }
     let file_name = file_name.unwrap_or_else(|| FileName::of_subject(name)).map_err(|_| {
         format!("`{name}` cannot be the name of files; add a field `{FILE_NAME}NAME` (no blanks, no `/`)")
     })?;
@@ -246,7 +248,7 @@ mod tests {
             shown,
             [
                 "4 client cliente [dns:cliente] cliente",
-                "5 server *.example.com [dns:*.example.com dns:example.com ip:192.0.2.1] _.example.com",
+                "5 server *.example.com [dns:example.com ip:192.0.2.1] _.example.com",
                 "6 document Souza, Ana \"a\" [email:ana@example.com] ana",
             ]
         );

@@ -34,6 +34,9 @@ pub(super) async fn run(
     };
     let csr = args.csr.as_deref().map(read_csr).transpose()?;
     let (subject, names) = contents(name, args.subject.as_deref(), &args.names, csr.as_ref())?;
+    if names.as_ref().is_some_and(|names| subject::is_host_left_out(name, names)) {
+        printer.warning(format!("the certificate will not be good for {name}, which is not among its --san names"));
+    }
     let file_name = match &args.files.file_name {
         Some(given) => FileName::given(given),
         None => FileName::of_subject(name),
@@ -92,7 +95,8 @@ fn contents(
     };
     let names = match (names, csr) {
         ([], Some(csr)) if !csr.subject_alternative_names().is_empty() => None,
-        (names, _) => Some(subject::alternative_names_of(name, names).map_err(wrong)?),
+        ([], _) => Some(vec![subject::alternative_name_of(name).map_err(wrong)?]),
+        (names, _) => Some(names.to_vec()),
     };
     Ok((subject, names))
 }
@@ -113,7 +117,7 @@ mod tests {
         let san = [GeneralName::parse("ip:192.0.2.1").expect("a name")];
         let (subject, names) = contents("api", Some("CN=other,O=Example"), &san, None).expect("read");
         assert_eq!(subject.expect("there").to_string(), "CN=other,O=Example");
-        assert_eq!(texts(names), Some(vec!["dns:api".to_owned(), "ip:192.0.2.1".to_owned()]));
+        assert_eq!(texts(names), Some(vec!["ip:192.0.2.1".to_owned()]));
     }
 
     #[test]

@@ -53,11 +53,8 @@ pub(super) async fn run(
     let now = super::now();
     let judged_at = args.at.unwrap_or(now);
     let path = Path::build(file.certificate, known, &anchors, fetcher.as_ref()).await;
-    let mut findings: Vec<String> = chain::validate(path.certificates(), judged_at, args.purpose.map(purpose))
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    findings.extend(path.fault().map(ToOwned::to_owned));
+    let findings = chain::validate(path.certificates(), judged_at, args.purpose.map(purpose));
+    let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
     // 3. Whether each certificate of the path still stands.
     let sources = StatusSources {
         // A server is asked over the network, a folder is not.

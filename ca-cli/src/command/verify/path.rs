@@ -3,6 +3,7 @@
 use ca_core::certificate::Certificate;
 
 use super::read_certificates;
+use crate::exit::Exit;
 use crate::fetch::Fetcher;
 
 /// Paths are short; whoever makes them longer means no good.
@@ -32,7 +33,25 @@ impl Anchors {
 /// A path, as far as it goes.
 pub(super) struct Path {
     certificates: Vec<Certificate>,
-    fault: Option<String>,
+    fault: Option<PathFault>,
+}
+
+/// Why a path does not end at a trusted root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum PathFault {
+    /// It is as it is.
+    Lasting(String),
+    /// Who has the next certificate could not be reached.
+    Passing(String),
+}
+
+impl PathFault {
+    /// The fault in words.
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Lasting(text) | Self::Passing(text) => text,
+        }
+    }
 }
 
 impl Path {
@@ -52,7 +71,7 @@ impl Path {
             if current.is_self_issued() && current.verify_signed_by(current.public_key()).is_ok() {
                 let fault =
                     format!("the path leads to `{}`, which is a root, but not one that is trusted", current.subject());
-                return Self { certificates, fault: Some(fault) };
+                return Self { certificates, fault: Some(PathFault::Lasting(fault)) };
             }
             let issuer = match candidates.iter().find(|candidate| issued(candidate, current)) {
                 Some(issuer) => Ok(issuer.clone()),
@@ -64,8 +83,8 @@ impl Path {
             }
             last += 1;
         }
-        let fault =
-            (!anchors.trust(&certificates[last])).then(|| format!("the path has more than {LONGEST} certificates"));
+        let fault = (!anchors.trust(&certificates[last]))
+            .then(|| PathFault::Lasting(format!("the path has more than {LONGEST} certificates")));
         Self { certificates, fault }
     }
 
@@ -75,8 +94,8 @@ impl Path {
     }
 
     /// Why it does not end at a trusted root, if it does not.
-    pub(super) fn fault(&self) -> Option<&str> {
-        self.fault.as_deref()
+    pub(super) fn fault(&self) -> Option<&PathFault> {
+        self.fault.as_ref()
     }
 
     /// Whether it ends at a trusted root, each certificate being signed by the next.
@@ -90,13 +109,14 @@ fn issued(issuer: &Certificate, subject: &Certificate) -> bool {
 }
 
 /// The issuer from where the certificate says that it is (caIssuers, RFC 5280 §4.2.2.1), or why it is not to be had.
-async fn fetch_issuer(subject: &Certificate, fetcher: Option<&Fetcher>) -> Result<Certificate, String> {
+async fn fetch_issuer(subject: &Certificate, fetcher: Option<&Fetcher>) -> Result<Certificate, PathFault> {
     let missing = format!("the issuer of `{}`, `{}`, is not at hand", subject.subject(), subject.issuer());
     let urls = subject.ca_issuers_urls();
     let Some(fetcher) = fetcher.filter(|_| !urls.is_empty()) else {
-        return Err(format!("{missing}; give it with --chain"));
+        return Err(PathFault::Lasting(format!("{missing}; give it with --chain")));
     };
     let mut reasons = Vec::new();
+    let mut may_pass = false;
     for url in urls {
         match fetcher.get(url, LARGEST_CERTIFICATE).await {
             Ok(octets) => match read_certificates(&octets) {
@@ -106,8 +126,12 @@ async fn fetch_issuer(subject: &Certificate, fetcher: Option<&Fetcher>) -> Resul
                 },
                 Err(error) => reasons.push(format!("{url}: {error}")),
             },
-            Err(failure) => reasons.push(failure.to_string()),
+            Err(failure) => {
+                may_pass |= failure.exit() == Exit::Unreachable;
+                reasons.push(failure.to_string());
+            }
         }
     }
-    Err(format!("{missing}: {}", reasons.join("; ")))
+    let text = format!("{missing}: {}", reasons.join("; "));
+    Err(if may_pass { PathFault::Passing(text) } else { PathFault::Lasting(text) })
 }

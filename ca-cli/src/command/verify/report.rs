@@ -4,7 +4,7 @@ use ca_core::certificate::Certificate;
 use ca_core::time::Timestamp;
 use serde::Serialize;
 
-use super::path::Path;
+use super::path::{Path, PathFault};
 use super::status::{Answer, Outcome, Says, Status};
 use crate::printer::plain;
 
@@ -59,10 +59,13 @@ impl Report {
                 findings.push(fallen(certificate, status));
             }
         }
-        let verdict = match (findings.is_empty(), undecided) {
-            (false, _) => Verdict::Invalid,
-            (true, true) => Verdict::Undecided,
-            (true, false) => Verdict::Valid,
+        let is_wrong = !findings.is_empty() || matches!(path.fault(), Some(PathFault::Lasting(_)));
+        undecided |= matches!(path.fault(), Some(PathFault::Passing(_)));
+        findings.extend(path.fault().map(|fault| fault.text().to_owned()));
+        let verdict = match (is_wrong, undecided) {
+            (true, _) => Verdict::Invalid,
+            (false, true) => Verdict::Undecided,
+            (false, false) => Verdict::Valid,
         };
         let last = path.certificates().len() - 1;
         let mut statuses = statuses.into_iter();
