@@ -5,6 +5,7 @@ use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::crl::{self, CrlContext, CrlEntry, CrlTemplate, CrlWriter, LintedCrl, PreviousCrl};
 use ca_core::hash::sha256;
 use ca_core::id::AuthorityId;
+use ca_core::key::SignatureAlgorithm;
 use ca_core::principal::Principal;
 use ca_core::signing::Signable;
 use ca_core::time::{Lifetime, Timestamp};
@@ -33,51 +34,16 @@ pub async fn publish_crl(
     assure_clock(engine).await?;
     let authority = engine.authority(authority_id)?;
     let signer = authority.signer()?;
-    let now = engine.now();
-    check_authority_validity(&authority, now)?;
+    check_authority_validity(&authority, engine.now())?;
     // 2. The next number, and a time that is not before the last one's.
-    let newest = engine.store().newest_crl(authority_id).await?.map(|newest| newest.intent);
-    let this_update = newest.as_ref().map_or(now, |newest| newest.this_update.max(now)).floor_to_second();
-    let number = newest.as_ref().map_or(1, |newest| newest.number + 1);
-    let before = newest.map(|newest| PreviousCrl { number: newest.number, this_update: newest.this_update });
-    let previous = engine.store().published_crl(authority_id).await?;
-    // 3. Collect: every revocation up to this sequence number is in, some later ones may be.
+    let place = Place::next(engine, authority_id).await?;
+    // 3. Collect and lint: every revocation up to this sequence number is in, some later ones may be.
     let revocation_sequence = engine.store().revocation_sequence().await?;
-    // An entry stays on one list after its certificate has expired (RFC 5280 §3.3).
-    let not_after_from = previous.map_or(Timestamp::from_unix_seconds(0), |previous| previous.intent.this_update);
-    let mut times = Times::of(engine, &authority, this_update);
-    let template = CrlTemplate {
-        issuer: authority.certificate().subject().clone(),
-        authority_key_identifier: authority.facts().key_identifier.clone(),
-        signature_algorithm: signer.algorithm(),
-        this_update: times.this_update,
-        next_update: times.next_update,
-        number,
-        base_number: None,
-        issuing_distribution_point: None,
-        freshest_crl: None,
-        expired_certs_on_crl: None,
-    };
-    let mut writer = CrlWriter::new(template).map_err(FlowError::internal)?;
-    let newest_date = collect(engine, authority_id, &mut writer, not_after_from).await?;
-    if newest_date > times.this_update {
-        times = Times::of(engine, &authority, newest_date);
-        writer.set_times(times.this_update, times.next_update).map_err(FlowError::internal)?;
-    }
-    refuse_future(engine, authority_id, times.this_update)?;
-    let context = CrlContext {
-        issuer: authority.certificate().subject(),
-        key_identifier: &authority.facts().key_identifier,
-        signature_algorithm: signer.algorithm(),
-        previous: before,
-    };
-    let linted = crl::lint_crl(writer.finish().map_err(FlowError::internal)?, &context).map_err(|findings| {
-        FlowError::internal(format!("the CRL of {authority_id} is not well-formed and was not signed: {findings:?}"))
-    })?;
+    let (linted, times) = collect(engine, &authority, signer.algorithm(), &place).await?;
     // 4. On record before the key is used.
     let intent = CrlIntent {
         authority: authority_id.clone(),
-        number,
+        number: place.number,
         this_update: times.this_update,
         next_update: times.next_update,
         entries: linted.entries(),
@@ -86,11 +52,37 @@ pub async fn publish_crl(
     };
     engine.store().intend_crl(lease, intent.clone()).await?;
     // 5. Sign, and check the signature.
-    let der = sign(&authority, &**signer, linted, number).await?;
+    let der = sign(&authority, &**signer, linted, place.number).await?;
     // 6. On record, then out.
     record(engine, principal, lease, &intent, &der).await?;
-    put_out(engine, authority_id, number, &der).await?;
+    put_out(engine, authority_id, place.number, &der).await?;
     Ok(PublishedCrl { intent, der })
+}
+
+/// Where the next list stands among those on record.
+struct Place {
+    number: u64,
+    /// Now, unless the newest list is dated later.
+    this_update: Timestamp,
+    /// The newest list on record, signed or not.
+    before: Option<PreviousCrl>,
+    /// Entries whose certificates ended before this instant are left out.
+    not_after_from: Timestamp,
+}
+
+impl Place {
+    async fn next(engine: &Engine, authority: &AuthorityId) -> Result<Self, FlowError> {
+        let now = engine.now();
+        let newest = engine.store().newest_crl(authority).await?.map(|newest| newest.intent);
+        let previous = engine.store().published_crl(authority).await?;
+        Ok(Self {
+            number: newest.as_ref().map_or(1, |newest| newest.number + 1),
+            this_update: newest.as_ref().map_or(now, |newest| newest.this_update.max(now)).floor_to_second(),
+            before: newest.map(|newest| PreviousCrl { number: newest.number, this_update: newest.this_update }),
+            // An entry stays on one list after its certificate has expired (RFC 5280 §3.3).
+            not_after_from: previous.map_or(Timestamp::from_unix_seconds(0), |previous| previous.intent.this_update),
+        })
+    }
 }
 
 /// When a list is made, and when the next one comes at the latest.
@@ -231,8 +223,48 @@ async fn put_out(engine: &Engine, authority: &AuthorityId, number: u64, der: &[u
     Ok(())
 }
 
-/// Gives every entry to the writer; returns the newest date among them, of revocation or invalidity.
+/// Writes the list and lints it. It is dated anew when an entry is newer than its place says.
 async fn collect(
+    engine: &Engine,
+    authority: &Authority,
+    algorithm: SignatureAlgorithm,
+    place: &Place,
+) -> Result<(LintedCrl, Times), FlowError> {
+    let mut times = Times::of(engine, authority, place.this_update);
+    let template = CrlTemplate {
+        issuer: authority.certificate().subject().clone(),
+        authority_key_identifier: authority.facts().key_identifier.clone(),
+        signature_algorithm: algorithm,
+        this_update: times.this_update,
+        next_update: times.next_update,
+        number: place.number,
+        base_number: None,
+        issuing_distribution_point: None,
+        freshest_crl: None,
+        expired_certs_on_crl: None,
+    };
+    let mut writer = CrlWriter::new(template).map_err(FlowError::internal)?;
+    let newest_date = write_entries(engine, authority.id(), &mut writer, place.not_after_from).await?;
+    if newest_date > times.this_update {
+        times = Times::of(engine, authority, newest_date);
+        writer.set_times(times.this_update, times.next_update).map_err(FlowError::internal)?;
+    }
+    refuse_future(engine, authority.id(), times.this_update)?;
+    let context = CrlContext {
+        issuer: authority.certificate().subject(),
+        key_identifier: &authority.facts().key_identifier,
+        signature_algorithm: algorithm,
+        previous: place.before,
+    };
+    let linted = crl::lint_crl(writer.finish().map_err(FlowError::internal)?, &context).map_err(|findings| {
+        let id = authority.id();
+        FlowError::internal(format!("the CRL of {id} is not well-formed and was not signed: {findings:?}"))
+    })?;
+    Ok((linted, times))
+}
+
+/// Gives every entry to the writer; returns the newest date among them, of revocation or invalidity.
+async fn write_entries(
     engine: &Engine,
     authority: &AuthorityId,
     writer: &mut CrlWriter,
