@@ -29,15 +29,17 @@ pub(crate) struct CrlFiles {
 }
 
 impl CrlFiles {
-    /// Reads the newest list of every authority. `all.pem` has the issuing authorities' first and the root's last: tools
-    /// that read the first list of a file alone find the one that matters most.
+    /// Reads the newest list of every authority. `all.pem` has the issuing authorities' first, from the oldest on (`tls`, which
+    /// gateways look for, is the first that a hierarchy has), and the root's last: tools that read the first list of a file
+    /// alone find the one that matters most.
     pub(crate) async fn load(engine: &Engine) -> Result<Self, FlowError> {
         let mut by_authority = BTreeMap::new();
         let mut all = String::new();
         let hierarchy = engine.hierarchy();
-        let (roots, issuing): (Vec<_>, Vec<_>) =
-            hierarchy.authorities().iter().partition(|authority| authority.record().parent.is_none());
-        for authority in issuing.into_iter().chain(roots) {
+        let mut authorities: Vec<_> = hierarchy.authorities().iter().collect();
+        // Ids begin with the time of issuance.
+        authorities.sort_by_key(|authority| (authority.record().parent.is_none(), authority.record().certificate));
+        for authority in authorities {
             if let Some(published) = engine.store().published_crl(authority.id()).await? {
                 all.push_str(&ca_core::pem::encode("X509 CRL", &published.der));
                 by_authority.insert(authority.id().clone(), CrlFile::of(published));
