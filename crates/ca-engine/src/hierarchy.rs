@@ -95,6 +95,11 @@ impl Authority {
         self.record.state == AuthorityState::Active && self.revoked.is_none()
     }
 
+    /// Whether its certificate is past its end: it signs nothing any more, and nothing is expected of it.
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        now >= self.facts.validity.not_after
+    }
+
     /// Why its own certificate is revoked or on hold, when it is.
     pub fn revoked(&self) -> Option<RevocationReason> {
         self.revoked
@@ -248,7 +253,15 @@ impl Hierarchy {
         self.authorities.iter().find(|authority| authority.id() == id)
     }
 
-    /// The roots' certificates, DER.
+    /// The authority whose key signed a certificate. Several generations may share a name, so the key decides.
+    pub fn issuer_of(&self, certificate: &Certificate) -> Option<&Arc<Authority>> {
+        self.authorities.iter().find(|authority| {
+            authority.certificate.subject() == certificate.issuer()
+                && certificate.verify_signed_by(authority.certificate.public_key()).is_ok()
+        })
+    }
+
+    /// The roots.
     pub fn roots(&self) -> impl Iterator<Item = &Arc<Authority>> {
         self.authorities.iter().filter(|authority| authority.record.parent.is_none())
     }

@@ -268,9 +268,9 @@ async fn give_up(engine: &Engine, order: &Settled<'_>, cause: &str) {
     let _ = engine.store().abandon(order.id, journal).await;
 }
 
-/// Whether roles pass to a successor that `principal` asks for. Whoever renews somebody else's certificate may bring a key of
+/// Whether `principal` stands for the certificate itself, so that roles pass to a successor it asks for. Whoever renews somebody else's certificate may bring a key of
 /// its own: a registrar would become an administrator by renewing one's certificate.
-fn is_held_by(certificate: CertificateId, principal: &Principal) -> bool {
+pub(super) fn is_held_by(certificate: CertificateId, principal: &Principal) -> bool {
     match principal {
         Principal::Certificate { id, .. } => *id == certificate,
         Principal::LocalOperator => true,

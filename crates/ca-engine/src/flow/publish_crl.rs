@@ -111,7 +111,7 @@ fn check_authority_validity(authority: &Authority, now: Timestamp) -> Result<(),
             format!("the clock says {now}, but authority {} begins at {}", authority.id(), validity.not_before);
         return Err(FlowError::new(FlowErrorKind::SigningSuspended, message));
     }
-    if now >= validity.not_after {
+    if authority.has_ended(now) {
         let message = format!("authority {} ended at {}; it signs no more lists", authority.id(), validity.not_after);
         return Err(FlowError::new(FlowErrorKind::AuthorityCannotSign, message));
     }

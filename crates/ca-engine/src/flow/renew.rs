@@ -9,11 +9,12 @@ use ca_core::csr::ParsedCsr;
 use ca_core::hash::sha256;
 use ca_core::policy::{CertificateRequest, Origin};
 use ca_core::principal::Principal;
+use ca_core::profile::Profile;
 use ca_core::revocation::{RevocationReason, Standing};
 use ca_core::template::Issuer;
 use ca_core::time::{Lifetime, Timestamp};
 
-use super::issuance::{Issued, Order, carry_out};
+use super::issuance::{Issued, Order, carry_out, is_held_by};
 use super::issue::{IDEMPOTENCY_LIFETIME, evaluate, issuing_authority, origin, profile, scope};
 use super::query::{CertificateName, permitted, resolve};
 use super::renewal_period;
@@ -58,8 +59,7 @@ pub async fn renew(engine: &Engine, principal: &Principal, request: RenewRequest
     // 2. Today's profile decides again, over the names on record and the new key.
     let profile = profile(engine, &predecessor.profile)?;
     let public_key = request.csr.as_ref().map_or_else(|| certificate.public_key(), ParsedCsr::public_key);
-    // An administrator's own certificate is of an internal profile; the access policy has said that it may be renewed.
-    let origin = if profile.is_internal() { Origin::Service } else { origin(principal) };
+    let origin = origin_of(principal, &profile, &predecessor)?;
     let granted = evaluate(
         engine,
         origin,
@@ -176,6 +176,19 @@ async fn too_early(
     );
     error.retry_after = Some(opens_at.since(now));
     Some(error)
+}
+
+/// An administrator's own certificate is of an internal profile: its holder may renew it, and the host. Nobody else, whatever the
+/// access policy says: who brings a key of its own would pass for another, or for the API, whose names nobody may ask for.
+fn origin_of(principal: &Principal, profile: &Profile, predecessor: &StoredCertificate) -> Result<Origin, FlowError> {
+    match origin(principal) {
+        Origin::Api if !profile.is_internal() => Ok(Origin::Api),
+        Origin::Api if !is_held_by(predecessor.id, principal) => Err(FlowError::new(
+            FlowErrorKind::AccessDenied,
+            "a certificate of the service's own is renewed by its holder, or on the host of the service",
+        )),
+        _ => Ok(Origin::Service),
+    }
 }
 
 fn request_digest(request: &RenewRequest) -> [u8; 32] {

@@ -12,8 +12,9 @@ use ca_core::time::{Lifetime, Timestamp};
 
 use super::issuance::{Order, carry_out};
 use super::issue::{evaluate, profile};
+use super::watch_clock::assure_clock;
 use crate::engine::Engine;
-use crate::error::FlowError;
+use crate::error::{FlowError, FlowErrorKind};
 use crate::hierarchy::Authority;
 use crate::port::keyring::KeyRoom;
 use crate::port::store::{KeyHome, Lease, ResponderRecord};
@@ -40,9 +41,14 @@ pub async fn make_responder(
     authority_id: &AuthorityId,
     lease: Option<&Lease>,
 ) -> Result<(), FlowError> {
-    // 1. The authority can sign now.
+    // 1. The authority can sign now: a key is made for nothing else.
+    assure_clock(engine).await?;
     let authority = engine.authority(authority_id)?;
     let signer = authority.signer()?;
+    if authority.has_ended(engine.now()) {
+        let message = format!("authority {authority_id} ended at {}", authority.facts().validity.not_after);
+        return Err(FlowError::new(FlowErrorKind::AuthorityCannotSign, message));
+    }
     // 2. A key, on record before it is used.
     let (key, responder_key) = engine.keyring().generate(KeyRoom::Responders, KeyType::P256).await?;
     let key_id = key.id.clone();

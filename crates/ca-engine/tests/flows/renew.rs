@@ -259,13 +259,31 @@ fn an_administrator_renews_its_own_certificate_and_keeps_its_role() {
     assert_eq!(roles(&world, &successor), [Role::Administrator]);
 }
 
+/// With a key of one's own, that would be the power to pass for another administrator, or for the API itself.
 #[test]
-fn whoever_renews_another_s_certificate_does_not_get_its_roles() {
+fn nobody_but_its_holder_and_the_host_renews_a_certificate_of_the_service_s_own() {
     let world = World::new();
     let (registrar, stored) = (world.issue(), operator(&world));
     assert_eq!(refused(world.renew(&holder(&registrar, &[Role::Registrar]), &stored)), Kind::AccessDenied);
-    let other = operator(&world);
-    let successor = world.renew(&holder(&other, &[Role::Administrator]), &stored).expect("an administrator may");
+    let administrator = holder(&operator(&world), &[Role::Administrator]);
+    assert_eq!(refused(world.renew(&administrator, &stored)), Kind::AccessDenied);
+    let api = IssueRequest {
+        profile: "api-server".parse().expect("a name"),
+        subject: Some(dn("CN=ca.example.org")),
+        names: names(&["dns:ca.example.org"]),
+        ..server(csr(&key()))
+    };
+    let api = world.ask_as(&Principal::Job("api-certificate"), api).expect("the service's own");
+    assert_eq!(refused(world.renew(&administrator, &api)), Kind::AccessDenied);
+    world.renew(&Principal::LocalOperator, &api).expect("on the host");
+}
+
+#[test]
+fn whoever_renews_another_s_certificate_does_not_get_its_roles() {
+    let world = World::new();
+    let (registrar, stored) = (world.issue(), world.issue());
+    block_on(grant_role(&world.engine, &Principal::LocalOperator, stored.id, Role::Auditor)).expect("granted");
+    let successor = world.renew(&holder(&registrar, &[Role::Registrar]), &stored).expect("a registrar may");
     assert_eq!(roles(&world, &successor), []);
 }
 

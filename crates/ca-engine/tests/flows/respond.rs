@@ -124,3 +124,15 @@ fn whatever_fails_the_old_responder_goes_on_and_the_next_try_succeeds() {
     assert_eq!(refused(make(&world, None)), Kind::InternalError);
     assert_eq!((world.status("tls", &serial), world.open_reservations()), (CertStatus::Good, 0));
 }
+
+/// Else every try of a job would leave a sealed key behind that nothing ever uses.
+#[test]
+fn an_authority_past_its_end_gets_neither_key_nor_responder() {
+    let world = World::new();
+    let end = world.engine.authority(&id("tls")).expect("tls").certificate().validity().not_after;
+    world.clock.set(end);
+    let keys = || world.store.calls().iter().filter(|call| **call == StoreMethod::AddKey).count();
+    let made = keys();
+    assert_eq!(make(&world, None).expect_err("it is over").kind, Kind::AuthorityCannotSign);
+    assert_eq!(keys(), made);
+}
