@@ -26,6 +26,7 @@ pub(super) async fn job(global: &Global, command: JobCommand) -> anyhow::Result<
     match outcome {
         Outcome::Done(count) => say(format!("{name}: done, {count} changed")),
         Outcome::Elsewhere => say(format!("{name}: another replica is at it")),
+        Outcome::Partly => anyhow::bail!("{name}: not done for every authority; the log says why for each"),
     }
     Ok(())
 }

@@ -45,15 +45,8 @@ async fn certificate_holder(state: &AppState, der: &[u8]) -> Result<Principal, P
         || ProblemResponse::new(ProblemType::InvalidCredential, "the client certificate is none of this service's");
     let certificate = Certificate::from_der(der).map_err(|_| unaccepted())?;
     let hierarchy = state.engine().hierarchy();
-    // The handshake verified the chain; several generations of an authority may share a name, so the key decides.
-    let issuer = hierarchy
-        .authorities()
-        .iter()
-        .find(|authority| {
-            authority.certificate().subject() == certificate.issuer()
-                && certificate.verify_signed_by(authority.certificate().public_key()).is_ok()
-        })
-        .ok_or_else(unaccepted)?;
+    // The handshake verified the chain; which authority of ours it ends in, the record is asked by.
+    let issuer = hierarchy.issuer_of(&certificate).ok_or_else(unaccepted)?;
     Ok(authenticate::certificate_holder(state.engine(), issuer.id(), certificate.serial(), der).await?)
 }
 

@@ -12,6 +12,8 @@ use ca_core::csr::ParsedCsr;
 use ca_core::name::{DistinguishedName, GeneralName};
 use ca_core::principal::Principal;
 use ca_core::time::{Lifetime, Timestamp};
+use ca_engine::error::FlowErrorKind;
+use ca_engine::flow::authenticate::certificate_holder;
 use ca_engine::flow::issue::{IssueRequest, issue};
 use ca_runtime::file::{self, Access, Existing};
 use rustls::sign::CertifiedKey;
@@ -33,14 +35,16 @@ impl ApiFiles {
     }
 }
 
-/// The certificate on disk when it is in force, ours and for the configured names; a new one otherwise.
+/// What lies on disk, when it is of use and not due; a new certificate otherwise.
 pub(crate) async fn obtain(state: &AppState, files: &ApiFiles) -> anyhow::Result<CertifiedKey> {
-    match usable(state, files) {
-        Some(certificate) if !is_due(&certificate, state.engine().now()) => {
-            read_certified_key(&files.certificate, &files.key)
+    if !is_replacement_needed(state, files).await? {
+        match read_certified_key(&files.certificate, &files.key) {
+            Ok(certificate) => return Ok(certificate),
+            // The process died between the two files, or somebody took one away.
+            Err(error) => tracing::warn!(error = format!("{error:#}"), "the API's certificate is made anew"),
         }
-        _ => make(state, files).await,
     }
+    make(state, files).await
 }
 
 pub(crate) struct ApiCertificateJob {
@@ -66,8 +70,7 @@ impl Job for ApiCertificateJob {
 
     async fn run(&self, state: &AppState) -> anyhow::Result<Outcome> {
         self.identity.trust(&state.engine().hierarchy())?;
-        let due = usable(state, &self.files).is_none_or(|certificate| is_due(&certificate, state.engine().now()));
-        if !due {
+        if !is_replacement_needed(state, &self.files).await? {
             return Ok(Outcome::Done(0));
         }
         self.identity.show(make(state, &self.files).await?);
@@ -75,18 +78,26 @@ impl Job for ApiCertificateJob {
     }
 }
 
-/// The certificate on disk, if it is one of ours, in force, and for exactly the configured names.
-fn usable(state: &AppState, files: &ApiFiles) -> Option<Certificate> {
-    let text = std::fs::read_to_string(&files.certificate).ok()?;
-    let certificate = Certificate::from_pem(&text).ok()?;
+/// Whether the certificate on disk will not do: it is due, none of ours, revoked, not in force, or not for exactly the
+/// configured names.
+async fn is_replacement_needed(state: &AppState, files: &ApiFiles) -> anyhow::Result<bool> {
+    let Some(certificate) = read(files) else { return Ok(true) };
     let engine = state.engine();
     let hierarchy = engine.hierarchy();
-    let issuer = hierarchy.authorities().iter().find(|authority| {
-        authority.certificate().subject() == certificate.issuer()
-            && certificate.verify_signed_by(authority.certificate().public_key()).is_ok()
-    });
-    let same_names = same_names(certificate.names(), &engine.settings().api_names);
-    (issuer.is_some() && same_names && certificate.validity().contains(engine.now())).then_some(certificate)
+    let Some(issuer) = hierarchy.issuer_of(&certificate) else { return Ok(true) };
+    if is_due(&certificate, engine.now()) || !same_names(certificate.names(), &engine.settings().api_names) {
+        return Ok(true);
+    }
+    match certificate_holder(engine, issuer.id(), certificate.serial(), certificate.der()).await {
+        Ok(_in_force) => Ok(false),
+        Err(error) if error.kind == FlowErrorKind::InvalidCredential => Ok(true),
+        Err(error) => Err(with_detail(error)),
+    }
+}
+
+fn read(files: &ApiFiles) -> Option<Certificate> {
+    let text = std::fs::read_to_string(&files.certificate).ok()?;
+    Certificate::from_pem(&text).ok()
 }
 
 fn same_names(have: &[GeneralName], want: &[GeneralName]) -> bool {
@@ -118,7 +129,7 @@ async fn make(state: &AppState, files: &ApiFiles) -> anyhow::Result<CertifiedKey
     let issued = issue(engine, &Principal::Job("api-certificate"), request).await.map_err(with_detail)?.certificate;
     let chain = ca_core::pem::encode("CERTIFICATE", &issued.der) + &crate::http::convert::chain_pem(state, &issued);
     let key_pem = zeroize::Zeroizing::new(key.serialize_pem());
-    // The key first: a certificate without its key would be found unusable and made anew.
+    // Two files are not written at once: a pair that does not fit is found at the next start, and made anew.
     file::write(&files.key, key_pem.as_bytes(), Access::Private, Existing::Replace)?;
     file::write(&files.certificate, chain.as_bytes(), Access::Public, Existing::Replace)?;
     certified_key(chain.as_bytes(), key_pem.as_bytes())

@@ -1,5 +1,6 @@
 //! Runs jobs on time, under their leases, until the server stops.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +20,8 @@ pub(crate) enum Outcome {
     Done(u64),
     /// Another replica holds the lease.
     Elsewhere,
+    /// Some authorities could not be served; that was logged for each.
+    Partly,
 }
 
 /// Something done again and again. A run may be cut off at any point and repeated.
@@ -48,12 +51,12 @@ impl Jobs {
     /// Runs a job again and again until the server stops. Failures are logged once each and tried again later, at most
     /// 30 times the interval apart.
     pub(crate) fn start(&mut self, state: &AppState, job: Box<dyn Job>) {
-        let state = state.clone();
+        let (state, job) = (state.clone(), Arc::<dyn Job>::from(job));
         let mut stop = self.stop.clone();
         self.tasks.spawn(async move {
             let mut failures = 0u32;
             loop {
-                failures = match run_once(&*job, &state).await {
+                failures = match run_guarded(&job, &state).await {
                     Ok(_) => 0,
                     Err(_) => failures.saturating_add(1),
                 };
@@ -66,18 +69,35 @@ impl Jobs {
         });
     }
 
-    /// Waits for every job to end its run.
+    /// Waits for every job to end its run; one that does not is cut off, as it may be at any point.
     pub(crate) async fn finish(mut self) {
-        while self.tasks.join_next().await.is_some() {}
+        let ending = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_TIMEOUT, ending).await.is_err() {
+            tracing::warn!("some jobs were cut off: they took longer than {STOP_TIMEOUT:?} to end their run");
+        }
     }
+}
+
+/// How long running jobs have when the service stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A run on a task of its own: one that panics has failed and is tried again, like any other. A job must not fall silent.
+pub(super) async fn run_guarded(job: &Arc<dyn Job>, state: &AppState) -> anyhow::Result<Outcome> {
+    let (run, with) = (Arc::clone(job), state.clone());
+    let ended = tokio::spawn(async move { run_once(&*run, &with).await }).await;
+    ended.unwrap_or_else(|error| {
+        metrics::job_run(job.name(), false);
+        tracing::error!(job = job.name(), %error, "a job did not end its run");
+        Err(error.into())
+    })
 }
 
 /// One run, logged and counted.
 pub(crate) async fn run_once(job: &dyn Job, state: &AppState) -> anyhow::Result<Outcome> {
     let result = job.run(state).await;
-    metrics::job_run(job.name(), result.is_ok());
+    metrics::job_run(job.name(), matches!(result, Ok(Outcome::Done(_) | Outcome::Elsewhere)));
     match &result {
-        Ok(Outcome::Done(0) | Outcome::Elsewhere) => {}
+        Ok(Outcome::Done(0) | Outcome::Elsewhere | Outcome::Partly) => {}
         Ok(Outcome::Done(count)) => tracing::info!(job = job.name(), count, "a job did its work"),
         Err(error) => tracing::error!(job = job.name(), error = format!("{error:#}"), "a job failed"),
     }

@@ -6,6 +6,7 @@ mod audit_chain;
 mod clock;
 mod crl;
 mod driver;
+mod each_authority;
 mod expiry;
 mod follow;
 mod reservations;
@@ -45,7 +46,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
         "crl" => Box::new(crl::CrlJob::new(crl_interval)),
         "expiry" => Box::new(expiry::ExpiryJob),
         "reservations" => Box::new(reservations::ReservationsJob),
-        "responders" => Box::new(responders::RespondersJob),
+        "responders" => Box::new(responders::RespondersJob::new()),
         _ => return None,
     })
 }
@@ -69,3 +70,6 @@ pub(crate) fn start_following(state: &AppState, jobs: &mut Jobs) {
     jobs.start(state, Box::new(clock::ClockJob));
     jobs.start(state, Box::new(follow::FollowJob));
 }
+
+#[cfg(test)]
+mod tests;

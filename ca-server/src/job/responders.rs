@@ -3,13 +3,40 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ca_core::id::AuthorityId;
 use ca_core::principal::Principal;
 use ca_engine::flow::respond::{lease_name, make_responder, needs_responder};
 
 use super::driver::{Job, Outcome, lease, with_detail};
+use super::each_authority::EachAuthority;
 use crate::state::AppState;
 
-pub(crate) struct RespondersJob;
+pub(crate) struct RespondersJob {
+    authorities: EachAuthority,
+}
+
+impl RespondersJob {
+    pub(crate) fn new() -> Self {
+        // Every run tries again: they are a minute apart.
+        Self { authorities: EachAuthority::new("responders", Duration::ZERO) }
+    }
+
+    /// Makes a responder for one authority if it needs one; returns how many it made.
+    async fn make(&self, state: &AppState, id: &AuthorityId) -> anyhow::Result<u64> {
+        let engine = state.engine();
+        if !needs_responder(engine, id, engine.now()) {
+            return Ok(0);
+        }
+        let Some(lease) = lease(state, &lease_name(id)).await? else { return Ok(0) };
+        // Another replica may have made it while this one waited for the lease.
+        engine.reload_hierarchy().await.map_err(with_detail)?;
+        if !needs_responder(engine, id, engine.now()) {
+            return Ok(0);
+        }
+        make_responder(engine, &Principal::Job("responders"), id, Some(&lease)).await.map_err(with_detail)?;
+        Ok(1)
+    }
+}
 
 #[async_trait]
 impl Job for RespondersJob {
@@ -22,23 +49,8 @@ impl Job for RespondersJob {
     }
 
     async fn run(&self, state: &AppState) -> anyhow::Result<Outcome> {
-        let engine = state.engine();
         // Another replica may have made one.
-        engine.reload_hierarchy().await.map_err(with_detail)?;
-        let mut made = 0;
-        for authority in engine.hierarchy().authorities() {
-            if !authority.can_sign() || !needs_responder(engine, authority.id(), engine.now()) {
-                continue;
-            }
-            let Some(lease) = lease(state, &lease_name(authority.id())).await? else { continue };
-            engine.reload_hierarchy().await.map_err(with_detail)?;
-            if needs_responder(engine, authority.id(), engine.now()) {
-                make_responder(engine, &Principal::Job("responders"), authority.id(), Some(&lease))
-                    .await
-                    .map_err(with_detail)?;
-                made += 1;
-            }
-        }
-        Ok(Outcome::Done(made))
+        state.engine().reload_hierarchy().await.map_err(with_detail)?;
+        Ok(self.authorities.run(state, |id| async move { self.make(state, &id).await }).await)
     }
 }

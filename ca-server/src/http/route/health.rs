@@ -1,11 +1,15 @@
 //! `GET /health`, `GET /ready` on every listener, `GET /metrics` on the admin one
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use ca_api::health::{Health, Liveness, Readiness, ReadinessCheck, ReadinessStatus};
 use ca_engine::clock_verdict::ClockVerdict;
+use ca_engine::hierarchy::Authority;
+use ca_engine::port::store::AuthorityState;
 
 use crate::state::AppState;
 
@@ -63,7 +67,11 @@ fn checks(state: &AppState) -> Vec<ReadinessCheck> {
     if hierarchy.authorities().is_empty() {
         checks.push(check("hierarchy", Err("there is no authority; run `ca-server init`")));
     }
-    for authority in hierarchy.authorities() {
+    let expected = |authority: &&Arc<Authority>| {
+        // After a rollover the generation before it ends some day: nothing is expected of it any more.
+        !authority.has_ended(now) && authority.record().state != AuthorityState::Retired
+    };
+    for authority in hierarchy.authorities().iter().filter(expected) {
         let id = authority.id();
         let fresh = match crl_files.get(id) {
             None => Err("it has not published a CRL"),
