@@ -34,8 +34,8 @@ check: $(CARGO_DENY) ## Format, clippy, documentation, licences, sources, confin
 advisories: $(CARGO_DENY) ## Known vulnerabilities of dependencies (fetches RustSec's database)
 	$(CARGO_DENY) check advisories
 
-bench: ## Measure against the targets
-	$(CARGO) run --release --package ca-benches
+bench: ## Measure against the targets; BENCH="prepare ocsp --strict" chooses
+	$(CARGO) run --release --package ca-benches -- $(BENCH)
 
 fuzz: ## Fuzz every parser for FUZZ_SECONDS each (60); see fuzz/run.sh for the compiler it needs
 	fuzz/run.sh $(FUZZ_SECONDS)

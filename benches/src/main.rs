@@ -1,0 +1,104 @@
+//! Measures the service against the targets of its design, and other programs beside it: `make bench`.
+//!
+//! Each section prints a table: the median of several rounds with its spread, the target and whether it holds, and peers measured
+//! in the same run. What is judged is processor time, so that a busy machine does not count. docs/benchmarks.md tells how to
+//! read it.
+
+mod clock;
+mod crl;
+mod machine;
+mod ocsp;
+mod peer;
+mod prepare;
+mod process;
+mod report;
+mod spread;
+mod store;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+
+use machine::{Machine, load_average};
+use report::Report;
+
+/// Measures the service against its targets, and other programs beside it
+#[derive(Parser)]
+struct Arguments {
+    /// What to measure [default: everything]
+    sections: Vec<Section>,
+    /// Fail when a target is missed
+    #[arg(long)]
+    strict: bool,
+    /// Make one CRL of so many entries and print what it took; section `crl` starts itself so
+    #[arg(long, hide = true)]
+    make_crl: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Section {
+    /// One certificate without a store
+    Prepare,
+    /// One OCSP answer without a cache or a database
+    Ocsp,
+    /// A CRL of a million entries
+    Crl,
+    /// Certificates on record, durably
+    Store,
+}
+
+impl Section {
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Prepare => "prepare: one certificate, P-256, one core, no store",
+            Self::Ocsp => "ocsp: one answer, P-256 responder, in no cache, without a database",
+            Self::Crl => "crl: a complete list of 1,000,000 entries, P-256",
+            Self::Store => "store: certificates on record in SQLite, durably",
+        }
+    }
+
+    fn run(self) -> anyhow::Result<Report> {
+        match self {
+            Self::Prepare => prepare::run(),
+            Self::Ocsp => ocsp::run(),
+            Self::Crl => crl::run(),
+            Self::Store => store::run(),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.make_crl {
+        Some(entries) => crl::make(entries).map(|()| 0),
+        None => measure(&arguments.sections),
+    };
+    match outcome {
+        Ok(misses) if misses > 0 && arguments.strict => ExitCode::FAILURE,
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the bench failed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs sections, all when none is named; returns how many targets were missed.
+fn measure(sections: &[Section]) -> anyhow::Result<usize> {
+    let all = Section::value_variants();
+    println!("{}\nload average before: {}", Machine::here(), load_average());
+    let mut misses = 0;
+    for section in if sections.is_empty() { all } else { sections } {
+        println!("\n{}", section.title());
+        let report = section.run()?;
+        print!("{report}");
+        misses += report.misses();
+    }
+    println!("\nload average after: {}", load_average());
+    match misses {
+        0 => println!("every target holds"),
+        _ => println!("targets missed: {misses}"),
+    }
+    Ok(misses)
+}
