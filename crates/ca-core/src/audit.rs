@@ -103,17 +103,27 @@ impl AuditEvent {
 
     /// The octets that are stored and hashed: JSON with keys in alphabetical order and without blanks.
     pub fn canonical(&self) -> Vec<u8> {
-        // serde_json's map is a BTreeMap (its `preserve_order` feature is off; a test holds it so): keys come sorted.
-        serde_json::json!({
-            "action": self.action.as_str(),
-            "at": self.at.to_rfc3339(),
-            "details": self.details,
-            "principal": self.principal,
-            "request_id": self.request_id,
-            "subject": self.subject,
-        })
-        .to_string()
-        .into_bytes()
+        /// Its fields stand in alphabetical order, and serde writes them as they stand: whether maps of serde_json are
+        /// sorted depends on the features that others turn on.
+        #[derive(Serialize)]
+        struct Canonical<'a> {
+            action: AuditAction,
+            at: String,
+            details: &'a BTreeMap<String, String>,
+            principal: &'a str,
+            request_id: Option<&'a str>,
+            subject: &'a str,
+        }
+        let canonical = Canonical {
+            action: self.action,
+            at: self.at.to_rfc3339(),
+            details: &self.details,
+            principal: &self.principal,
+            request_id: self.request_id.as_deref(),
+            subject: &self.subject,
+        };
+        // Cannot fail: strings and a map with string keys are always JSON.
+        serde_json::to_vec(&canonical).unwrap_or_default()
     }
 }
 
