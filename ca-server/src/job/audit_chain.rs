@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ca_engine::flow::sequence_audit::sequence_audit;
+use ca_engine::flow::sequence_audit::{LEASE_NAME, sequence_audit};
 
 use super::driver::{Job, Outcome, lease, with_detail};
 use crate::state::AppState;
@@ -25,7 +25,7 @@ impl Job for AuditChainJob {
         if state.engine().store().pending_events(1).await?.is_empty() {
             return Ok(Outcome::Done(0));
         }
-        let Some(lease) = lease(state, "audit-chain").await? else { return Ok(Outcome::Elsewhere) };
+        let Some(lease) = lease(state, LEASE_NAME).await? else { return Ok(Outcome::Elsewhere) };
         sequence_audit(state.engine(), &lease).await.map_err(with_detail)?;
         Ok(Outcome::Done(0))
     }

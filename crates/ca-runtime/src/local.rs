@@ -3,15 +3,17 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ca_core::id::AuthorityId;
 use ca_core::principal::Principal;
-use ca_core::time::{Lifetime, Timestamp};
+use ca_core::time::Lifetime;
 use ca_engine::error::FlowError;
 use ca_engine::flow::establish::equip_authority;
 use ca_engine::flow::publish_crl::{self, republish};
 use ca_engine::flow::reconcile::abandon_reservations_before;
-use ca_engine::flow::sequence_audit::sequence_audit;
+use ca_engine::flow::sequence_audit::{self, sequence_audit};
+use ca_engine::hierarchy::Authority;
 use ca_engine::port::store::{KeyHome, PublishedCrl, StoreError};
 use thiserror::Error;
 
@@ -65,13 +67,15 @@ impl Runtime {
     /// chain. Authorities whose key is offline are passed over.
     pub async fn settle(&self) -> Result<(), LocalError> {
         let store = self.engine.store();
-        for authority in self.engine.hierarchy().authorities().iter().filter(|authority| authority.can_sign()) {
-            if !self.is_crl_due(authority.id(), self.engine.now()).await? {
-                continue;
+        let (now, interval) = (self.engine.now(), self.config.status.crl_interval);
+        // One that has ended signs no more lists, and must not fail the command that comes after its end.
+        let signing = |authority: &&Arc<Authority>| authority.can_sign() && !authority.has_ended(now);
+        for authority in self.engine.hierarchy().authorities().iter().filter(signing) {
+            if publish_crl::is_due(&self.engine, authority.id(), interval).await? {
+                self.publish_next_crl(authority.id()).await?;
             }
-            self.publish_next_crl(authority.id()).await?;
         }
-        let lease = store.acquire_lease("audit", HOLDER, LEASE).await?.ok_or(LocalError::Busy)?;
+        let lease = store.acquire_lease(sequence_audit::LEASE_NAME, HOLDER, LEASE).await?.ok_or(LocalError::Busy)?;
         sequence_audit(&self.engine, &lease).await?;
         Ok(store.release_lease(&lease).await?)
     }
@@ -103,24 +107,6 @@ impl Runtime {
         let published = publish_crl::publish_crl(&self.engine, &Principal::LocalOperator, id, &lease).await?;
         store.release_lease(&lease).await?;
         Ok(published)
-    }
-
-    /// Whether a CRL is older than its interval, or a certificate of its authority was revoked or released since.
-    async fn is_crl_due(&self, authority: &AuthorityId, now: Timestamp) -> Result<bool, LocalError> {
-        let store = self.engine.store();
-        let Some(published) = store.published_crl(authority).await? else { return Ok(true) };
-        if now >= published.intent.this_update.plus(self.config.status.crl_interval) {
-            return Ok(true);
-        }
-        let mut sequence = published.intent.revocation_sequence;
-        loop {
-            let rows = store.revocations_after(sequence, 1_000).await?;
-            let Some(last) = rows.last() else { return Ok(false) };
-            if rows.iter().any(|row| row.authority == *authority) {
-                return Ok(true);
-            }
-            sequence = last.sequence;
-        }
     }
 }
 

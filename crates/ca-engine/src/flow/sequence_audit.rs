@@ -6,6 +6,9 @@ use crate::engine::Engine;
 use crate::error::FlowError;
 use crate::port::store::{ChainLink, EventFilter, Lease};
 
+/// The lease under which events are chained: one sequencer at a time, whatever process it is in.
+pub const LEASE_NAME: &str = "audit-chain";
+
 /// How many events are chained in one change.
 const BATCH: u32 = 1_000;
 
