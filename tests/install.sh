@@ -16,7 +16,8 @@ fail() {
 # What is missing, as package names: each program below stands for its package.
 missing_packages() {
     for pair in nginx:nginx certtool:gnutls-bin certutil:libnss3-tools pki:strongswan-pki \
-        java:default-jdk-headless javac:default-jdk-headless openssl:openssl curl:curl python3:python3; do
+        java:default-jdk-headless javac:default-jdk-headless openssl:openssl curl:curl python3:python3 faketime:faketime \
+        prlimit:util-linux unshare:util-linux; do
         command -v "${pair%%:*}" >/dev/null 2>&1 || echo "${pair#*:}"
     done
     # strongSwan reads X.509 with elliptic curves through a plugin that is only recommended, not depended upon.

@@ -3,10 +3,11 @@
 //! `programs` builds them, `process` runs one and collects what it says, `stack` is a service in a folder of its own,
 //! `client` speaks to its API, `identity` makes keys and CSRs, `status` asks OCSP and reads CRLs, `gateway` is an mTLS server
 //! that trusts them, `cli` runs `ca-cli`, `tools` runs programs that others wrote; `load` issues and revokes,
-//! `outage` kills the service under that load and judges what came of it, `record` reads what lies on the disk. Tests themselves
-//! stand in `tests/`.
+//! `outage` kills the service under that load and judges what came of it, `record` reads what lies on the disk, `fake_clock`
+//! sets the time. Tests themselves stand in `tests/`.
 
 pub mod client;
+pub mod fake_clock;
 pub mod gateway;
 pub mod identity;
 pub mod load;

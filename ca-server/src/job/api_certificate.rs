@@ -35,16 +35,26 @@ impl ApiFiles {
     }
 }
 
-/// What lies on disk, when it is of use and not due; a new certificate otherwise.
+/// What lies on disk, when it is of use and not due; a new certificate otherwise. While none can be made (the clock is wrong,
+/// the disk is full), what lies on disk is shown all the same: the service still answers, and the job tries again.
 pub(crate) async fn obtain(state: &AppState, files: &ApiFiles) -> anyhow::Result<CertifiedKey> {
+    let on_disk = read_certified_key(&files.certificate, &files.key);
     if !is_replacement_needed(state, files).await? {
-        match read_certified_key(&files.certificate, &files.key) {
+        match on_disk {
             Ok(certificate) => return Ok(certificate),
             // The process died between the two files, or somebody took one away.
             Err(error) => tracing::warn!(error = format!("{error:#}"), "the API's certificate is made anew"),
         }
+        return make(state, files).await;
     }
-    make(state, files).await
+    match (make(state, files).await, on_disk) {
+        (Err(error), Ok(certificate)) => {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "the API keeps the certificate it had: a new one cannot be made now");
+            Ok(certificate)
+        }
+        (made, _) => made,
+    }
 }
 
 pub(crate) struct ApiCertificateJob {

@@ -1,4 +1,6 @@
 //! What the service does when things go wrong around it: it is killed, the disk is full, the clock is wrong, clients are slow
 //! or leave, others want its folder, or its record was damaged. The long runs are in `soak.rs`.
 
+mod clock;
 mod kill;
+mod opening;
