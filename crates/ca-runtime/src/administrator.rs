@@ -211,11 +211,17 @@ pub enum AdministratorError {
     Store(#[from] StoreError),
     /// A flow; the operator sees what callers do not.
     #[error("{}", operator_message(.0))]
-    Flow(#[from] FlowError),
+    Flow(FlowError),
     /// A built-in name that is none.
     #[error(transparent)]
     Name(#[from] NameError),
     /// A built-in id that is none.
     #[error(transparent)]
     Id(#[from] IdError),
+}
+
+impl From<FlowError> for AdministratorError {
+    fn from(error: FlowError) -> Self {
+        Self::Flow(error)
+    }
 }

@@ -207,8 +207,14 @@ pub enum InitError {
     Store(#[from] StoreError),
     /// A flow; the operator sees what callers do not.
     #[error("{}", operator_message(.0))]
-    Flow(#[from] FlowError),
+    Flow(FlowError),
     /// A built-in id that is none.
     #[error(transparent)]
     Id(#[from] IdError),
+}
+
+impl From<FlowError> for InitError {
+    fn from(error: FlowError) -> Self {
+        Self::Flow(error)
+    }
 }

@@ -95,11 +95,17 @@ pub enum ExportError {
     Store(#[from] StoreError),
     /// The access policy, or an authority that is not there.
     #[error("{}", operator_message(.0))]
-    Flow(#[from] FlowError),
+    Flow(FlowError),
     /// A built-in id that is none.
     #[error(transparent)]
     Id(#[from] IdError),
     /// The process is stopping.
     #[error("the process is stopping")]
     Stopped,
+}
+
+impl From<FlowError> for ExportError {
+    fn from(error: FlowError) -> Self {
+        Self::Flow(error)
+    }
 }

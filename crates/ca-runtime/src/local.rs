@@ -128,7 +128,7 @@ pub enum LocalError {
     Store(#[from] StoreError),
     /// A flow; the operator sees what callers do not.
     #[error("{}", operator_message(.0))]
-    Flow(#[from] FlowError),
+    Flow(FlowError),
     /// A file.
     #[error("{}: {source}", path.display())]
     Io {
@@ -140,4 +140,10 @@ pub enum LocalError {
     /// A lease that another process holds, although the folder is locked.
     #[error("a job that was interrupted less than a minute ago still holds its place; try again in a minute")]
     Busy,
+}
+
+impl From<FlowError> for LocalError {
+    fn from(error: FlowError) -> Self {
+        Self::Flow(error)
+    }
 }

@@ -11,7 +11,7 @@ use ca_core::name::GeneralName;
 use ca_core::profile::Profile;
 use ca_core::time::Lifetime;
 use ca_engine::engine::{Engine, Ports, Settings};
-use ca_engine::error::FlowError;
+use ca_engine::error::{FlowError, FlowErrorKind};
 use ca_engine::flow::watch_clock::watch_clock;
 use ca_engine::port::authorizer::Authorizer;
 use ca_engine::port::entropy::Entropy;
@@ -280,8 +280,25 @@ pub enum OpenError {
         detail: String,
     },
     /// The engine; the operator sees what callers do not.
-    #[error("{}", operator_message(.0))]
-    Engine(#[from] FlowError),
+    #[error("{}", unusable(.0))]
+    Engine(FlowError),
+}
+
+impl From<FlowError> for OpenError {
+    fn from(error: FlowError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// An internal error on the way to a running engine is one of the record: nothing else was read.
+fn unusable(error: &FlowError) -> String {
+    let message = operator_message(error);
+    match error.kind {
+        FlowErrorKind::InternalError => {
+            format!("the record in the database cannot be used: {message}; restore the database from a backup")
+        }
+        _ => message,
+    }
 }
 
 fn listed(faults: &[ProfileLoadFault]) -> String {

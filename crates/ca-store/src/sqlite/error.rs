@@ -37,10 +37,18 @@ pub enum OpenError {
         detail: String,
     },
     /// The file is no SQLite database, or that of another program.
-    #[error("{} is not a database of this service", path.display())]
+    #[error("{} is not a database of this service; name the right file in `database.url`", path.display())]
     Foreign {
         /// Which file.
         path: PathBuf,
+    },
+    /// The file is an SQLite database that lost octets.
+    #[error("the database {} is damaged ({detail}); restore it from a backup", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite said.
+        detail: String,
     },
     /// The file has tables that this build does not know.
     #[error(
@@ -84,6 +92,7 @@ impl OpenError {
     pub(super) fn of_connecting(path: &Path, error: sqlx::Error) -> Self {
         match result_code(&error) {
             Some(NOT_A_DATABASE) => Self::Foreign { path: path.to_owned() },
+            Some(CORRUPT) => Self::Damaged { path: path.to_owned(), detail: error.to_string() },
             _ => Self::Unreadable { path: path.to_owned(), detail: error.to_string() },
         }
     }
