@@ -17,3 +17,4 @@ pub mod programs;
 pub mod record;
 pub mod stack;
 pub mod status;
+pub mod tools;

@@ -84,14 +84,19 @@ impl Site {
         self.folder.path()
     }
 
-    /// Changes a setting for the commands that follow.
-    pub fn set(&mut self, name: &str, value: &str) {
-        self.environment.insert(name.to_owned(), value.to_owned());
+    /// Changes a setting for the commands that follow, and gives what it was.
+    pub fn set(&mut self, name: &str, value: &str) -> String {
+        self.environment.insert(name.to_owned(), value.to_owned()).unwrap_or_default()
     }
 
     /// The API's URL.
     pub fn api_url(&self) -> String {
         format!("https://localhost:{}", self.ports.api)
+    }
+
+    /// The API's address, for clients of TLS that speak no HTTP.
+    pub fn api_address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.ports.api).into()
     }
 
     /// The public listener's URL.

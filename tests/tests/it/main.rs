@@ -1,0 +1,22 @@
+//! End-to-end tests: the built programs, from outside, judged by other people's programs where there are such.
+//!
+//! One binary, linked once. Tests share a service where they can; those that stop it, change its settings or count what is on
+//! record start their own.
+
+mod audit;
+mod authorisation;
+mod bad_request;
+mod crl;
+mod health;
+mod idempotency;
+mod issue;
+mod lifecycle;
+mod limits;
+mod ocsp;
+mod openapi;
+mod public_material;
+mod read;
+mod renew;
+mod revoke;
+mod start;
+mod token;
