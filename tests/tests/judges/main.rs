@@ -9,4 +9,6 @@ mod tool;
 
 mod chains;
 mod gateway;
+mod lint;
 mod ocsp;
+mod vectors;

@@ -10,7 +10,6 @@ use ca_api::certificate::{Certificate, SubjectAlternativeNameType as NameType};
 use ca_e2e::client::{Client, eventually};
 use ca_e2e::identity::{Identity, SubjectKey, dns, name, request};
 use ca_e2e::stack::{Site, Stack};
-use ca_e2e::status::Subject;
 
 use crate::tool::Tool;
 
@@ -67,7 +66,8 @@ impl Material {
         }
         let read = |file: &str| std::fs::read(folder.join(file)).context("what was written is to be read");
         write(&folder, "trust.pem", [read("tls.pem")?, read("root.pem")?].concat())?;
-        write(&folder, "crls.pem", lists_with(&public, &record).await?)?;
+        wait_until_listed(&public, &record).await?;
+        write(&folder, "crls.pem", public.get("/crl/all.pem").await?.expect(200)?.body)?;
         for file in ["root.crl", "tls.crl", "document.crl"] {
             write(&folder, file, public.get(&format!("/crl/{file}")).await?.expect(200)?.body)?;
         }
@@ -189,15 +189,16 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every list, once the one of its authority has this certificate.
-async fn lists_with(public: &Client, revoked: &Certificate) -> anyhow::Result<Vec<u8>> {
-    let subject = Subject::of(revoked)?;
+/// Waits until the list of its authority has a revoked certificate.
+pub(crate) async fn wait_until_listed(public: &Client, revoked: &Certificate) -> anyhow::Result<()> {
+    let path = format!("/crl/{}.crl", revoked.authority);
+    let entry = format!("Serial Number: {}\n", revoked.serial.to_uppercase());
     eventually(Duration::from_secs(10), "the CRL lists what was revoked", || async {
-        let list = public.get("/crl/tls.crl").await?.expect(200)?;
-        Ok(subject.is_listed(&list.body)?.then_some(()))
+        let list = public.get(&path).await?.expect(200)?.body;
+        let read = Tool::new("openssl").args(["crl", "-inform", "DER", "-noout", "-text"]).input(list).run()?;
+        Ok(read.accepts()?.text().contains(&entry).then_some(()))
     })
-    .await?;
-    Ok(public.get("/crl/all.pem").await?.expect(200)?.body)
+    .await
 }
 
 /// Another authority with the name of `tls`, and a client certificate of it.
