@@ -8,7 +8,7 @@ use ca_core::principal::Principal;
 use ca_engine::flow::reconcile::abandon_reservations_before;
 use ca_runtime::config::ApiConfig;
 use ca_runtime::open::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -52,6 +52,8 @@ pub(crate) async fn run(runtime: Runtime, role: Role, ready: impl FnOnce(&Addres
         Role::All => Some(tls(&runtime, &state).await?),
         Role::Status | Role::Worker => None,
     };
+    // Heard from here on: whoever reads that the service is ready may stop it at once.
+    let mut signals = Signals::listen()?;
     let listeners = bind(&runtime, role, &state, tls.as_ref().map(|(identity, _)| identity)).await?;
     ready(&listeners.addresses()?);
     // 3. Jobs and listeners, until told to stop.
@@ -67,7 +69,7 @@ pub(crate) async fn run(runtime: Runtime, role: Role, ready: impl FnOnce(&Addres
     for listener in listeners.all() {
         serving.spawn(listener.serve(stopped.clone()));
     }
-    wait_for_signal().await?;
+    signals.wait().await;
     tracing::info!("stopping: open requests may end");
     let _ = stop.send(true);
     while serving.join_next().await.is_some() {}
@@ -132,12 +134,24 @@ async fn bind(
     Ok(Listeners { api, public, admin })
 }
 
-async fn wait_for_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be awaited")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be awaited")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// What tells the service to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("SIGTERM cannot be awaited")?,
+            interrupt: signal(SignalKind::interrupt()).context("SIGINT cannot be awaited")?,
+        })
     }
-    Ok(())
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -31,6 +31,10 @@ const MAXIMUM_BODY: usize = 256 * 1024;
 /// The largest OCSP request, in octets; larger than any that [`ca_core::ocsp`] reads.
 const MAXIMUM_OCSP_BODY: usize = 64 * 1024;
 
+/// The most that all header fields of a request may have, names and values, in octets. hyper's own limit is of a buffer and
+/// lets through what arrives at once.
+const MAXIMUM_HEADER_FIELDS: usize = 32 * 1024;
+
 /// How long a request may take from its headers to its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -106,6 +110,7 @@ fn finish(router: Router<AppState>, state: AppState) -> Router {
         })
         .layer(DefaultBodyLimit::max(MAXIMUM_BODY))
         .layer(middleware::from_fn(limit_time))
+        .layer(middleware::from_fn(limit_header_fields))
         .layer(middleware::from_fn(harden))
         .layer(CatchPanicLayer::custom(|_panic| {
             tracing::error!("a handler panicked");
@@ -113,6 +118,18 @@ fn finish(router: Router<AppState>, state: AppState) -> Router {
         }))
         .layer(middleware::from_fn_with_state(state.clone(), request_id::identify))
         .with_state(state)
+}
+
+async fn limit_header_fields(request: axum::extract::Request, next: middleware::Next) -> Response {
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+    if fields.sum::<usize>() <= MAXIMUM_HEADER_FIELDS {
+        return next.run(request).await;
+    }
+    let detail = format!("the header fields have more than {MAXIMUM_HEADER_FIELDS} octets");
+    let mut response = ProblemResponse::new(ProblemType::HeaderFieldsTooLarge, detail).into_response();
+    // Whoever sends such a header is not worth the connection (RFC 6585 §5). HTTP/2 has no such field; hyper drops it there.
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 async fn limit_time(request: axum::extract::Request, next: middleware::Next) -> Response {

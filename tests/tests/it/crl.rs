@@ -61,7 +61,9 @@ async fn a_list_that_is_known_is_not_sent_again() -> anyhow::Result<()> {
         assert_eq!(answer.header("etag"), etag);
     }
     public.get_with("/crl/root.crl", IF_NONE_MATCH, "\"other\"").await?.expect(200)?;
-    public.get_with("/crl/root.crl", IF_MODIFIED_SINCE, modified).await?.expect(304)?;
+    // Two lists may be of one second: a date vouches for later seconds only, an entity tag for the list itself.
+    public.get_with("/crl/root.crl", IF_MODIFIED_SINCE, modified).await?.expect(200)?;
+    public.get_with("/crl/root.crl", IF_MODIFIED_SINCE, "Fri, 01 Jan 2100 00:00:00 GMT").await?.expect(304)?;
     public.get_with("/crl/root.crl", IF_MODIFIED_SINCE, "Thu, 01 Jan 2026 00:00:00 GMT").await?.expect(200)?;
     public.get_with("/crl/root.crl", IF_MODIFIED_SINCE, "yesterday").await?.expect(200)?;
     Ok(())
