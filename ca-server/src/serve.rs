@@ -27,22 +27,28 @@ pub(crate) struct Addresses {
     pub(crate) admin: SocketAddr,
 }
 
-/// What handlers and jobs share.
-pub(crate) fn state_of(runtime: &Runtime) -> anyhow::Result<AppState> {
-    let random = runtime.engine.random::<8>()?;
-    let holder = format!("{}-{}", std::process::id(), hex::encode(random));
-    Ok(AppState::new(Arc::clone(&runtime.engine), holder, runtime.config.status.max_age))
+/// What handlers and jobs share. `holder` is the name under which leases are held.
+pub(crate) fn state_of(runtime: &Runtime, holder: impl Into<String>) -> AppState {
+    AppState::new(Arc::clone(&runtime.engine), holder.into(), runtime.config.status.max_age)
 }
+
+/// Holds the leases of the server. An embedded record has one at a time, as the lock on its folder proves: one that is started
+/// after a crash goes on at once with what its predecessor held, and need not wait until those leases end.
+const SERVER: &str = "server";
 
 /// Serves until SIGTERM or SIGINT; `ready` is told once every socket is bound.
 pub(crate) async fn run(runtime: Runtime, role: Role, ready: impl FnOnce(&Addresses)) -> anyhow::Result<()> {
     metrics::start()?;
-    let state = state_of(&runtime)?;
+    let state = state_of(&runtime, SERVER);
     // 1. What an earlier process left behind. An embedded record has one server: whatever it holds open is nobody's.
     if role != Role::Status {
         let engine = state.engine();
         let principal = Principal::Job("reservations");
-        abandon_reservations_before(engine, &principal, engine.now()).await.map_err(job::with_detail)?;
+        if let Err(error) = abandon_reservations_before(engine, &principal, engine.now()).await {
+            // The disk may be full: the status of what was issued is told all the same, and the job tries again.
+            let error = job::with_detail(error);
+            tracing::error!(error = format!("{error:#}"), "issuances that were cut off are closed later");
+        }
     }
     job::compare_clock(&state).await?;
     job::refresh_lists(&state).await?;
@@ -74,6 +80,7 @@ pub(crate) async fn run(runtime: Runtime, role: Role, ready: impl FnOnce(&Addres
     let _ = stop.send(true);
     while serving.join_next().await.is_some() {}
     jobs.finish().await;
+    job::release_leases(&state).await;
     runtime.close().await;
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! What handlers and jobs may reach.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use ca_core::time::Lifetime;
 use ca_engine::engine::Engine;
+use ca_engine::port::store::Lease;
 
 use crate::crl_files::CrlFiles;
 
@@ -18,6 +20,8 @@ pub(crate) struct AppState {
 struct Inner {
     engine: Arc<Engine>,
     holder: String,
+    /// The leases that this process took last, by name.
+    leases: Mutex<BTreeMap<String, Lease>>,
     max_age: Lifetime,
     crl_files: ArcSwap<CrlFiles>,
     store_answers: AtomicBool,
@@ -29,6 +33,7 @@ impl AppState {
         let inner = Inner {
             engine,
             holder,
+            leases: Mutex::default(),
             max_age,
             crl_files: ArcSwap::from_pointee(CrlFiles::default()),
             store_answers: AtomicBool::new(false),
@@ -43,6 +48,16 @@ impl AppState {
     /// The name under which this process holds leases.
     pub(crate) fn holder(&self) -> &str {
         &self.inner.holder
+    }
+
+    /// Remembers a lease, so that it can be given back.
+    pub(crate) fn keep_lease(&self, lease: Lease) {
+        self.inner.leases.lock().unwrap_or_else(PoisonError::into_inner).insert(lease.name.clone(), lease);
+    }
+
+    /// The leases to be given back.
+    pub(crate) fn take_leases(&self) -> BTreeMap<String, Lease> {
+        std::mem::take(&mut *self.inner.leases.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// For how long clients and proxies may keep an OCSP answer or a CRL.

@@ -117,6 +117,18 @@ pub(crate) const LEASE: Lifetime = Lifetime::from_seconds(8);
 
 /// Takes or prolongs a lease; `None` while another replica holds it.
 pub(crate) async fn lease(state: &AppState, name: &str) -> anyhow::Result<Option<Lease>> {
-    let store = state.engine().store();
-    Ok(store.acquire_lease(name, state.holder(), LEASE).await?)
+    let lease = state.engine().store().acquire_lease(name, state.holder(), LEASE).await?;
+    if let Some(lease) = &lease {
+        state.keep_lease(lease.clone());
+    }
+    Ok(lease)
+}
+
+/// Gives back every lease that this process took: whoever comes next need not wait until they end.
+pub(crate) async fn release_leases(state: &AppState) {
+    for lease in state.take_leases().values() {
+        if let Err(error) = state.engine().store().release_lease(lease).await {
+            tracing::warn!(lease = lease.name, %error, "a lease was not given back; it ends by itself");
+        }
+    }
 }

@@ -19,7 +19,7 @@ use crate::state::AppState;
 
 pub(crate) use api_certificate::{ApiFiles, obtain as obtain_api_certificate};
 pub(crate) use clock::compare_clock;
-pub(crate) use driver::{Job, Jobs, Outcome, run_once, with_detail};
+pub(crate) use driver::{Job, Jobs, Outcome, release_leases, run_once, with_detail};
 pub(crate) use follow::refresh as refresh_lists;
 
 /// Everything a running server does by itself.

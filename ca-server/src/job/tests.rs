@@ -13,7 +13,7 @@ use ca_runtime::local::open_local;
 use ca_runtime::open::Runtime;
 
 use super::api_certificate::ApiFiles;
-use super::driver::{Job, Outcome, run_guarded};
+use super::driver::{Job, LEASE, Outcome, lease, release_leases, run_guarded};
 use super::each_authority::EachAuthority;
 use super::obtain_api_certificate;
 use crate::serve::state_of;
@@ -32,7 +32,7 @@ impl Service {
         let keys = ["ROOT", "TLS", "DOCUMENT"]
             .map(|authority| (format!("CA__AUTHORITY__{authority}__KEY"), "software:p256".to_owned()));
         let local = open_local(&folder.path().join("ca-data"), &keys, &|_| {}).await.expect("a service");
-        let state = state_of(&local.runtime).expect("randomness");
+        let state = state_of(&local.runtime, "a server");
         let files = ApiFiles::in_folder(&local.runtime.data_folder.api_folder());
         Self { state, files, _runtime: local.runtime, _folder: folder }
     }
@@ -91,6 +91,16 @@ async fn an_authority_that_cannot_be_served_does_not_hold_up_the_others() {
     assert_eq!((asked.load(Ordering::Relaxed), served.load(Ordering::Relaxed)), (2, 1), "the root's key is offline");
     assert_eq!(each.run(&service.state, work).await, Outcome::Done(1), "it rests");
     assert_eq!((asked.load(Ordering::Relaxed), served.load(Ordering::Relaxed)), (3, 2));
+}
+
+#[tokio::test]
+async fn what_a_job_leased_is_free_once_it_is_given_back() {
+    let service = Service::open().await;
+    lease(&service.state, "work").await.expect("the record answers").expect("free");
+    let store = service.state.engine().store();
+    assert_eq!(store.acquire_lease("work", "another", LEASE).await.expect("the record answers"), None);
+    release_leases(&service.state).await;
+    assert!(store.acquire_lease("work", "another", LEASE).await.expect("the record answers").is_some());
 }
 
 struct Panicking;
