@@ -4,7 +4,7 @@
 //! `client` speaks to its API, `identity` makes keys and CSRs, `status` asks OCSP and reads CRLs, `gateway` is an mTLS server
 //! that trusts them, `cli` runs `ca-cli`, `tools` runs programs that others wrote; `load` issues and revokes,
 //! `outage` kills the service under that load and judges what came of it, `record` reads what lies on the disk, `fake_clock`
-//! sets the time. Tests themselves stand in `tests/`.
+//! sets the time, `small_disk` fills up. Tests themselves stand in `tests/`.
 
 pub mod client;
 pub mod fake_clock;
@@ -15,6 +15,7 @@ pub mod outage;
 pub mod process;
 pub mod programs;
 pub mod record;
+pub mod small_disk;
 pub mod stack;
 pub mod status;
 pub mod tools;

@@ -2,11 +2,11 @@
 //! the invariants of the design that a crash could break.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use ca_api::audit::AuditEvent;
 use ca_core::certificate::Certificate;
 use ca_core::crl::ParsedCrl;
 use ca_core::ocsp::CertStatus;
@@ -149,22 +149,18 @@ impl<'a> Judge<'a> {
         self.audit_chain_is_whole(ledger).await
     }
 
-    fn database(&self) -> std::path::PathBuf {
-        self.stack.data_folder().join("ca.db")
-    }
-
     /// No reservation is open, and no serial stands as reserved.
     pub fn nothing_is_open(&self) -> anyhow::Result<()> {
-        let open = record::number(&self.database(), "SELECT count(*) FROM reservations WHERE abandoned_at IS NULL")?;
+        let open = record::number(self.stack, "SELECT count(*) FROM reservations WHERE abandoned_at IS NULL")?;
         ensure!(open == 0, "{open} reservations are open");
-        let reserved = record::number(&self.database(), "SELECT count(*) FROM serials WHERE state = 0")?;
+        let reserved = record::number(self.stack, "SELECT count(*) FROM serials WHERE state = 0")?;
         ensure!(reserved == 0, "{reserved} serials stand as reserved");
         Ok(())
     }
 
     /// Every certificate that a caller received is on record, octet for octet.
     pub fn promises_are_kept(&self, ledger: &Ledger) -> anyhow::Result<()> {
-        let rows: Vec<(String, String)> = record::rows(&self.database(), "SELECT id, der FROM certificates")?;
+        let rows: Vec<(String, String)> = record::rows(self.stack, "SELECT id, der FROM certificates")?;
         let on_record: BTreeMap<String, String> = rows.into_iter().collect();
         for (_, promise) in &ledger.issued {
             let found = on_record.get(&promise.id.replace('-', ""));
@@ -221,7 +217,7 @@ impl<'a> Judge<'a> {
     fn certificates_by_name(&self) -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
         let sql = "SELECT value, certificate_id FROM certificate_names WHERE kind = 0";
         let mut by_name: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (name, id) in record::rows::<(String, String)>(&self.database(), sql)? {
+        for (name, id) in record::rows::<(String, String)>(self.stack, sql)? {
             by_name.entry(name).or_default().insert(id);
         }
         Ok(by_name)
@@ -249,7 +245,7 @@ impl<'a> Judge<'a> {
 
     fn abandoned(&self) -> anyhow::Result<Vec<String>> {
         let sql = "SELECT serial FROM serials WHERE state = 4 AND authority = 'tls'";
-        let rows: Vec<(String,)> = record::rows(&self.database(), sql)?;
+        let rows: Vec<(String,)> = record::rows(self.stack, sql)?;
         Ok(rows.into_iter().map(|(serial,)| serial).collect())
     }
 
@@ -271,7 +267,7 @@ impl<'a> Judge<'a> {
     /// On record, every authority's lists have rising numbers and times that never fall.
     pub fn list_numbers_rise(&self) -> anyhow::Result<()> {
         let sql = "SELECT authority, number, this_update FROM crls ORDER BY authority, number";
-        let rows: Vec<(String, u64, i64)> = record::rows(&self.database(), sql)?;
+        let rows: Vec<(String, u64, i64)> = record::rows(self.stack, sql)?;
         for pair in rows.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
             ensure!(pair[1].1 > pair[0].1 && pair[1].2 >= pair[0].2, "lists fell back: {pair:?}");
         }
@@ -282,7 +278,7 @@ impl<'a> Judge<'a> {
     pub fn serials_are_unique(&self) -> anyhow::Result<()> {
         let sql = "SELECT authority, der FROM certificates";
         let mut seen = BTreeSet::new();
-        for (authority, der) in record::rows::<(String, String)>(&self.database(), sql)? {
+        for (authority, der) in record::rows::<(String, String)>(self.stack, sql)? {
             let certificate = Certificate::from_der(&hex::decode(&der)?)?;
             let serial = hex::encode(certificate.serial().as_bytes());
             ensure!(seen.insert((authority, serial.clone())), "serial {serial} was issued twice");
@@ -296,10 +292,9 @@ impl<'a> Judge<'a> {
     /// Every committed event gets its place within seconds, the hashes follow from one another, and each certificate,
     /// revocation and abandonment has exactly one event.
     pub async fn audit_chain_is_whole(&self, ledger: &Ledger) -> anyhow::Result<()> {
-        let database = self.database();
         eventually(AGREEMENT, "every audit event has its place", || async {
             let sql = "SELECT count(*) FROM audit_events WHERE sequence IS NULL";
-            Ok((record::number(&database, sql)? == 0).then_some(()))
+            Ok((record::number(self.stack, sql)? == 0).then_some(()))
         })
         .await?;
         let events = record::audit_events(&self.stack.administrator()?).await?;
@@ -321,17 +316,13 @@ impl<'a> Judge<'a> {
             once("certificate-revoked", &promise.id)?;
         }
         let of = |action: &str| events.iter().filter(|event| event.action == action).count();
-        let abandoned = record::number(&database, "SELECT count(*) FROM reservations WHERE abandoned_at IS NOT NULL")?;
+        let abandoned = record::number(self.stack, "SELECT count(*) FROM reservations WHERE abandoned_at IS NOT NULL")?;
         ensure!(of("issuance-abandoned") == usize::try_from(abandoned)?, "abandonments without an event, or twice");
-        self.no_event_without_its_certificate(&database, &events)
+        self.no_event_without_its_certificate(&events)
     }
 
-    fn no_event_without_its_certificate(
-        &self,
-        database: &Path,
-        events: &[ca_api::audit::AuditEvent],
-    ) -> anyhow::Result<()> {
-        let rows: Vec<(String,)> = record::rows(database, "SELECT id FROM certificates")?;
+    fn no_event_without_its_certificate(&self, events: &[AuditEvent]) -> anyhow::Result<()> {
+        let rows: Vec<(String,)> = record::rows(self.stack, "SELECT id FROM certificates")?;
         let ids: BTreeSet<String> = rows.into_iter().map(|(id,)| id).collect();
         for event in events.iter().filter(|event| event.action == "certificate-issued") {
             let id = event.subject.trim_start_matches("certificate:").replace('-', "");

@@ -4,7 +4,6 @@
 //! Reading beside a running service is safe (write-ahead log). Changing is for tests of damage, while nothing runs.
 
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
@@ -13,6 +12,7 @@ use ca_api::page::Page;
 use serde::de::DeserializeOwned;
 
 use crate::client::Client;
+use crate::stack::Site;
 
 /// Prints each row as a JSON array; blobs in lower-case hexadecimal.
 const SELECT: &str = r"
@@ -46,21 +46,21 @@ for line in sys.stdin:
 ";
 
 /// The rows that a query gives, each a JSON array that becomes a tuple; blobs are lower-case hexadecimal.
-pub fn rows<T: DeserializeOwned>(database: &Path, sql: &str) -> anyhow::Result<Vec<T>> {
-    let said = python(SELECT, &[path_text(database)?, sql], "")?;
+pub fn rows<T: DeserializeOwned>(site: &Site, sql: &str) -> anyhow::Result<Vec<T>> {
+    let said = on_database(site, SELECT, sql)?;
     said.lines().map(|line| serde_json::from_str(line).with_context(|| format!("not of the shape: {line}"))).collect()
 }
 
 /// The one value that a query gives.
-pub fn number(database: &Path, sql: &str) -> anyhow::Result<i64> {
-    let rows: Vec<(i64,)> = rows(database, sql)?;
+pub fn number(site: &Site, sql: &str) -> anyhow::Result<i64> {
+    let rows: Vec<(i64,)> = rows(site, sql)?;
     ensure!(rows.len() == 1, "{} rows for {sql}", rows.len());
     Ok(rows[0].0)
 }
 
 /// Changes the record behind the service's back.
-pub fn damage(database: &Path, sql: &str) -> anyhow::Result<()> {
-    python(EXECUTE, &[path_text(database)?, sql], "").map(drop)
+pub fn damage(site: &Site, sql: &str) -> anyhow::Result<()> {
+    on_database(site, EXECUTE, sql).map(drop)
 }
 
 /// Every audit event that has its place in the chain, in order.
@@ -80,17 +80,22 @@ pub async fn audit_events(reader: &Client) -> anyhow::Result<Vec<AuditEvent>> {
 /// Hashes events anew, from the first on; fails where the chain is not whole.
 pub fn rehash(events: &[AuditEvent]) -> anyhow::Result<()> {
     let lines: Vec<String> = events.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
-    python(REHASH, &[], &(lines.join("\n") + "\n")).context("the audit chain is not whole").map(drop)
+    python(&[], REHASH, &[], &(lines.join("\n") + "\n")).context("the audit chain is not whole").map(drop)
 }
 
-fn path_text(path: &Path) -> anyhow::Result<&str> {
-    path.to_str().context("a path that is not UTF-8")
+/// Runs a script on the database of a site, where the site's programs run.
+fn on_database(site: &Site, script: &str, sql: &str) -> anyhow::Result<String> {
+    let database = site.own_data_folder().join("ca.db");
+    let database = database.to_str().context("a path that is not UTF-8")?;
+    python(site.through(), script, &[database, sql], "")
 }
 
-fn python(script: &str, arguments: &[&str], input: &str) -> anyhow::Result<String> {
-    let mut child = Command::new("python3")
-        .args(["-c", script])
-        .args(arguments)
+/// Runs a script of Python, through another program where `through` names one, and gives what it printed.
+fn python(through: &[String], script: &str, arguments: &[&str], input: &str) -> anyhow::Result<String> {
+    let line = through.iter().map(String::as_str).chain(["python3", "-c", script]).chain(arguments.iter().copied());
+    let line: Vec<&str> = line.collect();
+    let mut child = Command::new(line[0])
+        .args(&line[1..])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

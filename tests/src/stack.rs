@@ -32,6 +32,10 @@ pub struct Site {
     folder: TempDir,
     ports: Ports,
     environment: BTreeMap<String, String>,
+    /// A program and its arguments that every command is started through; nothing, most times.
+    through: Vec<String>,
+    /// Where the data folder is seen from here, when that is elsewhere.
+    seen_at: Option<PathBuf>,
 }
 
 /// Where a service listens, on the loopback interface.
@@ -61,8 +65,8 @@ impl Site {
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
         environment.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let site = Self { folder, ports, environment };
-        std::fs::create_dir(site.data_folder()).context("the data folder cannot be made")?;
+        let site = Self { folder, ports, environment, through: Vec::new(), seen_at: None };
+        std::fs::create_dir(site.own_data_folder()).context("the data folder cannot be made")?;
         Ok(site)
     }
 
@@ -74,9 +78,30 @@ impl Site {
         Ok(site)
     }
 
-    /// The data folder.
+    /// The data folder, as it is seen from here.
     pub fn data_folder(&self) -> PathBuf {
+        self.seen_at.clone().unwrap_or_else(|| self.own_data_folder())
+    }
+
+    /// The data folder, as the service is told it.
+    pub fn own_data_folder(&self) -> PathBuf {
         self.folder.path().join("ca-data")
+    }
+
+    /// Starts the commands that follow through another program (`prlimit --nofile=64`, say), which is given `ca-server` and
+    /// its arguments after its own.
+    pub fn start_through(&mut self, through: &[&str]) {
+        self.through = through.iter().map(|part| (*part).to_owned()).collect();
+    }
+
+    /// What commands are started through; nothing, most times.
+    pub fn through(&self) -> &[String] {
+        &self.through
+    }
+
+    /// Reads the data folder elsewhere from now on: what the service's path names may lie in a mount namespace.
+    pub fn see_data_folder_at(&mut self, path: PathBuf) {
+        self.seen_at = Some(path);
     }
 
     /// A folder for whatever a test writes; it goes with the site.
@@ -122,7 +147,8 @@ impl Site {
 
     /// Runs `ca-server` to its end: whether it succeeded, and what it said on both streams.
     pub fn run(&self, arguments: &[&str]) -> anyhow::Result<(bool, String)> {
-        let output = Command::new(&programs()?.server)
+        let (program, arguments) = self.command(arguments)?;
+        let output = Command::new(program)
             .args(arguments)
             .env_clear()
             .envs(self.settings())
@@ -136,32 +162,30 @@ impl Site {
 
     /// Starts `ca-server` with these arguments and does not wait for anything.
     pub fn start(&self, arguments: &[&str]) -> anyhow::Result<Process> {
-        Process::start(&programs()?.server, arguments, self.settings(), self.folder.path())
+        let (program, arguments) = self.command(arguments)?;
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Process::start(Path::new(&program), &arguments, self.settings(), self.folder.path())
     }
 
-    /// The same through another program (`prlimit --nofile=64`, say), which is given `ca-server` and its arguments after its own.
-    pub fn start_through(&self, through: &[&str], arguments: &[&str]) -> anyhow::Result<Process> {
-        let (program, before) = through.split_first().context("no program to start through")?;
+    /// What is executed, and its arguments.
+    fn command(&self, arguments: &[&str]) -> anyhow::Result<(String, Vec<String>)> {
         let server = programs()?.server.to_str().context("the path of ca-server is not UTF-8")?;
-        let arguments = [before, &[server], arguments].concat();
-        Process::start(Path::new(program), &arguments, self.settings(), self.folder.path())
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned());
+        let mut line = self.through.iter().cloned().chain([server.to_owned()]).chain(arguments);
+        let program = line.next().context("nothing to execute")?;
+        Ok((program, line.collect()))
     }
 
     /// Serves until the stack is stopped or dropped.
     pub fn serve(self) -> anyhow::Result<Stack> {
         let process = self.start(&["serve"])?;
-        self.served_by(process)
-    }
-
-    /// The same by a process that was started already; waits until it serves.
-    pub fn served_by(self, process: Process) -> anyhow::Result<Stack> {
         process.wait_for_line("\"serving\"", PATIENCE)?;
         Ok(Stack { site: self, process })
     }
 
     fn settings(&self) -> BTreeMap<String, String> {
         let mut settings = self.environment.clone();
-        settings.insert("CA__DATA_DIR".to_owned(), self.data_folder().display().to_string());
+        settings.insert("CA__DATA_DIR".to_owned(), self.own_data_folder().display().to_string());
         settings
     }
 }

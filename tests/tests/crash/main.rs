@@ -2,5 +2,6 @@
 //! or leave, others want its folder, or its record was damaged. The long runs are in `soak.rs`.
 
 mod clock;
+mod disk_full;
 mod kill;
 mod opening;

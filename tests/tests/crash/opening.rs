@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use anyhow::{Context, ensure};
 use ca_e2e::client::eventually;
 use ca_e2e::identity::SubjectKey;
-use ca_e2e::record;
+use ca_e2e::record::damage;
 use ca_e2e::stack::{PATIENCE, Site};
 
 /// Starts the service on a folder that `spoil` has spoilt; it must refuse with exit status 1 and one line that holds every part.
@@ -26,10 +26,6 @@ fn is_refused(spoil: impl FnOnce(&mut Site) -> anyhow::Result<()>, parts: &[&str
         ensure!(line.matches(part).count() == 1, "`{part}` twice in: {line}");
     }
     Ok(())
-}
-
-fn damage(site: &Site, sql: &str) -> anyhow::Result<()> {
-    record::damage(&site.data_folder().join("ca.db"), sql)
 }
 
 #[test]

@@ -1,0 +1,88 @@
+//! The disk is full: changes are refused with 503 and nothing is half done; status is told all the same, even after a restart;
+//! and all is well once there is room.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use ca_api::certificate::{Certificate, NewCertificate};
+use ca_api::problem::ProblemType;
+use ca_api::route;
+use ca_core::ocsp::CertStatus;
+use ca_e2e::client::eventually;
+use ca_e2e::identity::{SubjectKey, request};
+use ca_e2e::load::Ledger;
+use ca_e2e::outage::{AGREEMENT, Judge, Lists};
+use ca_e2e::small_disk::SmallDisk;
+use ca_e2e::stack::Site;
+use ca_e2e::status::Subject;
+
+/// How many changes the database may still hold in room that it had taken before.
+const SOON: usize = 200;
+
+fn order(name: &str) -> anyhow::Result<NewCertificate> {
+    Ok(request("server", SubjectKey::generate()?.csr(name, &[name])?))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refuses_changes_while_the_disk_is_full_and_goes_on_when_there_is_room() -> anyhow::Result<()> {
+    let mut site = Site::empty(&[])?;
+    let disk = SmallDisk::under(&mut site, 24)?;
+    let (made, said) = site.run(&["init"])?;
+    ensure!(made, "{said}");
+    let stack = site.serve()?;
+    let (administrator, public) = (stack.administrator()?, stack.public()?);
+    let (known, _) = administrator.enrol("server", "known.example").await?;
+    let subject = Subject::of(&known)?;
+
+    disk.fill()?;
+    let mut received: Vec<Certificate> = Vec::new();
+    let refused = loop {
+        let answer = administrator.post(route::CERTIFICATES, &order("late.example")?).await?;
+        if answer.status != 201 {
+            break answer;
+        }
+        received.push(answer.json()?);
+        ensure!(received.len() < SOON, "the disk is full, and nothing is refused");
+    };
+    let problem = refused.expect_problem(ProblemType::Unavailable)?;
+    ensure!(problem.detail.contains("storage"), "{}", problem.detail);
+    ensure!(problem.retry_after.is_some() && !refused.header("retry-after").is_empty(), "no hint when to come again");
+    let revocation = serde_json::json!({ "reason": "superseded" });
+    let path = format!("/v1/certificates/{}/revoke", known.id);
+    administrator.post(&path, &revocation).await?.expect_problem(ProblemType::Unavailable)?;
+    // What was not committed is told nowhere; what is there is told.
+    ensure!(subject.ask_ocsp(&public).await? == CertStatus::Good, "a revocation that was refused");
+    public.get("/crl/tls.crl").await?.expect(200)?;
+    administrator.get(&format!("/v1/certificates/{}", known.id)).await?.expect(200)?;
+    ensure!(stack.logs().iter().any(|line| line.contains("full")), "the log is silent");
+
+    // A machine that is restarted with its disk full still tells the status of what it issued.
+    let stack = stack.kill().serve().context("with a full disk")?;
+    ensure!(subject.ask_ocsp(&stack.public()?).await? == CertStatus::Good, "no status after a restart");
+
+    disk.make_room()?;
+    let issued = eventually(Duration::from_secs(10), "a certificate", || async {
+        let answer = administrator.post(route::CERTIFICATES, &order("in-time.example")?).await?;
+        Ok(if answer.status == 201 { Some(answer.json::<Certificate>()?) } else { None })
+    })
+    .await?;
+    administrator.revoke(&known.id, "superseded").await?;
+    ensure!(matches!(subject.ask_ocsp(&public).await?, CertStatus::Revoked { .. }), "not revoked");
+    eventually(AGREEMENT, "the revocation in the CRL", || async {
+        Ok(subject.is_listed(&public.get("/crl/tls.crl").await?.expect(200)?.body)?.then_some(()))
+    })
+    .await?;
+    for certificate in received.iter().chain([&issued]) {
+        let found: Certificate =
+            administrator.get(&format!("/v1/certificates/{}", certificate.id)).await?.expect(200)?.json()?;
+        ensure!(found.certificate == certificate.certificate, "{} is another one", certificate.id);
+    }
+
+    // A restart closes what the full disk left open.
+    let stack = stack.stop()?.serve()?;
+    let judge = Judge::new(&stack).await?;
+    judge.nothing_is_open()?;
+    judge.list_is_complete(&Ledger::default(), &mut Lists::default()).await?;
+    judge.serials_are_unique()?;
+    judge.audit_chain_is_whole(&Ledger::default()).await
+}
