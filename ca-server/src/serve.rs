@@ -16,6 +16,7 @@ use crate::args::Role;
 use crate::http::router;
 use crate::job::{self, ApiFiles, Jobs, Plan};
 use crate::listener::Listener;
+use crate::listener::descriptors::raise_limit;
 use crate::listener::tls::{TlsIdentity, read_certified_key};
 use crate::state::AppState;
 use crate::telemetry::metrics;
@@ -61,6 +62,7 @@ pub(crate) async fn run(runtime: Runtime, role: Role, ready: impl FnOnce(&Addres
     // Heard from here on: whoever reads that the service is ready may stop it at once.
     let mut signals = Signals::listen()?;
     let listeners = bind(&runtime, role, &state, tls.as_ref().map(|(identity, _)| identity)).await?;
+    raise_limit(listeners.count());
     ready(&listeners.addresses()?);
     // 3. Jobs and listeners, until told to stop.
     let mut jobs = Jobs::new(stopped.clone());
@@ -110,6 +112,10 @@ impl Listeners {
             public: self.public.as_ref().map(Listener::address).transpose()?,
             admin: self.admin.address()?,
         })
+    }
+
+    fn count(&self) -> usize {
+        [&self.api, &self.public].iter().filter(|listener| listener.is_some()).count() + 1
     }
 
     fn all(self) -> impl Iterator<Item = Listener> {

@@ -1,5 +1,6 @@
 //! Sockets: accept, limit, shake hands, serve, stop gracefully. What is served is the router's business.
 
+pub(crate) mod descriptors;
 mod patience;
 pub(crate) mod tls;
 
