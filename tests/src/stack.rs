@@ -183,7 +183,8 @@ impl Site {
         Ok(Stack { site: self, process })
     }
 
-    fn settings(&self) -> BTreeMap<String, String> {
+    /// The environment of its commands, whole.
+    pub fn settings(&self) -> BTreeMap<String, String> {
         let mut settings = self.environment.clone();
         settings.insert("CA__DATA_DIR".to_owned(), self.own_data_folder().display().to_string());
         settings

@@ -2,6 +2,8 @@
 //! or leave, others want its folder, or its record was damaged. The long runs are in `soak.rs`.
 
 mod clock;
+mod connections;
 mod disk_full;
 mod kill;
+mod neighbours;
 mod opening;
