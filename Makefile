@@ -34,8 +34,9 @@ check: $(CARGO_DENY) ## Format, clippy, documentation, licences, sources, confin
 advisories: $(CARGO_DENY) ## Known vulnerabilities of dependencies (fetches RustSec's database)
 	$(CARGO_DENY) check advisories
 
+# Without --package, for the same reason: it builds ca-server too.
 bench: ## Measure against the targets; BENCH="prepare ocsp --strict" chooses
-	$(CARGO) run --release --package ca-benches -- $(BENCH)
+	$(CARGO) run --release --bin ca-benches -- $(BENCH)
 
 fuzz: ## Fuzz every parser for FUZZ_SECONDS each (60); see fuzz/run.sh for the compiler it needs
 	fuzz/run.sh $(FUZZ_SECONDS)

@@ -21,7 +21,7 @@ use crate::report::{Report, Row, Unit};
 use crate::spread::{Cost, ROUNDS, Spread};
 use crate::world::World;
 
-/// design.md §8, row 5.
+/// The targets.
 const TARGET_SECONDS: f64 = 0.15;
 const TARGET_OCTETS: f64 = 100.0 * 1024.0 * 1024.0;
 const ENTRIES: u64 = 1_000_000;

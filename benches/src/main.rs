@@ -6,12 +6,14 @@
 
 mod clock;
 mod crl;
+mod https;
 mod machine;
 mod ocsp;
 mod peer;
 mod prepare;
 mod process;
 mod report;
+mod service;
 mod spread;
 mod store;
 mod world;
@@ -46,6 +48,8 @@ enum Section {
     Crl,
     /// Certificates on record, durably
     Store,
+    /// The service over HTTPS, its memory and its start
+    Https,
 }
 
 impl Section {
@@ -55,6 +59,7 @@ impl Section {
             Self::Ocsp => "ocsp: one answer, P-256 responder, in no cache, without a database",
             Self::Crl => "crl: a complete list of 1,000,000 entries, P-256",
             Self::Store => "store: certificates on record in SQLite, durably",
+            Self::Https => "https: ca-server as its clients meet it",
         }
     }
 
@@ -64,6 +69,7 @@ impl Section {
             Self::Ocsp => ocsp::run(),
             Self::Crl => crl::run(),
             Self::Store => store::run(),
+            Self::Https => https::run(),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::report::{Report, Row, Unit};
 use crate::spread::{Spread, measure};
 use crate::world::{AUTHORITY, World, csr, request};
 
-/// design.md §8, row 1.
+/// The target.
 const TARGET: f64 = 110e-6;
 const TIMES: u32 = 2_000;
 

@@ -51,6 +51,11 @@ pub(crate) fn processor_seconds(id: u32) -> anyhow::Result<f64> {
     Ok(nanoseconds as f64 / 1e9)
 }
 
+/// Octets of memory that a process has at the moment.
+pub(crate) fn resident_octets(id: u32) -> anyhow::Result<f64> {
+    memory(&format!("/proc/{id}/status"), "VmRSS:")
+}
+
 /// The most octets of memory that this process ever had.
 pub(crate) fn own_peak_octets() -> anyhow::Result<f64> {
     memory("/proc/self/status", "VmHWM:")
@@ -88,11 +93,13 @@ mod tests {
     fn this_process_uses_processor_and_memory() {
         let id = std::process::id();
         assert!(processor_seconds(id).expect("Linux") > 0.0);
-        assert!(own_peak_octets().expect("Linux") > 0.0);
+        let (resident, peak) = (resident_octets(id).expect("Linux"), own_peak_octets().expect("Linux"));
+        assert!(resident > 0.0 && peak > 0.0);
     }
 
     #[test]
     fn a_process_that_is_not_there_is_told() {
         assert!(processor_seconds(u32::MAX).is_err());
+        assert!(resident_octets(u32::MAX).is_err());
     }
 }

@@ -94,7 +94,7 @@ struct Round {
 
 fn tell(report: &mut Report, callers: u32, what: &str, rounds: &[Round]) {
     let rate = Spread::of(rounds.iter().map(|round| round.rate).collect());
-    report.row(Row::of(format!("{callers:>3} callers: {what}"), Unit::Rate, rate));
+    report.row(Row::of(format!("{what}, {callers} at a time"), Unit::Rate, rate));
     let cost = Cost::of(&rounds.iter().map(|round| round.spent).collect::<Vec<_>>());
     report.row(Row::of("     processor time of one", Unit::Time, cost.processor));
 }
