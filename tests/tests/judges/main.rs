@@ -11,4 +11,5 @@ mod chains;
 mod gateway;
 mod lint;
 mod ocsp;
+mod pkcs12;
 mod vectors;

@@ -1,16 +1,16 @@
 //! nginx as an mTLS gateway, and curl as its client.
 
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use ca_e2e::client::eventually;
 use ca_e2e::process::Process;
+use ca_e2e::tools::find;
 
 use crate::material::{Material, SERVER_NAME, free_port, wait, write};
-use crate::tool::{Tool, search_path};
+use crate::tool::Tool;
 
 const CONFIGURATION: &str = include_str!("../../nginx/gateway.conf");
 
@@ -40,7 +40,7 @@ impl Nginx {
             .replace("%REVOCATION%", directives);
         let file = write(&folder, "nginx.conf", configuration)?;
         let file = file.to_str().context("a temporary folder's name is UTF-8")?;
-        let process = Process::start(&program()?, &["-e", "stderr", "-c", file], [("LC_ALL", "C")], &folder)?;
+        let process = Process::start(&find("nginx")?, &["-e", "stderr", "-c", file], [("LC_ALL", "C")], &folder)?;
         let nginx = Self { process, port, material: Arc::clone(material) };
         nginx.wait_until_it_listens()?;
         Ok(nginx)
@@ -108,12 +108,4 @@ impl Nginx {
 /// `--option=value` as curl takes it.
 fn curl_option(option: &str) -> Vec<&str> {
     option.split('=').collect()
-}
-
-fn program() -> anyhow::Result<PathBuf> {
-    let path = search_path();
-    match std::env::split_paths(&path).map(|folder| folder.join("nginx")).find(|file| file.is_file()) {
-        Some(program) => Ok(program),
-        None => bail!("nginx is not installed: run tests/install.sh"),
-    }
 }

@@ -1,6 +1,6 @@
 //! Runs a program that others wrote, and keeps what it said.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -8,6 +8,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
+use ca_e2e::tools::find;
 
 /// No judge thinks longer; schemathesis says itself how long it takes.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -43,12 +44,13 @@ pub(crate) fn virtual_environment() -> PathBuf {
 impl Tool {
     /// A program of the system.
     pub(crate) fn new(program: &str) -> Self {
-        Self::at(program.as_ref(), program)
+        // One that is missing is told of when it is run.
+        Self::at(&find(program).unwrap_or_else(|_| program.into()))
     }
 
     /// A program of the virtual environment.
     pub(crate) fn from_pypi(program: &str) -> Self {
-        Self::at(virtual_environment().join("bin").join(program).as_os_str(), program)
+        Self::at(&virtual_environment().join("bin").join(program))
     }
 
     /// A script of `tests/python`, in the virtual environment.
@@ -58,10 +60,12 @@ impl Tool {
         tool.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join(script))
     }
 
-    fn at(program: &OsStr, name: &str) -> Self {
+    /// A program of this file.
+    pub(crate) fn at(program: &Path) -> Self {
         let mut command = Command::new(program);
-        command.env("PATH", search_path()).env("LC_ALL", "C.UTF-8");
-        Self { command, name: name.to_owned(), input: Vec::new() }
+        command.env("LC_ALL", "C.UTF-8");
+        let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
+        Self { command, name, input: Vec::new() }
     }
 
     /// One more argument.
@@ -144,12 +148,4 @@ impl Verdict {
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
-}
-
-/// Debian keeps nginx where only root looks.
-#[expect(clippy::disallowed_methods, reason = "where programs lie is for the environment to say")]
-pub(crate) fn search_path() -> OsString {
-    let mut path = std::env::var_os("PATH").unwrap_or_default();
-    path.push(":/usr/sbin:/sbin");
-    path
 }
