@@ -9,3 +9,4 @@ pub(crate) mod request_id;
 pub(crate) mod route;
 pub(crate) mod router;
 mod to_the_end;
+mod unread_body;

@@ -22,6 +22,7 @@ use super::route::{
     audit, authorities, certificates, crl, health, issue_certificate, ocsp, profiles, renew_certificate,
     revoke_certificate, tokens,
 };
+use super::unread_body;
 use crate::state::AppState;
 use crate::telemetry::metrics;
 
@@ -110,6 +111,7 @@ fn finish(router: Router<AppState>, state: AppState) -> Router {
         })
         .layer(DefaultBodyLimit::max(MAXIMUM_BODY))
         .layer(middleware::from_fn(limit_time))
+        .layer(middleware::from_fn(unread_body::read_out))
         .layer(middleware::from_fn(limit_header_fields))
         .layer(middleware::from_fn(harden))
         .layer(CatchPanicLayer::custom(|_panic| {
