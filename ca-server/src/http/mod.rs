@@ -5,6 +5,7 @@ pub(crate) mod convert;
 pub(crate) mod extract;
 pub(crate) mod openapi;
 pub(crate) mod problem;
+pub(crate) mod refusal;
 pub(crate) mod request_id;
 pub(crate) mod route;
 pub(crate) mod router;

@@ -1,7 +1,10 @@
 //! The OpenAPI 3.1 document, generated from the handlers that the router serves.
 
+use ca_api::problem::Problem;
 use utoipa::OpenApi;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{RefOr, Schema};
 
 /// What does not stand beside a handler.
 #[derive(OpenApi)]
@@ -20,9 +23,22 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
         (name = "public", description = "Status and certificates, for everybody"),
         (name = "health", description = "For load balancers"),
     ),
+    components(schemas(Problem)),
     modifiers(&Security),
 )]
 pub(crate) struct Document;
+
+/// Octets as they are, where utoipa would describe a `Vec<u8>` as a JSON array of numbers.
+pub(crate) struct Octets;
+
+impl utoipa::PartialSchema for Octets {
+    fn schema() -> RefOr<Schema> {
+        let format = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).into()
+    }
+}
+
+impl utoipa::ToSchema for Octets {}
 
 struct Security;
 

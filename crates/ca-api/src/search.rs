@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 
 use crate::certificate::CertificateStatus;
 
-/// Body of `POST /v1/certificates/search`: `subject`, `name` or both; all that is given must hold.
+/// Body of `POST /v1/certificates/search`: one of `subject` and `name`; all else that is given must hold too.
 ///
-/// Both compare the whole value and not parts of it: personal data is stored encrypted and found by a keyed index.
+/// Either compares the whole value and not parts of it: personal data is stored encrypted and found by a keyed index.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateSearch {

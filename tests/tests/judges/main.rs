@@ -12,4 +12,5 @@ mod gateway;
 mod lint;
 mod ocsp;
 mod pkcs12;
+mod schemathesis;
 mod vectors;

@@ -80,6 +80,18 @@ impl Tool {
         self
     }
 
+    /// A variable of its environment.
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// The folder it runs in.
+    pub(crate) fn within(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
     /// What it reads from its standard input.
     pub(crate) fn input(mut self, octets: impl Into<Vec<u8>>) -> Self {
         self.input = octets.into();

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use ca_api::audit::{AuditEvent, AuditFilter};
 use ca_api::page::Page;
-use ca_api::problem::Problem;
 use ca_engine::error::FlowError;
 use ca_engine::flow::query::audit_events;
 use ca_engine::port::store::{ChainedEvent, EventFilter};
@@ -13,6 +12,7 @@ use super::certificates::{cursor, limit};
 use crate::http::authentication::Caller;
 use crate::http::extract::{Query, Wrong};
 use crate::http::problem::ProblemResponse;
+use crate::http::refusal;
 use crate::state::AppState;
 
 /// Audit events in the order of their chain, from the oldest on.
@@ -23,7 +23,7 @@ use crate::state::AppState;
     params(AuditFilter),
     responses(
         (status = 200, description = "A page", body = Page<AuditEvent>),
-        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+        refusal::List,
     )
 )]
 pub(crate) async fn list_audit_events(

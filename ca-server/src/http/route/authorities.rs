@@ -9,14 +9,15 @@ use axum::response::{IntoResponse, Response};
 use ca_api::authority::Authority;
 use ca_api::certificate::{PEM_CERTIFICATE_CHAIN, PKIX_CERT};
 use ca_api::page::Page;
-use ca_api::problem::Problem;
 use ca_engine::flow::query::permit;
 use ca_engine::port::authorizer::{Action, Resource};
 
 use crate::http::authentication::Caller;
 use crate::http::convert;
 use crate::http::extract::{PathText, not_found};
+use crate::http::openapi::Octets;
 use crate::http::problem::ProblemResponse;
+use crate::http::refusal;
 use crate::state::AppState;
 
 /// List the authorities.
@@ -26,7 +27,7 @@ use crate::state::AppState;
     tag = "authorities",
     responses(
         (status = 200, description = "All of them", body = Page<Authority>),
-        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+        refusal::WholeList,
     )
 )]
 pub(crate) async fn list_authorities(
@@ -47,10 +48,10 @@ pub(crate) async fn list_authorities(
     get,
     path = "/v1/authorities/{authority}",
     tag = "authorities",
-    params(("authority" = String, Path, description = "Its id")),
+    params(("authority" = String, Path, description = "Its id", example = "tls")),
     responses(
         (status = 200, description = "The authority", body = Authority),
-        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+        refusal::Named,
     )
 )]
 pub(crate) async fn get_authority(
@@ -68,13 +69,13 @@ pub(crate) async fn get_authority(
     get,
     path = "/ca/{file}",
     tag = "public",
-    params(("file" = String, Path, description = "`{authority}.crt` or `{authority}.pem`")),
+    params(("file" = String, Path, description = "`{authority}.crt` or `{authority}.pem`", example = "tls.crt")),
     responses(
         (status = 200, description = "The certificate", content(
-            (Vec<u8> = "application/pkix-cert"),
+            (Octets = "application/pkix-cert"),
             (String = "application/pem-certificate-chain"),
         )),
-        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+        refusal::NamedFile,
     )
 )]
 pub(crate) async fn authority_certificate(
@@ -106,7 +107,7 @@ pub(crate) async fn authority_certificate(
     tag = "public",
     responses(
         (status = 200, description = "PEM", content((String = "application/pem-certificate-chain"))),
-        (status = "default", description = "Failed", body = Problem, content_type = "application/problem+json"),
+        refusal::Anything,
     )
 )]
 pub(crate) async fn roots(State(state): State<AppState>) -> Response {

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use ca_api::certificate::{Certificate, CertificateFilter, PEM_CERTIFICATE_CHAIN, PKIX_CERT};
 use ca_api::page::{DEFAULT_LIMIT, MAXIMUM_LIMIT, Page};
-use ca_api::problem::{Problem, ProblemType};
+use ca_api::problem::ProblemType;
 use ca_api::search::CertificateSearch;
 use ca_core::id::CertificateId;
 use ca_core::principal::Principal;
@@ -17,7 +17,9 @@ use ca_engine::port::store::{CertificateFilter as Filter, NameQuery, StoredCerti
 use crate::http::authentication::Caller;
 use crate::http::convert;
 use crate::http::extract::{JsonBody, NamedCertificate, Query, Wrong};
+use crate::http::openapi::Octets;
 use crate::http::problem::ProblemResponse;
+use crate::http::refusal;
 use crate::state::AppState;
 
 /// List certificates, newest first.
@@ -28,7 +30,7 @@ use crate::state::AppState;
     params(CertificateFilter),
     responses(
         (status = 200, description = "A page", body = Page<Certificate>),
-        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+        refusal::List,
     )
 )]
 pub(crate) async fn list_certificates(
@@ -63,7 +65,7 @@ pub(crate) async fn list_certificates(
     request_body = CertificateSearch,
     responses(
         (status = 200, description = "A page", body = Page<Certificate>),
-        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+        refusal::Search,
     )
 )]
 pub(crate) async fn search_certificates(
@@ -101,14 +103,14 @@ pub(crate) async fn search_certificates(
     get,
     path = "/v1/certificates/{certificate}",
     tag = "certificates",
-    params(("certificate" = String, Path, description = "Id, `authority:serial`, or serial")),
+    params(("certificate" = String, Path, description = "Id, `authority:serial`, or serial", pattern = "^([a-z0-9-]{1,64}:)?[0-9A-Fa-f-]{1,40}$")),
     responses(
         (status = 200, description = "The certificate", content(
             (Certificate = "application/json"),
             (String = "application/pem-certificate-chain"),
-            (Vec<u8> = "application/pkix-cert"),
+            (Octets = "application/pkix-cert"),
         )),
-        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+        refusal::ReadCertificate,
     )
 )]
 pub(crate) async fn get_certificate(

@@ -4,12 +4,13 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use ca_api::problem::Problem;
 use ca_core::time::Timestamp;
 
 use super::http_date;
 use crate::http::extract::{PathText, not_found};
+use crate::http::openapi::Octets;
 use crate::http::problem::ProblemResponse;
+use crate::http::refusal;
 use crate::state::AppState;
 
 /// RFC 2585 §4.2.
@@ -20,14 +21,14 @@ const PKIX_CRL: &str = "application/pkix-crl";
     get,
     path = "/crl/{file}",
     tag = "public",
-    params(("file" = String, Path, description = "`{authority}.crl` or `all.pem`")),
+    params(("file" = String, Path, description = "`{authority}.crl` or `all.pem`", example = "tls.crl")),
     responses(
         (status = 200, description = "The newest list", content(
-            (Vec<u8> = "application/pkix-crl"),
+            (Octets = "application/pkix-crl"),
             (String = "application/x-pem-file"),
         )),
         (status = 304, description = "The list that the caller has is still the newest"),
-        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+        refusal::NamedFile,
     )
 )]
 pub(crate) async fn crl(

@@ -11,6 +11,7 @@ use ca_engine::clock_verdict::ClockVerdict;
 use ca_engine::hierarchy::Authority;
 use ca_engine::port::store::AuthorityState;
 
+use crate::http::refusal;
 use crate::state::AppState;
 
 /// Whether the process lives.
@@ -18,7 +19,7 @@ use crate::state::AppState;
     get,
     path = "/health",
     tag = "health",
-    responses((status = 200, description = "It lives", body = Health))
+    responses((status = 200, description = "It lives", body = Health), refusal::Anything)
 )]
 pub(crate) async fn health() -> Json<Health> {
     Json(Health { status: Liveness::Ok })
@@ -31,6 +32,7 @@ pub(crate) async fn health() -> Json<Health> {
     tag = "health",
     responses(
         (status = 200, description = "It can", body = Readiness),
+        refusal::Anything,
         (status = 503, description = "It cannot; the admin listener says why", body = Readiness),
     )
 )]

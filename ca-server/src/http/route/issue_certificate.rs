@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ca_api::certificate::{Certificate, NewCertificate};
-use ca_api::problem::{Problem, ProblemType};
+use ca_api::problem::ProblemType;
 use ca_core::csr::{CsrError, ParsedCsr};
 use ca_core::id::ProfileName;
 use ca_core::name::DistinguishedName;
@@ -15,6 +15,7 @@ use crate::http::authentication::Caller;
 use crate::http::convert;
 use crate::http::extract::{JsonBody, Wrong, idempotency_key};
 use crate::http::problem::ProblemResponse;
+use crate::http::refusal;
 use crate::http::request_id;
 use crate::http::to_the_end::to_the_end;
 use crate::state::AppState;
@@ -30,8 +31,17 @@ use crate::state::AppState;
     params(("idempotency-key" = Option<String>, Header, description = "1 to 255 printable characters", max_length = 255)),
     request_body = NewCertificate,
     responses(
-        (status = 201, description = "Issued; durable before it is sent", body = Certificate, headers(("Location" = String, description = "The certificate's own path"))),
-        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+        (
+            status = 201, description = "Issued; durable before it is sent", body = Certificate,
+            headers(("Location" = String, description = "The certificate's own path")),
+            links(
+                ("read" = (operation_id = "get_certificate", parameters(("certificate" = "$response.body#/id")))),
+                ("renew" = (operation_id = "renew_certificate", parameters(("certificate" = "$response.body#/id")))),
+                ("revoke" = (operation_id = "revoke_certificate", parameters(("certificate" = "$response.body#/id")))),
+                ("when to renew" = (operation_id = "renewal_info", parameters(("certificate" = "$response.body#/id")))),
+            ),
+        ),
+        refusal::Issue,
     )
 )]
 pub(crate) async fn issue_certificate(

@@ -5,13 +5,15 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use ca_api::problem::{Problem, ProblemType};
+use ca_api::problem::ProblemType;
 use ca_core::ocsp::decode_get_path;
 use ca_engine::flow::answer_status::{StatusAnswer, answer_status, cache_lifetime};
 
 use crate::crl_files::etag;
 use crate::http::extract::unreadable_body;
+use crate::http::openapi::Octets;
 use crate::http::problem::ProblemResponse;
+use crate::http::refusal;
 use crate::http::route::http_date;
 use crate::state::AppState;
 
@@ -23,10 +25,10 @@ const RESPONSE: &str = "application/ocsp-response";
     post,
     path = "/ocsp",
     tag = "public",
-    request_body(content = Vec<u8>, content_type = "application/ocsp-request"),
+    request_body(content = Octets, content_type = "application/ocsp-request"),
     responses(
-        (status = 200, description = "An OCSPResponse, errors of the protocol included", body = Vec<u8>, content_type = "application/ocsp-response"),
-        (status = "default", description = "Not an OCSP request", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "An OCSPResponse, errors of the protocol included", body = Octets, content_type = "application/ocsp-response"),
+        refusal::OcspRequest,
     )
 )]
 pub(crate) async fn ocsp_post(
@@ -53,9 +55,9 @@ pub(crate) async fn ocsp_post(
     tag = "public",
     params(("request" = String, Path, description = "The OCSPRequest in base64, percent-encoded or not; it may hold slashes")),
     responses(
-        (status = 200, description = "An OCSPResponse, errors of the protocol included", body = Vec<u8>, content_type = "application/ocsp-response"),
+        (status = 200, description = "An OCSPResponse, errors of the protocol included", body = Octets, content_type = "application/ocsp-response"),
         (status = 304, description = "The answer that the caller has is still the newest"),
-        (status = "default", description = "Not an OCSP request", body = Problem, content_type = "application/problem+json"),
+        refusal::Anything,
     )
 )]
 pub(crate) async fn ocsp_get(State(state): State<AppState>, uri: Uri, headers: HeaderMap) -> Response {

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use ca_api::page::Page;
-use ca_api::problem::Problem;
 use ca_api::profile::Profile;
 use ca_core::id::ProfileName;
 use ca_engine::flow::query::permit;
@@ -13,6 +12,7 @@ use crate::http::authentication::Caller;
 use crate::http::convert;
 use crate::http::extract::{PathText, not_found};
 use crate::http::problem::ProblemResponse;
+use crate::http::refusal;
 use crate::state::AppState;
 
 /// List the profiles that may be asked for.
@@ -22,7 +22,7 @@ use crate::state::AppState;
     tag = "profiles",
     responses(
         (status = 200, description = "All of them", body = Page<Profile>),
-        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+        refusal::WholeList,
     )
 )]
 pub(crate) async fn list_profiles(
@@ -40,10 +40,10 @@ pub(crate) async fn list_profiles(
     get,
     path = "/v1/profiles/{profile}",
     tag = "profiles",
-    params(("profile" = String, Path, description = "Its name")),
+    params(("profile" = String, Path, description = "Its name", example = "server")),
     responses(
         (status = 200, description = "The profile", body = Profile),
-        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+        refusal::Named,
     )
 )]
 pub(crate) async fn get_profile(

@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use ca_api::certificate::Certificate;
-use ca_api::problem::Problem;
 use ca_api::renewal::{RenewCertificate, RenewalInfo, SuggestedWindow};
 use ca_engine::flow::renew::{RenewRequest, renew, renewal_window};
 
@@ -14,6 +13,7 @@ use crate::http::authentication::Caller;
 use crate::http::convert;
 use crate::http::extract::{JsonBody, NamedCertificate, Wrong, idempotency_key};
 use crate::http::problem::ProblemResponse;
+use crate::http::refusal;
 use crate::http::request_id;
 use crate::http::to_the_end::to_the_end;
 use crate::state::AppState;
@@ -27,13 +27,13 @@ use crate::state::AppState;
     path = "/v1/certificates/{certificate}/renew",
     tag = "certificates",
     params(
-        ("certificate" = String, Path, description = "Id, `authority:serial`, or serial"),
+        ("certificate" = String, Path, description = "Id, `authority:serial`, or serial", pattern = "^([a-z0-9-]{1,64}:)?[0-9A-Fa-f-]{1,40}$"),
         ("idempotency-key" = Option<String>, Header, description = "1 to 255 printable characters", max_length = 255),
     ),
     request_body = RenewCertificate,
     responses(
         (status = 201, description = "Issued", body = Certificate, headers(("Location" = String, description = "The successor's own path"))),
-        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+        refusal::Renew,
     )
 )]
 pub(crate) async fn renew_certificate(
@@ -80,10 +80,10 @@ pub(crate) async fn renew_certificate(
     get,
     path = "/v1/certificates/{certificate}/renewal-info",
     tag = "certificates",
-    params(("certificate" = String, Path, description = "Id, `authority:serial`, or serial")),
+    params(("certificate" = String, Path, description = "Id, `authority:serial`, or serial", pattern = "^([a-z0-9-]{1,64}:)?[0-9A-Fa-f-]{1,40}$")),
     responses(
         (status = 200, description = "The window", body = RenewalInfo),
-        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+        refusal::RenewalWindow,
     )
 )]
 pub(crate) async fn renewal_info(

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use ca_api::certificate::Certificate;
-use ca_api::problem::Problem;
 use ca_api::revocation::RevokeCertificate;
 use ca_engine::flow::query::permitted;
 use ca_engine::flow::revoke::{RevokeRequest, revoke, unhold};
@@ -13,6 +12,7 @@ use crate::http::authentication::Caller;
 use crate::http::convert;
 use crate::http::extract::{JsonBody, NamedCertificate, Wrong};
 use crate::http::problem::ProblemResponse;
+use crate::http::refusal;
 use crate::http::request_id;
 use crate::http::to_the_end::to_the_end;
 use crate::state::AppState;
@@ -24,11 +24,14 @@ use crate::state::AppState;
     post,
     path = "/v1/certificates/{certificate}/revoke",
     tag = "certificates",
-    params(("certificate" = String, Path, description = "Id, `authority:serial`, or serial")),
+    params(("certificate" = String, Path, description = "Id, `authority:serial`, or serial", pattern = "^([a-z0-9-]{1,64}:)?[0-9A-Fa-f-]{1,40}$")),
     request_body = RevokeCertificate,
     responses(
-        (status = 200, description = "Revoked; no answer says `good` any more", body = Certificate),
-        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+        (
+            status = 200, description = "Revoked; no answer says `good` any more", body = Certificate,
+            links(("end the hold" = (operation_id = "unhold_certificate", parameters(("certificate" = "$response.body#/id"))))),
+        ),
+        refusal::Revoke,
     )
 )]
 pub(crate) async fn revoke_certificate(
@@ -60,10 +63,10 @@ pub(crate) async fn revoke_certificate(
     post,
     path = "/v1/certificates/{certificate}/unhold",
     tag = "certificates",
-    params(("certificate" = String, Path, description = "Id, `authority:serial`, or serial")),
+    params(("certificate" = String, Path, description = "Id, `authority:serial`, or serial", pattern = "^([a-z0-9-]{1,64}:)?[0-9A-Fa-f-]{1,40}$")),
     responses(
         (status = 200, description = "Active again", body = Certificate),
-        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+        refusal::Unhold,
     )
 )]
 pub(crate) async fn unhold_certificate(

@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ca_api::page::Page;
-use ca_api::problem::Problem;
 use ca_api::token::{
     CreatedEnrolmentToken, EnrolmentToken, EnrolmentTokenFilter, EnrolmentTokenSecret, NewEnrolmentToken,
 };
@@ -18,6 +17,7 @@ use crate::http::authentication::Caller;
 use crate::http::convert;
 use crate::http::extract::{JsonBody, PathText, Query, Wrong, not_found};
 use crate::http::problem::ProblemResponse;
+use crate::http::refusal;
 use crate::http::request_id;
 use crate::state::AppState;
 
@@ -31,8 +31,11 @@ const DEFAULT_LIFETIME: Lifetime = Lifetime::from_seconds(3_600);
     tag = "enrolment-tokens",
     request_body = NewEnrolmentToken,
     responses(
-        (status = 201, description = "Made", body = CreatedEnrolmentToken),
-        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+        (
+            status = 201, description = "Made", body = CreatedEnrolmentToken,
+            links(("withdraw" = (operation_id = "delete_enrolment_token", parameters(("token" = "$response.body#/id"))))),
+        ),
+        refusal::CreateToken,
     )
 )]
 pub(crate) async fn create_enrolment_token(
@@ -70,7 +73,7 @@ pub(crate) async fn create_enrolment_token(
     params(EnrolmentTokenFilter),
     responses(
         (status = 200, description = "A page", body = Page<EnrolmentToken>),
-        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+        refusal::List,
     )
 )]
 pub(crate) async fn list_enrolment_tokens(
@@ -95,7 +98,7 @@ pub(crate) async fn list_enrolment_tokens(
     params(("token" = String, Path, description = "Its id")),
     responses(
         (status = 204, description = "Withdrawn"),
-        (status = "default", description = "Refused or failed", body = Problem, content_type = "application/problem+json"),
+        refusal::Named,
     )
 )]
 pub(crate) async fn delete_enrolment_token(
