@@ -1,5 +1,5 @@
 //! pkilint finds nothing in any certificate, list or OCSP response: every profile, every key type, of subjects and of
-//! authorities. Where it is wrong, `tests/pkilint/divergences.json` says why.
+//! authorities. Where it is wrong, `tests/pkilint/divergences.json` says why. OpenSSL and GnuTLS verify every one of the chains.
 
 use std::path::{Path, PathBuf};
 
@@ -104,7 +104,9 @@ fn hierarchy_of(key_type: &str, folder: &Path, exhibits: &mut Exhibits) -> anyho
     for profile in ["server", "client", "document"] {
         for subject_key_type in subject_key_types {
             let certificate = issue(&administrator, profile, subject_key_type)?;
-            exhibits.certificate(&folder, &format!("{profile}.{subject_key_type}"), &certificate.certificate)?;
+            let name = format!("{profile}.{subject_key_type}");
+            exhibits.certificate(&folder, &name, &certificate.certificate)?;
+            verify(&folder, &certificate, &name)?;
             revoke(&stack, &administrator, &certificate, profile)?;
         }
     }
@@ -196,6 +198,16 @@ fn names(profile: &str) -> Vec<SubjectAlternativeName> {
             directory,
         ],
     }
+}
+
+/// OpenSSL at its strictest and GnuTLS.
+fn verify(folder: &Path, certificate: &Certificate, name: &str) -> anyhow::Result<()> {
+    let pem = |name: &str| folder.join(format!("{name}.pem"));
+    let openssl = Tool::new("openssl").args(["verify", "-x509_strict", "-check_ss_sig", "-CAfile"]).arg(pem("root"));
+    openssl.arg("-untrusted").arg(pem(&certificate.authority)).arg(pem(name)).run()?.accepts()?;
+    let gnutls = Tool::new("certtool").arg("--verify").arg("--load-ca-certificate").arg(pem("root"));
+    gnutls.input(format!("{}{}", certificate.certificate, certificate.chain)).run()?.accepts()?;
+    Ok(())
 }
 
 /// Lists have entries of every kind; the service of P-256 keeps some certificates in force.
