@@ -6,6 +6,7 @@
 //! `outage` kills the service under that load and judges what came of it, `record` reads what lies on the disk, `fake_clock`
 //! sets the time, `small_disk` fills up. Tests themselves stand in `tests/`.
 
+pub mod cli;
 pub mod client;
 pub mod fake_clock;
 pub mod gateway;

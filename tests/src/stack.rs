@@ -114,6 +114,11 @@ impl Site {
         self.environment.insert(name.to_owned(), value.to_owned()).unwrap_or_default()
     }
 
+    /// The settings, as environment variables.
+    pub fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The API's URL.
     pub fn api_url(&self) -> String {
         format!("https://localhost:{}", self.ports.api)

@@ -6,6 +6,9 @@
 mod audit;
 mod authorisation;
 mod bad_request;
+mod cli_files;
+mod cli_local;
+mod cli_remote;
 mod crl;
 mod health;
 mod idempotency;

@@ -1,0 +1,135 @@
+//! Runs `ca-cli` as a person at a terminal would: in a folder, with nothing of this process's environment.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, ensure};
+use serde::de::DeserializeOwned;
+use tempfile::TempDir;
+
+use crate::programs::programs;
+
+/// A working directory, and what every command in it is given.
+pub struct Terminal {
+    folder: TempDir,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl Terminal {
+    /// An empty folder. Commands in it know no server and no hierarchy.
+    pub fn new() -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("ca-e2e-cli-").tempdir().context("no temporary folder")?;
+        let mut terminal = Self { folder, arguments: Vec::new(), environment: Vec::new() };
+        // What a command may write to without being told.
+        terminal.set("HOME", &terminal.folder.path().join("home").display().to_string());
+        Ok(terminal)
+    }
+
+    /// An empty folder whose commands work on the data folder `./pki`, with a P-256 root.
+    pub fn local() -> anyhow::Result<Self> {
+        let mut terminal = Self::new()?;
+        terminal.arguments = vec!["--local".to_owned(), "./pki".to_owned()];
+        terminal.set("CA__AUTHORITY__ROOT__KEY", "software:p256");
+        terminal.set("CA__AUTHORITY__DOCUMENT__KEY", "software:p256");
+        Ok(terminal)
+    }
+
+    /// An empty folder whose commands read this configuration file.
+    pub fn with_config(config: &Path) -> anyhow::Result<Self> {
+        let mut terminal = Self::new()?;
+        terminal.arguments = vec!["--config".to_owned(), config.display().to_string()];
+        Ok(terminal)
+    }
+
+    /// Sets a variable of the environment.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The working directory.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A path in the working directory.
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    /// The text of a file in the working directory.
+    pub fn read(&self, file: &str) -> anyhow::Result<String> {
+        std::fs::read_to_string(self.path(file)).with_context(|| format!("{file} cannot be read"))
+    }
+
+    /// Writes a file into the working directory.
+    pub fn write(&self, file: &str, text: &str) -> anyhow::Result<()> {
+        std::fs::write(self.path(file), text).with_context(|| format!("{file} cannot be written"))
+    }
+
+    /// Runs a command to its end. Nobody sits at the terminal: a prompt would find no answer.
+    pub fn run(&self, arguments: &[&str]) -> anyhow::Result<Outcome> {
+        let output = Command::new(&programs()?.cli)
+            .args(&self.arguments)
+            .args(arguments)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.folder())
+            .stdin(Stdio::null())
+            .output()
+            .context("ca-cli cannot be started")?;
+        Ok(Outcome {
+            command: arguments.join(" "),
+            code: output.status.code(),
+            output: String::from_utf8_lossy(&output.stdout).into_owned(),
+            errors: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Runs a command that must succeed, and gives its standard output.
+    pub fn done(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        Ok(self.run(arguments)?.ended_with(0)?.output)
+    }
+
+    /// Runs a command with `--output json` that must succeed.
+    pub fn json<T: DeserializeOwned>(&self, arguments: &[&str]) -> anyhow::Result<T> {
+        let output = self.done(&[&["--output", "json"], arguments].concat())?;
+        serde_json::from_str(&output).with_context(|| format!("not JSON of the expected shape: {output}"))
+    }
+
+    /// Runs a command that must end with `code` and say all of `hints`.
+    pub fn refused(&self, code: i32, arguments: &[&str], hints: &[&str]) -> anyhow::Result<Outcome> {
+        let outcome = self.run(arguments)?.ended_with(code)?;
+        for hint in hints {
+            ensure!(outcome.said().contains(hint), "`{hint}` is missing in what `{arguments:?}` said: {outcome:?}");
+        }
+        Ok(outcome)
+    }
+}
+
+/// How a command ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What was asked for.
+    pub command: String,
+    /// The exit status; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub output: String,
+    /// Standard error.
+    pub errors: String,
+}
+
+impl Outcome {
+    /// Itself, if it ended with this status.
+    pub fn ended_with(self, code: i32) -> anyhow::Result<Self> {
+        ensure!(self.code == Some(code), "`ca-cli {}` should end with {code}: {self:?}", self.command);
+        ensure!(!self.errors.contains("panicked"), "{self:?}");
+        Ok(self)
+    }
+
+    /// Both streams.
+    pub fn said(&self) -> String {
+        format!("{}{}", self.output, self.errors)
+    }
+}
