@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ca_core::id::AuthorityId;
 use ca_core::principal::Principal;
@@ -14,7 +15,7 @@ use ca_engine::flow::publish_crl::{self, republish};
 use ca_engine::flow::reconcile::abandon_reservations_before;
 use ca_engine::flow::sequence_audit::{self, sequence_audit};
 use ca_engine::hierarchy::Authority;
-use ca_engine::port::store::{KeyHome, PublishedCrl, StoreError};
+use ca_engine::port::store::{KeyHome, Lease, PublishedCrl, StoreError};
 use thiserror::Error;
 
 use crate::config::{Config, LoadError, TEMPLATE};
@@ -25,6 +26,9 @@ use crate::operator_message::operator_message;
 
 /// How long one piece of work after a command may take.
 const LEASE: Lifetime = Lifetime::from_seconds(60);
+/// How often a lease of another is asked for, and how long apart: longer in all than a server's leases last.
+const PATIENCE: u32 = 60;
+const PAUSE: Duration = Duration::from_millis(250);
 /// The holder of its leases.
 const HOLDER: &str = "local";
 
@@ -75,7 +79,7 @@ impl Runtime {
                 self.publish_next_crl(authority.id()).await?;
             }
         }
-        let lease = store.acquire_lease(sequence_audit::LEASE_NAME, HOLDER, LEASE).await?.ok_or(LocalError::Busy)?;
+        let lease = self.lease(sequence_audit::LEASE_NAME).await?;
         sequence_audit(&self.engine, &lease).await?;
         Ok(store.release_lease(&lease).await?)
     }
@@ -101,12 +105,21 @@ impl Runtime {
     }
 
     async fn publish_next_crl(&self, id: &AuthorityId) -> Result<PublishedCrl, LocalError> {
-        let store = self.engine.store();
-        let name = publish_crl::lease_name(id);
-        let lease = store.acquire_lease(&name, HOLDER, LEASE).await?.ok_or(LocalError::Busy)?;
+        let lease = self.lease(&publish_crl::lease_name(id)).await?;
         let published = publish_crl::publish_crl(&self.engine, &Principal::LocalOperator, id, &lease).await?;
-        store.release_lease(&lease).await?;
+        self.engine.store().release_lease(&lease).await?;
         Ok(published)
+    }
+
+    /// A lease. The folder is ours alone, so that another holder is a server that was killed: its lease ends in seconds.
+    async fn lease(&self, name: &str) -> Result<Lease, LocalError> {
+        for _ in 0..PATIENCE {
+            if let Some(lease) = self.engine.store().acquire_lease(name, HOLDER, LEASE).await? {
+                return Ok(lease);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(LocalError::Busy)
     }
 }
 

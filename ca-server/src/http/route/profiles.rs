@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use ca_api::page::Page;
+use ca_api::problem::ProblemType;
 use ca_api::profile::Profile;
 use ca_core::id::ProfileName;
 use ca_engine::flow::query::permit;
@@ -54,5 +55,8 @@ pub(crate) async fn get_profile(
     permit(state.engine(), &principal, Action::ReadProfile, Resource::Service)?;
     let name: ProfileName = name.parse().map_err(|_| not_found())?;
     let profile = state.engine().profiles().get(&name).filter(|profile| !profile.is_internal());
-    profile.map(|profile| Json(convert::profile(profile))).ok_or_else(not_found)
+    profile.map(|profile| Json(convert::profile(profile))).ok_or_else(|| {
+        let known = state.engine().profile_names();
+        ProblemResponse::new(ProblemType::NotFound, format!("there is no profile `{name}`; profiles are {known}"))
+    })
 }
