@@ -31,7 +31,9 @@ impl FileName {
             character.is_whitespace() || character.is_control() || matches!(character, '/' | '\\' | '*' | '?' | '\0')
         };
         let fits = !text.is_empty() && text.len() <= LONGEST_NAME && !text.starts_with(['.', '-']);
-        if !fits || text.chars().any(forbidden) {
+        // A certificate called `ca` would take the place of the root's.
+        let is_root = ROOT_FILE.strip_suffix(".crt") == Some(text);
+        if !fits || is_root || text.chars().any(forbidden) {
             return Err(FilesError::Name { text: text.to_owned() });
         }
         Ok(Self(text.to_owned()))
@@ -108,10 +110,6 @@ impl Destination {
 
     /// Refuses what [`Destination::write`] would refuse, before a certificate is asked for in vain. Makes the folder.
     pub(crate) fn check(&self, with_key: bool, with_pkcs12: bool, roots: &[Certificate]) -> Result<(), FilesError> {
-        // A certificate called `ca` would take the place of the root's.
-        if self.certificate_file() == self.root_file() {
-            return Err(FilesError::Name { text: self.name.to_string() });
-        }
         fs::create_dir_all(&self.folder).map_err(|source| FilesError::io(&self.folder, source))?;
         if self.replace == Replace::Never {
             let key = with_key.then(|| self.key_file());
