@@ -202,3 +202,17 @@ fn a_folder_that_others_may_write_is_refused() -> anyhow::Result<()> {
     terminal.refused(1, &["issue", "client", "outro"], &["chmod"])?;
     Ok(())
 }
+
+#[test]
+fn a_folder_whose_server_was_killed_is_worked_on_at_once() -> anyhow::Result<()> {
+    let site = Site::initialised(&[])?.serve()?.kill();
+    let mut terminal = Terminal::new()?;
+    for (name, value) in site.environment() {
+        terminal.set(name, value);
+    }
+    let folder = site.data_folder().display().to_string();
+    terminal.done(&["--local", &folder, "issue", "client", "cliente"])?;
+    terminal.done(&["--local", &folder, "revoke", "cliente.crt"])?;
+    assert!(terminal.done(&["--local", &folder, "audit", "verify"])?.contains("whole"));
+    Ok(())
+}
