@@ -116,9 +116,9 @@ fn what_is_on_record_is_listed_shown_renewed_and_revoked() -> anyhow::Result<()>
         assert_eq!(terminal.json::<Certificate>(&["show", &name])?, shown);
     }
     let listed: Vec<Certificate> = terminal.json(&["list", "--profile", "client"])?;
-    assert_eq!(listed, [shown.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&shown));
     let found: Vec<Certificate> = terminal.json(&["list", "--name", "cliente"])?;
-    assert_eq!(found, [shown.clone()]);
+    assert_eq!(found, std::slice::from_ref(&shown));
 
     terminal.done(&["renew", "cliente.crt"])?;
     verify(&terminal, "cliente", "sslclient")?;

@@ -34,7 +34,7 @@ fn the_administrators_settings_are_all_that_is_needed() -> anyhow::Result<()> {
     openssl(arguments, terminal.folder())?;
     let shown: Certificate = terminal.json(&["show", "cli-cliente.crt"])?;
     let listed: Vec<Certificate> = terminal.json(&["list", "--name", "cli-cliente"])?;
-    assert_eq!(listed, [shown.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&shown));
     assert!(terminal.done(&["list"])?.contains(&shown.id));
     assert!(terminal.done(&["verify", "cli-cliente.crt"])?.contains("VALID"));
     terminal.done(&["verify", "cli-cliente.crt", "--ocsp"])?;
