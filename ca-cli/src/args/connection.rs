@@ -13,7 +13,7 @@ pub(crate) struct ConnectionArgs {
     #[arg(long, global = true, value_name = "DIR", conflicts_with_all = ["url", "root", "cert", "key", "config"])]
     pub(crate) local: Option<PathBuf>,
 
-    /// The server's API, as in https://ca.example.org:8443 [env: CA_URL]
+    /// The server's API, https://HOST:PORT [env: CA_URL]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) url: Option<String>,
 
