@@ -4,8 +4,8 @@
 #   docker run -v ca-data:/data -p 8443:8443 -p 8080:8080 cartorio-ca init
 #
 # Where no registry is at hand, name other images: --build-arg BUILD_IMAGE=… --build-arg RUNTIME_IMAGE=…
-ARG BUILD_IMAGE=docker.io/library/rust:1-bookworm
-ARG RUNTIME_IMAGE=docker.io/library/debian:bookworm-slim
+ARG BUILD_IMAGE=rust:1-bookworm
+ARG RUNTIME_IMAGE=debian:bookworm-slim
 
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /build

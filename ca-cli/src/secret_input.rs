@@ -1,7 +1,9 @@
 //! Secrets that people or programs hand to a command: from a file, standard input, the environment or a prompt, never from
 //! the command line, where every user of the machine can read them.
 
+use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use ca_runtime::file::{self, Links};
@@ -57,18 +59,25 @@ impl SecretSource<'_> {
 
     fn read_file(&self, path: &Path) -> Result<SecretString, Failure> {
         let octets = if path == Path::new("-") {
-            let mut octets = Zeroizing::new(Vec::with_capacity(LARGEST + 1));
-            io::stdin().take(LARGEST as u64 + 1).read_to_end(&mut octets).map_err(|error| self.unreadable(&error))?;
-            if octets.len() > LARGEST {
-                return Err(self.unreadable(&"standard input is larger than any secret"));
-            }
-            octets
+            self.read_stream(io::stdin())?
+        } else if is_pipe(path) {
+            // What a shell makes of `<(…)`: only this process and its parent can read it.
+            self.read_stream(File::open(path).map_err(|error| self.unreadable(&error))?)?
         } else {
             file::read_private(path, Links::Follow)
                 .map_err(|error| self.unreadable(&format!("{}: {error}", path.display())))?
                 .ok_or_else(|| self.unreadable(&format!("there is no file {}", path.display())))?
         };
         first_line(&octets).ok_or_else(|| self.unreadable(&"it is not UTF-8 text"))
+    }
+
+    fn read_stream(&self, stream: impl Read) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let mut octets = Zeroizing::new(Vec::with_capacity(LARGEST + 1));
+        stream.take(LARGEST as u64 + 1).read_to_end(&mut octets).map_err(|error| self.unreadable(&error))?;
+        match octets.len() > LARGEST {
+            true => Err(self.unreadable(&"it is larger than any secret")),
+            false => Ok(octets),
+        }
     }
 
     fn not_empty(&self, secret: SecretString) -> Result<SecretString, Failure> {
@@ -81,6 +90,10 @@ impl SecretSource<'_> {
     fn unreadable(&self, error: &dyn std::fmt::Display) -> Failure {
         Failure::Failed(format!("{} cannot be read: {error}", self.what))
     }
+}
+
+fn is_pipe(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }
 
 /// A secret without the end of its line; editors and `echo` put one there. Further lines are part of it.
@@ -122,7 +135,7 @@ mod tests {
         for (text, secret) in
             [("from a file\n", "from a file"), ("windows\r\n", "windows"), (" blanks \n\n", " blanks \n")]
         {
-            std::fs::write(&path, text).expect("written");
+            fs::write(&path, text).expect("written");
             let read = source(Some(&path), Some(&environment)).read().expect("read").expect("there");
             assert_eq!(read.expose_secret(), secret);
         }
@@ -135,7 +148,7 @@ mod tests {
     fn an_empty_or_missing_secret_is_refused_without_a_word_of_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("password");
-        std::fs::write(&path, "\n").expect("written");
+        fs::write(&path, "\n").expect("written");
         let error = source(Some(&path), None).read().expect_err("empty").to_string();
         assert!(error.contains("must not be empty"), "{error}");
         let error = source(Some(&folder.path().join("absent")), None).read().expect_err("absent").to_string();

@@ -2,6 +2,7 @@
 
 use ca_api::authority::Authority;
 use ca_api::certificate::Certificate as Record;
+use ca_api::revoke::RevokedCertificate;
 
 use super::reference::{Reference, name_of};
 use crate::args::RevokeArgs;
@@ -20,9 +21,10 @@ pub(super) async fn revoke(
 ) -> Result<Exit, Failure> {
     let record = reference.record(service).await?;
     let revoked = service.revoke(&name_of(&record)?, args.reason, args.invalidity_date).await?;
-    printer.result(&revoked, describe)?;
+    printer.result(&revoked, |revoked| describe(&revoked.certificate))?;
+    reach(&revoked).into_iter().for_each(|note| printer.note(note));
     // Who may revoke its own certificate may not always read the authority: then the bound is not told.
-    if let Ok(id) = revoked.authority.parse()
+    if let Ok(id) = revoked.certificate.authority.parse()
         && let Ok(authority) = service.authority(&id).await
     {
         printer.note(visibility(&authority, settings));
@@ -47,6 +49,19 @@ fn describe(record: &Record) -> String {
         }
         None => format!("certificate {} is not revoked", record.id),
     }
+}
+
+/// What a compromised key reaches besides: those certificates stand until somebody revokes them.
+fn reach(revoked: &RevokedCertificate) -> Vec<String> {
+    let notes = [
+        (&revoked.same_key, "has the same key and still stands; revoke it too"),
+        (
+            &revoked.successors,
+            "was renewed from it and has lost its roles; revoke it too unless you know who holds its key",
+        ),
+    ];
+    let told = notes.iter().flat_map(|(ids, what)| ids.iter().map(move |id| format!("certificate {id} {what}")));
+    told.collect()
 }
 
 /// How long it takes until the last relying party can know.

@@ -7,8 +7,8 @@ use ca_api::audit::{AuditEvent, AuditFilter};
 use ca_api::authority::Authority;
 use ca_api::certificate::Certificate;
 use ca_api::page::{DEFAULT_LIMIT, Page};
-use ca_api::problem::{Problem, ProblemType, Violation};
 use ca_api::profile::Profile;
+use ca_api::revoke::RevokedCertificate;
 use ca_api::token::{CreatedEnrolmentToken, EnrolmentToken, EnrolmentTokenSecret};
 use ca_core::crl::ParsedCrl;
 use ca_core::id::{AuthorityId, ProfileName, TokenId};
@@ -30,8 +30,10 @@ use ca_runtime::hierarchy::{Progress, ROOT};
 use ca_runtime::local::{LocalError, open_local};
 use ca_runtime::lock::LockError;
 use ca_runtime::open::{OpenError, Runtime};
+use ca_wire::audit::audit_event;
+use ca_wire::problem::problem;
 
-use super::{PageRequest, Renewal, Service, convert};
+use super::{PageRequest, Renewal, Service};
 use crate::exit::Failure;
 use crate::printer::Printer;
 
@@ -95,7 +97,7 @@ impl Local {
     }
 
     fn certificate_of(&self, stored: &StoredCertificate) -> Certificate {
-        convert::certificate(&self.engine().hierarchy(), stored, self.engine().now())
+        ca_wire::certificate::certificate(&self.engine().hierarchy(), stored, self.engine().now())
     }
 
     async fn named(&self, action: Action, name: &CertificateName) -> Result<StoredCertificate, Failure> {
@@ -112,7 +114,8 @@ impl Local {
             true => self.engine().settings().offline_crl_validity,
             false => Lifetime::from_seconds(self.runtime.config.status.max_age.seconds() + 1),
         };
-        Ok(convert::authority(authority, crl.as_ref().map(|crl| &crl.intent), key_is_here, visible_within))
+        let crl = crl.map(|crl| ca_wire::authority::revocation_list(&crl.intent));
+        Ok(ca_wire::authority::authority(authority, crl, key_is_here, visible_within))
     }
 }
 
@@ -140,13 +143,13 @@ impl Service for Local {
         name: &CertificateName,
         reason: RevocationReason,
         invalidity_date: Option<Timestamp>,
-    ) -> Result<Certificate, Failure> {
+    ) -> Result<RevokedCertificate, Failure> {
         let certificate = self.named(Action::RevokeCertificate, name).await?.id;
         let request = RevokeRequest { certificate, reason, invalidity_date, request_id: None };
         let revoked = revoke(self.engine(), &PRINCIPAL, &request).await.map_err(refused)?;
         // Nobody else would publish the list.
         self.runtime.settle().await.map_err(Failure::failed)?;
-        Ok(self.certificate_of(&revoked))
+        Ok(ca_wire::revocation::revoked(self.certificate_of(&revoked.certificate), &revoked.reach))
     }
 
     async fn unhold(&self, name: &CertificateName) -> Result<Certificate, Failure> {
@@ -184,12 +187,12 @@ impl Service for Local {
 
     async fn profiles(&self) -> Result<Vec<Profile>, Failure> {
         let profiles = self.engine().profiles().values().filter(|profile| !profile.is_internal());
-        Ok(profiles.map(|profile| convert::profile(profile)).collect())
+        Ok(profiles.map(|profile| ca_wire::profile::profile(profile)).collect())
     }
 
     async fn profile(&self, name: &ProfileName) -> Result<Profile, Failure> {
         let profile = self.engine().profiles().get(name).filter(|profile| !profile.is_internal());
-        profile.map(|profile| convert::profile(profile)).ok_or_else(|| {
+        profile.map(|profile| ca_wire::profile::profile(profile)).ok_or_else(|| {
             let message = format!("there is no profile `{name}`; profiles are {}", self.engine().profile_names());
             refused(FlowError::new(FlowErrorKind::UnknownProfile, message))
         })
@@ -199,7 +202,7 @@ impl Service for Local {
         let (record, secret) = create_token(self.engine(), &PRINCIPAL, request).await.map_err(refused)?;
         Ok(CreatedEnrolmentToken {
             secret: EnrolmentTokenSecret::new(secret.expose().to_owned()),
-            token: convert::token(&record),
+            token: ca_wire::token::token(&record),
         })
     }
 
@@ -209,7 +212,7 @@ impl Service for Local {
         let is_full = tokens.len() == page.limit as usize;
         Ok(Page {
             next_cursor: tokens.last().filter(|_| is_full).map(|token| token.id.to_string()),
-            items: tokens.iter().map(convert::token).collect(),
+            items: tokens.iter().map(ca_wire::token::token).collect(),
         })
     }
 
@@ -230,7 +233,7 @@ impl Service for Local {
         let is_full = events.len() == limit as usize;
         Ok(Page {
             next_cursor: events.last().filter(|_| is_full).map(|event| event.sequence.to_string()),
-            items: events.iter().map(convert::audit_event).collect::<Result<_, _>>().map_err(Failure::failed)?,
+            items: events.iter().map(audit_event).collect::<Result<_, _>>().map_err(refused)?,
         })
     }
 
@@ -296,48 +299,6 @@ fn read_cursor<T: std::str::FromStr>(cursor: Option<&str>) -> Result<Option<T>, 
 
 /// The refusal of a flow, as a server would tell it, with what a server would only have logged.
 fn refused(error: FlowError) -> Failure {
-    let kind = problem_type(error.kind);
-    let violations = error.faults.into_iter();
-    let problem = Problem {
-        kind,
-        title: kind.title().to_owned(),
-        status: kind.status(),
-        detail: error.message,
-        errors: violations
-            .map(|fault| Violation { code: fault.code, pointer: fault.pointer, detail: fault.message })
-            .collect(),
-        request_id: String::new(),
-        retry_after: error.retry_after.map(|after| u32::try_from(after.seconds()).unwrap_or(u32::MAX)),
-        candidates: error.candidates,
-    };
+    let problem = problem(&error, "");
     Failure::RefusedHere { problem: Box::new(problem), detail: error.detail }
-}
-
-const fn problem_type(kind: FlowErrorKind) -> ProblemType {
-    match kind {
-        FlowErrorKind::AuthenticationRequired => ProblemType::AuthenticationRequired,
-        FlowErrorKind::InvalidCredential => ProblemType::InvalidCredential,
-        FlowErrorKind::TokenExpired => ProblemType::TokenExpired,
-        FlowErrorKind::TokenUsedUp => ProblemType::TokenUsedUp,
-        FlowErrorKind::AccessDenied => ProblemType::AccessDenied,
-        FlowErrorKind::NotFound => ProblemType::NotFound,
-        FlowErrorKind::AmbiguousSerial => ProblemType::AmbiguousSerial,
-        FlowErrorKind::IdempotencyConflict => ProblemType::IdempotencyConflict,
-        FlowErrorKind::RequestInProgress => ProblemType::RequestInProgress,
-        FlowErrorKind::AlreadyRevoked => ProblemType::AlreadyRevoked,
-        FlowErrorKind::NotHeld => ProblemType::NotHeld,
-        FlowErrorKind::CertificateRevoked => ProblemType::CertificateRevoked,
-        FlowErrorKind::AlreadyRenewed => ProblemType::AlreadyRenewed,
-        FlowErrorKind::RenewalTooEarly => ProblemType::RenewalTooEarly,
-        FlowErrorKind::RenewalTooLate => ProblemType::RenewalTooLate,
-        FlowErrorKind::AuthorityCannotSign | FlowErrorKind::AuthorityExists => ProblemType::AuthorityCannotSign,
-        FlowErrorKind::InvalidRequest => ProblemType::InvalidRequest,
-        FlowErrorKind::UnknownProfile => ProblemType::UnknownProfile,
-        FlowErrorKind::KeyBlocked => ProblemType::KeyBlocked,
-        FlowErrorKind::ProfileViolation => ProblemType::ProfileViolation,
-        FlowErrorKind::Overloaded => ProblemType::Overloaded,
-        FlowErrorKind::Unavailable => ProblemType::Unavailable,
-        FlowErrorKind::SigningSuspended => ProblemType::SigningSuspended,
-        FlowErrorKind::InternalError => ProblemType::InternalError,
-    }
 }

@@ -2,7 +2,6 @@
 //!
 //! What is asked is said in the domain's values; answers have the API's shapes, which `--output json` prints.
 
-mod convert;
 pub(crate) mod local;
 pub(crate) mod remote;
 
@@ -12,6 +11,7 @@ use ca_api::authority::Authority;
 use ca_api::certificate::Certificate;
 use ca_api::page::Page;
 use ca_api::profile::Profile;
+use ca_api::revoke::RevokedCertificate;
 use ca_api::token::{CreatedEnrolmentToken, EnrolmentToken};
 use ca_core::crl::ParsedCrl;
 use ca_core::csr::ParsedCsr;
@@ -60,7 +60,7 @@ pub(crate) trait Service: Send + Sync {
         name: &CertificateName,
         reason: RevocationReason,
         invalidity_date: Option<Timestamp>,
-    ) -> Result<Certificate, Failure>;
+    ) -> Result<RevokedCertificate, Failure>;
 
     /// Ends a hold.
     async fn unhold(&self, name: &CertificateName) -> Result<Certificate, Failure>;

@@ -3,31 +3,32 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ca_api::problem::{PROBLEM_JSON, Problem, ProblemType, Violation};
-use ca_engine::error::{FlowError, FlowErrorKind};
+use ca_engine::error::FlowError;
+use ca_wire::problem::problem;
 
 use super::request_id;
 
 /// An error on its way to the caller.
 #[derive(Debug)]
 pub(crate) struct ProblemResponse {
-    kind: ProblemType,
-    detail: String,
-    errors: Vec<Violation>,
-    retry_after: Option<u32>,
-    candidates: Vec<String>,
+    /// Without the request's id, which it gets when it leaves.
+    problem: Box<Problem>,
     internal: Option<String>,
 }
 
 impl ProblemResponse {
     pub(crate) fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
-        Self {
+        let problem = Problem {
             kind,
+            title: kind.title().to_owned(),
+            status: kind.status(),
             detail: detail.into(),
             errors: Vec::new(),
+            request_id: String::new(),
             retry_after: None,
             candidates: Vec::new(),
-            internal: None,
-        }
+        };
+        Self { problem: Box::new(problem), internal: None }
     }
 
     /// One value of the request that cannot be read.
@@ -37,61 +38,45 @@ impl ProblemResponse {
 
     /// A problem of one place in the request.
     pub(crate) fn about(kind: ProblemType, code: &str, pointer: &str, detail: impl Into<String>) -> Self {
-        let detail = detail.into();
-        let errors = vec![Violation { code: code.to_owned(), pointer: pointer.to_owned(), detail: detail.clone() }];
-        Self { errors, ..Self::new(kind, detail) }
+        let mut response = Self::new(kind, detail);
+        let detail = response.problem.detail.clone();
+        response.problem.errors = vec![Violation { code: code.to_owned(), pointer: pointer.to_owned(), detail }];
+        response
     }
 
     /// Several such values.
     pub(crate) fn all_invalid(errors: Vec<Violation>) -> Self {
         let detail = errors.first().map_or_else(String::new, |first| first.detail.clone());
-        Self { errors, ..Self::new(ProblemType::InvalidRequest, detail) }
+        let mut response = Self::new(ProblemType::InvalidRequest, detail);
+        response.problem.errors = errors;
+        response
     }
 }
 
 impl From<FlowError> for ProblemResponse {
     fn from(error: FlowError) -> Self {
-        let errors: Vec<Violation> = error
-            .faults
-            .into_iter()
-            .map(|fault| Violation { code: fault.code, pointer: fault.pointer, detail: fault.message })
-            .collect();
-        Self {
-            kind: problem_type(error.kind),
-            detail: error.message,
-            errors,
-            retry_after: error.retry_after.map(|after| u32::try_from(after.seconds()).unwrap_or(u32::MAX)),
-            candidates: error.candidates,
-            internal: error.detail,
-        }
+        Self { problem: Box::new(problem(&error, "")), internal: error.detail }
     }
 }
 
 impl IntoResponse for ProblemResponse {
     fn into_response(self) -> Response {
-        let request_id = request_id::current();
-        let status = StatusCode::from_u16(self.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        if let Some(internal) = &self.internal {
+        let Self { mut problem, internal } = self;
+        problem.request_id = request_id::current();
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if let Some(internal) = &internal {
+            let (request_id, kind) = (&problem.request_id, problem.kind.uri());
             if status.is_server_error() {
-                tracing::error!(request_id, problem = self.kind.uri(), detail = internal, "a request failed");
+                tracing::error!(request_id, problem = kind, detail = internal, "a request failed");
             } else {
-                tracing::info!(request_id, problem = self.kind.uri(), detail = internal, "a request was refused");
+                tracing::info!(request_id, problem = kind, detail = internal, "a request was refused");
             }
         }
-        let problem = Problem {
-            kind: self.kind,
-            title: self.kind.title().to_owned(),
-            status: status.as_u16(),
-            detail: self.detail,
-            errors: self.errors,
-            request_id,
-            retry_after: self.retry_after,
-            candidates: self.candidates,
-        };
+        let retry_after = problem.retry_after;
         let mut response = (status, axum::Json(problem)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if status == StatusCode::UNAUTHORIZED {
@@ -99,35 +84,5 @@ impl IntoResponse for ProblemResponse {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
-    }
-}
-
-/// The stable problem type of each kind of failure.
-fn problem_type(kind: FlowErrorKind) -> ProblemType {
-    match kind {
-        FlowErrorKind::AuthenticationRequired => ProblemType::AuthenticationRequired,
-        FlowErrorKind::InvalidCredential => ProblemType::InvalidCredential,
-        FlowErrorKind::TokenExpired => ProblemType::TokenExpired,
-        FlowErrorKind::TokenUsedUp => ProblemType::TokenUsedUp,
-        FlowErrorKind::AccessDenied => ProblemType::AccessDenied,
-        FlowErrorKind::NotFound => ProblemType::NotFound,
-        FlowErrorKind::AmbiguousSerial => ProblemType::AmbiguousSerial,
-        FlowErrorKind::IdempotencyConflict => ProblemType::IdempotencyConflict,
-        FlowErrorKind::RequestInProgress => ProblemType::RequestInProgress,
-        FlowErrorKind::AlreadyRevoked => ProblemType::AlreadyRevoked,
-        FlowErrorKind::NotHeld => ProblemType::NotHeld,
-        FlowErrorKind::CertificateRevoked => ProblemType::CertificateRevoked,
-        FlowErrorKind::AlreadyRenewed => ProblemType::AlreadyRenewed,
-        FlowErrorKind::RenewalTooEarly => ProblemType::RenewalTooEarly,
-        FlowErrorKind::RenewalTooLate => ProblemType::RenewalTooLate,
-        FlowErrorKind::AuthorityCannotSign | FlowErrorKind::AuthorityExists => ProblemType::AuthorityCannotSign,
-        FlowErrorKind::InvalidRequest => ProblemType::InvalidRequest,
-        FlowErrorKind::UnknownProfile => ProblemType::UnknownProfile,
-        FlowErrorKind::KeyBlocked => ProblemType::KeyBlocked,
-        FlowErrorKind::ProfileViolation => ProblemType::ProfileViolation,
-        FlowErrorKind::Overloaded => ProblemType::Overloaded,
-        FlowErrorKind::Unavailable => ProblemType::Unavailable,
-        FlowErrorKind::SigningSuspended => ProblemType::SigningSuspended,
-        FlowErrorKind::InternalError => ProblemType::InternalError,
     }
 }

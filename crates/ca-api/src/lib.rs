@@ -17,6 +17,7 @@ pub mod problem;
 pub mod profile;
 pub mod renewal;
 pub mod revocation;
+pub mod revoke;
 pub mod route;
 pub mod search;
 pub mod token;

@@ -1,21 +1,9 @@
-//! Revocation: the request, the reasons (RFC 5280 §5.3.1), and what a certificate says of its own.
+//! Revocation: the reasons (RFC 5280 §5.3.1), and what a certificate says of its own.
 //!
 //! Not here: which change of reason is legal, which is the domain's business.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-
-/// Body of `POST /v1/certificates/{certificate}/revoke`. The answer is the certificate as it stands then.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RevokeCertificate {
-    /// Why.
-    pub reason: RevocationReason,
-    /// Since when the key must be taken as compromised (RFC 5280 §5.3.2); not in the future.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(format = "date-time")]
-    pub invalidity_date: Option<String>,
-}
 
 /// That a certificate is revoked or held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -61,18 +49,6 @@ pub enum RevocationReason {
 mod tests {
     use super::*;
     use crate::golden;
-
-    #[test]
-    fn a_request_has_its_golden_shapes() {
-        golden::round_trips::<RevokeCertificate>(include_str!("../testdata/revoke_certificate.json"));
-        golden::round_trips::<RevokeCertificate>(include_str!("../testdata/revoke_certificate_minimal.json"));
-    }
-
-    #[test]
-    fn an_unknown_reason_is_refused_with_the_ones_there_are() {
-        let error = golden::refusal::<RevokeCertificate>(r#"{"reason": "keycompromise"}"#);
-        assert!(error.contains("`keycompromise`") && error.contains("`keyCompromise`"), "{error}");
-    }
 
     #[test]
     fn reasons_are_named_as_rfc_5280_names_them() {

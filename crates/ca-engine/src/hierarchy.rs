@@ -221,7 +221,15 @@ impl Hierarchy {
             hierarchy.authorities.push(Arc::new(Authority::read(record, ancestors, signer, revoked)?));
         }
         for record in store.responders().await? {
-            hierarchy.add_responder(store, keyring, record).await?;
+            let (authority, certificate) = (record.authority.clone(), record.certificate);
+            match hierarchy.add_responder(store, keyring, record).await {
+                // One that is damaged is as good as none: the job makes another, and the others answer meanwhile.
+                Err(error) if error.kind == FlowErrorKind::InternalError => {
+                    let detail = error.detail.as_deref().unwrap_or(&error.message);
+                    tracing::error!(%authority, %certificate, detail, "an OCSP responder on record cannot be used");
+                }
+                added => added?,
+            }
         }
         Ok(hierarchy)
     }

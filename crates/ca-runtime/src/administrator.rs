@@ -98,9 +98,8 @@ impl Runtime {
                 (csr, Some(DistinguishedName::builder().common_name(COMMON_NAME).build()?))
             }
         };
-        // 2. The certificate, then the role: bound to its id, never to its name.
+        // 2. The certificate, which gives its holder nothing yet.
         let certificate = issue_operator(&self.engine, csr, subject).await?;
-        grant_role(&self.engine, &Principal::LocalOperator, certificate.id, Role::Administrator).await?;
         // 3. What the command line needs.
         let chain = chain_pem(&self.engine, &certificate)?;
         replace(&folder.join(CERTIFICATE_FILE), chain.as_bytes(), Access::Public)?;
@@ -108,6 +107,9 @@ impl Runtime {
         let settings_file = folder.join(SETTINGS_FILE);
         let has_key = key == AdministratorKey::MadeHere;
         replace(&settings_file, cli_settings(api_url, has_key).as_bytes(), Access::Public)?;
+        // 4. The role, bound to the certificate's id and never to its name. Last: who is stopped before has no administrator, and
+        //    the next `init` makes one; not one whose files nobody has.
+        grant_role(&self.engine, &Principal::LocalOperator, certificate.id, Role::Administrator).await?;
         Ok(Administrator { certificate: certificate.id, settings_file })
     }
 }

@@ -4,10 +4,12 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{Context, ensure};
+use ca_core::ocsp::CertStatus;
 use ca_e2e::client::eventually;
 use ca_e2e::identity::SubjectKey;
-use ca_e2e::record::damage;
+use ca_e2e::record::{damage, number};
 use ca_e2e::stack::{PATIENCE, Site};
+use ca_e2e::status::Subject;
 
 /// Starts the service on a folder that `spoil` has spoilt; it must refuse with exit status 1 and one line that holds every part.
 fn is_refused(spoil: impl FnOnce(&mut Site) -> anyhow::Result<()>, parts: &[&str]) -> anyhow::Result<()> {
@@ -30,7 +32,8 @@ fn is_refused(spoil: impl FnOnce(&mut Site) -> anyhow::Result<()>, parts: &[&str
 
 #[test]
 fn refuses_a_database_from_a_newer_version() -> anyhow::Result<()> {
-    let newer = "INSERT INTO _sqlx_migrations SELECT 99, 'later', installed_on, 1, checksum, 1 FROM _sqlx_migrations";
+    let newer =
+        "INSERT INTO _sqlx_migrations SELECT 99, 'later', installed_on, 1, checksum, 1 FROM _sqlx_migrations LIMIT 1";
     is_refused(|site| damage(site, newer), &["newer version", "99", "install that version"])
 }
 
@@ -51,6 +54,27 @@ fn refuses_a_sealed_key_that_was_changed() -> anyhow::Result<()> {
 fn refuses_when_a_sealed_key_is_missing() -> anyhow::Result<()> {
     let sql = "DELETE FROM sealed_keys WHERE id = (SELECT key_id FROM authorities WHERE id = 'tls')";
     is_refused(|site| damage(site, sql), &["is not on record", "restore", "backup"])
+}
+
+/// A responder can be made anew, so nothing waits for one that cannot be used.
+#[tokio::test(flavor = "multi_thread")]
+async fn replaces_a_responder_whose_key_was_damaged() -> anyhow::Result<()> {
+    let count = "SELECT COUNT(*) FROM responders WHERE authority = 'tls'";
+    let site = Site::initialised(&[])?;
+    let before = number(&site, count)?;
+    damage(
+        &site,
+        "UPDATE sealed_keys SET sealed = zeroblob(167) \
+         WHERE id IN (SELECT key_id FROM responders WHERE authority = 'tls')",
+    )?;
+    let stack = site.serve()?;
+    let (certificate, _) = stack.administrator()?.enrol("server", "damaged.example.com").await?;
+    let (subject, public) = (Subject::of(&certificate)?, stack.public()?);
+    let good = || async { Ok(matches!(subject.ask_ocsp(&public).await, Ok(CertStatus::Good)).then_some(())) };
+    eventually(PATIENCE, "an answer by OCSP", good).await?;
+    ensure!(number(&stack, count)? == before + 1, "another responder was made");
+    ensure!(stack.logs().iter().any(|line| line.contains("an OCSP responder on record cannot be used")));
+    Ok(())
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ca_api::certificate::{Certificate, CertificateStatus};
 use ca_api::problem::ProblemType;
 use ca_api::revocation::RevocationReason as Reason;
+use ca_api::revoke::RevokedCertificate;
 use ca_api::route;
 use ca_core::ocsp::CertStatus;
 use ca_core::revocation::RevocationReason;
@@ -113,7 +114,8 @@ async fn a_compromised_key_stays_out() -> anyhow::Result<()> {
     let host = "compromised.example.test";
     let first = administrator.issue(&request("client", key.csr(host, &[host])?)).await?;
     let sibling = administrator.issue(&request("server", key.csr(host, &[host])?)).await?;
-    administrator.revoke(&first.id, "keyCompromise").await?;
+    let revoked = revoke(&administrator, &first, &json!({ "reason": "keyCompromise" })).await?.expect(200)?;
+    assert_eq!(revoked.json::<RevokedCertificate>()?.same_key, [sibling.id.clone()], "what else to revoke");
     let asked = administrator.post(route::CERTIFICATES, &request("client", key.csr(host, &[host])?)).await?;
     let problem = asked.expect_problem(ProblemType::KeyBlocked)?;
     assert!(problem.detail.contains("make a new key"), "{}", problem.detail);

@@ -9,7 +9,7 @@ use ca_api::certificate::{Certificate, CertificateFilter as WireFilter, NewCerti
 use ca_api::page::Page;
 use ca_api::profile::Profile;
 use ca_api::renewal::RenewCertificate;
-use ca_api::revocation::RevokeCertificate;
+use ca_api::revoke::{RevokeCertificate, RevokedCertificate};
 use ca_api::route;
 use ca_api::search::CertificateSearch;
 use ca_api::token::{CreatedEnrolmentToken, EnrolmentToken, EnrolmentTokenFilter, NewEnrolmentToken};
@@ -26,7 +26,7 @@ use ca_engine::port::store::{CertificateFilter, NameQuery};
 use secrecy::SecretString;
 
 use self::exchange::{Exchange, LARGEST_LIST};
-use super::{PageRequest, Renewal, Service, convert};
+use super::{PageRequest, Renewal, Service};
 use crate::exit::Failure;
 use crate::settings::{IdentityFiles, RemoteSettings};
 use crate::tls;
@@ -77,7 +77,7 @@ impl Service for Remote {
             profile: request.profile.to_string(),
             csr: csr_pem(&request.csr),
             subject: request.subject.as_ref().map(|subject| subject.to_exact_rfc4514()),
-            subject_alternative_names: request.names.as_deref().map(convert::names),
+            subject_alternative_names: request.names.as_deref().map(ca_wire::name::names),
             validity: request.validity.map(|validity| validity.to_string()),
         };
         self.exchange.post_once(route::CERTIFICATES, &body, request.idempotency_key.as_deref()).await
@@ -98,9 +98,9 @@ impl Service for Remote {
         name: &CertificateName,
         reason: RevocationReason,
         invalidity_date: Option<Timestamp>,
-    ) -> Result<Certificate, Failure> {
+    ) -> Result<RevokedCertificate, Failure> {
         let body = RevokeCertificate {
-            reason: convert::wire_reason(reason),
+            reason: ca_wire::revocation::wire_reason(reason),
             invalidity_date: invalidity_date.map(Timestamp::to_rfc3339),
         };
         self.exchange.post(&of_certificate(route::CERTIFICATE_REVOKE, name), &body).await
@@ -115,7 +115,7 @@ impl Service for Remote {
     }
 
     async fn certificates(&self, filter: &CertificateFilter, page: PageRequest) -> Result<Page<Certificate>, Failure> {
-        let status = filter.status.map(convert::wire_status);
+        let status = filter.status.map(ca_wire::certificate::wire_status);
         let profile = filter.profile.as_ref().map(ToString::to_string);
         let authority = filter.authority.as_ref().map(ToString::to_string);
         if let Some(query) = &filter.name {
@@ -169,7 +169,7 @@ impl Service for Remote {
     async fn create_token(&self, request: TokenRequest) -> Result<CreatedEnrolmentToken, Failure> {
         let body = NewEnrolmentToken {
             profile: request.profile.to_string(),
-            subject_alternative_names: convert::names(&request.names),
+            subject_alternative_names: ca_wire::name::names(&request.names),
             common_name: request.common_name,
             validity: Some(request.lifetime.to_string()),
             uses: Some(request.uses),

@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use ca_api::audit::{AuditEvent, AuditFilter};
 use ca_api::page::Page;
-use ca_engine::error::FlowError;
 use ca_engine::flow::query::audit_events;
-use ca_engine::port::store::{ChainedEvent, EventFilter};
+use ca_engine::port::store::EventFilter;
+use ca_wire::audit::audit_event;
 
 use super::certificates::{cursor, limit};
 use crate::http::authentication::Caller;
@@ -39,19 +39,6 @@ pub(crate) async fn list_audit_events(
     let filter = EventFilter { action: query.action, principal: query.principal, subject: query.subject };
     let events = audit_events(state.engine(), &principal, after, &filter, limit).await?;
     let next_cursor = events.last().filter(|_| events.len() == limit as usize).map(|event| event.sequence.to_string());
-    let items = events.iter().map(event).collect::<Result<_, _>>()?;
+    let items = events.iter().map(audit_event).collect::<Result<_, _>>()?;
     Ok(Json(Page { items, next_cursor }))
-}
-
-/// What is stored of an event is its canonical JSON; the wire adds its place in the chain.
-fn event(chained: &ChainedEvent) -> Result<AuditEvent, ProblemResponse> {
-    let unreadable =
-        |error: &dyn std::fmt::Display| FlowError::internal(format!("audit event {}: {error}", chained.sequence));
-    let mut value: serde_json::Value =
-        serde_json::from_slice(&chained.canonical).map_err(|error| unreadable(&error))?;
-    if let Some(fields) = value.as_object_mut() {
-        fields.insert("sequence".to_owned(), chained.sequence.into());
-        fields.insert("hash".to_owned(), hex::encode(chained.hash).into());
-    }
-    Ok(serde_json::from_value(value).map_err(|error| unreadable(&error))?)
 }

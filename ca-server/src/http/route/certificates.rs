@@ -13,6 +13,7 @@ use ca_core::principal::Principal;
 use ca_engine::flow::query;
 use ca_engine::port::authorizer::Action;
 use ca_engine::port::store::{CertificateFilter as Filter, NameQuery, StoredCertificate};
+use ca_wire::certificate::status_filter;
 
 use crate::http::authentication::Caller;
 use crate::http::convert;
@@ -40,7 +41,7 @@ pub(crate) async fn list_certificates(
 ) -> Result<Json<Page<Certificate>>, ProblemResponse> {
     let mut wrong = Wrong::default();
     let filter = Filter {
-        status: query.status.map(convert::status_filter),
+        status: query.status.map(status_filter),
         profile: query.profile.and_then(|text| wrong.check("profile-name-invalid", "?profile", text.parse())),
         authority: query.authority.and_then(|text| wrong.check("authority-id-invalid", "?authority", text.parse())),
         expires_before: convert::read_time("?expires_before", query.expires_before.as_ref(), &mut wrong),
@@ -87,7 +88,7 @@ pub(crate) async fn search_certificates(
     };
     let filter = Filter {
         name: Some(name),
-        status: search.status.map(convert::status_filter),
+        status: search.status.map(status_filter),
         profile: search.profile.and_then(|text| wrong.check("profile-name-invalid", "/profile", text.parse())),
         authority: search.authority.and_then(|text| wrong.check("authority-id-invalid", "/authority", text.parse())),
         ..Filter::all(state.engine().now())

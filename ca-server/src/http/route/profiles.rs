@@ -10,7 +10,6 @@ use ca_engine::flow::query::permit;
 use ca_engine::port::authorizer::{Action, Resource};
 
 use crate::http::authentication::Caller;
-use crate::http::convert;
 use crate::http::extract::{PathText, not_found};
 use crate::http::problem::ProblemResponse;
 use crate::http::refusal;
@@ -32,7 +31,8 @@ pub(crate) async fn list_profiles(
 ) -> Result<Json<Page<Profile>>, ProblemResponse> {
     permit(state.engine(), &principal, Action::ReadProfile, Resource::Service)?;
     let profiles = state.engine().profiles().values();
-    let items = profiles.filter(|profile| !profile.is_internal()).map(|profile| convert::profile(profile)).collect();
+    let items =
+        profiles.filter(|profile| !profile.is_internal()).map(|profile| ca_wire::profile::profile(profile)).collect();
     Ok(Json(Page { items, next_cursor: None }))
 }
 
@@ -55,7 +55,7 @@ pub(crate) async fn get_profile(
     permit(state.engine(), &principal, Action::ReadProfile, Resource::Service)?;
     let name: ProfileName = name.parse().map_err(|_| not_found())?;
     let profile = state.engine().profiles().get(&name).filter(|profile| !profile.is_internal());
-    profile.map(|profile| Json(convert::profile(profile))).ok_or_else(|| {
+    profile.map(|profile| Json(ca_wire::profile::profile(profile))).ok_or_else(|| {
         let known = state.engine().profile_names();
         ProblemResponse::new(ProblemType::NotFound, format!("there is no profile `{name}`; profiles are {known}"))
     })

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use ca_api::certificate::Certificate;
-use ca_api::revocation::RevokeCertificate;
+use ca_api::revoke::{RevokeCertificate, RevokedCertificate};
 use ca_engine::flow::query::permitted;
 use ca_engine::flow::revoke::{RevokeRequest, revoke, unhold};
 use ca_engine::port::authorizer::Action;
@@ -19,7 +19,8 @@ use crate::state::AppState;
 
 /// Revoke a certificate, or put it on hold.
 ///
-/// Asking again with the same reason is harmless. `keyCompromise` replaces any other reason and blocks the key for ever.
+/// Asking again with the same reason is harmless. `keyCompromise` replaces any other reason, blocks the key for ever, takes the
+/// roles from successors made since, and names the certificates that it reaches besides.
 #[utoipa::path(
     post,
     path = "/v1/certificates/{certificate}/revoke",
@@ -28,7 +29,7 @@ use crate::state::AppState;
     request_body = RevokeCertificate,
     responses(
         (
-            status = 200, description = "Revoked; no answer says `good` any more", body = Certificate,
+            status = 200, description = "Revoked; no answer says `good` any more", body = RevokedCertificate,
             links(("end the hold" = (operation_id = "unhold_certificate", parameters(("certificate" = "$response.body#/id"))))),
         ),
         refusal::Revoke,
@@ -39,14 +40,14 @@ pub(crate) async fn revoke_certificate(
     Caller(principal): Caller,
     NamedCertificate(name): NamedCertificate,
     JsonBody(body): JsonBody<RevokeCertificate>,
-) -> Result<Json<Certificate>, ProblemResponse> {
+) -> Result<Json<RevokedCertificate>, ProblemResponse> {
     let mut wrong = Wrong::default();
     let invalidity_date = convert::read_time("/invalidity_date", body.invalidity_date.as_ref(), &mut wrong);
     wrong.finish()?;
     let certificate = permitted(state.engine(), &principal, Action::RevokeCertificate, &name).await?.id;
     let request = RevokeRequest {
         certificate,
-        reason: convert::reason(body.reason),
+        reason: ca_wire::revocation::reason(body.reason),
         invalidity_date,
         request_id: Some(request_id::current()),
     };
@@ -55,7 +56,7 @@ pub(crate) async fn revoke_certificate(
         async move { revoke(state.engine(), &principal, &request).await }
     };
     let revoked = to_the_end(flow).await?;
-    Ok(Json(convert::certificate(&state, &revoked)))
+    Ok(Json(convert::revoked(&state, &revoked)))
 }
 
 /// End a hold.

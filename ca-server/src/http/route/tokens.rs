@@ -60,7 +60,7 @@ pub(crate) async fn create_enrolment_token(
     let (record, secret) = create_token(state.engine(), &principal, request).await?;
     let created = CreatedEnrolmentToken {
         secret: EnrolmentTokenSecret::new(secret.expose().to_owned()),
-        token: convert::token(&record),
+        token: ca_wire::token::token(&record),
     };
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(created)).into_response())
 }
@@ -87,7 +87,7 @@ pub(crate) async fn list_enrolment_tokens(
     wrong.finish()?;
     let tokens = list_tokens(state.engine(), &principal, cursor, limit).await?;
     let next_cursor = tokens.last().filter(|_| tokens.len() == limit as usize).map(|token| token.id.to_string());
-    Ok(Json(Page { items: tokens.iter().map(convert::token).collect(), next_cursor }))
+    Ok(Json(Page { items: tokens.iter().map(ca_wire::token::token).collect(), next_cursor }))
 }
 
 /// Withdraw a token.

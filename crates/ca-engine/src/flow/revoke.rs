@@ -32,14 +32,31 @@ pub struct RevokeRequest {
     pub request_id: Option<String>,
 }
 
+/// What came of a revocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// The certificate as it stands now.
+    pub certificate: StoredCertificate,
+    /// What a compromise reaches besides; nothing for other reasons.
+    pub reach: Reach,
+}
+
+/// What the compromise of a certificate's key reaches besides that certificate: it stands until it is revoked itself. In order of
+/// id, without what is revoked for good already.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Other certificates of the same key.
+    pub same_key: Vec<CertificateId>,
+    /// Certificates that descend from it by a renewal since the key is not to be trusted: who had the key may have made them.
+    pub successors: Vec<CertificateId>,
+}
+
 /// Revokes a certificate, or puts it on hold when the reason is `certificateHold`. Asking again with the same reason is
-/// harmless and answers with the record as it stands. `keyCompromise` also blocks the public key for ever; the event names the
-/// other certificates of that key, which stand until they are revoked themselves.
-pub async fn revoke(
-    engine: &Engine,
-    principal: &Principal,
-    request: &RevokeRequest,
-) -> Result<StoredCertificate, FlowError> {
+/// harmless and answers with the record as it stands.
+///
+/// `keyCompromise` also blocks the public key for ever, and takes the roles from the certificates that descend from it by a
+/// renewal since the invalidity date (since ever when none is given). Event and answer name what else it reaches ([`Reach`]).
+pub async fn revoke(engine: &Engine, principal: &Principal, request: &RevokeRequest) -> Result<Revoked, FlowError> {
     for _ in 0..MAXIMUM_ATTEMPTS {
         // 1. Who asks may revoke this certificate.
         let mut certificate =
@@ -48,26 +65,29 @@ pub async fn revoke(
         let now = dependable_now(engine).await?;
         let decided = revocation::revoke(certificate.standing, request.reason, request.invalidity_date, now);
         let revocation = match decided.map_err(refused)? {
-            RevocationChange::AlreadyDone(_) => return Ok(certificate),
+            RevocationChange::AlreadyDone(revocation) => {
+                let reach = reach(engine, &certificate, &revocation).await?;
+                return Ok(Revoked { certificate, reach });
+            }
             RevocationChange::Becomes(revocation) => revocation,
         };
-        // 3. One commit, against the standing seen: state, sequence, blocked key, audit, outbox.
-        let same_key = match request.reason {
-            RevocationReason::KeyCompromise => live_with_key(engine, &certificate).await?,
-            _ => Vec::new(),
-        };
+        // 3. One commit, against the standing seen: state, sequence, blocked key, lost roles, audit, outbox.
+        let reach = reach(engine, &certificate, &revocation).await?;
         let change = StandingChange {
             id: certificate.id,
             from: certificate.standing,
             to: Standing::Revoked(revocation),
-            block_key: request.reason == RevocationReason::KeyCompromise,
-            journal: revocation_journal(principal, request, &certificate, &revocation, &same_key, now),
+            compromised_since: compromised_since(&certificate, &revocation),
+            journal: revocation_journal(principal, request, &certificate, &revocation, &reach, now),
         };
         match engine.store().change_standing(change).await {
             Ok(ChangeOutcome::Applied { .. }) => {
                 certificate.standing = Standing::Revoked(revocation);
                 forget_if_ours(engine, &certificate).await;
-                return Ok(certificate);
+                // Again, since something may have been issued for the key after the look before; from the commit on nothing is. It
+                // is revoked whether this can be told or not.
+                let reach = self::reach(engine, &certificate, &revocation).await.unwrap_or(reach);
+                return Ok(Revoked { certificate, reach });
             }
             // Done or not, the next look at the record tells: a change that is there is not made again.
             Ok(ChangeOutcome::Stale) | Err(StoreError::Unknown { .. }) => {}
@@ -102,7 +122,7 @@ pub async fn unhold(
             id,
             from: certificate.standing,
             to: Standing::Active,
-            block_key: false,
+            compromised_since: None,
             journal: release_journal(principal, &certificate, request_id, dependable_now(engine).await?),
         };
         match engine.store().change_standing(change).await {
@@ -128,14 +148,34 @@ async fn forget_if_ours(engine: &Engine, certificate: &StoredCertificate) {
     }
 }
 
-/// The other certificates of a compromised key that are not revoked for good yet.
-async fn live_with_key(engine: &Engine, certificate: &StoredCertificate) -> Result<Vec<CertificateId>, FlowError> {
-    let others = query::others_with_key(engine, certificate).await?;
-    let live = others.into_iter().filter(|other| match other.standing {
+/// Since when the key of a certificate is not to be trusted; `None` when the reason is another.
+fn compromised_since(certificate: &StoredCertificate, revocation: &Revocation) -> Option<Timestamp> {
+    let since = revocation.invalidity_date.unwrap_or(certificate.validity.not_before);
+    (revocation.reason == RevocationReason::KeyCompromise).then_some(since)
+}
+
+async fn reach(engine: &Engine, certificate: &StoredCertificate, revocation: &Revocation) -> Result<Reach, FlowError> {
+    let Some(since) = compromised_since(certificate, revocation) else { return Ok(Reach::default()) };
+    let mut same_key: Vec<CertificateId> = query::others_with_key(engine, certificate)
+        .await?
+        .iter()
+        .filter(|other| is_live(other))
+        .map(|other| other.id)
+        .collect();
+    same_key.sort_unstable();
+    let mut successors = Vec::new();
+    for id in engine.store().descendants(certificate.id, since).await? {
+        successors.extend(engine.store().certificate(id).await?.filter(is_live).map(|successor| successor.id));
+    }
+    Ok(Reach { same_key, successors })
+}
+
+/// Whether it is not revoked for good yet.
+fn is_live(certificate: &StoredCertificate) -> bool {
+    match certificate.standing {
         Standing::Active => true,
         Standing::Revoked(revocation) => revocation.reason == RevocationReason::CertificateHold,
-    });
-    Ok(live.map(|other| other.id).collect())
+    }
 }
 
 fn release_journal(
@@ -149,7 +189,7 @@ fn release_journal(
         .with("authority", &certificate.authority)
         .with("serial", &certificate.serial)
         .in_request(request_id);
-    Journal::of(event).telling(message("certificate.released", certificate, None, &[]))
+    Journal::of(event).telling(message("certificate.released", certificate, None, &Reach::default()))
 }
 
 fn revocation_journal(
@@ -157,7 +197,7 @@ fn revocation_journal(
     request: &RevokeRequest,
     certificate: &StoredCertificate,
     revocation: &Revocation,
-    same_key: &[CertificateId],
+    reach: &Reach,
     now: Timestamp,
 ) -> Journal {
     let mut event = AuditEvent::new(
@@ -176,11 +216,12 @@ fn revocation_journal(
     if let Standing::Revoked(earlier) = certificate.standing {
         event = event.with("earlier_reason", earlier.reason);
     }
-    if !same_key.is_empty() {
-        let ids: Vec<String> = same_key.iter().map(ToString::to_string).collect();
-        event = event.with("same_key", ids.join(" "));
+    for (name, ids) in [("same_key", &reach.same_key), ("successors", &reach.successors)] {
+        if !ids.is_empty() {
+            event = event.with(name, texts(ids).join(" "));
+        }
     }
-    Journal::of(event).telling(message("certificate.revoked", certificate, Some(revocation.reason), same_key))
+    Journal::of(event).telling(message("certificate.revoked", certificate, Some(revocation.reason), reach))
 }
 
 /// A message about a certificate, without personal data.
@@ -188,17 +229,22 @@ fn message(
     topic: &'static str,
     certificate: &StoredCertificate,
     reason: Option<RevocationReason>,
-    same_key: &[CertificateId],
+    reach: &Reach,
 ) -> OutboxMessage {
     let payload = serde_json::json!({
         "authority": certificate.authority.as_str(),
         "certificate": certificate.id.to_string(),
         "profile": certificate.profile.as_str(),
         "reason": reason.map(RevocationReason::as_str),
-        "same_key": same_key.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "same_key": texts(&reach.same_key),
         "serial": certificate.serial.to_string(),
+        "successors": texts(&reach.successors),
     });
     OutboxMessage { topic, certificate: Some(certificate.id), payload: payload.to_string() }
+}
+
+fn texts(ids: &[CertificateId]) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
 }
 
 fn refused(error: RevocationError) -> FlowError {

@@ -181,7 +181,7 @@ fn a_process_that_dies_anywhere_is_reconciled_by_the_next() {
 }
 
 /// Starts a flow some steps after the other.
-async fn after<T>(steps: usize, flow: impl Future<Output = T>) -> T {
+pub(crate) async fn after<T>(steps: usize, flow: impl Future<Output = T>) -> T {
     for _ in 0..steps {
         let mut yielded = false;
         std::future::poll_fn(|_| if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending })
@@ -191,7 +191,7 @@ async fn after<T>(steps: usize, flow: impl Future<Output = T>) -> T {
 }
 
 /// Runs two futures turn by turn: the fakes wake nobody, so each round polls both.
-fn interleave<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>) -> (A, B) {
+pub(crate) fn interleave<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>) -> (A, B) {
     let mut both = Box::pin(futures::future::join(one, other));
     let mut context = Context::from_waker(Waker::noop());
     loop {
@@ -285,7 +285,7 @@ fn release_and_revocation_at_once_end_as_one_after_the_other() {
             after(steps, revoke(&world.engine, &LOCAL, &request)),
         );
         // Whichever came first, the revocation is what lasts: it is legal from both.
-        assert_eq!(world.stored(stored.id), Some(revoked.expect("revoked")), "{steps}");
+        assert_eq!(world.stored(stored.id), Some(revoked.expect("revoked").certificate), "{steps}");
         world.assert_sound(&format!("revoked {steps} steps later"));
     }
 }

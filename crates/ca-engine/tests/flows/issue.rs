@@ -12,6 +12,7 @@ use ca_engine::flow::revoke::{RevokeRequest, revoke};
 use ca_engine::port::authorizer::Action;
 use futures::executor::block_on;
 
+use crate::fault::{after, interleave};
 use crate::world::ask::{parsed, verified_chain};
 use crate::world::*;
 
@@ -290,11 +291,9 @@ fn a_key_blocked_while_its_certificate_is_made_is_not_certified() {
         invalidity_date: None,
         request_id: None,
     };
-    // A call each in turn: look | reserve, list the key's certificates | sign, revoke | complete.
-    let (revoked, issued) = block_on(futures::future::join(
-        revoke(&world.engine, &local, &request),
-        issue(&world.engine, &local, server(csr(&key))),
-    ));
+    // A call each in turn: look |, list the key's certificates | reserve, list the successors | sign, revoke | complete.
+    let (revoked, issued) =
+        interleave(revoke(&world.engine, &local, &request), after(1, issue(&world.engine, &local, server(csr(&key)))));
     revoked.expect("revoked");
     assert_eq!(refused(issued), Kind::KeyBlocked);
     let of_key = world.all_of("tls").into_iter().filter(|other| other.spki_sha256 == stored.spki_sha256);

@@ -204,7 +204,7 @@ fn a_revocation_dated_far_ahead_stops_lists_until_then() {
         id: stored.id,
         from: Standing::Active,
         to: Standing::Revoked(revocation),
-        block_key: false,
+        compromised_since: None,
         journal: Journal::of(event),
     };
     block_on(world.store().change_standing(change)).expect("a record that something went wrong with");

@@ -9,7 +9,8 @@ use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::error::{FlowError, FlowErrorKind as Kind};
 use ca_engine::fake::{StoreFault, StoreMethod};
 use ca_engine::flow::query::sharing_key;
-use ca_engine::flow::revoke::{RevokeRequest, revoke, unhold};
+use ca_engine::flow::revoke::{Reach, RevokeRequest, revoke, unhold};
+use ca_engine::flow::role::grant_role;
 use ca_engine::port::store::{StoreError, StoredCertificate};
 use futures::executor::block_on;
 
@@ -37,7 +38,7 @@ fn one_commit_changes_state_sequence_audit_and_outbox() {
     let (events, sequence) =
         (world.store.events().len(), block_on(world.store().revocation_sequence()).expect("a record"));
     let request = request(stored.id, RevocationReason::Superseded);
-    let revoked = block_on(revoke(&world.engine, &holder(&stored, &[]), &request)).expect("its own");
+    let revoked = block_on(revoke(&world.engine, &holder(&stored, &[]), &request)).expect("its own").certificate;
     assert_eq!(reason_of(revoked.standing), Some((RevocationReason::Superseded, world.now())));
     assert_eq!(world.stored(stored.id), Some(revoked));
     let expected = CertStatus::Revoked { at: world.now(), reason: Some(RevocationReason::Superseded) };
@@ -102,6 +103,47 @@ fn a_compromised_key_names_its_other_certificates_which_stand_until_revoked() {
     assert_eq!(refused(block_on(sharing_key(&world.engine, &holder(&second, &[]), &compromised))), Kind::AccessDenied);
     assert_eq!(refused(release(&world, held.id)), Kind::KeyBlocked, "a hold does not end on a compromised key");
     world.revoke(second.id, RevocationReason::KeyCompromise).expect("revoked in turn");
+}
+
+/// An administrator's certificate, and its successor, made when half of its life had passed.
+fn administrators(world: &World) -> (StoredCertificate, StoredCertificate) {
+    let first = world.issue();
+    block_on(grant_role(&world.engine, &Principal::LocalOperator, first.id, Role::Administrator)).expect("granted");
+    world.clock.advance(Lifetime::from_days(45));
+    let second = world.renew(&holder(&first, &[Role::Administrator]), &first).expect("renewed");
+    assert_eq!(block_on(world.store().roles(second.id)), Ok(vec![Role::Administrator]));
+    (first, second)
+}
+
+/// Who stole an administrator's key may have renewed the certificate with a key of its own before the theft was seen.
+#[test]
+fn a_compromise_names_the_successors_and_takes_their_roles() {
+    let world = World::new();
+    let (stolen, heir) = administrators(&world);
+    let request = request(stolen.id, RevocationReason::KeyCompromise);
+    let revoked = block_on(revoke(&world.engine, &Principal::LocalOperator, &request)).expect("revoked");
+    assert_eq!(revoked.reach, Reach { same_key: Vec::new(), successors: vec![heir.id] });
+    assert_eq!(block_on(world.store().roles(heir.id)), Ok(Vec::new()));
+    let event = world.store.events().pop().expect("an event");
+    assert_eq!(event.details.get("successors"), Some(&heir.id.to_string()));
+    assert!(world.store.outbox().pop().expect("a message").payload.contains(&heir.id.to_string()));
+    let again = block_on(revoke(&world.engine, &Principal::LocalOperator, &request)).expect("done already");
+    assert_eq!(again, revoked, "who asks again learns the same");
+    world.revoke(heir.id, RevocationReason::KeyCompromise).expect("revoked in turn");
+    let nothing = block_on(revoke(&world.engine, &Principal::LocalOperator, &request)).expect("done already").reach;
+    assert_eq!(nothing, Reach::default());
+}
+
+#[test]
+fn a_renewal_before_the_invalidity_date_keeps_its_roles() {
+    let world = World::new();
+    let (lost, heir) = administrators(&world);
+    world.clock.advance(HOUR);
+    let request =
+        RevokeRequest { invalidity_date: Some(world.now()), ..request(lost.id, RevocationReason::KeyCompromise) };
+    let revoked = block_on(revoke(&world.engine, &Principal::LocalOperator, &request)).expect("revoked");
+    assert_eq!(revoked.reach, Reach::default());
+    assert_eq!(block_on(world.store().roles(heir.id)), Ok(vec![Role::Administrator]));
 }
 
 #[test]
@@ -192,7 +234,7 @@ fn of_two_revocations_at_once_one_wins_and_the_other_is_told() {
             block_on(futures::future::join(revoke(&world.engine, &local, &one), revoke(&world.engine, &local, &other)));
         first.expect("the first");
         assert_eq!(
-            second.map(|done| reason_of(done.standing).expect("revoked").0).map_err(|error| error.kind),
+            second.map(|done| reason_of(done.certificate.standing).expect("revoked").0).map_err(|error| error.kind),
             expected
         );
         let changes = block_on(world.store().revocation_sequence()).expect("a record") - sequence;
@@ -245,6 +287,6 @@ fn a_revocation_under_a_wrong_clock_is_dated_by_the_database() {
     let request = request(stored.id, RevocationReason::Superseded);
     let revoked =
         block_on(revoke(&replica, &Principal::LocalOperator, &request)).expect("it does not wait for the clock");
-    assert_eq!(reason_of(revoked.standing).map(|(_, at)| at), Some(world.now()));
+    assert_eq!(reason_of(revoked.certificate.standing).map(|(_, at)| at), Some(world.now()));
     world.list("tls");
 }

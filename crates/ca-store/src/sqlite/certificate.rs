@@ -18,7 +18,7 @@ use super::completion::Abandonment;
 use super::error::Failure;
 use super::reservation;
 use super::row;
-use super::{SqliteStore, certificate_list, certificate_record};
+use super::{SqliteStore, certificate_list, certificate_record, descent};
 
 #[async_trait]
 impl CertificateStore for SqliteStore {
@@ -61,6 +61,10 @@ impl CertificateStore for SqliteStore {
 
     async fn successor(&self, id: CertificateId) -> Result<Option<CertificateId>, StoreError> {
         Ok(live_successor(&self.readers, id).await?)
+    }
+
+    async fn descendants(&self, id: CertificateId, since: Timestamp) -> Result<Vec<CertificateId>, StoreError> {
+        Ok(descent::descendants(&self.readers, id, since).await?)
     }
 
     async fn drop_expired_idempotency(&self, now: Timestamp) -> Result<u64, StoreError> {

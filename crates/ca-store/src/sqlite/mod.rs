@@ -13,6 +13,7 @@ mod certificate_record;
 mod change;
 mod completion;
 mod crl;
+mod descent;
 mod error;
 mod journal;
 mod lease;

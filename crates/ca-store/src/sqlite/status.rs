@@ -12,6 +12,7 @@ use sqlx::{FromRow, SqliteConnection, SqlitePool};
 
 use super::SqliteStore;
 use super::change::Change;
+use super::descent::descendants_sql;
 use super::error::{Failure, inconsistent};
 use super::journal::{self, journal_sql};
 use super::row::{self, RevocationColumns};
@@ -150,7 +151,10 @@ async fn write_standing(
         "UPDATE serials SET state = $13, reason = $9, revoked_at = $10, invalidity_date = $11
              WHERE serial = $8 AND authority = $7;
          INSERT INTO blocked_keys (spki_sha256, certificate_id, blocked_at)
-             SELECT $14, $15, $6 WHERE $16 ON CONFLICT (spki_sha256) DO NOTHING;"
+             SELECT $14, $15, $6 WHERE $16 IS NOT NULL ON CONFLICT (spki_sha256) DO NOTHING;
+         DELETE FROM roles WHERE certificate_id IN (",
+        descendants_sql!("$15", "$16"),
+        ") AND $16 IS NOT NULL;"
     );
     let columns = RevocationColumns::of(change.to);
     journal::bind(SQL, &change.journal)
@@ -163,7 +167,7 @@ async fn write_standing(
         .bind(row::state_of(change.to))
         .bind(row.spki_sha256.as_slice())
         .bind(change.id.as_bytes().as_slice())
-        .bind(change.block_key)
+        .bind(change.compromised_since.map(Timestamp::unix_millis))
         .execute(connection)
         .await?;
     Ok(())

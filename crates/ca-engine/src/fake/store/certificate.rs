@@ -1,5 +1,7 @@
 //! Certificates on record, listed and searched.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use ca_core::hash::sha256;
 use ca_core::id::{AuthorityId, CertificateId};
@@ -61,6 +63,13 @@ impl CertificateStore for MemoryStore {
         self.transact(StoreMethod::Successor, |record, _| Ok(record.live_successor(id))).await
     }
 
+    async fn descendants(&self, id: CertificateId, since: Timestamp) -> Result<Vec<CertificateId>, StoreError> {
+        self.transact(StoreMethod::Descendants, |record, _| {
+            Ok(record.descendants(id, since).into_iter().take(1_000).collect())
+        })
+        .await
+    }
+
     async fn drop_expired_idempotency(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.transact(StoreMethod::DropExpiredIdempotency, |record, _| {
             let before = record.idempotency.len();
@@ -96,6 +105,27 @@ impl Record {
             issued_at: *issued_at,
             renews: reservation.renews,
         })
+    }
+
+    /// Whoever descends from a certificate by a renewal completed at `since` or after it.
+    pub(super) fn descendants(&self, id: CertificateId, since: Timestamp) -> BTreeSet<CertificateId> {
+        let heirs_of = |parent: CertificateId| {
+            self.issuances.values().filter(move |heir| heir.reservation.renews == Some(parent)).filter_map(|heir| {
+                match heir.state {
+                    IssuanceState::Issued { issued_at, .. } => Some((heir.reservation.id, issued_at)),
+                    _ => None,
+                }
+            })
+        };
+        let direct = heirs_of(id).filter(|(_, issued_at)| *issued_at >= since);
+        let mut waiting: Vec<CertificateId> = direct.map(|(heir, _)| heir).collect();
+        let mut found = BTreeSet::new();
+        while let Some(heir) = waiting.pop() {
+            if found.insert(heir) {
+                waiting.extend(heirs_of(heir).map(|(further, _)| further));
+            }
+        }
+        found
     }
 
     fn list(&self, filter: &CertificateFilter, after: Option<PageCursor>, limit: u32) -> Page<StoredCertificate> {

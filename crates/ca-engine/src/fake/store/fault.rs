@@ -14,6 +14,7 @@ pub enum StoreMethod {
     CertificateBySerial,
     List,
     Successor,
+    Descendants,
     DropExpiredIdempotency,
     Status,
     ChangeStanding,

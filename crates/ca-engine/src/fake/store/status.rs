@@ -78,8 +78,10 @@ impl Record {
         let reservation = &issuance.reservation;
         let (authority, serial) = (reservation.authority.clone(), reservation.serial.clone());
         let not_after = reservation.validity.not_after;
-        if change.block_key {
+        if let Some(since) = change.compromised_since {
             self.blocked_keys.insert(reservation.spki_sha256);
+            let heirs = self.descendants(change.id, since);
+            self.roles.retain(|(holder, _), _| !heirs.contains(holder));
         }
         let sequence = self.next_revocation(authority, serial, change.to, not_after);
         self.write_journal(change.journal);

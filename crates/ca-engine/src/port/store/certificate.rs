@@ -312,6 +312,10 @@ pub trait CertificateStore: Send + Sync {
     /// The live successor of a certificate (issued and not revoked), if it has one.
     async fn successor(&self, id: CertificateId) -> Result<Option<CertificateId>, StoreError>;
 
+    /// The certificates on record that descend from one by a renewal completed at or after `since`, and by any further
+    /// renewals, whatever became of them; in order of id, at most 1,000.
+    async fn descendants(&self, id: CertificateId, since: Timestamp) -> Result<Vec<CertificateId>, StoreError>;
+
     /// Deletes idempotency keys that expired before `now`; returns how many.
     async fn drop_expired_idempotency(&self, now: Timestamp) -> Result<u64, StoreError>;
 }

@@ -39,8 +39,9 @@ pub struct StandingChange {
     pub from: Standing,
     /// How it is to stand.
     pub to: Standing,
-    /// Whether its public key is blocked for ever (`keyCompromise`).
-    pub block_key: bool,
+    /// `keyCompromise`, and since when the key is not to be trusted: the public key is blocked for ever, and no role is left to
+    /// whoever descends from the certificate by a renewal completed at that instant or after it (by any further renewals).
+    pub compromised_since: Option<Timestamp>,
     /// The event of it.
     pub journal: Journal,
 }
@@ -78,8 +79,8 @@ pub trait StatusStore: Send + Sync {
     /// The state of one serial, or `None` when this service never knew it.
     async fn status(&self, authority: &AuthorityId, serial: &Serial) -> Result<Option<SerialStatus>, StoreError>;
 
-    /// Changes a certificate's standing if it still is `change.from`, gives the change the next number of the sequence and
-    /// blocks the key when asked to. Abandoning a reservation takes a number of the same sequence.
+    /// Changes a certificate's standing if it still is `change.from`, gives the change the next number of the sequence, and does
+    /// what follows from a compromise. Abandoning a reservation takes a number of the same sequence.
     async fn change_standing(&self, change: StandingChange) -> Result<ChangeOutcome, StoreError>;
 
     /// The number of the newest entry of the sequence; 0 when there is none.

@@ -142,7 +142,7 @@ impl World {
         reason: RevocationReason,
     ) -> Result<StoredCertificate, FlowError> {
         let request = RevokeRequest { certificate, reason, invalidity_date: None, request_id: None };
-        block_on(revoke(&self.engine, principal, &request))
+        block_on(revoke(&self.engine, principal, &request)).map(|revoked| revoked.certificate)
     }
 
     /// A certificate as it stands on record now.

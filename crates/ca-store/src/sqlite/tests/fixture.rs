@@ -83,7 +83,7 @@ pub(super) fn revocation(id: CertificateId, reason: RevocationReason) -> Standin
         id,
         from: Standing::Active,
         to: Standing::Revoked(Revocation { revoked_at: NOW, reason, invalidity_date: None }),
-        block_key: false,
+        compromised_since: None,
         journal: journal(AuditAction::CertificateRevoked, id),
     }
 }

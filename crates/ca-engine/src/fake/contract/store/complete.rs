@@ -102,7 +102,7 @@ async fn a_key_blocked_meanwhile_overtakes(fixture: Fixture) {
     let other = Reservation { spki_sha256: reservation.spki_sha256, ..fixture.reservation() };
     let other = fixture.issue(other).await;
     let mut blocking = change(other.id, Standing::Active, COMPROMISED);
-    blocking.block_key = true;
+    blocking.compromised_since = Some(NOW);
     fixture.store.change_standing(blocking).await.expect("change_standing");
     assert_eq!(fixture.complete(reservation.id).await, CompleteOutcome::Overtaken);
     assert_eq!(fixture.store.certificate(reservation.id).await, Ok(None));

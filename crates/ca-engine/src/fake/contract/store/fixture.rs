@@ -138,7 +138,7 @@ impl Fixture {
     pub(super) async fn block_key(&self, spki_sha256: [u8; 32]) {
         let certificate = self.issue(Reservation { spki_sha256, ..self.reservation() }).await;
         let mut change = change(certificate.id, Standing::Active, COMPROMISED);
-        change.block_key = true;
+        change.compromised_since = Some(NOW);
         let outcome = self.store.change_standing(change).await.expect("change_standing");
         assert!(matches!(outcome, ChangeOutcome::Applied { .. }));
     }
@@ -296,7 +296,7 @@ pub(super) fn completion(id: CertificateId) -> Completion {
 
 pub(super) fn change(id: CertificateId, from: Standing, to: Standing) -> StandingChange {
     let journal = journal(AuditAction::CertificateRevoked, id);
-    StandingChange { id, from, to, block_key: false, journal }
+    StandingChange { id, from, to, compromised_since: None, journal }
 }
 
 pub(super) fn event(action: AuditAction, subject: &str) -> AuditEvent {

@@ -67,7 +67,7 @@ async fn concurrent_grants_are_told_once(fixture: Fixture) {
     assert_eq!(fixture.event_count().await, before + 1);
 }
 
-async fn grant(fixture: &Fixture, certificate: CertificateId, role: Role) -> Result<(), StoreError> {
+pub(super) async fn grant(fixture: &Fixture, certificate: CertificateId, role: Role) -> Result<(), StoreError> {
     let binding = RoleBinding { certificate, role, granted_at: NOW };
     fixture.store.grant_role(binding, journal(AuditAction::RoleGranted, certificate)).await
 }

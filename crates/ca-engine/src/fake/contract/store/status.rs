@@ -81,7 +81,7 @@ async fn a_change_against_another_standing_is_stale(fixture: Fixture) {
     };
     for from in [Standing::Active, HELD, Standing::Revoked(earlier)] {
         let mut stale = change(certificate.id, from, COMPROMISED);
-        stale.block_key = true;
+        stale.compromised_since = Some(NOW);
         assert_eq!(fixture.store.change_standing(stale).await, Ok(ChangeOutcome::Stale), "from {from:?}");
     }
     assert_eq!(state(&fixture, &certificate).await, SerialState::Issued(SUPERSEDED));
@@ -105,7 +105,8 @@ async fn a_hold_can_be_ended(fixture: Fixture) {
     let certificate = fixture.issued().await;
     let held = fixture.hold(&certificate).await;
     let journal = journal(AuditAction::CertificateReleased, certificate.id);
-    let release = StandingChange { id: certificate.id, from: HELD, to: Standing::Active, block_key: false, journal };
+    let release =
+        StandingChange { id: certificate.id, from: HELD, to: Standing::Active, compromised_since: None, journal };
     let released = fixture.store.change_standing(release).await;
     assert_eq!(released, Ok(ChangeOutcome::Applied { sequence: held + 1 }));
     let rows = fixture.store.revocations_after(held, 10).await.expect("revocations_after");
@@ -118,12 +119,12 @@ async fn a_blocked_key_stays_blocked(fixture: Fixture) {
     fixture.revoke(&certificate).await;
     assert_eq!(blocked().await, Ok(false), "a revocation alone blocks no key");
     let mut upgrade = change(certificate.id, SUPERSEDED, COMPROMISED);
-    upgrade.block_key = true;
+    upgrade.compromised_since = Some(NOW);
     assert!(matches!(fixture.store.change_standing(upgrade).await, Ok(ChangeOutcome::Applied { .. })));
     assert_eq!(blocked().await, Ok(true));
     // The same key in another certificate, issued before: blocking a key twice is harmless.
     let mut again = change(certificate.id, COMPROMISED, SUPERSEDED);
-    again.block_key = true;
+    again.compromised_since = Some(NOW);
     assert!(matches!(fixture.store.change_standing(again).await, Ok(ChangeOutcome::Applied { .. })));
     fixture.change_now(certificate.id, SUPERSEDED, Standing::Active).await;
     assert_eq!(blocked().await, Ok(true), "for ever");

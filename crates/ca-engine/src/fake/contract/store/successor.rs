@@ -1,11 +1,15 @@
 //! Renewal: one live successor of an active predecessor.
 
+use ca_core::principal::Role;
 use ca_core::revocation::Standing;
+use ca_core::time::{Lifetime, Timestamp};
 use futures::future::join_all;
 
 use super::super::case::{Case, cases};
-use super::fixture::{Fixture, HELD, SUPERSEDED, certificate_id};
-use crate::port::store::{Reservation, ReserveOutcome};
+use super::fixture::{COMPROMISED, Fixture, HELD, NOW, SUPERSEDED, certificate_id, change, completion};
+use crate::port::store::{
+    ChangeOutcome, CompleteOutcome, Completion, Reservation, ReserveOutcome, StandingChange, StoredCertificate,
+};
 
 pub(super) fn cases() -> Vec<Case<Fixture>> {
     cases![
@@ -16,6 +20,10 @@ pub(super) fn cases() -> Vec<Case<Fixture>> {
         a_released_certificate_can_be_renewed,
         the_live_successor_is_found,
         one_of_two_concurrent_successors_is_reserved,
+        descendants_are_found_through_any_number_of_renewals,
+        a_compromise_takes_the_roles_of_descendants,
+        a_compromise_leaves_the_roles_of_earlier_renewals,
+        other_revocations_leave_the_roles_of_descendants,
     ]
 }
 
@@ -98,3 +106,76 @@ async fn one_of_two_concurrent_successors_is_reserved(fixture: Fixture) {
         assert_eq!(*loser, ReserveOutcome::SuccessorExists(rivals[winner].id));
     }
 }
+
+async fn descendants_are_found_through_any_number_of_renewals(fixture: Fixture) {
+    let first = fixture.issued().await;
+    assert_eq!(fixture.store.descendants(first.id, NOW).await, Ok(Vec::new()));
+    let revoked = fixture.issue(fixture.successor_of(&first)).await;
+    let heir_of_revoked = fixture.issue(fixture.successor_of(&revoked)).await;
+    fixture.revoke(&revoked).await;
+    let second = fixture.issue(fixture.successor_of(&first)).await;
+    let third = fixture.issue(fixture.successor_of(&second)).await;
+    fixture.reserve_now(fixture.successor_of(&third)).await;
+    let mut expected = [revoked.id, heir_of_revoked.id, second.id, third.id];
+    expected.sort_unstable();
+    assert_eq!(fixture.store.descendants(first.id, NOW).await, Ok(expected.to_vec()), "no reservations");
+    assert_eq!(fixture.store.descendants(second.id, NOW).await, Ok(vec![third.id]));
+    assert_eq!(fixture.store.descendants(first.id, LATER).await, Ok(Vec::new()), "renewed before");
+}
+
+/// Else a thief who renewed an administrator's certificate would stay one after the theft was reported.
+async fn a_compromise_takes_the_roles_of_descendants(fixture: Fixture) {
+    let stranger = with_role(&fixture, fixture.issued().await).await;
+    let (stolen, heirs) = line(&fixture).await;
+    let compromise =
+        StandingChange { compromised_since: Some(NOW), ..change(stolen.id, Standing::Active, COMPROMISED) };
+    assert!(matches!(fixture.store.change_standing(compromise).await, Ok(ChangeOutcome::Applied { .. })));
+    for heir in &heirs {
+        assert_eq!(fixture.store.roles(heir.id).await, Ok(Vec::new()));
+    }
+    assert_eq!(fixture.store.roles(stolen.id).await, Ok(vec![Role::Administrator]), "it is revoked itself");
+    assert_eq!(fixture.store.roles(stranger.id).await, Ok(vec![Role::Administrator]));
+}
+
+async fn a_compromise_leaves_the_roles_of_earlier_renewals(fixture: Fixture) {
+    let (stolen, heirs) = line(&fixture).await;
+    let compromise =
+        StandingChange { compromised_since: Some(LATER), ..change(stolen.id, Standing::Active, COMPROMISED) };
+    assert!(matches!(fixture.store.change_standing(compromise).await, Ok(ChangeOutcome::Applied { .. })));
+    for heir in &heirs {
+        assert_eq!(fixture.store.roles(heir.id).await, Ok(vec![Role::Administrator]));
+    }
+}
+
+async fn other_revocations_leave_the_roles_of_descendants(fixture: Fixture) {
+    let (first, heirs) = line(&fixture).await;
+    fixture.revoke(&first).await;
+    for heir in &heirs {
+        assert_eq!(fixture.store.roles(heir.id).await, Ok(vec![Role::Administrator]));
+    }
+}
+
+/// An administrator's certificate, its successor and the successor of that, to which the role has passed.
+async fn line(fixture: &Fixture) -> (StoredCertificate, [StoredCertificate; 2]) {
+    let first = with_role(fixture, fixture.issued().await).await;
+    let second = inherit(fixture, &first).await;
+    let third = inherit(fixture, &second).await;
+    (first, [second, third])
+}
+
+async fn with_role(fixture: &Fixture, certificate: StoredCertificate) -> StoredCertificate {
+    super::role::grant(fixture, certificate.id, Role::Administrator).await.expect("grant_role");
+    certificate
+}
+
+async fn inherit(fixture: &Fixture, predecessor: &StoredCertificate) -> StoredCertificate {
+    let reserved = fixture.reserve_now(fixture.successor_of(predecessor)).await;
+    let completion = Completion { inherit_roles: true, ..completion(reserved.id) };
+    let completed = fixture.store.complete(completion).await;
+    let Ok(CompleteOutcome::Completed(heir)) = completed else { panic!("a successor is completed, not {completed:?}") };
+    assert_eq!(fixture.store.roles(heir.id).await, Ok(vec![Role::Administrator]));
+    *heir
+}
+
+/// After every completion of the fixture.
+const LATER: Timestamp = NOW.plus(Lifetime::from_seconds(1));
