@@ -115,7 +115,11 @@ async fn a_compromised_key_stays_out() -> anyhow::Result<()> {
     let first = administrator.issue(&request("client", key.csr(host, &[host])?)).await?;
     let sibling = administrator.issue(&request("server", key.csr(host, &[host])?)).await?;
     let revoked = revoke(&administrator, &first, &json!({ "reason": "keyCompromise" })).await?.expect(200)?;
-    assert_eq!(revoked.json::<RevokedCertificate>()?.same_key, std::slice::from_ref(&sibling.id), "what else to revoke");
+    assert_eq!(
+        revoked.json::<RevokedCertificate>()?.same_key,
+        std::slice::from_ref(&sibling.id),
+        "what else to revoke"
+    );
     let asked = administrator.post(route::CERTIFICATES, &request("client", key.csr(host, &[host])?)).await?;
     let problem = asked.expect_problem(ProblemType::KeyBlocked)?;
     assert!(problem.detail.contains("make a new key"), "{}", problem.detail);
