@@ -67,11 +67,12 @@ async fn scans(connection: &mut PgConnection, statements: &[String]) -> Vec<Stri
     for statement in statements {
         let prepare = AssertSqlSafe(format!("PREPARE asked AS {statement}"));
         sqlx::raw_sql(prepare).execute(&mut *connection).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
-        let parameters: Option<i32> =
-            sqlx::query_scalar("SELECT array_length(parameter_types, 1) FROM pg_prepared_statements WHERE name = 'asked'")
-                .fetch_one(&mut *connection)
-                .await
-                .expect("prepared");
+        let parameters: Option<i32> = sqlx::query_scalar(
+            "SELECT array_length(parameter_types, 1) FROM pg_prepared_statements WHERE name = 'asked'",
+        )
+        .fetch_one(&mut *connection)
+        .await
+        .expect("prepared");
         let nulls = vec!["NULL"; usize::try_from(parameters.unwrap_or(0)).expect("a count")].join(", ");
         let arguments = if nulls.is_empty() { nulls } else { format!("({nulls})") };
         let explain = AssertSqlSafe(format!("EXPLAIN EXECUTE asked{arguments}"));

@@ -78,7 +78,6 @@ pub(super) async fn abandon(
         transaction.execute(sqlx::query(GIVE_BACK).bind(column::certificate(id))).await?;
     }
     journal::store(&[journal], transaction).await?;
-    let numbered =
-        Numbered { authority: &open.authority, serial: &open.serial, columns, not_after: open.not_after };
+    let numbered = Numbered { authority: &open.authority, serial: &open.serial, columns, not_after: open.not_after };
     take_numbers(&[numbered], transaction).await.map(|_| ())
 }

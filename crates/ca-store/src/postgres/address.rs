@@ -163,7 +163,8 @@ mod tests {
     #[test]
     fn a_password_is_shown_by_nothing() {
         let secret = "hunter2";
-        let options = PostgresOptions::parse(&format!("postgres://ca:{secret}@db.example.com:6432/record")).expect("parses");
+        let options =
+            PostgresOptions::parse(&format!("postgres://ca:{secret}@db.example.com:6432/record")).expect("parses");
         let shown = format!("{options:?} {} {:?}", options.database(), options.database());
         assert!(!shown.contains(secret), "{shown}");
         assert!(shown.contains("record") && shown.contains("db.example.com:6432"), "{shown}");
@@ -183,7 +184,8 @@ mod tests {
         let direct = PostgresOptions::parse("postgres://ca@h/record").expect("parses");
         assert_eq!(direct.route, Route::Direct);
         assert!(direct.connect.get_options().is_some_and(|options| options.contains("statement_timeout=10s")));
-        let pooled = PostgresOptions::parse("postgres://ca@h/record?sslmode=disable&pooler=transaction").expect("parses");
+        let pooled =
+            PostgresOptions::parse("postgres://ca@h/record?sslmode=disable&pooler=transaction").expect("parses");
         assert_eq!(pooled.route, Route::Pooler);
         assert_eq!(pooled.connect.get_options(), None, "a pooler refuses settings in the first message");
         assert!(PostgresOptions::parse("postgres://ca@h/record?pooler=session").is_err());

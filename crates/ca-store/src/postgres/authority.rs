@@ -15,7 +15,8 @@ use crate::row::authority::{AuthorityRow, KeyRow, ResponderRow, key_home_columns
 impl AuthorityStore for PostgresStore {
     async fn authorities(&self) -> Result<Vec<AuthorityRecord>, StoreError> {
         // A handful: this reads the whole table.
-        const SQL: &str = "SELECT id, uuid_send(certificate_id) AS certificate_id, certificate_der, parent, key_home, key_id,
+        const SQL: &str =
+            "SELECT id, uuid_send(certificate_id) AS certificate_id, certificate_der, parent, key_home, key_id,
                  state FROM authorities ORDER BY id";
         let rows: Vec<AuthorityRow> = read(&self.reads, || sqlx::query_as(SQL)).await?;
         parents_first(rows.into_iter().map(AuthorityRecord::try_from).collect::<Result<Vec<_>, _>>()?)
@@ -79,7 +80,8 @@ impl Change for AuthorityAddition {
     type Answer = ();
 
     async fn apply(&self, transaction: &mut Transaction) -> Result<(), Failure> {
-        const SQL: &str = "INSERT INTO authorities (id, certificate_id, certificate_der, parent, key_home, key_id, state)
+        const SQL: &str =
+            "INSERT INTO authorities (id, certificate_id, certificate_der, parent, key_home, key_id, state)
              VALUES ($1, $2, $3, $4, $5, $6, $7)";
         let record = &self.record;
         let (key_home, key_id) = key_home_columns(&record.key_home)?;

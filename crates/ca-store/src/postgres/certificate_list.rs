@@ -67,7 +67,8 @@ fn selection(filter: &CertificateFilter, after: Option<PageCursor>, limit: u32) 
     const NAMES: &str = "certificate_names AS n
          JOIN certificates AS c ON c.id = n.certificate_id AND c.not_after = n.not_after
          JOIN serials AS s ON s.certificate_id = n.certificate_id";
-    const SERIALS: &str = "serials AS s JOIN certificates AS c ON c.id = s.certificate_id AND c.not_after = s.not_after";
+    const SERIALS: &str =
+        "serials AS s JOIN certificates AS c ON c.id = s.certificate_id AND c.not_after = s.not_after";
     let mut selection = Selection::new(concat!("SELECT ", certificate_columns!(), " FROM "));
     selection.push(if filter.name.is_some() { NAMES } else { SERIALS });
     selection.push(" WHERE TRUE");

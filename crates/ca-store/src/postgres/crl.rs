@@ -39,7 +39,8 @@ impl CrlStore for PostgresStore {
     }
 
     async fn published_crl(&self, authority: &AuthorityId) -> Result<Option<PublishedCrl>, StoreError> {
-        const SQL: &str = "SELECT c.authority, c.number, c.this_update, c.next_update, c.entries, c.revocation_sequence,
+        const SQL: &str =
+            "SELECT c.authority, c.number, c.this_update, c.next_update, c.entries, c.revocation_sequence,
                  c.to_be_signed_sha256, c.published, p.der
              FROM published_crls AS p JOIN crls AS c ON c.authority = p.authority AND c.number = p.number
              WHERE p.authority = $1";
@@ -132,8 +133,7 @@ impl Change for Publication {
         transaction.execute(mark).await?;
         const SQL: &str = "INSERT INTO published_crls (authority, number, der) VALUES ($1, $2, $3)
                  ON CONFLICT (authority) DO UPDATE SET number = excluded.number, der = excluded.der";
-        let publish =
-            sqlx::query(SQL).bind(self.authority.as_str()).bind(number).bind(self.der.as_slice());
+        let publish = sqlx::query(SQL).bind(self.authority.as_str()).bind(number).bind(self.der.as_slice());
         transaction.execute(publish).await?;
         journal::store(&[&self.journal], transaction).await
     }

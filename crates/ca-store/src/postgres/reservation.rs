@@ -147,7 +147,8 @@ async fn take_idempotency_keys(reserved: &[&Reservation], transaction: &mut Tran
             ON CONFLICT (scope_sha256) DO UPDATE SET request_sha256 = excluded.request_sha256,
                 certificate_id = excluded.certificate_id, expires_at = excluded.expires_at
             WHERE i.expires_at <= (SELECT g.reserved_at FROM given AS g WHERE g.scope_sha256 = excluded.scope_sha256)";
-    let with_key = |reservation: &&Reservation| reservation.idempotency.clone().map(|key| (*reservation.id.as_bytes(), key));
+    let with_key =
+        |reservation: &&Reservation| reservation.idempotency.clone().map(|key| (*reservation.id.as_bytes(), key));
     let keys: Vec<_> = reserved.iter().filter_map(with_key).collect();
     if keys.is_empty() {
         return Ok(());
@@ -171,8 +172,9 @@ async fn use_tokens(reserved: &[&Reservation], transaction: &mut Transaction) ->
         UPDATE enrolment_tokens AS t SET used = t.used + 1
         FROM UNNEST($1::uuid[], $2::bigint[]) AS g (id, reserved_at)
         WHERE t.id = g.id AND NOT t.withdrawn AND t.expires_at > g.reserved_at AND t.used < t.uses";
-    let with_token =
-        |reservation: &&Reservation| reservation.token.map(|id| (column::token(id), reservation.reserved_at.unix_millis()));
+    let with_token = |reservation: &&Reservation| {
+        reservation.token.map(|id| (column::token(id), reservation.reserved_at.unix_millis()))
+    };
     let mut uses: Vec<_> = reserved.iter().filter_map(with_token).collect();
     if uses.is_empty() {
         return Ok(());

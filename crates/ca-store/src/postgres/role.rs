@@ -52,12 +52,11 @@ impl Change for Grant {
     type Answer = ();
 
     async fn apply(&self, transaction: &mut Transaction) -> Result<(), Failure> {
-        const SQL: &str = "INSERT INTO roles (certificate_id, role, granted_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+        const SQL: &str =
+            "INSERT INTO roles (certificate_id, role, granted_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
         let RoleBinding { certificate, role, granted_at } = self.binding;
-        let query = sqlx::query(SQL)
-            .bind(column::certificate(certificate))
-            .bind(role.as_str())
-            .bind(granted_at.unix_millis());
+        let query =
+            sqlx::query(SQL).bind(column::certificate(certificate)).bind(role.as_str()).bind(granted_at.unix_millis());
         match transaction.execute(query).await? {
             // It is bound already: nothing to tell.
             0 => Ok(()),

@@ -110,8 +110,7 @@ impl Look {
         const TABLES: &str = "SELECT relname::text FROM pg_class AS c
              WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND NOT EXISTS
                  (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')";
-        const MARK: &str =
-            "SELECT COALESCE(obj_description(to_regclass('counters'), 'pg_class'), '')";
+        const MARK: &str = "SELECT COALESCE(obj_description(to_regclass('counters'), 'pg_class'), '')";
         let tables = self.texts(TABLES).await?;
         if tables.is_empty() {
             return Ok(0);

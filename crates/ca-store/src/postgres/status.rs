@@ -216,7 +216,8 @@ async fn newest_sequence(reads: &Pool) -> Result<u64, Failure> {
 }
 
 async fn revocations_after(reads: &Pool, sequence: u64, limit: u32) -> Result<Vec<RevocationRow>, Failure> {
-    const SQL: &str = "SELECT sequence, authority, serial, reason::bigint AS reason, revoked_at, invalidity_date, not_after
+    const SQL: &str =
+        "SELECT sequence, authority, serial, reason::bigint AS reason, revoked_at, invalidity_date, not_after
          FROM revocations WHERE sequence > $1 ORDER BY sequence LIMIT $2";
     // No number is above the largest that can be stored.
     let after = i64::try_from(sequence).unwrap_or(i64::MAX);

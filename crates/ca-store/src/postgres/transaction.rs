@@ -142,10 +142,7 @@ where
     }
 }
 
-async fn attempt_to_read<'q, R>(
-    pool: &Pool,
-    query: QueryAs<'q, Postgres, R, PgArguments>,
-) -> Result<Vec<R>, Failure>
+async fn attempt_to_read<'q, R>(pool: &Pool, query: QueryAs<'q, Postgres, R, PgArguments>) -> Result<Vec<R>, Failure>
 where
     R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {

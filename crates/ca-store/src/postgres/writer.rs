@@ -153,10 +153,7 @@ fn refill<J: Joint>(candidates: &mut VecDeque<Waiting<J>>, queue: &mut mpsc::Rec
 }
 
 /// Those that claim nothing twice, first come, first served; the others are postponed in their order.
-fn without_rivals<J: Joint>(
-    candidates: VecDeque<Waiting<J>>,
-    postponed: &mut VecDeque<Waiting<J>>,
-) -> Vec<Waiting<J>> {
+fn without_rivals<J: Joint>(candidates: VecDeque<Waiting<J>>, postponed: &mut VecDeque<Waiting<J>>) -> Vec<Waiting<J>> {
     let mut claimed = BTreeSet::new();
     let mut group = Vec::with_capacity(candidates.len());
     for candidate in candidates {

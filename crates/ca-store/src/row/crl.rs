@@ -97,7 +97,8 @@ pub(crate) fn check_rises(intent: &CrlIntent, newest: Option<&CrlRecord>) -> Res
 /// The published numbers of authorities.
 pub(crate) fn published_numbers(rows: Vec<(String, i64)>) -> Result<Vec<(AuthorityId, u64)>, StoreError> {
     let place = "published_crls";
-    let numbers =
-        rows.into_iter().map(|(authority, number)| Ok((super::authority(place, &authority)?, super::unsigned(place, number)?)));
+    let numbers = rows
+        .into_iter()
+        .map(|(authority, number)| Ok((super::authority(place, &authority)?, super::unsigned(place, number)?)));
     numbers.collect()
 }

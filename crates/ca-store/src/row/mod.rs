@@ -80,7 +80,8 @@ pub(crate) fn unsigned(place: &str, column: i64) -> Result<u64, StoreError> {
 
 /// A number as a column holds it; `what` names it to the caller.
 pub(crate) fn signed(what: &str, number: u64) -> Result<i64, StoreError> {
-    i64::try_from(number).map_err(|_| StoreError::Conflict { detail: format!("{what} is larger than a record can hold") })
+    i64::try_from(number)
+        .map_err(|_| StoreError::Conflict { detail: format!("{what} is larger than a record can hold") })
 }
 
 /// The columns of a revocation, in the tables `serials` and `revocations`.

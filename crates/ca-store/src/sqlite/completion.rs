@@ -96,7 +96,11 @@ impl Change for Completion {
         let query = completions.iter().fold(sqlx::query(sql), |query, completion| bind(query, completion));
         // One row of each, in their order; a row too few is noticed by the caller.
         let rows = issued_rows(query, connection).await?;
-        Ok(rows.into_iter().zip(completions).map(|(row, completion)| row.outcome(completion)).collect::<Result<_, _>>()?)
+        Ok(rows
+            .into_iter()
+            .zip(completions)
+            .map(|(row, completion)| row.outcome(completion))
+            .collect::<Result<_, _>>()?)
     }
 }
 

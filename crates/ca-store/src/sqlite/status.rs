@@ -5,9 +5,7 @@ use ca_core::id::AuthorityId;
 use ca_core::revocation::Revocation;
 use ca_core::serial::Serial;
 use ca_core::time::Timestamp;
-use ca_engine::port::store::{
-    ChangeOutcome, RevocationRow, SerialStatus, StandingChange, StatusStore, StoreError,
-};
+use ca_engine::port::store::{ChangeOutcome, RevocationRow, SerialStatus, StandingChange, StatusStore, StoreError};
 use sqlx::{FromRow, SqliteConnection, SqlitePool};
 
 use super::SqliteStore;

@@ -57,8 +57,7 @@ impl Server {
         command.args(["--username=ca", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--pwfile"]);
         let made = command.arg(&password).arg("-D").arg(folder.path().join("data")).output().expect("initdb starts");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let mut server =
-            Self { folder, owner, keeper: None, databases: AtomicU64::new(0), template: OnceCell::new() };
+        let mut server = Self { folder, owner, keeper: None, databases: AtomicU64::new(0), template: OnceCell::new() };
         server.run().await;
         server
     }
@@ -150,7 +149,7 @@ impl Server {
         };
         self.template.get_or_init(make_template).await;
         let name = self.new_name();
-        self.run_sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE template_ca STRATEGY file_copy")).await;
+        self.run_sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE template_ca")).await;
         name
     }
 
