@@ -9,10 +9,10 @@ use ca_engine::port::store::{
 };
 use sqlx::AssertSqlSafe;
 
-use super::certificate_list::Selection;
 use super::error::Failure;
 use super::lease::fence;
 use super::pool::Pool;
+use super::selection::Selection;
 use super::transaction::{Change, Transaction, read};
 use super::{PostgresStore, journal};
 use crate::row;

@@ -4,13 +4,13 @@
 //! its statistics, and leaves out months by `not_after`. The other conditions are checked on the way.
 
 use ca_engine::port::store::{CertificateFilter, Page, PageCursor, StatusFilter, StoredCertificate};
-use sqlx::postgres::PgArguments;
-use sqlx::{Arguments, AssertSqlSafe, Encode, Postgres, Type};
+use sqlx::AssertSqlSafe;
 
 use super::certificate_record::certificate_columns;
 use super::column;
 use super::error::Failure;
 use super::pool::Pool;
+use super::selection::Selection;
 use super::transaction::read;
 use crate::row::certificate::CertificateRow;
 use crate::row::state;
@@ -32,35 +32,6 @@ pub(super) async fn page(
     items.truncate(limit as usize);
     let next = if more { items.last().map(|last| last.id) } else { None };
     Ok(Page { items, next })
-}
-
-/// SQL and its parameters, put together from constant pieces.
-#[derive(Default)]
-pub(super) struct Selection {
-    pub(super) sql: String,
-    pub(super) arguments: PgArguments,
-}
-
-impl Selection {
-    /// A selection that begins so.
-    pub(super) fn new(sql: &str) -> Self {
-        Self { sql: sql.to_owned(), arguments: PgArguments::default() }
-    }
-
-    /// Appends SQL.
-    pub(super) fn push(&mut self, sql: &str) {
-        self.sql.push_str(sql);
-    }
-
-    /// Appends SQL and, behind it, a parameter.
-    pub(super) fn push_with<'t, T>(&mut self, sql: &str, value: T) -> Result<(), Failure>
-    where
-        T: Encode<'t, Postgres> + Type<Postgres>,
-    {
-        self.arguments.add(value).map_err(sqlx::Error::Encode)?;
-        self.sql.push_str(&format!("{sql}${}", self.arguments.len()));
-        Ok(())
-    }
 }
 
 fn selection(filter: &CertificateFilter, after: Option<PageCursor>, limit: u32) -> Result<Selection, Failure> {

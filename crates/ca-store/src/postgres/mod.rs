@@ -25,6 +25,7 @@ mod pool;
 mod reservation;
 mod role;
 mod schema;
+mod selection;
 mod status;
 mod token;
 mod transaction;

@@ -6,7 +6,7 @@
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(crate) struct Server {
     /// The shell that ends the server when its input ends.
     keeper: Option<Child>,
     databases: AtomicU64,
-    template: OnceCell<()>,
+    template: OnceCell<String>,
 }
 
 /// The server that the cases of one test program share.
@@ -130,7 +130,7 @@ impl Server {
     }
 
     /// A name for a new database.
-    pub(crate) fn new_name(&self) -> String {
+    fn new_name(&self) -> String {
         format!("case_{}", self.databases.fetch_add(1, Ordering::SeqCst))
     }
 
@@ -144,18 +144,14 @@ impl Server {
     /// A new database with our tables.
     pub(crate) async fn database(&self) -> String {
         let make_template = || async {
-            self.run_sql("postgres", "CREATE DATABASE template_ca").await;
-            PostgresStore::migrate(&self.options("template_ca")).await.expect("migrates");
+            let name = self.empty_database().await;
+            PostgresStore::migrate(&self.options(&name)).await.expect("migrates");
+            name
         };
-        self.template.get_or_init(make_template).await;
+        let template = self.template.get_or_init(make_template).await;
         let name = self.new_name();
-        self.run_sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE template_ca")).await;
+        self.run_sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
         name
-    }
-
-    /// The process of the server.
-    pub(crate) fn folder(&self) -> PathBuf {
-        self.folder.path().to_owned()
     }
 }
 
