@@ -22,6 +22,8 @@ missing_packages() {
     done
     # strongSwan reads X.509 with elliptic curves through a plugin that is only recommended, not depended upon.
     ls /usr/lib/ipsec/plugins/libstrongswan-openssl.so >/dev/null 2>&1 || echo libstrongswan-standard-plugins
+    # Debian keeps the server's programs where only its own scripts look.
+    ls /usr/lib/postgresql/15/bin/initdb >/dev/null 2>&1 || echo postgresql-15
     # Debian's python3 has no ensurepip without this package, and so makes no virtual environment.
     python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || echo python3-venv
 }
@@ -37,6 +39,15 @@ if [ -n "$packages" ]; then
     fi
     echo "tests/install.sh: installing $packages"
     $root env DEBIAN_FRONTEND=noninteractive apt-get -q update || fail "apt-get update failed"
+    case " $packages" in
+    *" postgresql-15 "*)
+        # Its package makes a cluster and starts it, unless it is told otherwise before. The tests start their own.
+        $root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends postgresql-common \
+            || fail "apt-get could not install: postgresql-common"
+        $root sed -i 's/^#\{0,1\} *create_main_cluster.*/create_main_cluster = false/' \
+            /etc/postgresql-common/createcluster.conf || fail "the main cluster of postgresql-15 cannot be switched off"
+        ;;
+    esac
     # shellcheck disable=SC2086 # a list of words
     $root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $packages \
         || fail "apt-get could not install: $packages"

@@ -33,16 +33,23 @@ pub(crate) fn state_of(runtime: &Runtime, holder: impl Into<String>) -> AppState
     AppState::new(Arc::clone(&runtime.engine), holder.into(), runtime.config.status.max_age)
 }
 
-/// Holds the leases of the server. An embedded record has one at a time, as the lock on its folder proves: one that is started
-/// after a crash goes on at once with what its predecessor held, and need not wait until those leases end.
-const SERVER: &str = "server";
+/// Who holds the leases of this server. An embedded record has one server at a time, as the lock on its folder proves: one that
+/// is started after a crash goes on at once with what its predecessor held, and need not wait until those leases end. On a
+/// shared record each replica is somebody else at every start.
+fn holder(runtime: &Runtime) -> anyhow::Result<String> {
+    Ok(match runtime.is_shared() {
+        false => "server".to_owned(),
+        true => format!("replica-{}", hex::encode(runtime.engine.random::<8>()?)),
+    })
+}
 
 /// Serves until SIGTERM or SIGINT; `ready` is told once every socket is bound.
 pub(crate) async fn run(runtime: Runtime, role: Role, ready: impl FnOnce(&Addresses)) -> anyhow::Result<()> {
     metrics::start()?;
-    let state = state_of(&runtime, SERVER);
-    // 1. What an earlier process left behind. An embedded record has one server: whatever it holds open is nobody's.
-    if role != Role::Status {
+    let state = state_of(&runtime, holder(&runtime)?);
+    // 1. What an earlier process left behind. An embedded record has one server: whatever it holds open is nobody's. On a shared
+    //    one it may be another replica's, and only the job tells by its age.
+    if role != Role::Status && !runtime.is_shared() {
         let engine = state.engine();
         let principal = Principal::Job("reservations");
         if let Err(error) = abandon_reservations_before(engine, &principal, engine.now()).await {

@@ -28,6 +28,9 @@ pub const ROOT: &str = "root";
 /// How long a ceremony's CRL may take.
 const CEREMONY: Lifetime = Lifetime::from_seconds(60);
 
+/// How long a set-up may take; one that dies is waited for as long.
+const SET_UP: Lifetime = Lifetime::from_seconds(60);
+
 /// The authorities below the root, and what they may certify.
 const SUBORDINATES: [(&str, &[ExtendedKeyUsage]); 2] = [
     ("tls", &[ExtendedKeyUsage::SERVER_AUTH, ExtendedKeyUsage::CLIENT_AUTH]),
@@ -57,6 +60,19 @@ impl Runtime {
     ///
     /// The root's key is made in its file and used from there; it leaves the process's memory before this returns.
     pub async fn init_hierarchy(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Vec<AuthorityId>, InitError> {
+        if !self.is_shared() {
+            // The lock on the folder keeps everybody else away.
+            return self.init_alone(progress).await;
+        }
+        let holder = format!("init-{}", hex::encode(self.engine.random::<8>().map_err(FlowError::from)?));
+        let lease = self.engine.store().acquire_lease("init", &holder, SET_UP).await?.ok_or(InitError::InProgress)?;
+        self.engine.reload_hierarchy().await?;
+        let made = self.init_alone(progress).await;
+        self.engine.store().release_lease(&lease).await?;
+        made
+    }
+
+    async fn init_alone(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Vec<AuthorityId>, InitError> {
         let root: AuthorityId = ROOT.parse()?;
         let subordinates = SUBORDINATES
             .iter()
@@ -196,6 +212,9 @@ pub enum InitError {
     /// This process may not use authorities' keys.
     #[error("this process was given no passphrase for the keys of authorities; it cannot use the root's")]
     NoRootKey,
+    /// Another process makes the hierarchy in the same database, or died while it did.
+    #[error("another `init` is at work on this database, or was cut off less than a minute ago; try again in a minute")]
+    InProgress,
     /// Another process makes the root's CRL.
     #[error("another process is making the root's CRL; try again in a minute")]
     Busy,

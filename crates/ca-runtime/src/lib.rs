@@ -18,5 +18,6 @@ pub mod lock;
 pub mod open;
 mod operator_message;
 pub mod profiles;
+mod record;
 pub mod root_key;
 pub mod seal;

@@ -1,4 +1,4 @@
-//! The wiring: configuration in, a running engine out. The only file that names concrete adapters.
+//! The wiring: configuration in, a running engine out. With [`crate::record`] the only files that name concrete adapters.
 //!
 //! It opens what exists. Making authorities is the business of [`crate::hierarchy`], listening that of the programs.
 
@@ -15,17 +15,18 @@ use ca_engine::error::{FlowError, FlowErrorKind};
 use ca_engine::flow::watch_clock::watch_clock;
 use ca_engine::port::authorizer::Authorizer;
 use ca_engine::port::entropy::Entropy;
-use ca_engine::port::store::StoreError;
-use ca_store::{OpenMode, SqliteStore};
+use ca_engine::port::store::{Store, StoreError};
+use ca_store::OpenMode;
 use thiserror::Error;
 
 use crate::clock::SystemClock;
-use crate::config::{ApiConfig, Config, DatabaseConfig, PassphraseSource};
+use crate::config::{ApiConfig, Config, PassphraseSource};
 use crate::data_folder::{DataFolder, DataFolderError, PASSPHRASE_FILE};
 use crate::entropy::SystemEntropy;
 use crate::lock::{Lock, LockError};
 use crate::operator_message::operator_message;
 use crate::profiles::{self, ProfileLoadFault};
+use crate::record::Record;
 use crate::root_key::RootKeyFile;
 use crate::seal::{
     DataKeys, MissingKeys, Passphrase, PassphraseError, Passphrases, SealError, SealedKeyring, is_sealed,
@@ -79,6 +80,10 @@ impl Purpose {
         matches!(self, Self::Develop | Self::Initialise | Self::Local)
     }
 
+    const fn open_mode(self) -> OpenMode {
+        if self.makes_what_is_missing() { OpenMode::Create } else { OpenMode::ReadWrite }
+    }
+
     /// Whether a passphrase is made too; an operator who runs `init` gives one.
     const fn makes_a_passphrase(self) -> bool {
         matches!(self, Self::Develop | Self::Local)
@@ -96,7 +101,7 @@ pub struct Runtime {
     pub(crate) keyring: Arc<SealedKeyring>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) root_key: Option<RootKeyFile>,
-    store: Arc<SqliteStore>,
+    record: Record,
     _locks: Vec<Lock>,
 }
 
@@ -116,11 +121,12 @@ impl Runtime {
             data_folder.remove_leftovers()?;
         }
         // 3. The record.
-        let store = Arc::new(open_store(&config, purpose).await?);
+        let record = Record::open(&config.database, purpose.open_mode()).await?;
+        let store = record.store();
         // 4. The keys.
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
         let clock = Arc::new(SystemClock);
-        let passphrases = passphrases(&config, purpose, &data_folder, &store, &*entropy).await?;
+        let passphrases = passphrases(&config, purpose, &data_folder, &*store, &*entropy).await?;
         let missing = if purpose.makes_what_is_missing() { MissingKeys::Make } else { MissingKeys::Refuse };
         let data_keys = DataKeys::open(&*store, &passphrases, missing, &*entropy).await?;
         let keyring = Arc::new(SealedKeyring::new(data_keys, Arc::clone(&entropy), clock.clone()));
@@ -130,19 +136,24 @@ impl Runtime {
         let ports = Ports {
             clock,
             entropy: Arc::clone(&entropy),
-            store: store.clone(),
+            store,
             keyring: keyring.clone(),
             authorizer,
             publisher: Arc::new(DirectoryPublisher::new(data_folder.crl_folder())),
         };
         let engine = Engine::start(ports, profiles, settings(&config)).await?;
         watch_clock(&engine).await?;
-        Ok(Self { engine: Arc::new(engine), config, data_folder, keyring, entropy, root_key, store, _locks: locks })
+        Ok(Self { engine: Arc::new(engine), config, data_folder, keyring, entropy, root_key, record, _locks: locks })
     }
 
     /// Closes the record: waits for the last commit. The locks are given back when the runtime is dropped.
     pub async fn close(&self) {
-        self.store.close().await;
+        self.record.close().await;
+    }
+
+    /// Whether other replicas may be at work on the same record.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.record, Record::Shared(_))
     }
 }
 
@@ -150,8 +161,7 @@ impl Runtime {
 pub async fn migrate(config: &Config) -> Result<(i64, i64), OpenError> {
     let data_folder = DataFolder::open(&config.data_dir)?;
     let _alone = data_folder.lock_exclusive("ca-server migrate")?;
-    let DatabaseConfig::Sqlite { path } = &config.database;
-    Ok(SqliteStore::migrate(path).await?)
+    Ok(Record::migrate(&config.database).await?)
 }
 
 /// Judges what [`Runtime::open`] would refuse before it touches anything: for `check-config`.
@@ -195,18 +205,12 @@ fn lock(data_folder: &DataFolder, purpose: Purpose) -> Result<Vec<Lock>, LockErr
     })
 }
 
-async fn open_store(config: &Config, purpose: Purpose) -> Result<SqliteStore, OpenError> {
-    let DatabaseConfig::Sqlite { path } = &config.database;
-    let mode = if purpose.makes_what_is_missing() { OpenMode::Create } else { OpenMode::ReadWrite };
-    Ok(SqliteStore::open(path, mode).await?)
-}
-
 /// The passphrases this purpose is given: of the status role the responders' only.
 async fn passphrases(
     config: &Config,
     purpose: Purpose,
     data_folder: &DataFolder,
-    store: &SqliteStore,
+    store: &dyn Store,
     entropy: &dyn Entropy,
 ) -> Result<Passphrases, OpenError> {
     let may_make = purpose.makes_a_passphrase();

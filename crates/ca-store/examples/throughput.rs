@@ -1,7 +1,8 @@
-//! Measures durable issuance: pairs of `reserve` and `complete` by concurrent callers on a file of its own.
+//! Measures durable issuance: pairs of `reserve` and `complete` by concurrent callers, on a file of its own or on an empty
+//! database of PostgreSQL.
 //!
-//! `cargo run --release -p ca-store --example throughput -- FOLDER [CALLERS [PAIRS]]`. CPU is the whole process's, callers
-//! included, by `/proc/self/stat`.
+//! `cargo run --release -p ca-store --example throughput -- FOLDER|postgres://… [CALLERS [PAIRS]]`. CPU is the whole process's,
+//! callers included, by `/proc/self/stat`; a server's is not.
 
 use std::error::Error;
 use std::path::Path;
@@ -14,21 +15,19 @@ use ca_core::id::CertificateId;
 use ca_core::name::{DistinguishedName, GeneralName};
 use ca_core::serial::Serial;
 use ca_core::time::{Lifetime, Timestamp, Validity};
-use ca_engine::port::store::{
-    CertificateStore, CompleteOutcome, Completion, Journal, OutboxMessage, Reservation, ReserveOutcome, StatusStore,
-};
-use ca_store::{OpenMode, SqliteStore};
+use ca_engine::port::store::{CompleteOutcome, Completion, Journal, OutboxMessage, Reservation, ReserveOutcome, Store};
+use ca_store::{OpenError, OpenMode, PostgresOptions, PostgresStore, SqliteStore};
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_176_000);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let folder = arguments.next().ok_or("name a folder on the disk to be measured")?;
+    let place =
+        arguments.next().ok_or("name a folder on the disk to be measured, or the address of an empty database")?;
     let callers = arguments.next().map_or(Ok(64), |text| text.parse::<u64>())?;
     let pairs = arguments.next().map_or(Ok(50_000), |text| text.parse::<u64>())?;
-    let path = Path::new(&folder).join("throughput.db");
-    let store = Arc::new(SqliteStore::open(&path, OpenMode::Create).await?);
+    let store = open(&place).await?;
 
     report("reserve + complete", callers, pairs, {
         let store = store.clone();
@@ -40,8 +39,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         move |number| status(store.clone(), number)
     })
     .await?;
-    store.close().await;
     Ok(())
+}
+
+async fn open(place: &str) -> Result<Arc<dyn Store>, OpenError> {
+    if place.starts_with("postgres") {
+        return Ok(Arc::new(PostgresStore::open(&PostgresOptions::parse(place)?, OpenMode::Create).await?));
+    }
+    let path = Path::new(place).join("throughput.db");
+    Ok(Arc::new(SqliteStore::open(&path, OpenMode::Create).await?))
 }
 
 /// Runs `work` for the numbers below `count` in `callers` tasks and prints what one cost.
@@ -75,7 +81,7 @@ where
     Ok(())
 }
 
-async fn issue(store: Arc<SqliteStore>, number: u64) {
+async fn issue(store: Arc<dyn Store>, number: u64) {
     let reservation = reservation(number);
     let id = reservation.id;
     assert_eq!(store.reserve(reservation).await, Ok(ReserveOutcome::Reserved));
@@ -92,7 +98,7 @@ async fn issue(store: Arc<SqliteStore>, number: u64) {
     assert!(matches!(store.complete(completion).await, Ok(CompleteOutcome::Completed(_))));
 }
 
-async fn status(store: Arc<SqliteStore>, number: u64) {
+async fn status(store: Arc<dyn Store>, number: u64) {
     let reservation = reservation(number);
     assert!(matches!(store.status(&reservation.authority, &reservation.serial).await, Ok(Some(_))));
 }

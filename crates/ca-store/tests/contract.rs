@@ -3,17 +3,15 @@
 //! The suite is the engine's, the same for every store. While it runs, every statement it makes SQLite run is written down;
 //! then SQLite is asked how it would answer each.
 
+mod filters;
 mod statements;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ca_core::time::Timestamp;
 use ca_engine::fake::contract::store::{StoreUnderTest, check_store};
-use ca_engine::port::store::{
-    AuditStore, CertificateFilter, CertificateStore, EventFilter, NameQuery, StatusFilter, Store,
-};
+use ca_engine::port::store::Store;
 use ca_store::{OpenMode, SqliteStore};
 use statements::Statements;
 
@@ -25,7 +23,7 @@ async fn sqlite_keeps_the_contract_of_the_store_port_and_walks_indexes_only() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("ca.db");
     let store = SqliteStore::open(&path, OpenMode::Create).await.expect("opens");
-    list_by_everything(&store).await;
+    filters::list_by_everything(&store).await;
     store.close().await;
     let seen = statements.seen();
     for part in ["INTO serials", "DELETE FROM reservations", "INTO revocations", "FROM blocked_keys", "FROM leases"] {
@@ -56,52 +54,6 @@ async fn make() -> StoreUnderTest {
             })
         }),
         pass_time: Arc::new(|lifetime| Box::pin(tokio::time::sleep(Duration::from_secs(lifetime.seconds())))),
-    }
-}
-
-/// Every condition alone, and the pairs that people ask for.
-async fn list_by_everything(store: &SqliteStore) {
-    let now = Timestamp::from_unix_seconds(1_795_176_000);
-    let all = || CertificateFilter::all(now);
-    let profile = "server".parse().ok();
-    let authority = "tls".parse().ok();
-    let mut filters = vec![
-        all(),
-        CertificateFilter { profile, ..all() },
-        CertificateFilter { authority, ..all() },
-        CertificateFilter { expires_before: Some(now), ..all() },
-        CertificateFilter { issued_after: Some(now), ..all() },
-        CertificateFilter { owner: Some("local".to_owned()), ..all() },
-        CertificateFilter { serial: "0aff".parse().ok(), ..all() },
-        CertificateFilter { name: Some(NameQuery::AnyName("a".to_owned())), ..all() },
-        CertificateFilter { name: Some(NameQuery::Subject("CN=a".to_owned())), ..all() },
-        CertificateFilter { name: Some(NameQuery::AnyName("a".to_owned())), serial: "0aff".parse().ok(), ..all() },
-        CertificateFilter { spki_sha256: Some([0; 32]), ..all() },
-    ];
-    for status in [StatusFilter::Active, StatusFilter::Revoked, StatusFilter::Held, StatusFilter::Expired] {
-        let more: Vec<_> = filters
-            .iter()
-            .filter(|filter| filter.status.is_none())
-            .cloned()
-            .map(|filter| CertificateFilter { status: Some(status), ..filter })
-            .collect();
-        filters.extend(more);
-    }
-    let after = ca_core::id::CertificateId::new(now, [7; 10]);
-    for filter in &filters {
-        for after in [None, Some(after)] {
-            store.list(filter, after, 10).await.expect("a page");
-        }
-    }
-    let text = || Some("text".to_owned());
-    for filter in [
-        EventFilter::default(),
-        EventFilter { action: text(), ..EventFilter::default() },
-        EventFilter { principal: text(), ..EventFilter::default() },
-        EventFilter { subject: text(), ..EventFilter::default() },
-        EventFilter { action: text(), principal: text(), subject: text() },
-    ] {
-        store.events_after(0, &filter, 10).await.expect("events");
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ca_store::{OpenError, PostgresOptions};
 use zeroize::Zeroizing;
 
 use super::fault::ConfigProblem;
@@ -10,13 +11,18 @@ use super::settings::Settings;
 use crate::file::{self, Links};
 
 /// The record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum DatabaseConfig {
     /// An SQLite file.
     Sqlite {
         /// Its path.
         path: PathBuf,
+    },
+    /// A database of a PostgreSQL server, for one replica or many.
+    Postgres {
+        /// Where it is, and as whom; nothing shows its password.
+        options: Box<PostgresOptions>,
     },
 }
 
@@ -40,13 +46,14 @@ impl DatabaseConfig {
             Some(_) => ("database.url", Zeroizing::new(settings.text("database.url").unwrap_or_default().to_owned())),
         };
         // The URL may hold a password: no fault quotes it.
-        match sqlite_file(&url) {
-            Ok(file) => Self::Sqlite { path: data_dir.join(file) },
-            Err(problem) => {
-                settings.fault(key, problem);
-                fallback()
-            }
-        }
+        let read = match is_postgres(&url) {
+            true => postgres_options(&url),
+            false => sqlite_file(&url).map(|file| Self::Sqlite { path: data_dir.join(file) }),
+        };
+        read.unwrap_or_else(|problem| {
+            settings.fault(key, problem);
+            fallback()
+        })
     }
 }
 
@@ -56,15 +63,24 @@ fn read_url(file: &Path) -> io::Result<Zeroizing<String>> {
     Ok(Zeroizing::new(text.trim().to_owned()))
 }
 
-fn sqlite_file(url: &str) -> Result<&str, ConfigProblem> {
-    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-        return Err(ConfigProblem::NotSupported {
-            what: "the record is an SQLite file, as in `sqlite:ca.db`; PostgreSQL comes later",
-        });
+fn is_postgres(url: &str) -> bool {
+    ["postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme))
+}
+
+fn postgres_options(url: &str) -> Result<DatabaseConfig, ConfigProblem> {
+    match PostgresOptions::parse(url) {
+        Ok(options) => Ok(DatabaseConfig::Postgres { options: Box::new(options) }),
+        Err(OpenError::Address { detail }) => Err(ConfigProblem::Invalid {
+            detail: format!("{detail}; write it like `postgres://user@host:5432/name?sslmode=verify-full`"),
+        }),
+        Err(error) => Err(ConfigProblem::Invalid { detail: error.to_string() }),
     }
+}
+
+fn sqlite_file(url: &str) -> Result<&str, ConfigProblem> {
     let invalid = |detail: &str| ConfigProblem::Invalid { detail: detail.to_owned() };
     let Some(rest) = url.strip_prefix("sqlite:") else {
-        return Err(invalid("not the URL of a database; write it like `sqlite:ca.db`"));
+        return Err(invalid("not the URL of a database; write it like `sqlite:ca.db` or `postgres://user@host/name`"));
     };
     let file = rest.strip_prefix("//").unwrap_or(rest);
     if file.is_empty() || file.starts_with(':') {

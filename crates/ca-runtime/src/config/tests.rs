@@ -36,7 +36,7 @@ fn an_empty_file_gives_the_documented_defaults() {
     assert_eq!(config.listen.public, address("127.0.0.1:8080"));
     assert_eq!(config.listen.admin, address("127.0.0.1:9090"));
     assert_eq!(config.public.base_url, None);
-    assert_eq!(config.database, DatabaseConfig::Sqlite { path: "./ca-data/ca.db".into() });
+    assert_eq!(file_of(&config), Path::new("./ca-data/ca.db"));
     let ApiConfig::Own { names } = &config.api else { panic!("{:?}", config.api) };
     assert_eq!(names.iter().map(ToString::to_string).collect::<Vec<_>>(), ["dns:localhost", "ip:127.0.0.1"]);
     assert_eq!(config.status.ocsp_validity, Lifetime::from_seconds(3_600));
@@ -109,7 +109,7 @@ fn the_environment_overrides_the_file() {
     .expect("no fault");
     assert_eq!(config.listen.api, address("127.0.0.1:2"));
     assert_eq!(config.data_dir, Path::new("/srv/pki"));
-    assert_eq!(config.database, DatabaseConfig::Sqlite { path: "/srv/pki/ca.db".into() });
+    assert_eq!(file_of(&config), Path::new("/srv/pki/ca.db"));
     assert_eq!(config.authorities.root.key_type, KeyType::P384);
     let ApiConfig::Own { names } = &config.api else { panic!("{:?}", config.api) };
     assert_eq!(names.iter().map(ToString::to_string).collect::<Vec<_>>(), ["dns:b.example", "ip:10.0.0.1"]);
@@ -162,7 +162,6 @@ fn what_this_version_does_not_have_is_refused_not_ignored() {
         "[aws]\nregion = \"sa-east-1\"",
         "[oidc.google]\nissuer = \"https://accounts.google.com\"",
         "[seal]\nkey = \"kms:arn:aws:kms:x\"",
-        "[database]\nurl = \"postgres://localhost/ca\"",
         "[authority.tls]\nkey = \"kms:arn:aws:kms:x\"",
         "[authority.tls]\nkey = \"pkcs11:token=ca\"",
         "[authority.tls]\nkey = \"acm-pca:arn\"",
@@ -303,13 +302,18 @@ fn the_api_s_own_certificate_needs_names_and_a_given_one_its_key() {
     );
 }
 
+fn file_of(config: &Config) -> &Path {
+    let DatabaseConfig::Sqlite { path } = &config.database else { panic!("{:?}", config.database) };
+    path
+}
+
 #[test]
 fn the_database_is_a_file() {
     for (url, path) in
         [("sqlite:ca.db", "./ca-data/ca.db"), ("sqlite://x/y.db", "./ca-data/x/y.db"), ("sqlite:///v/y.db", "/v/y.db")]
     {
         let config = check_with("", &[("CA__DATABASE__URL", url)]).expect(url);
-        assert_eq!(config.database, DatabaseConfig::Sqlite { path: path.into() });
+        assert_eq!(file_of(&config), Path::new(path));
     }
     for url in ["", "ca.db", "sqlite:", "sqlite::memory:", "sqlite:ca.db?mode=memory", "mysql://db/ca"] {
         assert!(check_with("", &[("CA__DATABASE__URL", url)]).is_err(), "{url}");
@@ -323,10 +327,14 @@ fn the_database_s_url_may_lie_in_a_file() {
     std::fs::write(&file, "sqlite:/srv/ca.db\n").expect("written");
     let environment = [("CA__DATABASE__URL_FILE", file.to_str().expect("text"))];
     let config = check_with("[database]\nurl = \"sqlite:other.db\"", &environment).expect("no fault");
-    assert_eq!(config.database, DatabaseConfig::Sqlite { path: "/srv/ca.db".into() });
+    assert_eq!(file_of(&config), Path::new("/srv/ca.db"));
     std::fs::write(&file, "postgres://ca:hunter2@db/ca").expect("written");
+    let config = check_with("", &environment).expect("no fault");
+    assert!(matches!(config.database, DatabaseConfig::Postgres { .. }) && !format!("{config:?}").contains("hunter2"));
+    std::fs::write(&file, "postgres://ca:hunter2@db/ca?sslmod=verify-full").expect("written");
     let found = faults("", &environment);
-    assert!(found.len() == 1 && found[0].contains("not supported") && !found[0].contains("hunter2"), "{found:?}");
+    assert!(found.len() == 1 && found[0].contains("unknown parameter `sslmod`"), "{found:?}");
+    assert!(!found[0].contains("hunter2"), "{found:?}");
     assert!(faults("[database]\nurl_file = \"/absent\"", &[])[0].contains("/absent cannot be read"));
 }
 

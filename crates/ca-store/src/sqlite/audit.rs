@@ -4,19 +4,19 @@
 //! see to.
 
 use async_trait::async_trait;
-use ca_core::audit::{AuditEvent, GENESIS};
+use ca_core::audit::AuditEvent;
 use ca_engine::port::store::{
     AuditStore, ChainHead, ChainLink, ChainedEvent, EventFilter, Journal, Lease, PendingEvent, StoreError,
 };
 use serde_json::json;
-use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection, SqliteExecutor, SqlitePool};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqliteExecutor, SqlitePool};
 
 use super::SqliteStore;
 use super::change::Change;
 use super::error::Failure;
 use super::journal::{self, journal_sql};
 use super::lease::fence;
-use super::row;
+use crate::row::audit::{EventRow, chain_head, check_links, check_placed};
 
 #[async_trait]
 impl AuditStore for SqliteStore {
@@ -71,9 +71,7 @@ async fn head(executor: impl SqliteExecutor<'_>) -> Result<ChainHead, Failure> {
     const SQL: &str = "SELECT sequence, hash FROM audit_events INDEXED BY audit_events_chain
          WHERE sequence IS NOT NULL ORDER BY sequence DESC LIMIT 1";
     let row: Option<(i64, Vec<u8>)> = sqlx::query_as(SQL).fetch_optional(executor).await?;
-    let Some((sequence, hash)) = row else { return Ok(ChainHead { sequence: 0, hash: GENESIS }) };
-    let place = format!("audit_events {sequence}");
-    Ok(ChainHead { sequence: row::unsigned(&place, sequence)?, hash: row::octets(&place, hash)? })
+    Ok(chain_head(row)?)
 }
 
 struct Chaining {
@@ -83,18 +81,13 @@ struct Chaining {
 }
 
 impl Chaining {
-    /// The links as one JSON array; their places must follow the head without gaps.
-    fn links(&self) -> Result<String, StoreError> {
-        let mut array = Vec::with_capacity(self.links.len());
-        for (expected, link) in (self.head.sequence + 1..).zip(&self.links) {
-            if link.sequence != expected {
-                let detail = format!("event {expected} comes next in the chain, not {}", link.sequence);
-                return Err(StoreError::Conflict { detail });
-            }
+    /// The links as one JSON array.
+    fn links(&self) -> String {
+        let links = self.links.iter().map(|link| {
             let hash: String = link.hash.iter().map(|octet| format!("{octet:02x}")).collect();
-            array.push(json!({ "id": link.row, "sequence": link.sequence, "hash": hash }));
-        }
-        Ok(serde_json::Value::Array(array).to_string())
+            json!({ "id": link.row, "sequence": link.sequence, "hash": hash })
+        });
+        serde_json::Value::Array(links.collect()).to_string()
     }
 }
 
@@ -104,41 +97,13 @@ impl Change for Chaining {
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
         fence(&self.lease, connection).await?;
-        let head = head(&mut *connection).await?;
-        if head != self.head {
-            let detail = format!("the chain ends at event {}, not {}", head.sequence, self.head.sequence);
-            return Err(StoreError::Conflict { detail }.into());
-        }
+        check_links(&head(&mut *connection).await?, &self.head, &self.links)?;
         const SQL: &str = "UPDATE audit_events SET sequence = link.value ->> 'sequence',
                  hash = unhex(link.value ->> 'hash')
              FROM json_each($1) AS link
              WHERE audit_events.id = link.value ->> 'id' AND audit_events.sequence IS NULL";
-        let placed = sqlx::query(SQL).bind(self.links()?).execute(connection).await?.rows_affected();
-        if placed != self.links.len() as u64 {
-            let detail = format!("of {} events only {placed} were without a place", self.links.len());
-            return Err(StoreError::Conflict { detail }.into());
-        }
-        Ok(())
-    }
-}
-
-#[derive(FromRow)]
-struct EventRow {
-    sequence: i64,
-    canonical: Vec<u8>,
-    hash: Vec<u8>,
-}
-
-impl TryFrom<EventRow> for ChainedEvent {
-    type Error = StoreError;
-
-    fn try_from(row: EventRow) -> Result<Self, StoreError> {
-        let place = format!("audit_events {}", row.sequence);
-        Ok(Self {
-            sequence: row::unsigned(&place, row.sequence)?,
-            canonical: row.canonical,
-            hash: row::octets(&place, row.hash)?,
-        })
+        let placed = sqlx::query(SQL).bind(self.links()).execute(connection).await?.rows_affected();
+        Ok(check_placed(placed, &self.links)?)
     }
 }
 

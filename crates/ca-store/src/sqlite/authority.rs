@@ -1,21 +1,17 @@
 //! Authorities, sealed keys, OCSP responders and settings.
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
-use ca_core::id::{AuthorityId, CertificateId};
-use ca_core::time::{Timestamp, Validity};
+use ca_core::id::AuthorityId;
 use ca_engine::port::keyring::{KeyRoom, SealedKey};
-use ca_engine::port::store::{
-    AuthorityRecord, AuthorityState, AuthorityStore, Journal, KeyHome, Lease, ResponderRecord, StoreError,
-};
-use sqlx::{FromRow, SqliteConnection, SqlitePool};
+use ca_engine::port::store::{AuthorityRecord, AuthorityStore, Journal, Lease, ResponderRecord, StoreError};
+use sqlx::{SqliteConnection, SqlitePool};
 
 use super::change::Change;
-use super::error::{Failure, inconsistent};
+use super::error::Failure;
 use super::journal::{self, journal_sql};
 use super::lease::fence;
-use super::{SqliteStore, database_time, row};
+use super::{SqliteStore, database_time};
+use crate::row::authority::{AuthorityRow, KeyRow, ResponderRow, key_home_columns, parents_first};
 
 #[async_trait]
 impl AuthorityStore for SqliteStore {
@@ -57,39 +53,6 @@ impl AuthorityStore for SqliteStore {
     }
 }
 
-#[derive(FromRow)]
-struct AuthorityRow {
-    id: String,
-    certificate_id: Vec<u8>,
-    certificate_der: Vec<u8>,
-    parent: Option<String>,
-    key_home: String,
-    key_id: Option<String>,
-    state: String,
-}
-
-impl TryFrom<AuthorityRow> for AuthorityRecord {
-    type Error = StoreError;
-
-    fn try_from(row: AuthorityRow) -> Result<Self, StoreError> {
-        let place = format!("authorities {}", row.id);
-        let states = [AuthorityState::Active, AuthorityState::Retiring, AuthorityState::Retired];
-        let state = states.into_iter().find(|state| state.as_str() == row.state);
-        Ok(Self {
-            id: row::authority(&place, &row.id)?,
-            certificate: CertificateId::from_bytes(row::octets(&place, row.certificate_id)?),
-            certificate_der: row.certificate_der,
-            parent: row.parent.map(|parent| row::authority(&place, &parent)).transpose()?,
-            key_home: match (row.key_home.as_str(), row.key_id) {
-                (SEALED, Some(key_id)) => KeyHome::Sealed(key_id),
-                (FILE, None) => KeyHome::File,
-                _ => return Err(inconsistent(&place, "a key home and key id that do not go together")),
-            },
-            state: state.ok_or_else(|| inconsistent(&place, "an unknown state"))?,
-        })
-    }
-}
-
 async fn authorities(readers: &SqlitePool) -> Result<Vec<AuthorityRecord>, Failure> {
     // A handful: this reads the whole table.
     const SQL: &str = "SELECT id, certificate_id, certificate_der, parent, key_home, key_id, state FROM authorities
@@ -97,26 +60,6 @@ async fn authorities(readers: &SqlitePool) -> Result<Vec<AuthorityRecord>, Failu
     let rows: Vec<AuthorityRow> = sqlx::query_as(SQL).fetch_all(readers).await?;
     let records = rows.into_iter().map(AuthorityRecord::try_from).collect::<Result<Vec<_>, _>>()?;
     Ok(parents_first(records)?)
-}
-
-/// Puts every authority behind its parent. A parent that is not on record is no authority of ours, and in nobody's way.
-fn parents_first(records: Vec<AuthorityRecord>) -> Result<Vec<AuthorityRecord>, StoreError> {
-    let mut waiting: BTreeSet<AuthorityId> = records.iter().map(|record| record.id.clone()).collect();
-    let mut ordered = Vec::with_capacity(records.len());
-    let mut rest = records;
-    while !rest.is_empty() {
-        let ready = |record: &AuthorityRecord| record.parent.as_ref().is_none_or(|parent| !waiting.contains(parent));
-        let (next, later): (Vec<_>, Vec<_>) = rest.into_iter().partition(ready);
-        if next.is_empty() {
-            return Err(inconsistent("authorities", "authorities that are each other's parents"));
-        }
-        for record in &next {
-            waiting.remove(&record.id);
-        }
-        ordered.extend(next);
-        rest = later;
-    }
-    Ok(ordered)
 }
 
 struct AuthorityAddition {
@@ -135,13 +78,7 @@ impl Change for AuthorityAddition {
              VALUES ($7, $8, $9, $10, $11, $12, $13);"
         );
         let record = &self.record;
-        let (key_home, key_id) = match &record.key_home {
-            KeyHome::Sealed(key_id) => (SEALED, Some(key_id.as_str())),
-            KeyHome::File => (FILE, None),
-            other => {
-                return Err(StoreError::Conflict { detail: format!("no column holds the key home {other:?}") }.into());
-            }
-        };
+        let (key_home, key_id) = key_home_columns(&record.key_home)?;
         // A taken id fails on the primary key, and that is a conflict.
         journal::bind(SQL, &self.journal)
             .bind(record.id.as_str())
@@ -154,34 +91,6 @@ impl Change for AuthorityAddition {
             .execute(connection)
             .await?;
         Ok(())
-    }
-}
-
-#[derive(FromRow)]
-struct KeyRow {
-    id: String,
-    room: String,
-    key_type: String,
-    spki: Vec<u8>,
-    sealed: Vec<u8>,
-    created_at: i64,
-}
-
-impl TryFrom<KeyRow> for SealedKey {
-    type Error = StoreError;
-
-    fn try_from(row: KeyRow) -> Result<Self, StoreError> {
-        let place = format!("sealed_keys {}", row.id);
-        let rooms = [KeyRoom::Authorities, KeyRoom::Responders];
-        let room = rooms.into_iter().find(|room| room.as_str() == row.room);
-        Ok(Self {
-            room: room.ok_or_else(|| inconsistent(&place, "an unknown room"))?,
-            key_type: row::parse(&place, &row.key_type)?,
-            id: row.id,
-            spki: row.spki,
-            sealed: row.sealed,
-            created_at: Timestamp::from_unix_millis(row.created_at),
-        })
     }
 }
 
@@ -232,34 +141,6 @@ async fn keys(readers: &SqlitePool, room: KeyRoom) -> Result<Vec<SealedKey>, Fai
          WHERE room = $1 ORDER BY created_at, id";
     let rows: Vec<KeyRow> = sqlx::query_as(SQL).bind(room.as_str()).fetch_all(readers).await?;
     Ok(rows.into_iter().map(SealedKey::try_from).collect::<Result<_, _>>()?)
-}
-
-#[derive(FromRow)]
-struct ResponderRow {
-    authority: String,
-    certificate_id: Vec<u8>,
-    certificate_der: Vec<u8>,
-    key_id: String,
-    not_before: i64,
-    not_after: i64,
-}
-
-impl TryFrom<ResponderRow> for ResponderRecord {
-    type Error = StoreError;
-
-    fn try_from(row: ResponderRow) -> Result<Self, StoreError> {
-        let certificate = CertificateId::from_bytes(row::octets("responders.certificate_id", row.certificate_id)?);
-        Ok(Self {
-            authority: row::authority(&format!("responders {certificate}"), &row.authority)?,
-            certificate,
-            certificate_der: row.certificate_der,
-            key_id: row.key_id,
-            validity: Validity {
-                not_before: Timestamp::from_unix_millis(row.not_before),
-                not_after: Timestamp::from_unix_millis(row.not_after),
-            },
-        })
-    }
 }
 
 struct ResponderAddition {
@@ -332,8 +213,3 @@ impl Change for SettingChange {
         Ok(query.execute(connection).await?.rows_affected() == 1)
     }
 }
-
-/// `authorities.key_home` of [`KeyHome::Sealed`].
-const SEALED: &str = "sealed";
-/// `authorities.key_home` of [`KeyHome::File`].
-const FILE: &str = "file";

@@ -17,8 +17,8 @@ use super::change::Change;
 use super::completion::Abandonment;
 use super::error::Failure;
 use super::reservation;
-use super::row;
 use super::{SqliteStore, certificate_list, certificate_record, descent};
+use crate::row;
 
 #[async_trait]
 impl CertificateStore for SqliteStore {

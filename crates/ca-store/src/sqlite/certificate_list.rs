@@ -3,31 +3,13 @@
 //! A page is a walk down one index, the one that leads to the fewest rows for what is asked; the other conditions are checked
 //! on the way (a `+` keeps SQLite from choosing otherwise: it has no statistics here). Lists by time sort what they find.
 
-use std::collections::BTreeSet;
-
-use ca_core::name::{DistinguishedName, GeneralName};
 use ca_engine::port::store::{CertificateFilter, NameQuery, Page, PageCursor, StatusFilter, StoredCertificate};
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
-use super::certificate_record::{CertificateRow, certificate_columns};
+use super::certificate_record::certificate_columns;
 use super::error::Failure;
-use super::row::state;
-
-/// What a certificate is found by, in lower case.
-pub(super) struct SearchTerms {
-    /// Its alternative and common names, as a JSON array, none twice.
-    pub(super) names: String,
-    /// Its whole subject.
-    pub(super) subject: String,
-}
-
-/// The terms of a subject and alternative names.
-pub(super) fn search_terms(subject: &DistinguishedName, names: &[GeneralName]) -> SearchTerms {
-    let alternative_names = names.iter().map(GeneralName::value_text);
-    let terms: BTreeSet<String> =
-        alternative_names.chain(subject.common_names()).map(|name| name.to_lowercase()).collect();
-    SearchTerms { names: serde_json::Value::from_iter(terms).to_string(), subject: subject.to_rfc4514().to_lowercase() }
-}
+use crate::row::certificate::CertificateRow;
+use crate::row::state;
 
 /// A page of certificates, newest id first.
 pub(super) async fn page(

@@ -1,13 +1,12 @@
-//! A certificate on record as its columns give it, and reading single ones.
+//! Reading single certificates.
 
 use ca_core::id::{AuthorityId, CertificateId};
 use ca_core::serial::Serial;
-use ca_core::time::{Timestamp, Validity};
-use ca_engine::port::store::{SerialState, StoreError, StoredCertificate};
-use sqlx::{FromRow, SqliteExecutor};
+use ca_engine::port::store::StoredCertificate;
+use sqlx::SqliteExecutor;
 
-use super::error::{Failure, inconsistent};
-use super::row::{self, RevocationColumns};
+use super::error::Failure;
+use crate::row::certificate::CertificateRow;
 
 /// The columns of a [`CertificateRow`], from `certificates AS c` and `serials AS s`.
 macro_rules! certificate_columns {
@@ -18,64 +17,6 @@ macro_rules! certificate_columns {
     };
 }
 pub(super) use certificate_columns;
-
-/// A certificate as `certificate_columns!()` gives it.
-#[derive(FromRow)]
-pub(super) struct CertificateRow {
-    id: Vec<u8>,
-    authority: String,
-    serial: Vec<u8>,
-    profile: String,
-    not_before: i64,
-    not_after: i64,
-    subject: Vec<u8>,
-    names: Vec<u8>,
-    spki_sha256: Vec<u8>,
-    fingerprint_sha256: Vec<u8>,
-    owner: String,
-    requested_by: String,
-    issued_at: i64,
-    renews: Option<Vec<u8>>,
-    der: Vec<u8>,
-    state: i64,
-    reason: Option<i64>,
-    revoked_at: Option<i64>,
-    invalidity_date: Option<i64>,
-}
-
-impl TryFrom<CertificateRow> for StoredCertificate {
-    type Error = StoreError;
-
-    fn try_from(row: CertificateRow) -> Result<Self, StoreError> {
-        let id = CertificateId::from_bytes(row::octets("certificates.id", row.id)?);
-        let place = format!("certificates {id}");
-        let CertificateRow { reason, revoked_at, invalidity_date, .. } = row;
-        let columns = RevocationColumns { reason, revoked_at, invalidity_date };
-        let SerialState::Issued(standing) = row::serial_state(&place, row.state, columns)? else {
-            return Err(inconsistent(&place, "a certificate whose serial is not issued"));
-        };
-        Ok(Self {
-            id,
-            authority: row::authority(&place, &row.authority)?,
-            serial: row::serial(&place, &row.serial)?,
-            profile: row::profile(&place, &row.profile)?,
-            subject: row::distinguished_name(&place, &row.subject)?,
-            names: row::general_names(&place, &row.names)?,
-            validity: Validity {
-                not_before: Timestamp::from_unix_millis(row.not_before),
-                not_after: Timestamp::from_unix_millis(row.not_after),
-            },
-            standing,
-            spki_sha256: row::octets(&place, row.spki_sha256)?,
-            fingerprint_sha256: row::octets(&place, row.fingerprint_sha256)?,
-            der: row.der,
-            owner: row.owner,
-            requested_by: row.requested_by,
-            issued_at: Timestamp::from_unix_millis(row.issued_at),
-            renews: row.renews.map(|renews| row::octets(&place, renews)).transpose()?.map(CertificateId::from_bytes),
-        })
-    }
-}
 
 /// One certificate.
 pub(super) async fn by_id(

@@ -9,7 +9,8 @@ use ca_engine::port::store::StoreError;
 use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
-use super::error::{Failure, inconsistent};
+use super::error::Failure;
+use crate::row::inconsistent;
 
 /// One atomic change of the record. It may be run in the same transaction as others, in any order with those of other
 /// callers, and again after it was taken back.

@@ -3,23 +3,22 @@
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::hash::sha256;
 use ca_core::id::CertificateId;
-use ca_core::revocation::{Revocation, RevocationReason, Standing};
-use ca_core::time::{Timestamp, Validity};
-use ca_engine::port::store::{CompleteOutcome, Completion, Journal, StoreError, StoredCertificate};
+use ca_engine::port::store::{CompleteOutcome, Completion, Journal};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{FromRow, Sqlite, SqliteConnection};
 
 use super::certificate_record::by_id;
 use super::change::Change;
-use super::error::{Failure, inconsistent, is_null_in};
+use super::error::{Failure, is_null_in};
 use super::journal::{self, journal_sql};
-use super::row::{self, RevocationColumns, state};
 use super::status::sequence_sql;
 use super::together::repeated;
+use crate::row::certificate::IssuedRow;
+use crate::row::inconsistent;
+use crate::row::reservation::{OpenRow, abandonment_columns};
 
 /// SQL that turns a reservation into a certificate, unless its guard fails, on `certificates.id`: the reservation is open, its
 /// serial is reserved, its key is not blocked, and its predecessor, if it has one, is active.
@@ -80,7 +79,7 @@ impl Change for Completion {
         match issued_rows(bind(sqlx::query(COMPLETE), self), connection).await {
             Ok(rows) => {
                 let row = rows.into_iter().next().ok_or_else(|| inconsistent("certificates", "no row was returned"))?;
-                row.outcome(self)
+                Ok(row.outcome(self)?)
             }
             Err(error) if is_null_in(&error, "certificates.id") => {
                 refuse(self, connection).await?.ok_or_else(|| error.into())
@@ -97,7 +96,11 @@ impl Change for Completion {
         let query = completions.iter().fold(sqlx::query(sql), |query, completion| bind(query, completion));
         // One row of each, in their order; a row too few is noticed by the caller.
         let rows = issued_rows(query, connection).await?;
-        rows.into_iter().zip(completions).map(|(row, completion)| row.outcome(completion)).collect()
+        Ok(rows
+            .into_iter()
+            .zip(completions)
+            .map(|(row, completion)| row.outcome(completion))
+            .collect::<Result<_, _>>()?)
     }
 }
 
@@ -109,60 +112,13 @@ async fn issued_rows(
     query.try_map(|row: SqliteRow| IssuedRow::from_row(&row)).fetch_all(connection).await
 }
 
-/// What a reservation gives to its certificate.
-#[derive(FromRow)]
-struct IssuedRow {
-    authority: String,
-    serial: Vec<u8>,
-    profile: String,
-    not_before: i64,
-    not_after: i64,
-    subject: Vec<u8>,
-    names: Vec<u8>,
-    spki_sha256: Vec<u8>,
-    fingerprint_sha256: Vec<u8>,
-    owner: String,
-    requested_by: String,
-    renews: Option<Vec<u8>>,
-}
-
-impl IssuedRow {
-    fn outcome(self, completion: &Completion) -> Result<CompleteOutcome, Failure> {
-        Ok(CompleteOutcome::Completed(Box::new(self.certificate(completion)?)))
-    }
-
-    fn certificate(self, completion: &Completion) -> Result<StoredCertificate, StoreError> {
-        let place = format!("reservations {}", completion.id);
-        Ok(StoredCertificate {
-            id: completion.id,
-            authority: row::authority(&place, &self.authority)?,
-            serial: row::serial(&place, &self.serial)?,
-            profile: row::profile(&place, &self.profile)?,
-            subject: row::distinguished_name(&place, &self.subject)?,
-            names: row::general_names(&place, &self.names)?,
-            validity: Validity {
-                not_before: Timestamp::from_unix_millis(self.not_before),
-                not_after: Timestamp::from_unix_millis(self.not_after),
-            },
-            standing: Standing::Active,
-            spki_sha256: row::octets(&place, self.spki_sha256)?,
-            fingerprint_sha256: row::octets(&place, self.fingerprint_sha256)?,
-            der: completion.certificate.clone(),
-            owner: self.owner,
-            requested_by: self.requested_by,
-            issued_at: completion.completed_at,
-            renews: self.renews.map(|renews| row::octets(&place, renews)).transpose()?.map(CertificateId::from_bytes),
-        })
-    }
-}
-
 /// Says why there will be no certificate, and abandons the reservation when it was overtaken; `None` if nothing stands in the
 /// way after all.
 async fn refuse(
     completion: &Completion,
     connection: &mut SqliteConnection,
 ) -> Result<Option<CompleteOutcome>, Failure> {
-    let Some(open) = OpenRow::by_id(completion.id, connection).await? else {
+    let Some(open) = open_by_id(completion.id, connection).await? else {
         // Completed before, by a call whose answer was lost? Otherwise abandoned, or never reserved.
         let earlier = by_id(connection, completion.id).await?;
         let outcome = earlier.map(|stored| CompleteOutcome::Completed(Box::new(stored)));
@@ -170,7 +126,7 @@ async fn refuse(
     };
     let Some(cause) = open.overtaken_by() else { return Ok(None) };
     let event = open.abandonment_event(completion, cause)?;
-    open.abandon(completion.id, &Journal::of(event), connection).await?;
+    abandon(&open, completion.id, &Journal::of(event), connection).await?;
     Ok(Some(CompleteOutcome::Overtaken))
 }
 
@@ -185,9 +141,9 @@ impl Change for Abandonment {
     type Answer = bool;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<bool, Failure> {
-        match OpenRow::by_id(self.id, connection).await? {
+        match open_by_id(self.id, connection).await? {
             Some(open) => {
-                open.abandon(self.id, &self.journal, connection).await?;
+                abandon(&open, self.id, &self.journal, connection).await?;
                 Ok(true)
             }
             None => Ok(false),
@@ -196,98 +152,47 @@ impl Change for Abandonment {
 }
 
 /// An open reservation, and what may have overtaken it.
-#[derive(FromRow)]
-struct OpenRow {
-    authority: String,
-    serial: Vec<u8>,
-    profile: String,
-    not_after: i64,
-    renews: Option<Vec<u8>>,
-    token_id: Option<Vec<u8>>,
-    idempotency_sha256: Option<Vec<u8>>,
-    state: i64,
-    key_blocked: bool,
-    predecessor_state: Option<i64>,
+async fn open_by_id(id: CertificateId, connection: &mut SqliteConnection) -> Result<Option<OpenRow>, Failure> {
+    const SQL: &str = "
+        SELECT r.authority, r.serial, r.profile, r.not_after, r.renews, r.token_id, r.idempotency_sha256, s.state,
+            EXISTS (SELECT 1 FROM blocked_keys WHERE spki_sha256 = r.spki_sha256) AS key_blocked,
+            (SELECT p.state FROM certificates AS c
+                JOIN serials AS p ON p.serial = c.serial AND p.authority = c.authority
+                WHERE c.id = r.renews) AS predecessor_state
+        FROM reservations AS r JOIN serials AS s ON s.serial = r.serial AND s.authority = r.authority
+        WHERE r.id = $1 AND r.abandoned_at IS NULL";
+    let row: Option<OpenRow> = sqlx::query_as(SQL).bind(id.as_bytes().as_slice()).fetch_optional(connection).await?;
+    Ok(row.map(|row| row.checked(id)).transpose()?)
 }
 
-impl OpenRow {
-    async fn by_id(id: CertificateId, connection: &mut SqliteConnection) -> Result<Option<Self>, Failure> {
-        const SQL: &str = "
-            SELECT r.authority, r.serial, r.profile, r.not_after, r.renews, r.token_id, r.idempotency_sha256, s.state,
-                EXISTS (SELECT 1 FROM blocked_keys WHERE spki_sha256 = r.spki_sha256) AS key_blocked,
-                (SELECT p.state FROM certificates AS c
-                    JOIN serials AS p ON p.serial = c.serial AND p.authority = c.authority
-                    WHERE c.id = r.renews) AS predecessor_state
-            FROM reservations AS r JOIN serials AS s ON s.serial = r.serial AND s.authority = r.authority
-            WHERE r.id = $1 AND r.abandoned_at IS NULL";
-        let row: Option<Self> = sqlx::query_as(SQL).bind(id.as_bytes().as_slice()).fetch_optional(connection).await?;
-        match row {
-            Some(row) if row.state != state::RESERVED => {
-                let what = format_args!("open, but its serial has state {}", row.state);
-                Err(inconsistent(&format!("reservations {id}"), what).into())
-            }
-            row => Ok(row),
-        }
-    }
-
-    /// What has happened since the reservation that forbids the certificate.
-    fn overtaken_by(&self) -> Option<&'static str> {
-        if self.key_blocked {
-            Some("key-blocked")
-        } else if self.renews.is_some() && self.predecessor_state != Some(state::ACTIVE) {
-            Some("predecessor-not-active")
-        } else {
-            None
-        }
-    }
-
-    /// The completion's event tells of a certificate that there will not be; this one says by whose attempt, and why not.
-    fn abandonment_event(&self, completion: &Completion, cause: &str) -> Result<AuditEvent, StoreError> {
-        let subject = format!("certificate:{}", completion.id);
-        let attempt = &completion.journal.event;
-        let principal = attempt.principal.as_str();
-        let event = AuditEvent::new(completion.completed_at, AuditAction::IssuanceAbandoned, principal, subject)
-            .with("authority", &self.authority)
-            .with("serial", row::serial(&format!("reservations {}", completion.id), &self.serial)?)
-            .with("profile", &self.profile)
-            .with("cause", cause)
-            .in_request(attempt.request_id.as_deref());
-        Ok(event)
-    }
-
-    /// Closes it: the serial answers as revoked, the idempotency key is free, the token's use is given back.
-    async fn abandon(
-        &self,
-        id: CertificateId,
-        journal: &Journal,
-        connection: &mut SqliteConnection,
-    ) -> Result<(), Failure> {
-        const SQL: &str = concat!(
-            journal_sql!(),
-            sequence_sql!(),
-            "UPDATE serials SET state = 4, reason = $9, revoked_at = $10, invalidity_date = $11
-                 WHERE serial = $8 AND authority = $7;
-             UPDATE reservations SET abandoned_at = $6 WHERE id = $13;
-             DELETE FROM idempotency_keys WHERE scope_sha256 = $14 AND certificate_id = $13;
-             UPDATE enrolment_tokens SET used = used - 1 WHERE id = $15 AND used > 0;"
-        );
-        let columns = RevocationColumns::of(Standing::Revoked(Revocation {
-            revoked_at: journal.event.at.floor_to_second(),
-            reason: RevocationReason::Unspecified,
-            invalidity_date: None,
-        }));
-        journal::bind(SQL, journal)
-            .bind(self.authority.as_str())
-            .bind(self.serial.as_slice())
-            .bind(columns.reason)
-            .bind(columns.revoked_at)
-            .bind(columns.invalidity_date)
-            .bind(self.not_after)
-            .bind(id.as_bytes().as_slice())
-            .bind(self.idempotency_sha256.as_deref())
-            .bind(self.token_id.as_deref())
-            .execute(connection)
-            .await?;
-        Ok(())
-    }
+/// Closes it: the serial answers as revoked, the idempotency key is free, the token's use is given back.
+async fn abandon(
+    open: &OpenRow,
+    id: CertificateId,
+    journal: &Journal,
+    connection: &mut SqliteConnection,
+) -> Result<(), Failure> {
+    const SQL: &str = concat!(
+        journal_sql!(),
+        sequence_sql!(),
+        "UPDATE serials SET state = 4, reason = $9, revoked_at = $10, invalidity_date = $11
+             WHERE serial = $8 AND authority = $7;
+         UPDATE reservations SET abandoned_at = $6 WHERE id = $13;
+         DELETE FROM idempotency_keys WHERE scope_sha256 = $14 AND certificate_id = $13;
+         UPDATE enrolment_tokens SET used = used - 1 WHERE id = $15 AND used > 0;"
+    );
+    let columns = abandonment_columns(journal);
+    journal::bind(SQL, journal)
+        .bind(open.authority.as_str())
+        .bind(open.serial.as_slice())
+        .bind(columns.reason)
+        .bind(columns.revoked_at)
+        .bind(columns.invalidity_date)
+        .bind(open.not_after)
+        .bind(id.as_bytes().as_slice())
+        .bind(open.idempotency_sha256.as_deref())
+        .bind(open.token_id.as_deref())
+        .execute(connection)
+        .await?;
+    Ok(())
 }

@@ -4,16 +4,16 @@
 
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
-use ca_core::time::Timestamp;
 use ca_engine::port::store::{CrlIntent, CrlRecord, CrlStore, Journal, Lease, PublishedCrl, StoreError};
-use sqlx::{FromRow, SqliteConnection, SqliteExecutor, SqlitePool};
+use sqlx::{SqliteConnection, SqliteExecutor, SqlitePool};
 
 use super::SqliteStore;
 use super::change::Change;
 use super::error::Failure;
 use super::journal::{self, journal_sql};
 use super::lease::fence;
-use super::row;
+use crate::row;
+use crate::row::crl::{CrlRow, PublicationCircumstances, PublishedRow, check_rises};
 
 #[async_trait]
 impl CrlStore for SqliteStore {
@@ -45,36 +45,6 @@ impl CrlStore for SqliteStore {
     }
 }
 
-#[derive(FromRow)]
-struct CrlRow {
-    authority: String,
-    number: i64,
-    this_update: i64,
-    next_update: i64,
-    entries: i64,
-    revocation_sequence: i64,
-    to_be_signed_sha256: Vec<u8>,
-    published: bool,
-}
-
-impl TryFrom<CrlRow> for CrlRecord {
-    type Error = StoreError;
-
-    fn try_from(row: CrlRow) -> Result<Self, StoreError> {
-        let place = format!("crls {} {}", row.authority, row.number);
-        let intent = CrlIntent {
-            authority: row::authority(&place, &row.authority)?,
-            number: row::unsigned(&place, row.number)?,
-            this_update: Timestamp::from_unix_millis(row.this_update),
-            next_update: Timestamp::from_unix_millis(row.next_update),
-            entries: row::unsigned(&place, row.entries)?,
-            revocation_sequence: row::unsigned(&place, row.revocation_sequence)?,
-            to_be_signed_sha256: row::octets(&place, row.to_be_signed_sha256)?,
-        };
-        Ok(Self { intent, published: row.published })
-    }
-}
-
 async fn newest(executor: impl SqliteExecutor<'_>, authority: &AuthorityId) -> Result<Option<CrlRecord>, Failure> {
     const SQL: &str = "SELECT authority, number, this_update, next_update, entries, revocation_sequence,
              to_be_signed_sha256, published
@@ -95,17 +65,7 @@ impl Change for Intention {
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
         fence(&self.lease, connection).await?;
         let intent = &self.intent;
-        // The newest has the latest time as well: none below it was ever let in with a later one.
-        if let Some(newest) = newest(&mut *connection, &intent.authority).await? {
-            let newest = newest.intent;
-            if intent.number <= newest.number || intent.this_update < newest.this_update {
-                let detail = format!(
-                    "CRL {} of {} dated {} does not come after CRL {} dated {}",
-                    intent.number, intent.authority, intent.this_update, newest.number, newest.this_update
-                );
-                return Err(StoreError::Conflict { detail }.into());
-            }
-        }
+        check_rises(intent, newest(&mut *connection, &intent.authority).await?.as_ref())?;
         const SQL: &str = "INSERT INTO crls (authority, number, this_update, next_update, entries, revocation_sequence,
                  to_be_signed_sha256, published) VALUES ($1, $2, $3, $4, $5, $6, $7, 0)";
         sqlx::query(SQL)
@@ -130,17 +90,8 @@ struct Publication {
     journal: Journal,
 }
 
-/// What stands in the way of a publication, or makes it needless.
-#[derive(FromRow)]
-struct PublicationCircumstances {
-    intended: bool,
-    published: Option<i64>,
-    same_octets: Option<bool>,
-}
-
 impl Publication {
-    /// Whether there is anything to do: the intent must be there and no higher number published. The same list once more is
-    /// harmless: the acknowledgement of the first time was lost.
+    /// Whether there is anything to do.
     async fn is_due(&self, number: i64, connection: &mut SqliteConnection) -> Result<bool, Failure> {
         const SQL: &str = "SELECT EXISTS (SELECT 1 FROM crls WHERE authority = $1 AND number = $2) AS intended,
                  p.number AS published, p.der = $3 AS same_octets
@@ -151,20 +102,7 @@ impl Publication {
             .bind(self.der.as_slice())
             .fetch_one(connection)
             .await?;
-        let conflict = |detail| Err(StoreError::Conflict { detail }.into());
-        if !found.intended {
-            return conflict(format!("CRL {number} of {} was never intended", self.authority));
-        }
-        match found.published {
-            Some(published) if published > number => {
-                conflict(format!("CRL {published} of {} is published already, {number} comes too late", self.authority))
-            }
-            Some(published) if published == number && found.same_octets == Some(true) => Ok(false),
-            Some(published) if published == number => {
-                conflict(format!("CRL {number} of {} is published already, with other octets", self.authority))
-            }
-            _ => Ok(true),
-        }
+        Ok(found.is_due(&self.authority, number)?)
     }
 }
 
@@ -199,26 +137,13 @@ async fn published(readers: &SqlitePool, authority: &AuthorityId) -> Result<Opti
              c.to_be_signed_sha256, c.published, p.der
          FROM published_crls AS p JOIN crls AS c ON c.authority = p.authority AND c.number = p.number
          WHERE p.authority = $1";
-
-    #[derive(FromRow)]
-    struct PublishedRow {
-        #[sqlx(flatten)]
-        crl: CrlRow,
-        der: Vec<u8>,
-    }
-
     let row: Option<PublishedRow> = sqlx::query_as(SQL).bind(authority.as_str()).fetch_optional(readers).await?;
-    let Some(PublishedRow { crl, der }) = row else { return Ok(None) };
-    Ok(Some(PublishedCrl { intent: CrlRecord::try_from(crl)?.intent, der }))
+    Ok(row.map(PublishedCrl::try_from).transpose()?)
 }
 
 async fn published_numbers(readers: &SqlitePool) -> Result<Vec<(AuthorityId, u64)>, Failure> {
     // A row for each authority; the octets lie on pages of their own that this does not read.
     let rows: Vec<(String, i64)> =
         sqlx::query_as("SELECT authority, number FROM published_crls ORDER BY authority").fetch_all(readers).await?;
-    let numbers = rows.into_iter().map(|(authority, number)| {
-        let place = "published_crls";
-        Ok((row::authority(place, &authority)?, row::unsigned(place, number)?))
-    });
-    Ok(numbers.collect::<Result<_, StoreError>>()?)
+    Ok(row::crl::published_numbers(rows)?)
 }

@@ -5,7 +5,7 @@ use ca_core::time::Timestamp;
 use sqlx::SqliteExecutor;
 
 use super::error::Failure;
-use super::row;
+use crate::row;
 
 /// SQL of a list of ids: the certificates that descend from `$id` by a renewal completed at `$since` or after it.
 macro_rules! descendants_sql {

@@ -4,97 +4,20 @@
 //! Outcomes that a caller must tell apart (a serial that is taken) are looked at before they happen, in the same transaction;
 //! a constraint that still fails is the last guard and becomes a conflict.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ca_engine::port::store::StoreError;
 use sqlx::error::ErrorKind;
-use thiserror::Error;
 
-/// Why a record cannot be opened.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The file could not be made.
-    #[error("the database {} cannot be made: {detail}", path.display())]
-    Create {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        detail: String,
-    },
-    /// There is no such file.
-    #[error("there is no database {}; `ca-server init` makes one", path.display())]
-    Missing {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// The file cannot be read or locked.
-    #[error("the database {} cannot be opened: {detail}", path.display())]
-    Unreadable {
-        /// Which file.
-        path: PathBuf,
-        /// What the system or SQLite said.
-        detail: String,
-    },
-    /// The file is no SQLite database, or that of another program.
-    #[error("{} is not a database of this service; name the right file in `database.url`", path.display())]
-    Foreign {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// The file is an SQLite database that lost octets.
-    #[error("the database {} is damaged ({detail}); restore it from a backup", path.display())]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-        /// What SQLite said.
-        detail: String,
-    },
-    /// The file has tables that this build does not know.
-    #[error(
-        "the database was made by a newer version of this service (its tables have version {found}, this build knows \
-         {known}): install that version or a later one"
-    )]
-    Newer {
-        /// The version in the file.
-        found: i64,
-        /// The newest version this build knows.
-        known: i64,
-    },
-    /// The file lacks tables that this build needs.
-    #[error("the tables of the database have version {found}, this build needs {known}: run `ca-server migrate`")]
-    Older {
-        /// The version in the file; 0 when it has no tables.
-        found: i64,
-        /// The version this build needs.
-        known: i64,
-    },
-    /// A migration that ran on the file is not the one of this build.
-    #[error(
-        "migration {version} was changed after it ran on this database: this build is not from a release, or the file was changed"
-    )]
-    Changed {
-        /// The version of the migration.
-        version: i64,
-    },
-    /// A migration failed; the tables are as before it.
-    #[error("migration {version} failed, the tables are as before it: {detail}")]
-    Migration {
-        /// The version of the migration.
-        version: i64,
-        /// What SQLite said.
-        detail: String,
-    },
-}
+use crate::open::{Database, OpenError};
 
-impl OpenError {
-    /// What went wrong when the file at `path` was connected to or its tables were looked at.
-    pub(super) fn of_connecting(path: &Path, error: sqlx::Error) -> Self {
-        match result_code(&error) {
-            Some(NOT_A_DATABASE) => Self::Foreign { path: path.to_owned() },
-            Some(CORRUPT) => Self::Damaged { path: path.to_owned(), detail: error.to_string() },
-            _ => Self::Unreadable { path: path.to_owned(), detail: error.to_string() },
-        }
+/// What went wrong when the file at `path` was connected to or its tables were looked at.
+pub(super) fn of_connecting(path: &Path, error: sqlx::Error) -> OpenError {
+    let database = Database::file(path);
+    match result_code(&error) {
+        Some(NOT_A_DATABASE) => OpenError::Foreign { database },
+        Some(CORRUPT) => OpenError::Damaged { database, detail: error.to_string() },
+        _ => OpenError::Unreadable { database, detail: error.to_string() },
     }
 }
 
@@ -156,16 +79,6 @@ pub(super) fn is_null_in(error: &sqlx::Error, column: &str) -> bool {
     error.as_database_error().is_some_and(|database| {
         matches!(database.kind(), ErrorKind::NotNullViolation) && database.message().ends_with(column)
     })
-}
-
-/// A stored row that makes no sense.
-pub(super) fn inconsistent(place: &str, what: impl std::fmt::Display) -> StoreError {
-    StoreError::Inconsistent { detail: format!("{place}: {what}") }
-}
-
-/// A value too large to be stored.
-pub(super) fn too_large(what: &str) -> StoreError {
-    StoreError::Conflict { detail: format!("{what} is larger than a record can hold") }
 }
 
 /// The primary result code of SQLite (<https://www.sqlite.org/rescode.html>), where the error came from it.

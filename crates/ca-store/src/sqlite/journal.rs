@@ -1,10 +1,11 @@
 //! The event and the messages of a change, stored by the same statements as the change itself.
 
 use ca_engine::port::store::Journal;
-use serde_json::json;
 use sqlx::Sqlite;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
+
+use crate::row::audit::messages;
 
 /// SQL that stores a journal bound by [`bind`]; it takes the parameters $1 to $6, those of the change begin at $7.
 ///
@@ -38,16 +39,4 @@ pub(super) fn bind_to<'q>(
         .bind(event.subject.as_str())
         .bind(messages(journal))
         .bind(event.at.unix_millis())
-}
-
-/// The messages as one JSON array, so that one prepared statement stores any number of them.
-fn messages(journal: &Journal) -> String {
-    let messages = journal.messages.iter().map(|message| {
-        json!({
-            "topic": message.topic,
-            "certificate": message.certificate.map(|id| id.to_string()),
-            "payload": message.payload,
-        })
-    });
-    serde_json::Value::Array(messages.collect()).to_string()
 }

@@ -7,7 +7,8 @@ use sqlx::SqliteConnection;
 
 use super::change::Change;
 use super::error::Failure;
-use super::{SqliteStore, database_time, row};
+use super::{SqliteStore, database_time};
+use crate::row;
 
 #[async_trait]
 impl LeaseStore for SqliteStore {

@@ -20,7 +20,6 @@ mod lease;
 mod pool;
 mod reservation;
 mod role;
-mod row;
 mod schema;
 mod status;
 mod together;
@@ -34,12 +33,11 @@ use ca_core::time::Timestamp;
 use ca_engine::port::store::{Store, StoreError};
 use sqlx::SqlitePool;
 
-pub use error::OpenError;
-pub use pool::OpenMode;
-
 use change::Change;
 use error::Failure;
 use writer::Writer;
+
+use crate::open::{OpenError, OpenMode};
 
 /// The record in an SQLite file.
 ///

@@ -10,18 +10,8 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
 
-use super::error::OpenError;
-
-/// How a record is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OpenMode {
-    /// Makes the file if there is none, and brings its tables to the version of this build.
-    Create,
-    /// The file must be there, with tables of exactly this build's version.
-    ReadWrite,
-    /// As `ReadWrite`, but every change is refused with `Unavailable`.
-    ReadOnly,
-}
+use super::error::of_connecting;
+use crate::open::{Database, OpenError};
 
 /// How long a connection waits for another process that holds a lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -41,7 +31,7 @@ pub(super) fn create_file(path: &Path) -> Result<(), OpenError> {
     match options.open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(OpenError::Create { path: path.to_owned(), detail: error.to_string() }),
+        Err(error) => Err(OpenError::Create { database: Database::file(path), detail: error.to_string() }),
     }
 }
 
@@ -59,13 +49,13 @@ pub(super) async fn connect_writer(path: &Path) -> Result<SqliteConnection, Open
         .pragma("wal_autocheckpoint", "4000")
         .pragma("journal_size_limit", "67108864")
         .pragma("cache_size", "-16384");
-    options.connect().await.map_err(|error| OpenError::of_connecting(path, error))
+    options.connect().await.map_err(|error| of_connecting(path, error))
 }
 
 /// One connection that only reads, outside the pool.
 pub(super) async fn connect_reader(path: &Path) -> Result<SqliteConnection, OpenError> {
     must_exist(path)?;
-    reader_options(path).connect().await.map_err(|error| OpenError::of_connecting(path, error))
+    reader_options(path).connect().await.map_err(|error| of_connecting(path, error))
 }
 
 /// The connections that read; none is made yet.
@@ -99,7 +89,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
 fn must_exist(path: &Path) -> Result<(), OpenError> {
     match path.try_exists() {
         Ok(true) => Ok(()),
-        Ok(false) => Err(OpenError::Missing { path: path.to_owned() }),
-        Err(error) => Err(OpenError::Unreadable { path: path.to_owned(), detail: error.to_string() }),
+        Ok(false) => Err(OpenError::Missing { database: Database::file(path) }),
+        Err(error) => Err(OpenError::Unreadable { database: Database::file(path), detail: error.to_string() }),
     }
 }

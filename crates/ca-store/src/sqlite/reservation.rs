@@ -7,18 +7,18 @@
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use ca_core::id::CertificateId;
 use ca_core::time::Timestamp;
-use ca_engine::port::store::{OpenReservation, Reservation, ReserveOutcome, StoreError};
+use ca_engine::port::store::{OpenReservation, Reservation, ReserveOutcome};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{FromRow, Sqlite, SqliteConnection, SqlitePool};
 
-use super::certificate_list::search_terms;
 use super::change::Change;
-use super::error::{Failure, inconsistent, is_null_in};
-use super::row;
+use super::error::{Failure, is_null_in};
 use super::together::repeated;
+use crate::row;
+use crate::row::reservation::{Obstacle, OpenListRow};
+use crate::row::search::SearchTerms;
 
 /// SQL of what stands in the way, in the order of [`ReserveOutcome`]; NULL when nothing does. Its parameters are those of
 /// [`bind`].
@@ -76,7 +76,7 @@ impl Change for Reservation {
         match bind(sqlx::query(RESERVE), self).execute(&mut *connection).await {
             Ok(_) => Ok(ReserveOutcome::Reserved),
             Err(error) if is_null_in(&error, "serials.certificate_id") => {
-                Obstacle::of(self, connection).await?.ok_or_else(|| error.into())
+                obstacle(self, connection).await?.ok_or_else(|| error.into())
             }
             Err(error) => Err(error.into()),
         }
@@ -99,7 +99,7 @@ fn bind<'q>(
     reservation: &'q Reservation,
 ) -> Query<'q, Sqlite, SqliteArguments> {
     let idempotency = reservation.idempotency.as_ref();
-    let terms = search_terms(&reservation.subject, &reservation.names);
+    let terms = SearchTerms::of(&reservation.subject, &reservation.names);
     query
         .bind(reservation.id.as_bytes().as_slice())
         .bind(reservation.authority.as_str())
@@ -119,81 +119,28 @@ fn bind<'q>(
         .bind(idempotency.map(|key| key.request_sha256.as_slice()))
         .bind(idempotency.map(|key| key.expires_at.unix_millis()))
         .bind(reservation.to_be_signed.as_slice())
-        .bind(terms.names)
+        .bind(serde_json::Value::from_iter(terms.names).to_string())
         .bind(terms.subject)
 }
 
-/// What stands in the way of a reservation, and what the caller is told about it.
-#[derive(FromRow)]
-struct Obstacle {
-    obstacle: Option<String>,
-    same_request: Option<bool>,
-    repeated: Option<Vec<u8>>,
-    repeated_is_issued: bool,
-    successor: Option<Vec<u8>>,
-}
-
-impl Obstacle {
-    /// Looks again, in the transaction in which the guard failed; `None` if nothing stands in the way after all.
-    async fn of(
-        reservation: &Reservation,
-        connection: &mut SqliteConnection,
-    ) -> Result<Option<ReserveOutcome>, Failure> {
-        const SQL: &str = concat!(
-            "SELECT ",
-            obstacle_sql!(),
-            " AS obstacle, i.request_sha256 = $16 AS same_request, i.certificate_id AS repeated,
-                 EXISTS (SELECT 1 FROM certificates WHERE id = i.certificate_id) AS repeated_is_issued,
-                 (SELECT certificate_id FROM serials WHERE renews = $12 AND state <= 2) AS successor
-             FROM (SELECT 1) LEFT JOIN idempotency_keys AS i ON i.scope_sha256 = $14"
-        );
-        let found: Self = bind(sqlx::query(SQL), reservation)
-            .try_map(|row: SqliteRow| Self::from_row(&row))
-            .fetch_one(connection)
-            .await?;
-        Ok(found.outcome()?)
-    }
-
-    fn outcome(self) -> Result<Option<ReserveOutcome>, StoreError> {
-        let Some(obstacle) = self.obstacle else { return Ok(None) };
-        let id = |octets: Option<Vec<u8>>, place| {
-            row::octets(place, octets.unwrap_or_default()).map(CertificateId::from_bytes)
-        };
-        Ok(Some(match obstacle.as_str() {
-            "repeated" if self.same_request != Some(true) => ReserveOutcome::IdempotencyConflict,
-            "repeated" if !self.repeated_is_issued => ReserveOutcome::InProgress,
-            "repeated" => ReserveOutcome::Replay(id(self.repeated, "idempotency_keys.certificate_id")?),
-            "key blocked" => ReserveOutcome::KeyBlocked,
-            "token spent" => ReserveOutcome::TokenSpent,
-            "successor" => ReserveOutcome::SuccessorExists(id(self.successor, "serials.certificate_id")?),
-            "predecessor" => ReserveOutcome::PredecessorNotActive,
-            "taken" => ReserveOutcome::SerialTaken,
-            other => return Err(inconsistent("reservations", format_args!("an unknown obstacle {other}"))),
-        }))
-    }
-}
-
-#[derive(FromRow)]
-struct OpenListRow {
-    id: Vec<u8>,
-    authority: String,
-    serial: Vec<u8>,
-    reserved_at: i64,
-}
-
-impl TryFrom<OpenListRow> for OpenReservation {
-    type Error = StoreError;
-
-    fn try_from(row: OpenListRow) -> Result<Self, StoreError> {
-        let id = CertificateId::from_bytes(row::octets("reservations.id", row.id)?);
-        let place = format!("reservations {id}");
-        Ok(Self {
-            id,
-            authority: row::authority(&place, &row.authority)?,
-            serial: row::serial(&place, &row.serial)?,
-            reserved_at: Timestamp::from_unix_millis(row.reserved_at),
-        })
-    }
+/// Says what stands in the way: looks again, in the transaction in which the guard failed; `None` if nothing stands in the way after all.
+async fn obstacle(
+    reservation: &Reservation,
+    connection: &mut SqliteConnection,
+) -> Result<Option<ReserveOutcome>, Failure> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        obstacle_sql!(),
+        " AS obstacle, i.request_sha256 = $16 AS same_request, i.certificate_id AS repeated,
+             EXISTS (SELECT 1 FROM certificates WHERE id = i.certificate_id) AS repeated_is_issued,
+             (SELECT certificate_id FROM serials WHERE renews = $12 AND state <= 2) AS successor
+         FROM (SELECT 1) LEFT JOIN idempotency_keys AS i ON i.scope_sha256 = $14"
+    );
+    let found: Obstacle = bind(sqlx::query(SQL), reservation)
+        .try_map(|row: SqliteRow| Obstacle::from_row(&row))
+        .fetch_one(connection)
+        .await?;
+    Ok(found.outcome()?)
 }
 
 /// Open reservations made before an instant, oldest first.

@@ -3,15 +3,15 @@
 use async_trait::async_trait;
 use ca_core::id::CertificateId;
 use ca_core::principal::Role;
-use ca_core::time::Timestamp;
 use ca_engine::port::store::{Journal, RoleBinding, RoleStore, StoreError};
-use sqlx::{FromRow, SqliteConnection, SqlitePool};
+use sqlx::{SqliteConnection, SqlitePool};
 
 use super::SqliteStore;
 use super::change::Change;
 use super::error::Failure;
 use super::journal::{self, journal_sql};
-use super::row;
+use crate::row;
+use crate::row::role::BindingRow;
 
 #[async_trait]
 impl RoleStore for SqliteStore {
@@ -37,35 +37,12 @@ impl RoleStore for SqliteStore {
     }
 }
 
-const PLACE: &str = "roles.role";
-
 async fn roles(readers: &SqlitePool, certificate: CertificateId) -> Result<Vec<Role>, Failure> {
     let names: Vec<String> = sqlx::query_scalar("SELECT role FROM roles WHERE certificate_id = $1")
         .bind(certificate.as_bytes().as_slice())
         .fetch_all(readers)
         .await?;
-    let mut roles: Vec<Role> = names.iter().map(|name| row::parse(PLACE, name)).collect::<Result<_, _>>()?;
-    roles.sort_unstable();
-    Ok(roles)
-}
-
-#[derive(FromRow)]
-struct BindingRow {
-    certificate_id: Vec<u8>,
-    role: String,
-    granted_at: i64,
-}
-
-impl TryFrom<BindingRow> for RoleBinding {
-    type Error = StoreError;
-
-    fn try_from(row: BindingRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            certificate: CertificateId::from_bytes(row::octets("roles.certificate_id", row.certificate_id)?),
-            role: row::parse(PLACE, &row.role)?,
-            granted_at: Timestamp::from_unix_millis(row.granted_at),
-        })
-    }
+    Ok(row::role::roles(&names)?)
 }
 
 async fn bindings(readers: &SqlitePool) -> Result<Vec<RoleBinding>, Failure> {
@@ -74,9 +51,7 @@ async fn bindings(readers: &SqlitePool) -> Result<Vec<RoleBinding>, Failure> {
         sqlx::query_as("SELECT certificate_id, role, granted_at FROM roles ORDER BY certificate_id")
             .fetch_all(readers)
             .await?;
-    let mut bindings: Vec<RoleBinding> = rows.into_iter().map(RoleBinding::try_from).collect::<Result<_, _>>()?;
-    bindings.sort_unstable_by_key(|binding| (binding.certificate, binding.role));
-    Ok(bindings)
+    Ok(row::role::bindings(rows)?)
 }
 
 struct Grant {

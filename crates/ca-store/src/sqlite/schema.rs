@@ -8,8 +8,9 @@ use std::path::Path;
 use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migrator};
 use sqlx::{Connection, SqliteConnection};
 
-use super::error::OpenError;
+use super::error::of_connecting;
 use super::pool;
+use crate::open::{Database, OpenError};
 
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
@@ -37,13 +38,13 @@ pub(super) async fn migrate(path: &Path) -> Result<(i64, i64), OpenError> {
         MIGRATOR.run_direct(None, &mut connection, false).await.map_err(|error| of_migrating(path, error))?;
         tracing::info!(from = found, to = known, "database tables migrated");
     }
-    connection.close().await.map_err(|error| OpenError::of_connecting(path, error))?;
+    connection.close().await.map_err(|error| of_connecting(path, error))?;
     Ok((found, known))
 }
 
 /// The version of the tables: 0 when there are none. Every migration that ran must be one of ours, unchanged.
 async fn version(connection: &mut SqliteConnection, path: &Path) -> Result<i64, OpenError> {
-    let unreadable = |error| OpenError::of_connecting(path, error);
+    let unreadable = |error| of_connecting(path, error);
     let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'")
         .fetch_all(&mut *connection)
         .await
@@ -52,14 +53,14 @@ async fn version(connection: &mut SqliteConnection, path: &Path) -> Result<i64, 
         return Ok(0);
     }
     if !tables.iter().any(|table| *table == *MIGRATOR.table_name) {
-        return Err(OpenError::Foreign { path: path.to_owned() });
+        return Err(OpenError::Foreign { database: Database::file(path) });
     }
     let applied =
         connection.list_applied_migrations(&MIGRATOR.table_name).await.map_err(|error| of_migrating(path, error))?;
     let application: i64 =
         sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await.map_err(unreadable)?;
     if !applied.is_empty() && application != APPLICATION_ID {
-        return Err(OpenError::Foreign { path: path.to_owned() });
+        return Err(OpenError::Foreign { database: Database::file(path) });
     }
     check_applied(&applied)
 }
@@ -85,8 +86,8 @@ fn of_migrating(path: &Path, error: MigrateError) -> OpenError {
     match error {
         MigrateError::VersionMismatch(version) => OpenError::Changed { version },
         MigrateError::ExecuteMigration(error, version) => OpenError::Migration { version, detail: error.to_string() },
-        MigrateError::Execute(error) => OpenError::of_connecting(path, error),
-        other => OpenError::Unreadable { path: path.to_owned(), detail: other.to_string() },
+        MigrateError::Execute(error) => of_connecting(path, error),
+        other => OpenError::Unreadable { database: Database::file(path), detail: other.to_string() },
     }
 }
 

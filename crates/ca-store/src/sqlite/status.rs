@@ -1,21 +1,20 @@
 //! Serial numbers and their standing: what OCSP and CRLs are made from, and the sequence of revocations.
 
 use async_trait::async_trait;
-use ca_core::id::{AuthorityId, CertificateId};
+use ca_core::id::AuthorityId;
 use ca_core::revocation::Revocation;
 use ca_core::serial::Serial;
 use ca_core::time::Timestamp;
-use ca_engine::port::store::{
-    ChangeOutcome, RevocationRow, SerialState, SerialStatus, StandingChange, StatusStore, StoreError,
-};
+use ca_engine::port::store::{ChangeOutcome, RevocationRow, SerialStatus, StandingChange, StatusStore, StoreError};
 use sqlx::{FromRow, SqliteConnection, SqlitePool};
 
 use super::SqliteStore;
 use super::change::Change;
 use super::descent::descendants_sql;
-use super::error::{Failure, inconsistent};
+use super::error::Failure;
 use super::journal::{self, journal_sql};
-use super::row::{self, RevocationColumns};
+use crate::row::status::{CrlEntryRow, SequenceRow, StandingRow, StatusColumns};
+use crate::row::{self, RevocationColumns};
 
 /// SQL that takes the next number of the sequence for authority $7, serial $8, reason $9, revoked_at $10, invalidity_date $11,
 /// not_after $12. The counter's row is what makes commit order and sequence one.
@@ -65,23 +64,6 @@ impl StatusStore for SqliteStore {
     }
 }
 
-#[derive(FromRow)]
-struct StatusColumns {
-    certificate_id: Vec<u8>,
-    state: i64,
-    reason: Option<i64>,
-    revoked_at: Option<i64>,
-    invalidity_date: Option<i64>,
-    not_after: i64,
-}
-
-impl StatusColumns {
-    fn state(&self) -> Result<SerialState, StoreError> {
-        let Self { reason, revoked_at, invalidity_date, .. } = *self;
-        row::serial_state("serials", self.state, RevocationColumns { reason, revoked_at, invalidity_date })
-    }
-}
-
 async fn status(
     readers: &SqlitePool,
     authority: &AuthorityId,
@@ -91,26 +73,14 @@ async fn status(
          FROM serials WHERE serial = $1 AND authority = $2";
     let row: Option<StatusColumns> =
         sqlx::query_as(SQL).bind(serial.as_bytes()).bind(authority.as_str()).fetch_optional(readers).await?;
-    let Some(row) = row else { return Ok(None) };
-    let state = row.state()?;
-    Ok(Some(SerialStatus {
-        certificate: CertificateId::from_bytes(row::octets("serials.certificate_id", row.certificate_id)?),
-        state,
-        not_after: Timestamp::from_unix_millis(row.not_after),
-    }))
+    Ok(row.map(SerialStatus::try_from).transpose()?)
 }
 
-/// A certificate's place in the narrow table.
+/// A certificate's place in the narrow table, and the newest number of the sequence.
 #[derive(FromRow)]
-struct StandingRow {
-    authority: String,
-    serial: Vec<u8>,
-    spki_sha256: Vec<u8>,
-    not_after: i64,
-    state: i64,
-    reason: Option<i64>,
-    revoked_at: Option<i64>,
-    invalidity_date: Option<i64>,
+struct Found {
+    #[sqlx(flatten)]
+    standing: StandingRow,
     sequence: i64,
 }
 
@@ -124,19 +94,14 @@ impl Change for StandingChange {
                 (SELECT value FROM counters WHERE name = 'revocations') AS sequence
             FROM certificates AS c JOIN serials AS s ON s.serial = c.serial AND s.authority = c.authority
             WHERE c.id = $1";
-        let row: Option<StandingRow> =
+        let found: Option<Found> =
             sqlx::query_as(LOOK).bind(self.id.as_bytes().as_slice()).fetch_optional(&mut *connection).await?;
-        let Some(row) = row else { return Ok(ChangeOutcome::Stale) };
-        let StandingRow { reason, revoked_at, invalidity_date, .. } = row;
-        let columns = RevocationColumns { reason, revoked_at, invalidity_date };
-        let place = format!("serials of certificate {}", self.id);
-        match row::serial_state(&place, row.state, columns)? {
-            SerialState::Issued(standing) if standing == self.from => {}
-            SerialState::Issued(_) => return Ok(ChangeOutcome::Stale),
-            _ => return Err(inconsistent(&place, "a certificate whose serial is not issued").into()),
+        let Some(Found { standing, sequence }) = found else { return Ok(ChangeOutcome::Stale) };
+        if !standing.stands_as_seen(self)? {
+            return Ok(ChangeOutcome::Stale);
         }
-        write_standing(self, &row, connection).await?;
-        Ok(ChangeOutcome::Applied { sequence: row::unsigned("counters.value", row.sequence + 1)? })
+        write_standing(self, &standing, connection).await?;
+        Ok(ChangeOutcome::Applied { sequence: row::unsigned("counters.value", sequence + 1)? })
     }
 }
 
@@ -179,33 +144,6 @@ async fn newest_sequence(readers: &SqlitePool) -> Result<u64, Failure> {
     Ok(row::unsigned("counters.value", value)?)
 }
 
-#[derive(FromRow)]
-struct SequenceRow {
-    sequence: i64,
-    authority: String,
-    serial: Vec<u8>,
-    reason: Option<i64>,
-    revoked_at: Option<i64>,
-    invalidity_date: Option<i64>,
-    not_after: i64,
-}
-
-impl TryFrom<SequenceRow> for RevocationRow {
-    type Error = StoreError;
-
-    fn try_from(row: SequenceRow) -> Result<Self, StoreError> {
-        let place = format!("revocations {}", row.sequence);
-        let SequenceRow { reason, revoked_at, invalidity_date, .. } = row;
-        Ok(Self {
-            sequence: row::unsigned(&place, row.sequence)?,
-            authority: row::authority(&place, &row.authority)?,
-            serial: row::serial(&place, &row.serial)?,
-            standing: RevocationColumns { reason, revoked_at, invalidity_date }.standing(&place)?,
-            not_after: Timestamp::from_unix_millis(row.not_after),
-        })
-    }
-}
-
 async fn revocations_after(readers: &SqlitePool, sequence: u64, limit: u32) -> Result<Vec<RevocationRow>, Failure> {
     const SQL: &str = "SELECT sequence, authority, serial, reason, revoked_at, invalidity_date, not_after
          FROM revocations WHERE sequence > $1 ORDER BY sequence LIMIT $2";
@@ -213,14 +151,6 @@ async fn revocations_after(readers: &SqlitePool, sequence: u64, limit: u32) -> R
     let after = i64::try_from(sequence).unwrap_or(i64::MAX);
     let rows: Vec<SequenceRow> = sqlx::query_as(SQL).bind(after).bind(limit).fetch_all(readers).await?;
     Ok(rows.into_iter().map(RevocationRow::try_from).collect::<Result<_, _>>()?)
-}
-
-#[derive(FromRow)]
-struct CrlEntryRow {
-    serial: Vec<u8>,
-    reason: Option<i64>,
-    revoked_at: Option<i64>,
-    invalidity_date: Option<i64>,
 }
 
 async fn revoked_serials(
@@ -240,12 +170,7 @@ async fn revoked_serials(
         .bind(limit)
         .fetch_all(readers)
         .await?;
-    let mut entries = Vec::with_capacity(rows.len());
-    for CrlEntryRow { serial, reason, revoked_at, invalidity_date } in rows {
-        let columns = RevocationColumns { reason, revoked_at, invalidity_date };
-        entries.push((row::serial("serials.serial", &serial)?, columns.revocation("serials")?));
-    }
-    Ok(entries)
+    Ok(rows.into_iter().map(<(Serial, Revocation)>::try_from).collect::<Result<_, _>>()?)
 }
 
 async fn count_revoked(

@@ -2,16 +2,15 @@
 
 use async_trait::async_trait;
 use ca_core::id::TokenId;
-use ca_core::principal::TokenBinding;
-use ca_core::time::Timestamp;
 use ca_engine::port::store::{Journal, StoreError, TokenRecord, TokenStore};
-use sqlx::{FromRow, SqliteConnection, SqlitePool};
+use sqlx::{SqliteConnection, SqlitePool};
 
 use super::SqliteStore;
 use super::change::Change;
-use super::error::{Failure, inconsistent};
+use super::error::Failure;
 use super::journal::{self, journal_sql};
-use super::row;
+use crate::row;
+use crate::row::token::TokenRow;
 
 #[async_trait]
 impl TokenStore for SqliteStore {
@@ -29,46 +28,6 @@ impl TokenStore for SqliteStore {
 
     async fn withdraw_token(&self, id: TokenId, journal: Journal) -> Result<bool, StoreError> {
         self.change(Withdrawal { id, journal }).await
-    }
-}
-
-#[derive(FromRow)]
-struct TokenRow {
-    id: Vec<u8>,
-    secret_sha256: Vec<u8>,
-    profile: String,
-    names: Vec<u8>,
-    common_name: Option<String>,
-    uses: i64,
-    used: i64,
-    expires_at: i64,
-    created_at: i64,
-    created_by: String,
-    withdrawn: bool,
-}
-
-impl TryFrom<TokenRow> for TokenRecord {
-    type Error = StoreError;
-
-    fn try_from(row: TokenRow) -> Result<Self, StoreError> {
-        let id = TokenId::from_bytes(row::octets("enrolment_tokens.id", row.id)?);
-        let place = format!("enrolment_tokens {id}");
-        let count = |column| u32::try_from(column).map_err(|_| inconsistent(&place, "a count out of range"));
-        Ok(Self {
-            id,
-            secret_sha256: row::octets(&place, row.secret_sha256)?,
-            binding: TokenBinding {
-                profile: row::profile(&place, &row.profile)?,
-                names: row::general_names(&place, &row.names)?,
-                common_name: row.common_name,
-            },
-            uses: count(row.uses)?,
-            used: count(row.used)?,
-            expires_at: Timestamp::from_unix_millis(row.expires_at),
-            created_at: Timestamp::from_unix_millis(row.created_at),
-            created_by: row.created_by,
-            withdrawn: row.withdrawn,
-        })
     }
 }
 

@@ -38,10 +38,11 @@ impl Statements {
 
 /// The statements of migrations make tables, run once, and are no matter of this.
 fn has_plan(statement: &str) -> bool {
-    let plans = ["SELECT", "INSERT", "UPDATE", "DELETE"];
+    let plans = ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"];
     plans.iter().any(|verb| statement.starts_with(verb))
         && !statement.contains("_sqlx_migrations")
         && !statement.contains("RAISE")
+        && !statement.contains("ensure_month")
 }
 
 impl Subscriber for Statements {

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use ca_engine::port::store::{AuditStore, CertificateStore, Store, StoreError};
 
 use super::fixture::{Folder, issue, reservation, tamper};
-use crate::{OpenError, OpenMode, SqliteStore};
+use crate::{Database, OpenError, OpenMode, SqliteStore};
 
 async fn refusal(folder: &Folder, mode: OpenMode) -> OpenError {
     match SqliteStore::open(&folder.database(), mode).await {
@@ -56,7 +56,7 @@ async fn a_read_only_store_reads_beside_a_writer_and_refuses_changes() {
 async fn a_missing_file_is_made_only_when_asked() {
     let folder = Folder::new();
     for mode in [OpenMode::ReadWrite, OpenMode::ReadOnly] {
-        assert_eq!(refusal(&folder, mode).await, OpenError::Missing { path: folder.database() });
+        assert_eq!(refusal(&folder, mode).await, OpenError::Missing { database: Database::file(&folder.database()) });
     }
     assert!(!folder.database().exists());
     folder.store().await.database_time().await.expect("answers");
@@ -113,7 +113,7 @@ async fn a_migration_that_was_changed_after_it_ran_is_refused() {
 #[tokio::test]
 async fn files_of_others_are_left_alone() {
     let folder = Folder::new();
-    let foreign = OpenError::Foreign { path: folder.database() };
+    let foreign = OpenError::Foreign { database: Database::file(&folder.database()) };
     std::fs::write(
         folder.database(),
         b"certainly no database, but long enough to have a header of 100 octets ".repeat(9),

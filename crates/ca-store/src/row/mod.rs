@@ -1,6 +1,19 @@
-//! From columns to the values of the core. A column that cannot be one makes the row [`StoreError::Inconsistent`].
+//! From columns to the values of the core, for every database alike. A column that cannot be one makes the row
+//! [`StoreError::Inconsistent`].
 //!
-//! The rows themselves are private to the file of their port; `place` names table and column in errors, never a value.
+//! An adapter's query gives columns of these names and types: ids, digests and serials as octets, counts, codes and instants as
+//! 64-bit integers. One file per room of the port has its rows; what tables and indexes there are is the adapter's business.
+//! `place` names table and column in errors, never a value.
+
+pub(crate) mod audit;
+pub(crate) mod authority;
+pub(crate) mod certificate;
+pub(crate) mod crl;
+pub(crate) mod reservation;
+pub(crate) mod role;
+pub(crate) mod search;
+pub(crate) mod status;
+pub(crate) mod token;
 
 use std::str::FromStr;
 
@@ -11,41 +24,44 @@ use ca_core::serial::Serial;
 use ca_core::time::Timestamp;
 use ca_engine::port::store::{SerialState, StoreError};
 
-use super::error::{inconsistent, too_large};
+/// A stored row that makes no sense.
+pub(crate) fn inconsistent(place: &str, what: impl std::fmt::Display) -> StoreError {
+    StoreError::Inconsistent { detail: format!("{place}: {what}") }
+}
 
 /// The octets of an id or a digest.
-pub(super) fn octets<const LENGTH: usize>(place: &str, column: Vec<u8>) -> Result<[u8; LENGTH], StoreError> {
+pub(crate) fn octets<const LENGTH: usize>(place: &str, column: Vec<u8>) -> Result<[u8; LENGTH], StoreError> {
     let length = column.len();
     column.try_into().map_err(|_| inconsistent(place, format_args!("{length} octets instead of {LENGTH}")))
 }
 
 /// A name of an authority.
-pub(super) fn authority(place: &str, column: &str) -> Result<AuthorityId, StoreError> {
+pub(crate) fn authority(place: &str, column: &str) -> Result<AuthorityId, StoreError> {
     parse(place, column)
 }
 
 /// A name of a profile.
-pub(super) fn profile(place: &str, column: &str) -> Result<ProfileName, StoreError> {
+pub(crate) fn profile(place: &str, column: &str) -> Result<ProfileName, StoreError> {
     parse(place, column)
 }
 
 /// Whatever has a text form.
-pub(super) fn parse<T: FromStr>(place: &str, column: &str) -> Result<T, StoreError> {
+pub(crate) fn parse<T: FromStr>(place: &str, column: &str) -> Result<T, StoreError> {
     column.parse().map_err(|_| inconsistent(place, "not one of the names that may stand there"))
 }
 
 /// A serial number.
-pub(super) fn serial(place: &str, column: &[u8]) -> Result<Serial, StoreError> {
+pub(crate) fn serial(place: &str, column: &[u8]) -> Result<Serial, StoreError> {
     Serial::from_bytes(column).map_err(|error| inconsistent(place, error))
 }
 
 /// A subject.
-pub(super) fn distinguished_name(place: &str, column: &[u8]) -> Result<DistinguishedName, StoreError> {
+pub(crate) fn distinguished_name(place: &str, column: &[u8]) -> Result<DistinguishedName, StoreError> {
     DistinguishedName::from_der(column).map_err(|_| inconsistent(place, "not the DER of a distinguished name"))
 }
 
 /// Subject alternative names; none are stored as no octets, since GeneralNames cannot be empty (RFC 5280 §4.2.1.6).
-pub(super) fn general_names(place: &str, column: &[u8]) -> Result<Vec<GeneralName>, StoreError> {
+pub(crate) fn general_names(place: &str, column: &[u8]) -> Result<Vec<GeneralName>, StoreError> {
     if column.is_empty() {
         return Ok(Vec::new());
     }
@@ -53,31 +69,32 @@ pub(super) fn general_names(place: &str, column: &[u8]) -> Result<Vec<GeneralNam
 }
 
 /// What [`general_names`] reads.
-pub(super) fn general_names_column(names: &[GeneralName]) -> Vec<u8> {
+pub(crate) fn general_names_column(names: &[GeneralName]) -> Vec<u8> {
     if names.is_empty() { Vec::new() } else { GeneralName::encode_all(names) }
 }
 
 /// A count or number that cannot be negative.
-pub(super) fn unsigned(place: &str, column: i64) -> Result<u64, StoreError> {
+pub(crate) fn unsigned(place: &str, column: i64) -> Result<u64, StoreError> {
     u64::try_from(column).map_err(|_| inconsistent(place, "a negative number"))
 }
 
 /// A number as a column holds it; `what` names it to the caller.
-pub(super) fn signed(what: &str, number: u64) -> Result<i64, StoreError> {
-    i64::try_from(number).map_err(|_| too_large(what))
+pub(crate) fn signed(what: &str, number: u64) -> Result<i64, StoreError> {
+    i64::try_from(number)
+        .map_err(|_| StoreError::Conflict { detail: format!("{what} is larger than a record can hold") })
 }
 
 /// The columns of a revocation, in the tables `serials` and `revocations`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RevocationColumns {
-    pub(super) reason: Option<i64>,
-    pub(super) revoked_at: Option<i64>,
-    pub(super) invalidity_date: Option<i64>,
+pub(crate) struct RevocationColumns {
+    pub(crate) reason: Option<i64>,
+    pub(crate) revoked_at: Option<i64>,
+    pub(crate) invalidity_date: Option<i64>,
 }
 
 impl RevocationColumns {
     /// The columns of a standing.
-    pub(super) fn of(standing: Standing) -> Self {
+    pub(crate) fn of(standing: Standing) -> Self {
         match standing {
             Standing::Active => Self { reason: None, revoked_at: None, invalidity_date: None },
             Standing::Revoked(revocation) => Self {
@@ -89,7 +106,7 @@ impl RevocationColumns {
     }
 
     /// The standing of the columns.
-    pub(super) fn standing(self, place: &str) -> Result<Standing, StoreError> {
+    pub(crate) fn standing(self, place: &str) -> Result<Standing, StoreError> {
         match (self.reason, self.revoked_at) {
             (None, None) => Ok(Standing::Active),
             (Some(code), Some(revoked_at)) => {
@@ -105,7 +122,7 @@ impl RevocationColumns {
     }
 
     /// The revocation of the columns, which must be there.
-    pub(super) fn revocation(self, place: &str) -> Result<Revocation, StoreError> {
+    pub(crate) fn revocation(self, place: &str) -> Result<Revocation, StoreError> {
         match self.standing(place)? {
             Standing::Revoked(revocation) => Ok(revocation),
             Standing::Active => Err(inconsistent(place, "a revocation without a reason")),
@@ -114,7 +131,7 @@ impl RevocationColumns {
 }
 
 /// The column `serials.state`.
-pub(super) mod state {
+pub(crate) mod state {
     /// An issuance is under way.
     pub(crate) const RESERVED: i64 = 0;
     /// Issued, neither revoked nor held.
@@ -128,7 +145,7 @@ pub(super) mod state {
 }
 
 /// The state column of an issued certificate that stands so.
-pub(super) fn state_of(standing: Standing) -> i64 {
+pub(crate) fn state_of(standing: Standing) -> i64 {
     match standing {
         Standing::Active => state::ACTIVE,
         Standing::Revoked(Revocation { reason: RevocationReason::CertificateHold, .. }) => state::HELD,
@@ -137,7 +154,7 @@ pub(super) fn state_of(standing: Standing) -> i64 {
 }
 
 /// The state of a serial number from its columns, which must agree with each other.
-pub(super) fn serial_state(place: &str, state: i64, columns: RevocationColumns) -> Result<SerialState, StoreError> {
+pub(crate) fn serial_state(place: &str, state: i64, columns: RevocationColumns) -> Result<SerialState, StoreError> {
     let standing = columns.standing(place)?;
     match (state, standing) {
         (state::RESERVED, Standing::Active) => Ok(SerialState::Reserved),

@@ -1,0 +1,140 @@
+//! CRLs: intents that only rise, and the newest published list of each authority.
+//!
+//! The octets of an older list are replaced by the next; whoever must keep them archives what is published.
+
+use async_trait::async_trait;
+use ca_core::id::AuthorityId;
+use ca_engine::port::store::{CrlIntent, CrlRecord, CrlStore, Journal, Lease, PublishedCrl, StoreError};
+use sqlx::Postgres;
+use sqlx::postgres::PgArguments;
+use sqlx::query::QueryAs;
+
+use super::error::Failure;
+use super::lease::fence;
+use super::transaction::{Change, Transaction, read};
+use super::{PostgresStore, journal};
+use crate::row;
+use crate::row::crl::{CrlRow, PublicationCircumstances, PublishedRow, check_rises};
+
+#[async_trait]
+impl CrlStore for PostgresStore {
+    async fn newest_crl(&self, authority: &AuthorityId) -> Result<Option<CrlRecord>, StoreError> {
+        let rows = read(&self.reads, || newest(authority)).await?;
+        rows.into_iter().next().map(CrlRecord::try_from).transpose()
+    }
+
+    async fn intend_crl(&self, lease: &Lease, intent: CrlIntent) -> Result<(), StoreError> {
+        self.change(Intention { lease: lease.clone(), intent }).await
+    }
+
+    async fn publish_crl(
+        &self,
+        lease: &Lease,
+        authority: &AuthorityId,
+        number: u64,
+        der: Vec<u8>,
+        journal: Journal,
+    ) -> Result<(), StoreError> {
+        self.change(Publication { lease: lease.clone(), authority: authority.clone(), number, der, journal }).await
+    }
+
+    async fn published_crl(&self, authority: &AuthorityId) -> Result<Option<PublishedCrl>, StoreError> {
+        const SQL: &str =
+            "SELECT c.authority, c.number, c.this_update, c.next_update, c.entries, c.revocation_sequence,
+                 c.to_be_signed_sha256, c.published, p.der
+             FROM published_crls AS p JOIN crls AS c ON c.authority = p.authority AND c.number = p.number
+             WHERE p.authority = $1";
+        let rows: Vec<PublishedRow> = read(&self.reads, || sqlx::query_as(SQL).bind(authority.as_str())).await?;
+        rows.into_iter().next().map(PublishedCrl::try_from).transpose()
+    }
+
+    async fn published_numbers(&self) -> Result<Vec<(AuthorityId, u64)>, StoreError> {
+        // A row for each authority; the octets lie elsewhere, where this does not read.
+        const SQL: &str = "SELECT authority, number FROM published_crls ORDER BY authority";
+        row::crl::published_numbers(read(&self.reads, || sqlx::query_as(SQL)).await?)
+    }
+}
+
+/// SQL that makes changes of CRLs take turns, whatever lease they are made under: what is newest stays so until the commit.
+const TURN: &str = "; SELECT pg_advisory_xact_lock(1128350529, 3)";
+
+fn newest(authority: &AuthorityId) -> QueryAs<'_, Postgres, CrlRow, PgArguments> {
+    const SQL: &str = "SELECT authority, number, this_update, next_update, entries, revocation_sequence,
+             to_be_signed_sha256, published
+         FROM crls WHERE authority = $1 ORDER BY number DESC LIMIT 1";
+    sqlx::query_as(SQL).bind(authority.as_str())
+}
+
+struct Intention {
+    lease: Lease,
+    intent: CrlIntent,
+}
+
+#[async_trait]
+impl Change for Intention {
+    type Answer = ();
+
+    const LOCKS: &'static str = TURN;
+
+    async fn apply(&self, transaction: &mut Transaction) -> Result<(), Failure> {
+        fence(&self.lease, transaction).await?;
+        let intent = &self.intent;
+        let newest = transaction.row(newest(&intent.authority)).await?.map(CrlRecord::try_from).transpose()?;
+        check_rises(intent, newest.as_ref())?;
+        const SQL: &str = "INSERT INTO crls (authority, number, this_update, next_update, entries, revocation_sequence,
+                 to_be_signed_sha256, published) VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE)";
+        let query = sqlx::query(SQL)
+            .bind(intent.authority.as_str())
+            .bind(row::signed("the CRL number", intent.number)?)
+            .bind(intent.this_update.unix_millis())
+            .bind(intent.next_update.unix_millis())
+            .bind(row::signed("the number of entries", intent.entries)?)
+            .bind(row::signed("the revocation sequence", intent.revocation_sequence)?)
+            .bind(intent.to_be_signed_sha256.as_slice());
+        transaction.execute(query).await.map(|_| ())
+    }
+}
+
+struct Publication {
+    lease: Lease,
+    authority: AuthorityId,
+    number: u64,
+    der: Vec<u8>,
+    journal: Journal,
+}
+
+impl Publication {
+    async fn is_due(&self, number: i64, transaction: &mut Transaction) -> Result<bool, Failure> {
+        const SQL: &str = "SELECT EXISTS (SELECT FROM crls WHERE authority = $1 AND number = $2) AS intended,
+                 p.number AS published, p.der = $3 AS same_octets
+             FROM (SELECT 1) AS always LEFT JOIN published_crls AS p ON p.authority = $1";
+        let query = sqlx::query_as(SQL).bind(self.authority.as_str()).bind(number).bind(self.der.as_slice());
+        let found: Option<PublicationCircumstances> = transaction.row(query).await?;
+        let found = found.ok_or_else(|| row::inconsistent("published_crls", "no row was returned"))?;
+        Ok(found.is_due(&self.authority, number)?)
+    }
+}
+
+#[async_trait]
+impl Change for Publication {
+    type Answer = ();
+
+    const LOCKS: &'static str = TURN;
+
+    async fn apply(&self, transaction: &mut Transaction) -> Result<(), Failure> {
+        fence(&self.lease, transaction).await?;
+        let number = row::signed("the CRL number", self.number)?;
+        if !self.is_due(number, transaction).await? {
+            return Ok(());
+        }
+        let mark = sqlx::query("UPDATE crls SET published = TRUE WHERE authority = $1 AND number = $2")
+            .bind(self.authority.as_str())
+            .bind(number);
+        transaction.execute(mark).await?;
+        const SQL: &str = "INSERT INTO published_crls (authority, number, der) VALUES ($1, $2, $3)
+                 ON CONFLICT (authority) DO UPDATE SET number = excluded.number, der = excluded.der";
+        let publish = sqlx::query(SQL).bind(self.authority.as_str()).bind(number).bind(self.der.as_slice());
+        transaction.execute(publish).await?;
+        journal::store(&[&self.journal], transaction).await
+    }
+}

@@ -1,0 +1,173 @@
+//! The record in one PostgreSQL database, for many replicas at once.
+//!
+//! One file per room of the port. [`transaction`] is how changes reach the database and are made again when others are in the
+//! way, [`writer`] joins those of concurrent callers into one commit, [`pool`] has the connections, [`address`] says where the
+//! database is, [`schema`] which version of the tables it has, [`month`] makes the tables that certificates are spread over.
+//!
+//! Nothing is kept in a session: no prepared statement that must survive, no setting, no lock, no listening. So it works
+//! through a pooler, and a connection that is lost is replaced without anybody noticing. Replicas share nothing but the tables.
+
+mod abandonment;
+mod address;
+mod audit;
+mod authority;
+mod certificate;
+mod certificate_list;
+mod certificate_record;
+mod column;
+mod completion;
+mod crl;
+mod descent;
+mod error;
+mod journal;
+mod lease;
+mod month;
+mod pool;
+mod reservation;
+mod role;
+mod schema;
+mod selection;
+mod status;
+mod token;
+mod transaction;
+mod writer;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ca_core::time::Timestamp;
+use ca_engine::port::store::{Completion, Reservation, StandingChange, Store, StoreError};
+
+pub use address::PostgresOptions;
+
+use error::Failure;
+use month::Months;
+use pool::Pool;
+use transaction::{Change, make, read};
+use writer::Writer;
+
+use crate::open::{OpenError, OpenMode};
+
+/// The record in a PostgreSQL database.
+///
+/// Dropping it is safe at any time: what was acknowledged is in the database. [`PostgresStore::close`] also waits for the last
+/// commits. At most [`PostgresStore::CONNECTIONS`] connections are open at once.
+pub struct PostgresStore {
+    reads: Pool,
+    writers: Option<Writers>,
+}
+
+/// What changes are made by.
+struct Writers {
+    pool: Arc<Pool>,
+    months: Months,
+    reservations: Writer<Reservation>,
+    completions: Writer<Completion>,
+    standings: Writer<StandingChange>,
+}
+
+impl PostgresStore {
+    /// The most connections that one store has: what a server must let in for each replica.
+    pub const CONNECTIONS: usize = READS + CHANGES;
+
+    /// Opens the record; must be called inside a tokio runtime, which then runs the writers.
+    ///
+    /// The database must be there in every mode: making one is its administrator's business.
+    pub async fn open(options: &PostgresOptions, mode: OpenMode) -> Result<Self, OpenError> {
+        if options.trusts_the_network() {
+            tracing::warn!(
+                database = %options.database(),
+                "the server of the database need not prove that it is the right one: set sslmode=verify-full and sslrootcert"
+            );
+        }
+        if mode == OpenMode::Create {
+            schema::migrate(options).await?;
+        }
+        schema::check(options, mode).await?;
+        let writers = (mode != OpenMode::ReadOnly).then(|| Writers::start(options));
+        Ok(Self { reads: Pool::new(options, READS), writers })
+    }
+
+    /// Brings the tables of a database to the version of this build; returns the versions before and after.
+    ///
+    /// Replicas of the version before may go on meanwhile.
+    pub async fn migrate(options: &PostgresOptions) -> Result<(i64, i64), OpenError> {
+        schema::migrate(options).await
+    }
+
+    /// The version of the tables that this build reads and writes.
+    pub fn schema_version() -> i64 {
+        schema::newest_version()
+    }
+
+    /// Waits until the changes that were handed over are committed, and closes every connection. Changes that come later through
+    /// a shared reference get [`StoreError::Unavailable`].
+    pub async fn close(&self) {
+        if let Some(writers) = &self.writers {
+            writers.close().await;
+        }
+        self.reads.close().await;
+    }
+
+    fn writers(&self) -> Result<&Writers, StoreError> {
+        let closed = || StoreError::Unavailable { detail: "the record was opened for reading only".to_owned() };
+        self.writers.as_ref().ok_or_else(closed)
+    }
+
+    /// Makes a change in a transaction of its own.
+    async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
+        Ok(make(&self.writers()?.pool, &change).await?)
+    }
+
+    async fn now(&self) -> Result<Timestamp, Failure> {
+        const SQL: &str = concat!("SELECT ", database_time!());
+        let rows: Vec<(i64,)> = read(&self.reads, || sqlx::query_as(SQL)).await?;
+        let (millis,) = rows.first().ok_or_else(|| crate::row::inconsistent("the clock", "no answer"))?;
+        Ok(Timestamp::from_unix_millis(*millis))
+    }
+}
+
+impl Writers {
+    fn start(options: &PostgresOptions) -> Self {
+        let pool = Arc::new(Pool::new(options, CHANGES));
+        Self {
+            months: Months::default(),
+            reservations: Writer::start(&pool, LANES),
+            completions: Writer::start(&pool, LANES),
+            // The counter of revocations is one row: a second lane would wait for the first.
+            standings: Writer::start(&pool, 1),
+            pool,
+        }
+    }
+
+    async fn close(&self) {
+        self.reservations.close().await;
+        self.completions.close().await;
+        self.standings.close().await;
+        self.pool.close().await;
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn database_time(&self) -> Result<Timestamp, StoreError> {
+        Ok(self.now().await?)
+    }
+}
+
+/// SQL of the server's clock in milliseconds, as it goes on within a transaction.
+macro_rules! database_time {
+    () => {
+        "FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint"
+    };
+}
+use database_time;
+
+/// How many transactions of reservations, and of completions, are made at once.
+const LANES: usize = 2;
+
+/// Connections that change: those of the lanes, and some for changes of other kinds.
+const CHANGES: usize = 2 * LANES + 1 + 4;
+
+/// Connections that read.
+const READS: usize = 8;

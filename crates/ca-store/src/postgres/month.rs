@@ -1,0 +1,48 @@
+//! The tables of a month, made before the first certificate that ends in it is reserved.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use ca_core::time::Timestamp;
+
+use super::error::Failure;
+use super::pool::Pool;
+use super::transaction::{Change, Transaction, make};
+
+/// The months whose tables are known to be there.
+#[derive(Default)]
+pub(super) struct Months(Mutex<BTreeSet<String>>);
+
+impl Months {
+    /// Makes the tables of the month of `not_after`, in a transaction of its own, unless this process knows that they are there.
+    pub(super) async fn ensure(&self, pool: &Pool, not_after: Timestamp) -> Result<(), Failure> {
+        let mut month = not_after.to_rfc3339();
+        // `2027-03` of `2027-03-01T00:00:00Z`
+        month.truncate(7);
+        if self.known().contains(&month) {
+            return Ok(());
+        }
+        make(pool, &Month { not_after }).await?;
+        self.known().insert(month);
+        Ok(())
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Month {
+    not_after: Timestamp,
+}
+
+#[async_trait]
+impl Change for Month {
+    type Answer = ();
+
+    async fn apply(&self, transaction: &mut Transaction) -> Result<(), Failure> {
+        let query = sqlx::query("SELECT ensure_month($1)").bind(self.not_after.unix_millis());
+        transaction.execute(query).await.map(|_| ())
+    }
+}

@@ -1,0 +1,197 @@
+//! Reservations: an issuance is put on record before the key is used.
+//!
+//! One statement judges a group and writes what nothing stands in the way of. How a reservation ends is in
+//! [`super::completion`].
+
+use async_trait::async_trait;
+use ca_core::time::Timestamp;
+use ca_engine::port::store::{OpenReservation, Reservation, ReserveOutcome};
+use sqlx::FromRow;
+
+use super::column;
+use super::error::Failure;
+use super::pool::Pool;
+use super::transaction::{Transaction, read};
+use super::writer::{Claim, Joint};
+use crate::row;
+use crate::row::reservation::{Obstacle, OpenListRow};
+use crate::row::search::SearchTerms;
+
+/// SQL that puts reservations on record unless something stands in their way, in the order of [`ReserveOutcome`]. Either all that
+/// could be written are, or, when another transaction has just taken what one of them needs, none: `numbered` tells.
+///
+/// Rows are written in the order of what concurrent transactions may wait for: predecessors first, of which there may be one
+/// successor; serials and ids are drawn by chance.
+const RESERVE: &str = "
+    WITH given AS MATERIALIZED (
+        SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::bytea[], $4::text[], $5::bigint[], $6::bigint[], $7::bytea[],
+                $8::bytea[], $9::bytea[], $10::bytea[], $11::text[], $12::text[], $13::uuid[], $14::uuid[], $15::bytea[],
+                $16::bytea[], $17::bigint[], $18::bytea[]) WITH ORDINALITY
+            AS g (id, authority, serial, profile, not_before, not_after, subject, names, spki_sha256, to_be_signed, owner,
+                requested_by, renews, token_id, idempotency_sha256, request_sha256, reserved_at, terms, place)
+    ), judged AS MATERIALIZED (
+        SELECT g.*, i.certificate_id AS repeated, i.request_sha256 = g.request_sha256 AS same_request,
+            EXISTS (SELECT FROM serials AS r WHERE r.certificate_id = i.certificate_id AND r.state BETWEEN 1 AND 3)
+                AS repeated_is_issued,
+            live.certificate_id AS successor,
+            CASE
+                WHEN i.certificate_id IS NOT NULL THEN 'repeated'
+                WHEN EXISTS (SELECT FROM blocked_keys AS b WHERE b.spki_sha256 = g.spki_sha256) THEN 'key blocked'
+                WHEN g.token_id IS NOT NULL AND NOT EXISTS (SELECT FROM enrolment_tokens AS t WHERE t.id = g.token_id
+                    AND NOT t.withdrawn AND t.expires_at > g.reserved_at AND t.used < t.uses) THEN 'token spent'
+                WHEN live.certificate_id IS NOT NULL THEN 'successor'
+                WHEN g.renews IS NOT NULL AND NOT EXISTS (SELECT FROM serials AS p
+                    WHERE p.certificate_id = g.renews AND p.state = 1) THEN 'predecessor'
+                WHEN EXISTS (SELECT FROM serials AS s WHERE s.serial = g.serial AND s.authority = g.authority)
+                    OR EXISTS (SELECT FROM serials AS s WHERE s.certificate_id = g.id) THEN 'taken'
+            END AS obstacle
+        FROM given AS g
+            LEFT JOIN idempotency_keys AS i ON i.scope_sha256 = g.idempotency_sha256 AND i.expires_at > g.reserved_at
+            LEFT JOIN serials AS live ON live.renews = g.renews AND (live.reason IS NULL OR live.reason = 6)
+    ), clean AS MATERIALIZED (
+        SELECT * FROM judged WHERE obstacle IS NULL ORDER BY renews, id
+    ), numbered AS (
+        INSERT INTO serials (serial, authority, certificate_id, state, not_after, renews)
+            SELECT serial, authority, id, 0, not_after, renews FROM clean ON CONFLICT DO NOTHING RETURNING 1
+    ), reserved AS (
+        INSERT INTO reservations (id, authority, serial, profile, not_before, not_after, subject, names, spki_sha256,
+                to_be_signed, owner, requested_by, renews, token_id, idempotency_sha256, reserved_at, terms)
+            SELECT id, authority, serial, profile, not_before, not_after, subject, names, spki_sha256, to_be_signed, owner,
+                requested_by, renews, token_id, idempotency_sha256, reserved_at, terms
+            FROM clean WHERE (SELECT COUNT(*) FROM numbered) = (SELECT COUNT(*) FROM clean)
+    )
+    SELECT obstacle, same_request, uuid_send(repeated) AS repeated, repeated_is_issued, uuid_send(successor) AS successor,
+        (SELECT COUNT(*) FROM numbered) AS numbered
+    FROM judged ORDER BY place";
+
+#[derive(FromRow)]
+struct Judged {
+    #[sqlx(flatten)]
+    obstacle: Obstacle,
+    numbered: i64,
+}
+
+#[async_trait]
+impl Joint for Reservation {
+    type Answer = ReserveOutcome;
+
+    fn claims(&self) -> Vec<Claim> {
+        let mut claims = vec![Claim::Certificate(self.id), Claim::Serial(self.authority.clone(), self.serial.clone())];
+        claims.extend(self.renews.map(Claim::Successor));
+        claims.extend(self.token.map(Claim::Token));
+        claims.extend(self.idempotency.as_ref().map(|key| Claim::Idempotency(key.scope_sha256)));
+        claims
+    }
+
+    async fn apply_together(
+        reservations: &[&Self],
+        transaction: &mut Transaction,
+    ) -> Result<Vec<ReserveOutcome>, Failure> {
+        let judged: Vec<Judged> = judge_and_reserve(reservations, transaction).await?;
+        let numbered = judged.first().map_or(0, |first| first.numbered);
+        let mut outcomes = Vec::with_capacity(judged.len());
+        let mut reserved = Vec::with_capacity(judged.len());
+        for (judged, reservation) in judged.into_iter().zip(reservations) {
+            outcomes.push(judged.obstacle.outcome()?.unwrap_or_else(|| {
+                reserved.push(*reservation);
+                ReserveOutcome::Reserved
+            }));
+        }
+        if usize::try_from(numbered) != Ok(reserved.len()) {
+            return Err(Failure::raced("serial numbers and successors"));
+        }
+        take_idempotency_keys(&reserved, transaction).await?;
+        use_tokens(&reserved, transaction).await?;
+        Ok(outcomes)
+    }
+}
+
+async fn judge_and_reserve(
+    reservations: &[&Reservation],
+    transaction: &mut Transaction,
+) -> Result<Vec<Judged>, Failure> {
+    let each = || reservations.iter().copied();
+    let keys = || each().map(|reservation| reservation.idempotency.as_ref());
+    let terms = |reservation: &Reservation| column::terms(&SearchTerms::of(&reservation.subject, &reservation.names));
+    let query = sqlx::query_as(RESERVE)
+        .bind(each().map(|reservation| column::certificate(reservation.id)).collect::<Vec<_>>())
+        .bind(each().map(|reservation| reservation.authority.as_str()).collect::<Vec<_>>())
+        .bind(each().map(|reservation| reservation.serial.as_bytes()).collect::<Vec<_>>())
+        .bind(each().map(|reservation| reservation.profile.as_str()).collect::<Vec<_>>())
+        .bind(each().map(|reservation| reservation.validity.not_before.unix_millis()).collect::<Vec<_>>())
+        .bind(each().map(|reservation| reservation.validity.not_after.unix_millis()).collect::<Vec<_>>())
+        .bind(each().map(|reservation| reservation.subject.as_der()).collect::<Vec<_>>())
+        .bind(each().map(|reservation| row::general_names_column(&reservation.names)).collect::<Vec<_>>())
+        .bind(each().map(|reservation| reservation.spki_sha256.as_slice()).collect::<Vec<_>>())
+        .bind(each().map(|reservation| reservation.to_be_signed.as_slice()).collect::<Vec<_>>())
+        .bind(each().map(|reservation| reservation.owner.as_str()).collect::<Vec<_>>())
+        .bind(each().map(|reservation| reservation.requested_by.as_str()).collect::<Vec<_>>())
+        .bind(each().map(|reservation| reservation.renews.map(column::certificate)).collect::<Vec<_>>())
+        .bind(each().map(|reservation| reservation.token.map(column::token)).collect::<Vec<_>>())
+        .bind(keys().map(|key| key.map(|key| key.scope_sha256.as_slice())).collect::<Vec<_>>())
+        .bind(keys().map(|key| key.map(|key| key.request_sha256.as_slice())).collect::<Vec<_>>())
+        .bind(each().map(|reservation| reservation.reserved_at.unix_millis()).collect::<Vec<_>>())
+        .bind(each().map(terms).collect::<Vec<_>>());
+    transaction.rows(query).await
+}
+
+/// Takes the idempotency keys, in their order; one that has expired is taken over.
+async fn take_idempotency_keys(reserved: &[&Reservation], transaction: &mut Transaction) -> Result<(), Failure> {
+    const SQL: &str = "
+        WITH given AS MATERIALIZED (
+            SELECT * FROM UNNEST($1::bytea[], $2::bytea[], $3::uuid[], $4::bigint[], $5::bigint[])
+                AS g (scope_sha256, request_sha256, certificate_id, expires_at, reserved_at)
+        )
+        INSERT INTO idempotency_keys AS i (scope_sha256, request_sha256, certificate_id, expires_at)
+            SELECT scope_sha256, request_sha256, certificate_id, expires_at FROM given ORDER BY scope_sha256
+            ON CONFLICT (scope_sha256) DO UPDATE SET request_sha256 = excluded.request_sha256,
+                certificate_id = excluded.certificate_id, expires_at = excluded.expires_at
+            WHERE i.expires_at <= (SELECT g.reserved_at FROM given AS g WHERE g.scope_sha256 = excluded.scope_sha256)";
+    let with_key =
+        |reservation: &&Reservation| reservation.idempotency.clone().map(|key| (*reservation.id.as_bytes(), key));
+    let keys: Vec<_> = reserved.iter().filter_map(with_key).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let with_time = reserved.iter().filter(|reservation| reservation.idempotency.is_some());
+    let query = sqlx::query(SQL)
+        .bind(keys.iter().map(|(_, key)| key.scope_sha256.as_slice()).collect::<Vec<_>>())
+        .bind(keys.iter().map(|(_, key)| key.request_sha256.as_slice()).collect::<Vec<_>>())
+        .bind(keys.iter().map(|(id, _)| sqlx::types::Uuid::from_bytes(*id)).collect::<Vec<_>>())
+        .bind(keys.iter().map(|(_, key)| key.expires_at.unix_millis()).collect::<Vec<_>>())
+        .bind(with_time.map(|reservation| reservation.reserved_at.unix_millis()).collect::<Vec<_>>());
+    match transaction.execute(query).await? {
+        taken if taken == keys.len() as u64 => Ok(()),
+        _ => Err(Failure::raced("idempotency keys")),
+    }
+}
+
+/// Counts the uses of tokens, in the order of their ids.
+async fn use_tokens(reserved: &[&Reservation], transaction: &mut Transaction) -> Result<(), Failure> {
+    const SQL: &str = "
+        UPDATE enrolment_tokens AS t SET used = t.used + 1
+        FROM UNNEST($1::uuid[], $2::bigint[]) AS g (id, reserved_at)
+        WHERE t.id = g.id AND NOT t.withdrawn AND t.expires_at > g.reserved_at AND t.used < t.uses";
+    let with_token = |reservation: &&Reservation| {
+        reservation.token.map(|id| (column::token(id), reservation.reserved_at.unix_millis()))
+    };
+    let mut uses: Vec<_> = reserved.iter().filter_map(with_token).collect();
+    if uses.is_empty() {
+        return Ok(());
+    }
+    uses.sort_unstable();
+    let (ids, times): (Vec<_>, Vec<_>) = uses.into_iter().unzip();
+    let count = ids.len() as u64;
+    match transaction.execute(sqlx::query(SQL).bind(ids).bind(times)).await? {
+        used if used == count => Ok(()),
+        _ => Err(Failure::raced("enrolment tokens")),
+    }
+}
+
+/// Open reservations made before an instant, oldest first.
+pub(super) async fn open(reads: &Pool, before: Timestamp) -> Result<Vec<OpenReservation>, Failure> {
+    const SQL: &str = "SELECT uuid_send(id) AS id, authority, serial, reserved_at FROM reservations
+         WHERE abandoned_at IS NULL AND reserved_at < $1 ORDER BY reserved_at, reservations.id LIMIT 1000";
+    let rows: Vec<OpenListRow> = read(reads, || sqlx::query_as(SQL).bind(before.unix_millis())).await?;
+    Ok(rows.into_iter().map(OpenReservation::try_from).collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,11 @@
+//! What is PostgreSQL's own: the contract of the port is checked in `contract_postgres.rs`.
+
+#[path = "../server/mod.rs"]
+mod server;
+
+mod fencing;
+mod fixture;
+mod opening;
+mod order;
+mod recovery;
+mod rivals;
