@@ -203,7 +203,9 @@ fn message(
 
 fn refused(error: RevocationError) -> FlowError {
     match error {
-        RevocationError::AlreadyRevoked { .. } => FlowError::new(FlowErrorKind::AlreadyRevoked, error.to_string()),
+        RevocationError::AlreadyRevoked { .. } | RevocationError::RevokedForGood { .. } => {
+            FlowError::new(FlowErrorKind::AlreadyRevoked, error.to_string())
+        }
         RevocationError::NotHeld => FlowError::new(FlowErrorKind::NotHeld, error.to_string()),
         RevocationError::InvalidityDateInTheFuture => {
             FlowError::invalid("invalidity-date-in-future", "/invalidity_date", error.to_string())
