@@ -6,6 +6,7 @@
 mod audit;
 mod authorisation;
 mod bad_request;
+mod cli_faults;
 mod cli_files;
 mod cli_local;
 mod cli_remote;
