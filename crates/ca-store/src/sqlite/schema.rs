@@ -8,7 +8,7 @@ use std::path::Path;
 use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migrator};
 use sqlx::{Connection, SqliteConnection};
 
-use super::error::OpenError;
+use super::error::{OpenError, is_full};
 use super::pool;
 
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/sqlite");
@@ -84,6 +84,7 @@ fn check_applied(applied: &[AppliedMigration]) -> Result<i64, OpenError> {
 fn of_migrating(path: &Path, error: MigrateError) -> OpenError {
     match error {
         MigrateError::VersionMismatch(version) => OpenError::Changed { version },
+        MigrateError::ExecuteMigration(error, _) if is_full(&error) => OpenError::of_connecting(path, error),
         MigrateError::ExecuteMigration(error, version) => OpenError::Migration { version, detail: error.to_string() },
         MigrateError::Execute(error) => OpenError::of_connecting(path, error),
         other => OpenError::Unreadable { path: path.to_owned(), detail: other.to_string() },
