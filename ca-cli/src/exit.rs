@@ -54,7 +54,7 @@ pub(crate) enum Failure {
         /// What went wrong.
         why: String,
     },
-    /// Somebody else is at work there.
+    /// It cannot be done there now: somebody else is at work, or there is no room on the disk.
     #[error("{0}")]
     Busy(String),
     /// Anything else: files, keys, an answer that makes no sense.

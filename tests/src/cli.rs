@@ -1,5 +1,6 @@
 //! Runs `ca-cli` as a person at a terminal would: in a folder, with nothing of this process's environment.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -8,19 +9,22 @@ use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
 use crate::programs::programs;
+use crate::stack::Site;
 
 /// A working directory, and what every command in it is given.
 pub struct Terminal {
     folder: TempDir,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    /// A program and its arguments that every command is started through; nothing, most times.
+    through: Vec<String>,
 }
 
 impl Terminal {
     /// An empty folder. Commands in it know no server and no hierarchy.
     pub fn new() -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("ca-e2e-cli-").tempdir().context("no temporary folder")?;
-        let mut terminal = Self { folder, arguments: Vec::new(), environment: Vec::new() };
+        let mut terminal = Self { folder, arguments: Vec::new(), environment: Vec::new(), through: Vec::new() };
         // What a command may write to without being told.
         terminal.set("HOME", &terminal.folder.path().join("home").display().to_string());
         Ok(terminal)
@@ -47,6 +51,21 @@ impl Terminal {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
+    /// An empty folder whose commands work on the data folder of a site, as the site's own programs see it.
+    pub fn local_at(site: &Site) -> anyhow::Result<Self> {
+        let mut terminal = Self::new()?;
+        terminal.arguments = vec!["--local".to_owned(), site.own_data_folder().display().to_string()];
+        if !site.through().is_empty() {
+            // What it is started through may begin elsewhere: `nsenter` does, at the root.
+            let folder = terminal.folder().display().to_string();
+            terminal.through = [site.through(), &["env".to_owned(), "--chdir".to_owned(), folder]].concat();
+        }
+        for (name, value) in site.environment() {
+            terminal.set(name, value);
+        }
+        Ok(terminal)
+    }
+
     /// The working directory.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -69,7 +88,10 @@ impl Terminal {
 
     /// Runs a command to its end. Nobody sits at the terminal: a prompt would find no answer.
     pub fn run(&self, arguments: &[&str]) -> anyhow::Result<Outcome> {
-        let output = Command::new(&programs()?.cli)
+        let program = programs()?.cli.as_os_str();
+        let mut line = self.through.iter().map(OsStr::new).chain([program]);
+        let output = Command::new(line.next().context("nothing to execute")?)
+            .args(line)
             .args(&self.arguments)
             .args(arguments)
             .env_clear()

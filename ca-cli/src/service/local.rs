@@ -26,9 +26,8 @@ use ca_engine::flow::token::{TokenRequest, create_token, delete_token, list_toke
 use ca_engine::port::authorizer::Action;
 use ca_engine::port::store::{CertificateFilter, EventFilter, KeyHome, StoredCertificate};
 use ca_runtime::config::{Config, DatabaseConfig, LoadError, process_environment};
-use ca_runtime::hierarchy::{Progress, ROOT};
+use ca_runtime::hierarchy::{InitError, Progress, ROOT};
 use ca_runtime::local::{LocalError, open_local};
-use ca_runtime::lock::LockError;
 use ca_runtime::open::{OpenError, Runtime};
 use ca_wire::audit::audit_event;
 use ca_wire::problem::problem;
@@ -280,10 +279,17 @@ fn has_record(folder: &Path, environment: &[(String, String)]) -> Result<bool, F
 }
 
 fn not_opened(error: LocalError) -> Failure {
-    match &error {
+    match error {
         LocalError::Config(LoadError::Faulty { .. }) => Failure::Usage(error.to_string()),
-        LocalError::Open(OpenError::Lock(LockError::Held { .. })) => Failure::Busy(error.to_string()),
-        _ => Failure::failed(error),
+        LocalError::Flow(flow)
+        | LocalError::Init(InitError::Flow(flow))
+        | LocalError::Open(OpenError::Engine(flow))
+            if flow.kind != FlowErrorKind::InternalError =>
+        {
+            refused(flow)
+        }
+        error if error.is_temporary() => Failure::Busy(error.to_string()),
+        error => Failure::failed(error),
     }
 }
 

@@ -58,7 +58,31 @@ fn say(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
-/// Tells why the program ends, in one line a cause.
+/// Tells why the program ends, with every cause.
 pub(crate) fn complain(error: &anyhow::Error) {
-    let _ = writeln!(std::io::stderr().lock(), "error: {error:#}");
+    let _ = writeln!(std::io::stderr().lock(), "error: {}", with_causes(error));
+}
+
+/// An error and its causes, each told once: most of our errors name their cause themselves.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow!("the disk is full").context("ca.db: the disk is full; make room").context("not opened");
+        assert_eq!(with_causes(&error), "not opened: ca.db: the disk is full; make room");
+    }
 }

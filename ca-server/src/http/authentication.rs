@@ -41,8 +41,12 @@ impl FromRequestParts<AppState> for Caller {
 }
 
 async fn certificate_holder(state: &AppState, der: &[u8]) -> Result<Principal, ProblemResponse> {
-    let unaccepted =
-        || ProblemResponse::new(ProblemType::InvalidCredential, "the client certificate is none of this service's");
+    let unaccepted = || {
+        ProblemResponse::new(
+            ProblemType::InvalidCredential,
+            "the client certificate is none of this service's; show one that it issued",
+        )
+    };
     let certificate = Certificate::from_der(der).map_err(|_| unaccepted())?;
     let hierarchy = state.engine().hierarchy();
     // The handshake verified the chain; which authority of ours it ends in, the record is asked by.

@@ -159,7 +159,10 @@ pub fn revoke(
         return Ok(RevocationChange::AlreadyDone(earlier));
     }
     let replaces = earlier.reason == RevocationReason::CertificateHold || reason == RevocationReason::KeyCompromise;
-    if reason == RevocationReason::CertificateHold || !replaces {
+    if reason == RevocationReason::CertificateHold {
+        return Err(RevocationError::RevokedForGood { reason: earlier.reason });
+    }
+    if !replaces {
         return Err(RevocationError::AlreadyRevoked { reason: earlier.reason });
     }
     Ok(RevocationChange::Becomes(Revocation {
@@ -173,7 +176,7 @@ pub fn revoke(
 pub fn unhold(current: Standing) -> Result<(), RevocationError> {
     match current {
         Standing::Revoked(Revocation { reason: RevocationReason::CertificateHold, .. }) => Ok(()),
-        Standing::Revoked(Revocation { reason, .. }) => Err(RevocationError::AlreadyRevoked { reason }),
+        Standing::Revoked(Revocation { reason, .. }) => Err(RevocationError::RevokedForGood { reason }),
         Standing::Active => Err(RevocationError::NotHeld),
     }
 }
@@ -182,17 +185,33 @@ pub fn unhold(current: Standing) -> Result<(), RevocationError> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RevocationError {
     /// The certificate is revoked for another reason.
-    #[error("the certificate is revoked already, with reason {reason}; only keyCompromise may replace that")]
+    #[error("the certificate is revoked already, with reason {reason}; {}", replacement(*reason))]
     AlreadyRevoked {
         /// The reason on record.
         reason: RevocationReason,
     },
+    /// A revocation can neither become a hold nor end as one does.
+    #[error(
+        "the certificate is revoked for good, with reason {reason}, and can be neither held nor released; ask for a new one"
+    )]
+    RevokedForGood {
+        /// The reason on record.
+        reason: RevocationReason,
+    },
     /// Only a held certificate can be released.
-    #[error("the certificate is not on hold")]
+    #[error("the certificate is in force and not on hold: there is nothing to end")]
     NotHeld,
     /// The invalidity date lies in the future.
     #[error("the invalidity date lies in the future; it says since when the key is not to be trusted")]
     InvalidityDateInTheFuture,
+}
+
+/// What may take the place of a reason that was given, for people.
+fn replacement(reason: RevocationReason) -> &'static str {
+    match reason {
+        RevocationReason::KeyCompromise => "nothing may replace that",
+        _ => "only keyCompromise may replace that",
+    }
 }
 
 #[cfg(test)]
@@ -228,14 +247,18 @@ mod tests {
     #[test]
     fn a_hold_can_become_a_revocation_but_not_the_other_way() {
         assert!(matches!(revoke(revoked(CertificateHold), Superseded, None, LATER), Ok(RevocationChange::Becomes(_))));
-        assert!(revoke(revoked(Superseded), CertificateHold, None, LATER).is_err());
-        assert!(revoke(revoked(KeyCompromise), CertificateHold, None, LATER).is_err());
+        for reason in [Superseded, KeyCompromise] {
+            assert_eq!(
+                revoke(revoked(reason), CertificateHold, None, LATER),
+                Err(RevocationError::RevokedForGood { reason })
+            );
+        }
     }
 
     #[test]
     fn only_a_hold_can_be_lifted() {
         assert_eq!(unhold(revoked(CertificateHold)), Ok(()));
-        assert_eq!(unhold(revoked(KeyCompromise)), Err(RevocationError::AlreadyRevoked { reason: KeyCompromise }));
+        assert_eq!(unhold(revoked(KeyCompromise)), Err(RevocationError::RevokedForGood { reason: KeyCompromise }));
         assert_eq!(unhold(Standing::Active), Err(RevocationError::NotHeld));
     }
 

@@ -281,10 +281,10 @@ fn validity_within(granted: &Granted, issuer: Validity, now: Timestamp, violatio
     if wanted.not_after > issuer.not_after && granted.lifetime_explicit {
         let left = issuer.not_after.since(now.floor_to_second());
         let message = format!(
-            "{} asked for would end after the issuer does, at {}; ask for at most {}s or leave the validity out",
+            "{} asked for would end after the issuer does, at {}; ask for at most {} or leave the validity out",
             granted.lifetime,
             issuer.not_after,
-            left.seconds()
+            left.rounded_down()
         );
         violations.push(Violation::new(ViolationCode::ValidityBeyondIssuer, "/validity", message));
     }

@@ -100,6 +100,18 @@ impl Lifetime {
         self.0
     }
 
+    /// The longest length of time in whole days that is no longer than this one; below a day in whole hours, below an hour in
+    /// whole minutes: what people are told that they may ask for.
+    pub const fn rounded_down(self) -> Self {
+        let unit = match self.0 {
+            86_400.. => 86_400,
+            3_600.. => 3_600,
+            60.. => 60,
+            _ => 1,
+        };
+        Self(self.0 - self.0 % unit)
+    }
+
     const fn millis(self) -> i64 {
         let millis = self.0.saturating_mul(1000);
         if millis > i64::MAX as u64 { i64::MAX } else { millis as i64 }
@@ -180,6 +192,15 @@ pub enum TimeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rounds_down_to_a_whole_number_of_its_largest_unit() {
+        for (seconds, rounded) in
+            [(30 * 86_400 + 5, "30d"), (86_400, "1d"), (86_399, "23h"), (3_599, "59m"), (59, "59s"), (0, "0s")]
+        {
+            assert_eq!(Lifetime::from_seconds(seconds).rounded_down().to_string(), rounded);
+        }
+    }
 
     #[test]
     fn reads_and_writes_lifetimes() {

@@ -108,7 +108,17 @@ impl FlowError {
     /// One value of the request is wrong.
     pub fn invalid(code: &str, pointer: &str, message: impl Into<String>) -> Self {
         let fault = Fault { code: code.to_owned(), pointer: pointer.to_owned(), message: message.into() };
-        Self::new(FlowErrorKind::InvalidRequest, "the request has invalid values").with_faults(vec![fault])
+        Self::of_faults(FlowErrorKind::InvalidRequest, "the request has invalid values", vec![fault])
+    }
+
+    /// What is wrong with a request, all of it. The message of a single fault is that of the error too: whoever reads no
+    /// further than its first line knows what would be right. Of several it is `summary`.
+    pub fn of_faults(kind: FlowErrorKind, summary: &str, faults: Vec<Fault>) -> Self {
+        let message = match &faults[..] {
+            [only] => only.message.clone(),
+            _ => summary.to_owned(),
+        };
+        Self::new(kind, message).with_faults(faults)
     }
 
     /// A fault of the service; `detail` goes to the log, not to the caller.
@@ -143,7 +153,8 @@ impl FlowError {
 impl fmt::Display for FlowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        for fault in &self.faults {
+        // The message may be that of the only fault.
+        for fault in self.faults.iter().filter(|fault| fault.message != self.message) {
             write!(f, "; {}", fault.message)?;
         }
         Ok(())

@@ -201,7 +201,7 @@ pub enum AdministratorError {
     #[error("the administrator's key could not be made: {0}")]
     Key(#[from] rcgen::Error),
     /// A file.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), file::complaint(source))]
     Io {
         /// Which file.
         path: PathBuf,

@@ -164,7 +164,7 @@ pub enum DataFolderError {
         mode: u32,
     },
     /// The system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), file::complaint(source))]
     Io {
         /// What was to be read or made.
         path: PathBuf,

@@ -1,5 +1,6 @@
 //! Writing files such that a reader, or a crash, finds all of the new octets or none, and reading those that are private.
 
+use std::error::Error;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -106,6 +107,21 @@ pub fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// What the system said of a file; what would be right, where the disk is full.
+pub(crate) fn complaint(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::StorageFull => format!("{error}; make room on that disk"),
+        _ => error.to_string(),
+    }
+}
+
+/// Whether the disk was full, by an error or one of its causes.
+pub(crate) fn is_disk_full(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source())
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::StorageFull)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{MetadataExt, symlink};
@@ -147,6 +163,16 @@ mod tests {
         write(&link, b"new", Access::Private, Existing::Replace).expect("replaced");
         assert_eq!(fs::read(&target).expect("there"), b"precious");
         assert!(fs::symlink_metadata(&link).expect("there").is_file());
+    }
+
+    #[test]
+    fn of_a_full_disk_it_is_told_what_to_do() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert!(complaint(&full).ends_with("; make room on that disk"), "{}", complaint(&full));
+        assert!(is_disk_full(&full));
+        let other = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert_eq!(complaint(&other), other.to_string());
+        assert!(!is_disk_full(&other));
     }
 
     #[test]

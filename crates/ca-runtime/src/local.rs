@@ -21,8 +21,10 @@ use thiserror::Error;
 use crate::config::{Config, LoadError, TEMPLATE};
 use crate::file::{self, Access, Existing};
 use crate::hierarchy::{InitError, Progress};
+use crate::lock::LockError;
 use crate::open::{OpenError, Purpose, Runtime};
 use crate::operator_message::operator_message;
+use crate::seal::SealError;
 
 /// How long one piece of work after a command may take.
 const LEASE: Lifetime = Lifetime::from_seconds(60);
@@ -143,7 +145,7 @@ pub enum LocalError {
     #[error("{}", operator_message(.0))]
     Flow(FlowError),
     /// A file.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), file::complaint(source))]
     Io {
         /// Which file.
         path: PathBuf,
@@ -155,8 +157,57 @@ pub enum LocalError {
     Busy,
 }
 
+impl LocalError {
+    /// Whether the same may succeed later as it is: once nobody else is at work there, or the disk has room.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Busy | Self::Init(InitError::Busy) | Self::Open(OpenError::Lock(LockError::Held { .. })) => true,
+            Self::Open(OpenError::Database(ca_store::OpenError::Full { .. })) => true,
+            Self::Store(error)
+            | Self::Init(InitError::Store(error))
+            | Self::Open(OpenError::Store(error) | OpenError::Seal(SealError::Store(error))) => {
+                !matches!(error, StoreError::Inconsistent { .. })
+            }
+            other => file::is_disk_full(other),
+        }
+    }
+}
+
 impl From<FlowError> for LocalError {
     fn from(error: FlowError) -> Self {
         Self::Flow(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root_key::RootKeyError;
+
+    #[test]
+    fn what_ends_by_itself_is_told_from_what_somebody_must_mend() {
+        let path = PathBuf::from("root.key");
+        let of_file =
+            |kind: io::ErrorKind| LocalError::Init(RootKeyError::Io { path: path.clone(), source: kind.into() }.into());
+        let of_store = |error| LocalError::Open(OpenError::Seal(SealError::Store(error)));
+        let detail = || "test".to_owned();
+        let full = ca_store::OpenError::Full { path: path.clone(), detail: detail() };
+        for temporary in [
+            LocalError::Busy,
+            LocalError::Init(InitError::Busy),
+            of_file(io::ErrorKind::StorageFull),
+            of_store(StoreError::Full { detail: detail() }),
+            LocalError::Open(full.into()),
+        ] {
+            assert!(temporary.is_temporary(), "{temporary}");
+        }
+        let newer = ca_store::OpenError::Newer { found: 2, known: 1 };
+        for lasting in [
+            of_file(io::ErrorKind::PermissionDenied),
+            of_store(StoreError::Inconsistent { detail: detail() }),
+            LocalError::Open(newer.into()),
+        ] {
+            assert!(!lasting.is_temporary(), "{lasting}");
+        }
     }
 }

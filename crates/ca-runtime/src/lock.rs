@@ -15,6 +15,7 @@ use rustix::process::{Pid, test_kill_process};
 use thiserror::Error;
 
 use crate::data_folder::DataFolder;
+use crate::file;
 
 const FOLDER_LOCK: &str = "lock";
 const SERVER_LOCK: &str = "lock.server";
@@ -127,7 +128,7 @@ pub enum LockError {
         holders: Vec<String>,
     },
     /// The system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), file::complaint(source))]
     Io {
         /// The lock.
         path: PathBuf,

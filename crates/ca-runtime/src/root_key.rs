@@ -149,7 +149,7 @@ pub enum RootKeyError {
     #[error(transparent)]
     Encryption(#[from] EncryptedKeyError),
     /// The system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), file::complaint(source))]
     Io {
         /// The file.
         path: PathBuf,

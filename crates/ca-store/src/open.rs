@@ -63,6 +63,14 @@ pub enum OpenError {
         /// What the system said.
         detail: String,
     },
+    /// The disk has no room for the file or what SQLite lays beside it.
+    #[error("there is no room on the disk of the database {database} ({detail}); make room there")]
+    Full {
+        /// Which database.
+        database: Database,
+        /// What the system or SQLite said.
+        detail: String,
+    },
     /// There is no such database.
     #[error("there is no database {database}; {}", how_made(database))]
     Missing {

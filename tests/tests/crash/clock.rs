@@ -39,7 +39,7 @@ async fn starts_with_a_clock_before_its_lists_and_signs_nothing() -> anyhow::Res
         ensure!(stack.public()?.get(route::READY).await?.status == 503, "ready for the public at {offset}");
         let refused = stack.bearer(&token)?.post(route::CERTIFICATES, &order("asked.example")?).await?;
         let problem = refused.expect_problem(ProblemType::SigningSuspended)?;
-        ensure!(problem.detail.contains("clock"), "{}", problem.detail);
+        ensure!(problem.detail.contains("its operator must set the clock"), "{}", problem.detail);
         ensure!(ocsp_error(&stack, &Subject::of(&known)?).await? == Some(ResponderError::TryLater), "OCSP answered");
         // Lists that were signed are served all the same.
         lists.fetch(&stack.public()?).await?;

@@ -8,12 +8,13 @@ use ca_api::certificate::{Certificate, NewCertificate};
 use ca_api::problem::ProblemType;
 use ca_api::route;
 use ca_core::ocsp::CertStatus;
+use ca_e2e::cli::Terminal;
 use ca_e2e::client::eventually;
 use ca_e2e::identity::{SubjectKey, request};
 use ca_e2e::load::Ledger;
 use ca_e2e::outage::{AGREEMENT, Judge, Lists};
 use ca_e2e::small_disk::SmallDisk;
-use ca_e2e::stack::Site;
+use ca_e2e::stack::{Site, Stack};
 use ca_e2e::status::Subject;
 
 /// How many changes the database may still hold in room that it had taken before.
@@ -50,6 +51,7 @@ async fn refuses_changes_while_the_disk_is_full_and_goes_on_when_there_is_room()
     let revocation = serde_json::json!({ "reason": "superseded" });
     let path = format!("/v1/certificates/{}/revoke", known.id);
     administrator.post(&path, &revocation).await?.expect_problem(ProblemType::Unavailable)?;
+    by_command_line_is_refused(&stack, &["revoke", &known.id, "--reason", "superseded"])?;
     // What was not committed is told nowhere; what is there is told.
     ensure!(subject.ask_ocsp(&public).await? == CertStatus::Good, "a revocation that was refused");
     public.get("/crl/tls.crl").await?.expect(200)?;
@@ -85,4 +87,14 @@ async fn refuses_changes_while_the_disk_is_full_and_goes_on_when_there_is_room()
     judge.list_is_complete(&Ledger::default(), &mut Lists::default()).await?;
     judge.serials_are_unique()?;
     judge.audit_chain_is_whole(&Ledger::default()).await
+}
+
+/// The administrator's command line says that the operator must make room, and that trying again may help.
+fn by_command_line_is_refused(stack: &Stack, command: &[&str]) -> anyhow::Result<()> {
+    let folder = stack.data_folder().join("admin");
+    let [root, certificate, key] =
+        ["ca.crt", "admin.crt", "admin.key"].map(|file| folder.join(file).display().to_string());
+    let url = stack.api_url();
+    let connection = ["--url", &url, "--root", &root, "--cert", &certificate, "--key", &key];
+    Terminal::new()?.refused(3, &[&connection, command].concat(), &["no storage left", "must make room"]).map(drop)
 }

@@ -135,8 +135,28 @@ async fn a_role_cannot_be_had_by_a_name() -> anyhow::Result<()> {
         body.subject = Some(subject.to_owned());
         let certificate = administrator.issue(&body).await?;
         let impostor = stack.holder(&Identity::of(&certificate, &key))?;
-        impostor.get(route::CERTIFICATES).await?.expect_problem(ProblemType::AccessDenied)?;
-        impostor.post(route::CERTIFICATES, &body).await?.expect_problem(ProblemType::AccessDenied)?;
+        for answer in [impostor.get(route::CERTIFICATES).await?, impostor.post(route::CERTIFICATES, &body).await?] {
+            let problem = answer.expect_problem(ProblemType::AccessDenied)?;
+            assert!(problem.detail.contains("ask an administrator for a role or a token"), "{}", problem.detail);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_profile_cannot_be_had_by_a_name() -> anyhow::Result<()> {
+    let stack = shared()?;
+    let folder = tempfile::tempdir_in(stack.work_folder())?;
+    for subject in ["CN=server", "CN=subordinate,OU=root", "CN=operator,title=administrator"] {
+        let mut body = request("client", SubjectKey::generate()?.csr("x", &["impostor.example.test"])?);
+        body.subject = Some(subject.to_owned());
+        let certificate = stack.administrator()?.issue(&body).await?;
+        assert_eq!((certificate.profile.as_str(), certificate.subject.as_str()), ("client", subject));
+        std::fs::write(folder.path().join("leaf.pem"), &certificate.certificate)?;
+        let text = openssl(["x509", "-in", "leaf.pem", "-noout", "-text"], folder.path())?.text();
+        let purposes = text.split("Extended Key Usage").nth(1).and_then(|rest| rest.lines().nth(1)).unwrap_or_default();
+        assert_eq!(purposes.trim(), "TLS Web Client Authentication", "{text}");
+        assert!(!text.contains("CA:TRUE") && !text.contains("Certificate Sign"), "{text}");
     }
     Ok(())
 }

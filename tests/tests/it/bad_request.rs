@@ -1,5 +1,7 @@
 //! Requests for certificates that must be refused, each with a message that says what would be right.
 
+use std::path::Path;
+
 use ca_api::certificate::{NewCertificate, SubjectAlternativeNameType};
 use ca_api::problem::{Problem, ProblemType};
 use ca_api::route;
@@ -17,17 +19,32 @@ fn good() -> anyhow::Result<NewCertificate> {
     Ok(request("server", SubjectKey::generate()?.csr("good.example.test", &["good.example.test"])?))
 }
 
-/// The one violation there is.
+/// The one violation there is. The problem's own words say as much: not everybody reads on.
 fn violation(problem: &Problem, code: &str, pointer: &str, hint: &str) {
     let [violation] = &problem.errors[..] else { panic!("not one violation: {problem:?}") };
     assert_eq!((violation.code.as_str(), violation.pointer.as_str()), (code, pointer), "{problem:?}");
     assert!(violation.detail.contains(hint), "`{hint}` is missing in: {}", violation.detail);
+    assert_eq!(problem.detail, violation.detail);
+}
+
+/// A CSR in which a name was changed after it was signed.
+pub(crate) fn broken_csr(folder: &Path) -> anyhow::Result<String> {
+    std::fs::write(folder.join("good.csr"), good()?.csr)?;
+    openssl(["req", "-in", "good.csr", "-outform", "DER", "-out", "csr.der"], folder)?;
+    let mut der = std::fs::read(folder.join("csr.der"))?;
+    // The host name, which the signature covers.
+    let place = der.windows(4).rposition(|window| window == b"good").unwrap_or_default();
+    der[place..place + 4].copy_from_slice(b"evil");
+    std::fs::write(folder.join("csr.der"), der)?;
+    Ok(openssl(["req", "-inform", "DER", "-in", "csr.der", "-outform", "PEM"], folder)?.text())
 }
 
 #[tokio::test]
 async fn an_unknown_profile_is_answered_with_those_there_are() -> anyhow::Result<()> {
     let problem = refused(&NewCertificate { profile: "sever".into(), ..good()? }, ProblemType::UnknownProfile).await?;
-    violation(&problem, "unknown-profile", "/profile", "client, document, server");
+    violation(&problem, "unknown-profile", "/profile", "no profile `sever`; profiles are client, document, server");
+    let problem = refused(&NewCertificate { profile: "Server".into(), ..good()? }, ProblemType::InvalidRequest).await?;
+    violation(&problem, "profile-name-invalid", "/profile", "profiles are client, document, server");
     Ok(())
 }
 
@@ -41,7 +58,12 @@ async fn a_name_of_a_kind_that_the_profile_does_not_take() -> anyhow::Result<()>
         ..good()?
     };
     let problem = refused(&body, ProblemType::ProfileViolation).await?;
-    violation(&problem, "name-kind-not-allowed", "/subject_alternative_names/1", "of kind email");
+    violation(
+        &problem,
+        "name-kind-not-allowed",
+        "/subject_alternative_names/1",
+        "of kind email, as `email:ana@example.test` is; it takes dns, ip, uri",
+    );
     Ok(())
 }
 
@@ -104,16 +126,8 @@ async fn weak_keys_and_keys_of_no_known_kind() -> anyhow::Result<()> {
 async fn a_csr_whose_signature_does_not_prove_the_key() -> anyhow::Result<()> {
     let stack = shared()?;
     let folder = tempfile::tempdir_in(stack.work_folder())?;
-    std::fs::write(folder.path().join("good.csr"), good()?.csr)?;
-    openssl(["req", "-in", "good.csr", "-outform", "DER", "-out", "csr.der"], folder.path())?;
-    let mut der = std::fs::read(folder.path().join("csr.der"))?;
-    // The host name, which the signature covers.
-    let place = der.windows(4).rposition(|window| window == b"good").unwrap_or_default();
-    der[place..place + 4].copy_from_slice(b"evil");
-    std::fs::write(folder.path().join("csr.der"), der)?;
-    let csr = openssl(["req", "-inform", "DER", "-in", "csr.der", "-outform", "PEM"], folder.path())?.text();
-    let problem = refused(&request("server", csr), ProblemType::CsrRejected).await?;
-    violation(&problem, "csr-broken-signature", "/csr", "");
+    let problem = refused(&request("server", broken_csr(folder.path())?), ProblemType::CsrRejected).await?;
+    violation(&problem, "csr-broken-signature", "/csr", "make it again with the private key that belongs to it");
     Ok(())
 }
 
@@ -171,7 +185,7 @@ async fn the_names_of_the_service_itself() -> anyhow::Result<()> {
     {
         let body = NewCertificate { subject_alternative_names: Some(vec![dns(host)]), ..good()? };
         let problem = refused(&body, ProblemType::ProfileViolation).await?;
-        violation(&problem, "name-reserved", pointer, "the service alone");
+        violation(&problem, "name-reserved", pointer, "ask for another name");
     }
     let address = name(SubjectAlternativeNameType::Ip, "127.0.0.1");
     let body = NewCertificate { subject_alternative_names: Some(vec![address]), ..good()? };
@@ -179,10 +193,15 @@ async fn the_names_of_the_service_itself() -> anyhow::Result<()> {
         &refused(&body, ProblemType::ProfileViolation).await?,
         "name-reserved",
         "/subject_alternative_names/0",
-        "the service alone",
+        "ask for another name",
     );
     let body = NewCertificate { subject: Some("CN=localhost".into()), ..good()? };
-    violation(&refused(&body, ProblemType::ProfileViolation).await?, "name-reserved", "/subject", "the service alone");
+    violation(
+        &refused(&body, ProblemType::ProfileViolation).await?,
+        "name-reserved",
+        "/subject",
+        "ask for another name",
+    );
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use ca_e2e::stack::{Stack, shared};
 use ca_e2e::tools::openssl;
 
 /// A terminal of the first administrator.
-fn administrator(stack: &Stack) -> anyhow::Result<Terminal> {
+pub(crate) fn administrator(stack: &Stack) -> anyhow::Result<Terminal> {
     Terminal::with_config(&stack.data_folder().join("admin/cli.toml"))
 }
 
@@ -19,7 +19,7 @@ fn fingerprint(stack: &Stack) -> anyhow::Result<String> {
 }
 
 /// A terminal of somebody who trusts the server and has no credential yet.
-fn newcomer(stack: &Stack) -> anyhow::Result<Terminal> {
+pub(crate) fn newcomer(stack: &Stack) -> anyhow::Result<Terminal> {
     let terminal = Terminal::new()?;
     terminal.done(&["bootstrap", &stack.api_url(), "--fingerprint", &fingerprint(stack)?])?;
     Ok(terminal)
@@ -136,7 +136,7 @@ fn a_token_does_not_belong_on_the_command_line() -> anyhow::Result<()> {
     let mut machine = newcomer(&stack)?;
     machine.refused(2, &["issue", "client", "env.example.test", "--token", secret.trim()], &["--token-file"])?;
     machine.set("CA_TOKEN", secret.trim());
-    machine.refused(1, &["issue", "client", "other.example.test"], &["policy"])?;
+    machine.refused(1, &["issue", "client", "other.example.test"], &["the names it was made for"])?;
     Ok(())
 }
 

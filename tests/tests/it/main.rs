@@ -6,8 +6,10 @@
 mod audit;
 mod authorisation;
 mod bad_request;
+mod cli_faults;
 mod cli_files;
 mod cli_local;
+mod cli_refusals;
 mod cli_remote;
 mod crl;
 mod health;
@@ -17,6 +19,7 @@ mod lifecycle;
 mod limits;
 mod ocsp;
 mod openapi;
+mod own_limits;
 mod public_material;
 mod read;
 mod renew;

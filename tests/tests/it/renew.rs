@@ -89,7 +89,8 @@ async fn a_certificate_has_one_live_successor() -> anyhow::Result<()> {
     let body = json!({ "reuse_key": true });
     let first: Certificate = holder.post(&path(&certificate), &body).await?.expect(201)?.json()?;
     let problem = holder.post(&path(&certificate), &body).await?.expect_problem(ProblemType::AlreadyRenewed)?;
-    assert!(problem.detail.contains(&first.id), "{}", problem.detail);
+    let hint = format!("use its successor {}, or revoke that one first", first.id);
+    assert!(problem.detail.contains(&hint), "{}", problem.detail);
     administrator.revoke(&first.id, "superseded").await?;
     holder.post(&path(&certificate), &body).await?.expect(201)?;
     Ok(())
@@ -99,12 +100,16 @@ async fn a_certificate_has_one_live_successor() -> anyhow::Result<()> {
 async fn what_is_revoked_or_on_hold_is_not_renewed() -> anyhow::Result<()> {
     let stack = shared()?;
     let administrator = stack.administrator()?;
-    for reason in ["superseded", "certificateHold"] {
-        let (certificate, _) = administrator.enrol("server", "gone.example.test").await?;
+    for (reason, hint) in [("superseded", "ask for a new one"), ("certificateHold", "end the hold first")] {
+        let (certificate, identity) = administrator.enrol("server", "gone.example.test").await?;
         administrator.revoke(&certificate.id, reason).await?;
         let refused = administrator.post(&path(&certificate), &json!({ "reuse_key": true })).await?;
         let problem = refused.expect_problem(ProblemType::CertificateRevoked)?;
-        assert!(problem.detail.contains(reason) && problem.detail.contains("new one"), "{}", problem.detail);
+        assert!(problem.detail.contains(reason) && problem.detail.contains(hint), "{}", problem.detail);
+        // To its holder it is no proof any more.
+        let refused = stack.holder(&identity)?.post(&path(&certificate), &json!({ "reuse_key": true })).await?;
+        let problem = refused.expect_problem(ProblemType::InvalidCredential)?;
+        assert!(problem.detail.contains("show another one"), "{}", problem.detail);
     }
     Ok(())
 }

@@ -52,7 +52,9 @@ pub(crate) async fn issue_certificate(
 ) -> Result<Response, ProblemResponse> {
     let idempotency_key = idempotency_key(&headers)?;
     let mut wrong = Wrong::default();
-    let profile = wrong.check("profile-name-invalid", "/profile", body.profile.parse::<ProfileName>());
+    let profile = body.profile.parse::<ProfileName>();
+    let profile = profile.map_err(|error| format!("{error}; profiles are {}", state.engine().profile_names()));
+    let profile = wrong.check("profile-name-invalid", "/profile", profile);
     let subject = body
         .subject
         .as_deref()

@@ -96,7 +96,10 @@ fn covers(name: &GeneralName, own: &GeneralName) -> bool {
 }
 
 fn reserved_message(name: &str, own: &GeneralName) -> String {
-    format!("`{name}` is a name of this service itself (`{own}`); a certificate for it is made by the service alone")
+    format!(
+        "`{name}` is a name of this service itself (`{own}`); a certificate for it is made by the service alone: ask for \
+         another name"
+    )
 }
 
 fn check_counts(profile: &Profile, names: &[GeneralName], pointer: NamesPointer, violations: &mut Vec<Violation>) {
@@ -160,9 +163,10 @@ fn check_one(profile: &Profile, name: &GeneralName) -> Result<(), (ViolationCode
     let rules = profile.names();
     let not_allowed = || {
         let message = format!(
-            "the profile `{}` takes no subject alternative name of kind {}, as `{name}` is",
+            "the profile `{}` takes no subject alternative name of kind {}, as `{name}` is; {}",
             profile.name(),
-            name.type_name()
+            name.type_name(),
+            kinds_taken(rules)
         );
         (ViolationCode::NameKindNotAllowed, message)
     };
@@ -186,6 +190,12 @@ fn check_one(profile: &Profile, name: &GeneralName) -> Result<(), (ViolationCode
         GeneralName::Directory(_) => rules.directory.as_ref().map(|_| ()).ok_or_else(not_allowed),
         GeneralName::RegisteredId(_) => rules.registered_id.as_ref().map(|_| ()).ok_or_else(not_allowed),
     }
+}
+
+/// The kinds of names that there are rules for, for people.
+fn kinds_taken(rules: &NameRules) -> String {
+    let kinds: Vec<&str> = counts(rules).map(|(kind, _)| kind).collect();
+    if kinds.is_empty() { "it takes none at all".to_owned() } else { format!("it takes {}", kinds.join(", ")) }
 }
 
 fn check_dns(rule: &DnsRule, name: &DnsName) -> Result<(), (ViolationCode, String)> {

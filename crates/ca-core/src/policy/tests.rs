@@ -236,6 +236,8 @@ fn names_of_kinds_without_a_rule_are_refused() {
         });
         asked.assert_broken("name-kind-not-allowed", "/subject_alternative_names/1");
     }
+    let refused = Asked::of("server").names(&["email:someone@example.org"]).evaluate().expect_err("a wrong kind");
+    assert!(refused[0].message.ends_with("it takes dns, ip, uri"), "{}", refused[0]);
 }
 
 #[test]

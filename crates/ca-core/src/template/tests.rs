@@ -63,6 +63,8 @@ fn a_lifetime_asked_for_beyond_the_issuers_end_is_refused() {
     let asked = |days| built(server(Some(Lifetime::from_days(days))), &facts, now());
     assert_eq!(asked(30).expect("up to the end").validity().not_after, end);
     assert_eq!(codes(asked(31)), [("validity-beyond-issuer", "/validity".to_owned())]);
+    let refused = asked(31).expect_err("too long");
+    assert!(refused[0].message.contains("ask for at most 30d or leave the validity out"), "{}", refused[0]);
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use ca_core::hash::{digests_equal, sha256};
 use ca_core::id::{AuthorityId, TokenId};
 use ca_core::principal::Principal;
-use ca_core::revocation::Standing;
+use ca_core::revocation::{Revocation, RevocationReason, Standing};
 use ca_core::serial::Serial;
+use ca_core::time::Validity;
 
 use super::token::TOKEN_PREFIX;
 use crate::engine::Engine;
@@ -24,15 +25,24 @@ pub async fn certificate_holder(
         .certificate_by_serial(authority, serial)
         .await?
         .filter(|stored| stored.der == der)
-        .ok_or_else(|| unaccepted("the client certificate is not on record"))?;
+        .ok_or_else(|| unaccepted("the client certificate is not on record; show one that this service issued"))?;
     match stored.standing {
         Standing::Active => {}
-        Standing::Revoked(revocation) => {
-            return Err(unaccepted(&format!("the client certificate is revoked ({})", revocation.reason)));
+        Standing::Revoked(Revocation { reason: RevocationReason::CertificateHold, .. }) => {
+            return Err(unaccepted("the client certificate is on hold; show another one, or have the hold ended"));
+        }
+        Standing::Revoked(Revocation { reason, .. }) => {
+            let message = format!("the client certificate is revoked ({reason}); show another one, or get a new one");
+            return Err(unaccepted(&message));
         }
     }
+    let Validity { not_before, not_after } = stored.validity;
     if !stored.validity.contains(engine.now()) {
-        return Err(unaccepted("the client certificate is not valid at this time"));
+        let message = format!(
+            "the client certificate is valid from {not_before} to {not_after}, and it is {} now; show another one",
+            engine.now()
+        );
+        return Err(unaccepted(&message));
     }
     let roles = engine.store().roles(stored.id).await?;
     Ok(Principal::Certificate { id: stored.id, authority: stored.authority, serial: stored.serial, roles })
@@ -48,7 +58,8 @@ pub async fn token_bearer(engine: &Engine, text: &str) -> Result<Principal, Flow
         return Err(unknown());
     }
     if record.expires_at <= engine.now() {
-        return Err(FlowError::new(FlowErrorKind::TokenExpired, "the token has expired; ask for a new one"));
+        let message = format!("the token expired at {}; ask for a new one", record.expires_at);
+        return Err(FlowError::new(FlowErrorKind::TokenExpired, message));
     }
     Ok(Principal::EnrolmentToken { id, binding: record.binding })
 }

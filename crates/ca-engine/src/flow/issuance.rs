@@ -321,7 +321,7 @@ pub(super) fn violations(violations: Vec<Violation>) -> FlowError {
             message: violation.message,
         })
         .collect();
-    FlowError::new(FlowErrorKind::ProfileViolation, "the profile does not allow what was asked for").with_faults(faults)
+    FlowError::of_faults(FlowErrorKind::ProfileViolation, "the profile does not allow what was asked for", faults)
 }
 
 /// A request that its issuer does not allow; or an issuer that cannot issue at all now, which is nobody's fault who asks.
@@ -372,11 +372,11 @@ fn refusal(outcome: &ReserveOutcome) -> FlowError {
         ),
         ReserveOutcome::TokenSpent => FlowError::new(
             FlowErrorKind::TokenUsedUp,
-            "the token was used as often as it may be, or was withdrawn; ask for a new one",
+            "the token was used as often as it may be, has expired or was withdrawn; ask for a new one",
         ),
         ReserveOutcome::SuccessorExists(successor) => FlowError::new(
             FlowErrorKind::AlreadyRenewed,
-            format!("the certificate was renewed already; its successor is {successor}"),
+            format!("the certificate was renewed already; use its successor {successor}, or revoke that one first"),
         ),
         ReserveOutcome::PredecessorNotActive => FlowError::new(
             FlowErrorKind::CertificateRevoked,

@@ -33,10 +33,14 @@ pub fn permit(engine: &Engine, principal: &Principal, action: Action, resource: 
             "this needs a client certificate of this service or an enrolment token",
         ));
     }
-    Err(FlowError::new(
-        FlowErrorKind::AccessDenied,
-        "the access policy does not allow this; ask an administrator for a role or a token",
-    ))
+    let message = match principal {
+        Principal::EnrolmentToken { .. } => {
+            "the token is good for the one profile and the names it was made for; ask for those alone, or ask an \
+             administrator for a role or a token"
+        }
+        _ => "the access policy does not allow this; ask an administrator for a role or a token",
+    };
+    Err(FlowError::new(FlowErrorKind::AccessDenied, message))
 }
 
 /// Resolves a name to a certificate on record. A bare serial that fits several is a conflict that lists them all.

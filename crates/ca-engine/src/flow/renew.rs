@@ -138,10 +138,13 @@ async fn renewable(
         Err(denied) => return Err(too_early(engine, principal, name, now).await.unwrap_or(denied)),
     };
     if let Standing::Revoked(revocation) = certificate.standing {
-        return Err(FlowError::new(
-            FlowErrorKind::CertificateRevoked,
-            format!("the certificate is revoked or on hold ({}); ask for a new one", revocation.reason),
-        ));
+        let message = match revocation.reason {
+            RevocationReason::CertificateHold => {
+                "the certificate is on hold (certificateHold); end the hold first, or ask for a new one".to_owned()
+            }
+            reason => format!("the certificate is revoked ({reason}) and cannot be renewed; ask for a new one"),
+        };
+        return Err(FlowError::new(FlowErrorKind::CertificateRevoked, message));
     }
     let renew_until =
         engine.profiles().get(&certificate.profile).map_or(Lifetime::ZERO, |profile| profile.renewal().until);

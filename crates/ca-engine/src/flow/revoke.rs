@@ -249,7 +249,9 @@ fn texts(ids: &[CertificateId]) -> Vec<String> {
 
 fn refused(error: RevocationError) -> FlowError {
     match error {
-        RevocationError::AlreadyRevoked { .. } => FlowError::new(FlowErrorKind::AlreadyRevoked, error.to_string()),
+        RevocationError::AlreadyRevoked { .. } | RevocationError::RevokedForGood { .. } => {
+            FlowError::new(FlowErrorKind::AlreadyRevoked, error.to_string())
+        }
         RevocationError::NotHeld => FlowError::new(FlowErrorKind::NotHeld, error.to_string()),
         RevocationError::InvalidityDateInTheFuture => {
             FlowError::invalid("invalidity-date-in-future", "/invalidity_date", error.to_string())

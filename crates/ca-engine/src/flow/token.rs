@@ -83,9 +83,8 @@ pub async fn create_token(
     permit(engine, principal, Action::CreateToken, Resource::Service)?;
     let faults = token_faults(engine, &request);
     if !faults.is_empty() {
-        return Err(
-            FlowError::new(FlowErrorKind::InvalidRequest, "the token cannot be made as asked").with_faults(faults)
-        );
+        let summary = "the token cannot be made as asked";
+        return Err(FlowError::of_faults(FlowErrorKind::InvalidRequest, summary, faults));
     }
     let now = engine.now();
     let id = TokenId::new(now, engine.random()?);

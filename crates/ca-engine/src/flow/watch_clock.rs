@@ -16,8 +16,10 @@ const COMPARISON_LIFETIME: Lifetime = Lifetime::from_seconds(10);
 
 /// Compares the clock and tells the engine, which signs only while the verdict is [`ClockVerdict::Right`].
 pub async fn watch_clock(engine: &Engine) -> Result<ClockVerdict, FlowError> {
-    let verdict = compare(engine).await?;
-    engine.set_clock_verdict(verdict.clone(), engine.now());
+    // The instant that was compared, not the one it is by now: a clock that is set meanwhile must be seen to have moved.
+    let now = engine.now();
+    let verdict = compare(engine, now).await?;
+    engine.set_clock_verdict(verdict.clone(), now);
     Ok(verdict)
 }
 
@@ -38,9 +40,8 @@ pub(super) async fn dependable_now(engine: &Engine) -> Result<Timestamp, FlowErr
     }
 }
 
-async fn compare(engine: &Engine) -> Result<ClockVerdict, FlowError> {
+async fn compare(engine: &Engine, now: Timestamp) -> Result<ClockVerdict, FlowError> {
     let database = engine.store().database_time().await?;
-    let now = engine.now();
     let apart = now.since(database).max(database.since(now));
     if apart > TOLERANCE {
         return Ok(ClockVerdict::Wrong(format!(

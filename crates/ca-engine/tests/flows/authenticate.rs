@@ -34,11 +34,15 @@ fn revoked_held_and_expired_ones_are_not_accepted() {
     let world = World::new();
     let stored = world.issue();
     world.revoke(stored.id, RevocationReason::CertificateHold).expect("held");
-    assert_eq!(refused(authenticate(&world, &stored)), Kind::InvalidCredential);
+    let error = authenticate(&world, &stored).expect_err("held");
+    assert_eq!(error.kind, Kind::InvalidCredential);
+    assert!(error.message.contains("have the hold ended"), "{}", error.message);
     block_on(unhold(&world.engine, &Principal::LocalOperator, stored.id, None)).expect("released");
     authenticate(&world, &stored).expect("stands again");
     world.clock.set(stored.validity.not_after.plus(SECOND));
-    assert_eq!(refused(authenticate(&world, &stored)), Kind::InvalidCredential);
+    let error = authenticate(&world, &stored).expect_err("expired");
+    assert_eq!(error.kind, Kind::InvalidCredential);
+    assert!(error.message.contains(&format!("to {}", stored.validity.not_after)), "{}", error.message);
     world.clock.set(stored.validity.not_before.minus(SECOND));
     assert_eq!(refused(authenticate(&world, &stored)), Kind::InvalidCredential);
     world.clock.set(stored.validity.not_after);

@@ -1,5 +1,7 @@
 //! The clock: compared before anything is signed, and again when it moves.
 
+use std::task::Poll;
+
 use ca_core::principal::Principal;
 use ca_core::time::Lifetime;
 use ca_engine::clock_verdict::ClockVerdict;
@@ -9,6 +11,7 @@ use ca_engine::flow::issue::issue;
 use ca_engine::flow::watch_clock::watch_clock;
 use ca_engine::port::store::StoreError;
 use futures::executor::block_on;
+use futures::future::{join, poll_fn};
 
 use crate::world::*;
 
@@ -59,6 +62,30 @@ fn a_clock_set_while_the_service_runs_is_noticed_at_the_next_signature() {
         assert_eq!(refused(block_on(issue(&replica, &local, server(csr(&key()))))), Kind::SigningSuspended);
         clock.set(world.now());
         block_on(issue(&replica, &local, server(csr(&key())))).expect("right again");
+    }
+}
+
+#[test]
+fn a_clock_set_while_it_is_compared_is_noticed_at_the_next_signature() {
+    let world = World::new();
+    // At every point where the comparison waits for the record, and after it.
+    for waits in 0..8 {
+        let clock = FakeClock::at(world.now());
+        let replica = world.replica(&clock, &world.keyring);
+        let mut left = waits;
+        let setting = poll_fn(|context| {
+            if left == 0 {
+                clock.set(world.now().minus(seconds(61)));
+                return Poll::Ready(());
+            }
+            left -= 1;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        });
+        let (compared, ()) = block_on(join(watch_clock(&replica), setting));
+        compared.expect("the record");
+        let issued = block_on(issue(&replica, &Principal::LocalOperator, server(csr(&key()))));
+        assert_eq!(refused(issued), Kind::SigningSuspended, "set at wait {waits}");
     }
 }
 

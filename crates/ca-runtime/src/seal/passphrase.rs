@@ -107,7 +107,7 @@ pub enum PassphraseError {
         path: PathBuf,
     },
     /// The file cannot be read or written.
-    #[error("the passphrase file {}: {source}", path.display())]
+    #[error("the passphrase file {}: {}", path.display(), file::complaint(source))]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -15,6 +15,7 @@ use crate::open::{Database, OpenError};
 pub(super) fn of_connecting(path: &Path, error: sqlx::Error) -> OpenError {
     let database = Database::file(path);
     match result_code(&error) {
+        _ if is_full(&error) => OpenError::Full { database, detail: error.to_string() },
         Some(NOT_A_DATABASE) => OpenError::Foreign { database },
         Some(CORRUPT) => OpenError::Damaged { database, detail: error.to_string() },
         _ => OpenError::Unreadable { database, detail: error.to_string() },
@@ -41,7 +42,7 @@ impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         let detail = error.to_string();
         Self(match (result_code(&error), &error) {
-            (Some(FULL), _) => StoreError::Full { detail },
+            _ if is_full(&error) => StoreError::Full { detail },
             (Some(CONSTRAINT), sqlx::Error::Database(database)) => {
                 if database.is_unique_violation() || database.is_foreign_key_violation() {
                     StoreError::Conflict { detail }
@@ -81,14 +82,27 @@ pub(super) fn is_null_in(error: &sqlx::Error, column: &str) -> bool {
     })
 }
 
-/// The primary result code of SQLite (<https://www.sqlite.org/rescode.html>), where the error came from it.
+/// Whether the disk has no room. SQLite says so of the file and its log; of the index beside them, which it makes at the first
+/// use, it says that it could not be enlarged.
+pub(super) fn is_full(error: &sqlx::Error) -> bool {
+    extended_result_code(error).is_some_and(|code| code & 0xff == FULL || code == IO_SHM_SIZE)
+}
+
+/// The primary result code of SQLite (<https://www.sqlite.org/rescode.html>), where the error came from it: the low octet of the
+/// extended one.
 fn result_code(error: &sqlx::Error) -> Option<u32> {
+    extended_result_code(error).map(|code| code & 0xff)
+}
+
+/// The extended result code, which sqlx gives.
+fn extended_result_code(error: &sqlx::Error) -> Option<u32> {
     let sqlx::Error::Database(database) = error else { return None };
-    // sqlx gives the extended code; its low octet is the primary one.
-    database.code()?.parse::<u32>().ok().map(|code| code & 0xff)
+    database.code()?.parse().ok()
 }
 
 const IO: u32 = 10;
+/// `SQLITE_IOERR_SHMSIZE`
+const IO_SHM_SIZE: u32 = 10 | (19 << 8);
 const CORRUPT: u32 = 11;
 const FULL: u32 = 13;
 const CONSTRAINT: u32 = 19;

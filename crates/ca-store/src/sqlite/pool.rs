@@ -31,6 +31,9 @@ pub(super) fn create_file(path: &Path) -> Result<(), OpenError> {
     match options.open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            Err(OpenError::Full { database: Database::file(path), detail: error.to_string() })
+        }
         Err(error) => Err(OpenError::Create { database: Database::file(path), detail: error.to_string() }),
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migrator};
 use sqlx::{Connection, SqliteConnection};
 
-use super::error::of_connecting;
+use super::error::{is_full, of_connecting};
 use super::pool;
 use crate::open::{Database, OpenError};
 
@@ -85,6 +85,7 @@ fn check_applied(applied: &[AppliedMigration]) -> Result<i64, OpenError> {
 fn of_migrating(path: &Path, error: MigrateError) -> OpenError {
     match error {
         MigrateError::VersionMismatch(version) => OpenError::Changed { version },
+        MigrateError::ExecuteMigration(error, _) if is_full(&error) => of_connecting(path, error),
         MigrateError::ExecuteMigration(error, version) => OpenError::Migration { version, detail: error.to_string() },
         MigrateError::Execute(error) => of_connecting(path, error),
         other => OpenError::Unreadable { database: Database::file(path), detail: other.to_string() },

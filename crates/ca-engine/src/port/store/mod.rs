@@ -61,7 +61,7 @@ pub enum StoreError {
         detail: String,
     },
     /// The disk or the database's space is full.
-    #[error("the database has no space left: {detail}")]
+    #[error("the database has no space left ({detail}); make room on its disk")]
     Full {
         /// What it said.
         detail: String,
