@@ -22,7 +22,10 @@ pub(crate) struct Pooler {
 
 impl Pooler {
     pub(crate) async fn start(server: &Server) -> Self {
-        assert!(Path::new(PROGRAM).exists(), "the tests need PgBouncer, and {PROGRAM} is not there: apt-get install pgbouncer");
+        assert!(
+            Path::new(PROGRAM).exists(),
+            "the tests need PgBouncer, and {PROGRAM} is not there: apt-get install pgbouncer"
+        );
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().display().to_string();
         let users = format!("\"ca\" \"{PASSWORD}\"\n");
