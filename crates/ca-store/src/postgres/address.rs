@@ -61,13 +61,6 @@ impl PostgresOptions {
         Ok(Self { connect: prepared(connect, route), route })
     }
 
-    /// The same server, another database.
-    #[must_use]
-    pub fn with_database(mut self, name: &str) -> Self {
-        self.connect = self.connect.database(name);
-        self
-    }
-
     /// Which database, as errors name it.
     pub fn database(&self) -> Database {
         let connect = &self.connect;
@@ -140,7 +133,7 @@ pub(super) const SETTINGS: [(&str, &str); 7] = [
 /// Longer than the server itself allows a statement: who waits longer waits for a server that is gone.
 pub(super) const PATIENCE: Duration = Duration::from_secs(12);
 
-const PARAMETERS: [&str; 13] = [
+const PARAMETERS: [&str; 12] = [
     "sslmode",
     "sslrootcert",
     "sslcert",
@@ -153,7 +146,6 @@ const PARAMETERS: [&str; 13] = [
     "password",
     "application_name",
     "options",
-    "ssl-mode",
 ];
 
 #[cfg(test)]

@@ -160,3 +160,46 @@ pub(super) fn of_opening(database: &Database, error: sqlx::Error) -> OpenError {
         _ => OpenError::Unreadable { database, detail },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lost() -> sqlx::Error {
+        std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()
+    }
+
+    #[test]
+    fn a_connection_lost_before_the_commit_changes_nothing_and_is_replaced() {
+        let failure = Failure::from(lost());
+        assert!(failure.is_passing() && failure.lost_connection());
+        assert!(matches!(failure.into(), StoreError::Unavailable { .. }));
+    }
+
+    #[test]
+    fn a_connection_lost_during_the_commit_leaves_it_unknown_and_nothing_is_made_twice() {
+        for failure in [of_commit(lost()), unanswered_commit()] {
+            assert!(!failure.is_passing() && failure.lost_connection());
+            assert!(matches!(failure.into(), StoreError::Unknown { .. }));
+        }
+    }
+
+    #[test]
+    fn states_are_told_in_the_words_of_the_port() {
+        let of = |state| StoreError::from(of_state(state, "said".to_owned()));
+        assert!(matches!(of("53100"), StoreError::Full { .. }));
+        assert!(matches!(of("23505"), StoreError::Conflict { .. }));
+        assert!(matches!(of("23514"), StoreError::Inconsistent { .. }));
+        assert!(matches!(of("22021"), StoreError::Conflict { .. }));
+        for state in ["57014", "55P03", "53300", "25006", "42501", "08006", "57P01", "40P01", "99999"] {
+            assert!(matches!(of(state), StoreError::Unavailable { .. }), "{state}");
+        }
+    }
+
+    #[test]
+    fn only_what_may_succeed_at_once_is_tried_again() {
+        let passes = |state| of_state(state, String::new()).is_passing();
+        assert!(["40001", "40P01", "57P01", "57P02", "08006"].into_iter().all(passes));
+        assert!(!["57014", "55P03", "53100", "25006", "23505"].into_iter().any(passes));
+    }
+}

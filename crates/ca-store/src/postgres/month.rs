@@ -12,7 +12,11 @@ use super::transaction::{Change, Transaction, make};
 
 /// The months whose tables are known to be there.
 #[derive(Default)]
-pub(super) struct Months(Mutex<BTreeSet<String>>);
+pub(super) struct Months {
+    known: Mutex<BTreeSet<String>>,
+    /// Whoever asks the database; the others of this process wait for the answer instead of asking as well.
+    turn: tokio::sync::Mutex<()>,
+}
 
 impl Months {
     /// Makes the tables of the month of `not_after`, in a transaction of its own, unless this process knows that they are there.
@@ -23,13 +27,17 @@ impl Months {
         if self.known().contains(&month) {
             return Ok(());
         }
+        let _turn = self.turn.lock().await;
+        if self.known().contains(&month) {
+            return Ok(());
+        }
         make(pool, &Month { not_after }).await?;
         self.known().insert(month);
         Ok(())
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

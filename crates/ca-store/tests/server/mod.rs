@@ -21,8 +21,9 @@ const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
 
 /// A running server, and the folder it lives in.
 pub(crate) struct Server {
-    folder: TempDir,
-    owner: Option<(u32, u32)>,
+    pub(crate) folder: TempDir,
+    /// User and group that it runs as, unless they are ours.
+    pub(crate) owner: Option<(u32, u32)>,
     /// The shell that ends the server when its input ends.
     keeper: Option<Child>,
     databases: AtomicU64,
@@ -161,7 +162,8 @@ impl Drop for Server {
     }
 }
 
-const PASSWORD: &str = "a-password-of-the-tests";
+/// Of the superuser.
+pub(crate) const PASSWORD: &str = "a-password-of-the-tests";
 
 /// User and group that the server runs as, unless it can run as ours.
 fn unprivileged() -> Option<(u32, u32)> {
@@ -177,7 +179,8 @@ fn unprivileged() -> Option<(u32, u32)> {
     Some((user, group))
 }
 
-fn as_owner(mut command: Command, owner: Option<(u32, u32)>) -> Command {
+/// The command, run by that user and group.
+pub(crate) fn as_owner(mut command: Command, owner: Option<(u32, u32)>) -> Command {
     if let Some((user, group)) = owner {
         command.uid(user).gid(group);
     }
