@@ -191,7 +191,7 @@ mod tests {
             |kind: io::ErrorKind| LocalError::Init(RootKeyError::Io { path: path.clone(), source: kind.into() }.into());
         let of_store = |error| LocalError::Open(OpenError::Seal(SealError::Store(error)));
         let detail = || "test".to_owned();
-        let full = ca_store::OpenError::Full { path: path.clone(), detail: detail() };
+        let full = ca_store::OpenError::Full { database: ca_store::Database::File(path.clone()), detail: detail() };
         for temporary in [
             LocalError::Busy,
             LocalError::Init(InitError::Busy),

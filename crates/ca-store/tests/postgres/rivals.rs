@@ -119,8 +119,13 @@ async fn issuers_and_revokers_of_the_same_certificates_meet_without_an_error() {
                     invalidity_date: None,
                 });
                 let journal = journal(AuditAction::CertificateRevoked, predecessor.id);
-                let change =
-                    StandingChange { id: predecessor.id, from: Standing::Active, to, block_key: true, journal };
+                let change = StandingChange {
+                    id: predecessor.id,
+                    from: Standing::Active,
+                    to,
+                    compromised_since: Some(NOW),
+                    journal,
+                };
                 replica.change_standing(change).await.expect("applied or stale");
                 return;
             }
