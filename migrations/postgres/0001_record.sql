@@ -42,7 +42,8 @@ CREATE UNIQUE INDEX serials_one_live_successor ON serials (renews)
     WHERE renews IS NOT NULL AND (reason IS NULL OR reason = 6);
 CREATE INDEX serials_in_crl ON serials (authority, serial) INCLUDE (not_after, reason, revoked_at, invalidity_date)
     WHERE reason IS NOT NULL;
-CREATE INDEX serials_by_standing ON serials ((reason = 6), certificate_id) WHERE reason IS NOT NULL;
+CREATE INDEX serials_held ON serials (certificate_id) WHERE reason = 6;
+CREATE INDEX serials_revoked ON serials (certificate_id) WHERE reason <> 6;
 
 CREATE TRIGGER serials_are_kept BEFORE DELETE OR TRUNCATE ON serials
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_removal();

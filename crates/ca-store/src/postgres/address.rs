@@ -119,14 +119,17 @@ fn prepared(connect: PgConnectOptions, route: Route) -> PgConnectOptions {
 }
 
 /// What is set for every transaction: with the connection where it is ours alone, else at the beginning of each.
-pub(super) const SETTINGS: [(&str, &str); 7] = [
+pub(super) const SETTINGS: [(&str, &str); 9] = [
     ("statement_timeout", "10s"),
     ("lock_timeout", "5s"),
     ("idle_in_transaction_session_timeout", "15s"),
-    // Every query walks an index, whatever the statistics say of tables that were empty a minute ago.
+    // Every query looks rows up by an index, or walks one in the order it asks for. Without this a plan that was made and kept
+    // when a table was empty reads through all of it when it has grown.
     ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
+    ("enable_material", "off"),
     ("jit", "off"),
 ];
 

@@ -19,7 +19,8 @@ use crate::row::certificate::IssuedRow;
 use crate::row::inconsistent;
 
 /// SQL that turns open reservations into certificates, unless the key is blocked or the predecessor is not active. A predecessor
-/// is locked against changes of its standing, and seen as the last of them left it.
+/// is locked against changes of its standing, and seen as the last of them left it. (`IS TRUE` keeps the walk off the index of
+/// all that are open.)
 const COMPLETE: &str = "
     WITH given AS MATERIALIZED (
         SELECT * FROM UNNEST($1::uuid[], $2::bytea[], $3::bytea[], $4::bigint[], $5::boolean[]) WITH ORDINALITY
@@ -31,8 +32,8 @@ const COMPLETE: &str = "
         ORDER BY p.certificate_id FOR SHARE
     ), claimed AS (
         DELETE FROM reservations AS r USING given AS g
-        WHERE r.id = g.id AND r.abandoned_at IS NULL
-            AND NOT EXISTS (SELECT FROM blocked_keys AS b WHERE b.spki_sha256 = r.spki_sha256)
+        WHERE r.id = g.id AND (r.abandoned_at IS NULL) IS TRUE
+            AND (SELECT TRUE FROM blocked_keys AS b WHERE b.spki_sha256 = r.spki_sha256) IS NULL
             AND (r.renews IS NULL OR r.renews IN (SELECT p.certificate_id FROM predecessors AS p WHERE p.state = 1))
         RETURNING r.id, r.authority, r.serial, r.profile, r.not_before, r.not_after, r.subject, r.names, r.spki_sha256,
             g.fingerprint_sha256, r.owner, r.requested_by, g.completed_at, r.renews, g.der, r.terms, g.inherit_roles, g.place

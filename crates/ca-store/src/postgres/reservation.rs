@@ -20,6 +20,8 @@ use crate::row::search::SearchTerms;
 /// SQL that puts reservations on record unless something stands in their way, in the order of [`ReserveOutcome`]. Either all that
 /// could be written are, or, when another transaction has just taken what one of them needs, none: `numbered` tells.
 ///
+/// What is looked up is looked up row by row: of an EXISTS, PostgreSQL may make a hash table of the whole other table.
+///
 /// Rows are written in the order of what concurrent transactions may wait for: predecessors first, of which there may be one
 /// successor; serials and ids are drawn by chance.
 const RESERVE: &str = "
@@ -31,19 +33,19 @@ const RESERVE: &str = "
                 requested_by, renews, token_id, idempotency_sha256, request_sha256, reserved_at, terms, place)
     ), judged AS MATERIALIZED (
         SELECT g.*, i.certificate_id AS repeated, i.request_sha256 = g.request_sha256 AS same_request,
-            EXISTS (SELECT FROM serials AS r WHERE r.certificate_id = i.certificate_id AND r.state BETWEEN 1 AND 3)
-                AS repeated_is_issued,
+            (SELECT TRUE FROM serials AS r WHERE r.certificate_id = i.certificate_id AND r.state BETWEEN 1 AND 3)
+                IS NOT NULL AS repeated_is_issued,
             live.certificate_id AS successor,
             CASE
                 WHEN i.certificate_id IS NOT NULL THEN 'repeated'
-                WHEN EXISTS (SELECT FROM blocked_keys AS b WHERE b.spki_sha256 = g.spki_sha256) THEN 'key blocked'
-                WHEN g.token_id IS NOT NULL AND NOT EXISTS (SELECT FROM enrolment_tokens AS t WHERE t.id = g.token_id
-                    AND NOT t.withdrawn AND t.expires_at > g.reserved_at AND t.used < t.uses) THEN 'token spent'
+                WHEN (SELECT TRUE FROM blocked_keys AS b WHERE b.spki_sha256 = g.spki_sha256) THEN 'key blocked'
+                WHEN g.token_id IS NOT NULL AND (SELECT TRUE FROM enrolment_tokens AS t WHERE t.id = g.token_id
+                    AND NOT t.withdrawn AND t.expires_at > g.reserved_at AND t.used < t.uses) IS NULL THEN 'token spent'
                 WHEN live.certificate_id IS NOT NULL THEN 'successor'
-                WHEN g.renews IS NOT NULL AND NOT EXISTS (SELECT FROM serials AS p
-                    WHERE p.certificate_id = g.renews AND p.state = 1) THEN 'predecessor'
-                WHEN EXISTS (SELECT FROM serials AS s WHERE s.serial = g.serial AND s.authority = g.authority)
-                    OR EXISTS (SELECT FROM serials AS s WHERE s.certificate_id = g.id) THEN 'taken'
+                WHEN g.renews IS NOT NULL AND (SELECT TRUE FROM serials AS p
+                    WHERE p.certificate_id = g.renews AND p.state = 1) IS NULL THEN 'predecessor'
+                WHEN (SELECT TRUE FROM serials AS s WHERE s.serial = g.serial AND s.authority = g.authority)
+                    OR (SELECT TRUE FROM serials AS s WHERE s.certificate_id = g.id) THEN 'taken'
             END AS obstacle
         FROM given AS g
             LEFT JOIN idempotency_keys AS i ON i.scope_sha256 = g.idempotency_sha256 AND i.expires_at > g.reserved_at
