@@ -16,6 +16,7 @@ pub mod outage;
 pub mod process;
 pub mod programs;
 pub mod record;
+pub mod shared_record;
 pub mod small_disk;
 pub mod stack;
 pub mod status;

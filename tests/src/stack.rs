@@ -17,6 +17,12 @@ use crate::client::Client;
 use crate::identity::Identity;
 use crate::process::Process;
 use crate::programs::programs;
+use crate::shared_record;
+
+const DATABASE_URL: &str = "CA__DATABASE__URL";
+
+/// The setting of an embedded record.
+pub const EMBEDDED: (&str, &str) = (DATABASE_URL, "sqlite:ca.db");
 
 /// How long a service may take to start or to stop.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -64,6 +70,9 @@ impl Site {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
+        if let Some(url) = shared_record::new_database()? {
+            environment.insert(DATABASE_URL.to_owned(), url);
+        }
         environment.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let site = Self { folder, ports, environment, through: Vec::new(), seen_at: None };
         std::fs::create_dir(site.own_data_folder()).context("the data folder cannot be made")?;
@@ -76,6 +85,32 @@ impl Site {
         let (succeeded, said) = site.run(&["init"])?;
         ensure!(succeeded, "`ca-server init` failed:\n{said}");
         Ok(site)
+    }
+
+    /// The same with the embedded record, whatever the others have: for tests that look into its file.
+    pub fn embedded() -> anyhow::Result<Self> {
+        Self::initialised(&[EMBEDDED])
+    }
+
+    /// A data folder of one more replica of this service: the same record and seal, ports of its own.
+    pub fn replica(&self) -> anyhow::Result<Self> {
+        let url = self.environment.get(DATABASE_URL).context("an embedded record has no replicas")?;
+        let changes =
+            [(DATABASE_URL, url.as_str()), ("CA__PUBLIC__BASE_URL", &self.environment["CA__PUBLIC__BASE_URL"])];
+        let replica = Self::empty(&changes)?;
+        // The administrator's files lie where `init` ran.
+        copy_folder(&self.own_data_folder().join("admin"), &replica.own_data_folder().join("admin"))?;
+        Ok(replica)
+    }
+
+    /// Everything that is on record, as it lies on the disk or as a dump has it.
+    pub fn record_octets(&self) -> anyhow::Result<Vec<u8>> {
+        if let Some(url) = self.environment.get(DATABASE_URL).filter(|url| url.starts_with("postgres:")) {
+            return shared_record::dump(url);
+        }
+        let read =
+            |file| std::fs::read(self.data_folder().join(file)).with_context(|| format!("{file} cannot be read"));
+        Ok([read("ca.db")?, read("ca.db-wal")?].concat())
     }
 
     /// The data folder, as it is seen from here.
@@ -291,6 +326,15 @@ impl Ports {
         let [api, public, admin] = [port(&sockets[0])?, port(&sockets[1])?, port(&sockets[2])?];
         Ok(Self { api, public, admin })
     }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

@@ -1,6 +1,5 @@
 //! The contract of the store port, kept by PostgreSQL through PgBouncer in transaction mode.
 
-mod pooler;
 mod server;
 
 use std::sync::Arc;
@@ -9,10 +8,15 @@ use std::time::Duration;
 use ca_engine::fake::contract::store::{StoreUnderTest, check_store};
 use ca_engine::port::store::Store;
 use ca_store::{OpenError, OpenMode, PostgresOptions, PostgresStore};
-use pooler::Pooler;
+use ca_test_services::PgBouncer;
 use tokio::sync::OnceCell;
 
-static POOLER: OnceCell<Pooler> = OnceCell::const_new();
+/// With fewer connections than the store has, so that they go from hand to hand.
+async fn pooler() -> &'static PgBouncer {
+    static POOLER: OnceCell<PgBouncer> = OnceCell::const_new();
+    let start = || async { PgBouncer::start(server::shared().await, 2).expect("a pooler") };
+    POOLER.get_or_init(start).await
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_keeps_the_contract_of_the_store_port_through_a_pooler() {
@@ -23,8 +27,8 @@ async fn postgres_keeps_the_contract_of_the_store_port_through_a_pooler() {
 async fn a_pooler_that_the_address_does_not_name_is_noticed() {
     let server = server::shared().await;
     let database = server.database().await;
-    let pooler = POOLER.get_or_init(|| Pooler::start(server)).await;
-    let refused = PostgresStore::open(&pooler.options_unaware(&database), OpenMode::ReadWrite).await.err();
+    let unaware = PostgresOptions::parse(&pooler().await.url(&database)).expect("an address");
+    let refused = PostgresStore::open(&unaware, OpenMode::ReadWrite).await.err();
     match refused {
         Some(OpenError::Address { detail }) => assert!(detail.contains("pooler=transaction"), "{detail}"),
         other => panic!("must be noticed: {other:?}"),
@@ -34,7 +38,8 @@ async fn a_pooler_that_the_address_does_not_name_is_noticed() {
 async fn make() -> StoreUnderTest {
     let server = server::shared().await;
     let database = server.database().await;
-    let options = POOLER.get_or_init(|| Pooler::start(server)).await.options(&database);
+    let url = format!("{}&pooler=transaction", pooler().await.url(&database));
+    let options = PostgresOptions::parse(&url).expect("an address");
     let store: Arc<dyn Store> = Arc::new(open(&options).await);
     StoreUnderTest {
         store,

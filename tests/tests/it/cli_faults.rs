@@ -35,7 +35,7 @@ fn another_passphrase() -> anyhow::Result<()> {
 
 #[test]
 fn a_database_from_a_newer_version() -> anyhow::Result<()> {
-    let site = Site::initialised(&[])?;
+    let site = Site::embedded()?;
     damage(
         &site,
         "INSERT INTO _sqlx_migrations SELECT 99, 'later', installed_on, 1, checksum, 1 FROM _sqlx_migrations",

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
-use ca_e2e::stack::{PATIENCE, Site, shared};
+use ca_e2e::stack::{EMBEDDED, PATIENCE, Site, shared};
 
 /// Runs a command that must fail, with everything that its message must hold.
 fn fails(site: &Site, arguments: &[&str], hints: &[&str]) -> anyhow::Result<()> {
@@ -87,7 +87,7 @@ fn a_configuration_without_faults_is_said_to_be_good() -> anyhow::Result<()> {
 
 #[test]
 fn a_database_from_a_newer_version() -> anyhow::Result<()> {
-    let site = Site::initialised(&[])?;
+    let site = Site::embedded()?;
     let database = site.data_folder().join("ca.db");
     let change = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); \
         c.execute(\"INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
@@ -111,7 +111,7 @@ fn init_again_harms_nothing() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn dev_makes_everything_and_says_what_to_type_next() -> anyhow::Result<()> {
-    let site = Site::empty(&[])?;
+    let site = Site::empty(&[EMBEDDED])?;
     let mut process = site.start(&["dev"])?;
     let next = process.wait_for_line("next: ca-cli --config", PATIENCE)?;
     assert!(next.contains("admin/cli.toml issue client cliente"), "{next}");

@@ -85,13 +85,11 @@ async fn a_server_that_nobody_runs_is_unreachable() {
 async fn a_database_of_a_newer_version_is_refused() {
     let server = server::shared().await;
     let database = server.database().await;
-    server
-        .run_sql(
-            &database,
-            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+    server.run_sql(
+        &database,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                  VALUES (9999, 'of the future', TRUE, '\\x00', 0)",
-        )
-        .await;
+    );
     let known = PostgresStore::schema_version();
     let options = server.options(&database);
     for mode in [OpenMode::Create, OpenMode::ReadWrite, OpenMode::ReadOnly] {
@@ -103,7 +101,7 @@ async fn a_database_of_a_newer_version_is_refused() {
 #[tokio::test]
 async fn an_empty_database_waits_for_its_migration() {
     let server = server::shared().await;
-    let database = server.empty_database().await;
+    let database = server.empty_database();
     let options = server.options(&database);
     let known = PostgresStore::schema_version();
     assert_eq!(refusal(&options, OpenMode::ReadWrite).await, OpenError::Older { found: 0, known });
@@ -115,7 +113,7 @@ async fn an_empty_database_waits_for_its_migration() {
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_that_start_together_on_an_empty_database_do_not_collide() {
     let server = server::shared().await;
-    let database = server.empty_database().await;
+    let database = server.empty_database();
     let mut replicas = tokio::task::JoinSet::new();
     for _ in 0..8 {
         let options = server.options(&database);
@@ -130,7 +128,7 @@ async fn replicas_that_start_together_on_an_empty_database_do_not_collide() {
 async fn a_migration_that_was_changed_after_it_ran_is_refused() {
     let server = server::shared().await;
     let database = server.database().await;
-    server.run_sql(&database, "UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = 1").await;
+    server.run_sql(&database, "UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = 1");
     let options = server.options(&database);
     assert_eq!(refusal(&options, OpenMode::ReadWrite).await, OpenError::Changed { version: 1 });
     assert_eq!(refusal(&options, OpenMode::Create).await, OpenError::Changed { version: 1 });
@@ -139,8 +137,8 @@ async fn a_migration_that_was_changed_after_it_ran_is_refused() {
 #[tokio::test]
 async fn databases_of_others_are_left_alone() {
     let server = server::shared().await;
-    let database = server.empty_database().await;
-    server.run_sql(&database, "CREATE TABLE accounts (balance BIGINT)").await;
+    let database = server.empty_database();
+    server.run_sql(&database, "CREATE TABLE accounts (balance BIGINT)");
     let options = server.options(&database);
     for mode in [OpenMode::Create, OpenMode::ReadWrite] {
         assert_eq!(refusal(&options, mode).await, OpenError::Foreign { database: named(&options) });
@@ -153,16 +151,16 @@ async fn missing_rights_are_named() {
     let server = server::shared().await;
     let database = server.database().await;
     let user = format!("user_of_{database}");
-    server.run_sql(&database, &format!("CREATE ROLE {user} LOGIN PASSWORD 'of its own'")).await;
+    server.run_sql(&database, &format!("CREATE ROLE {user} LOGIN PASSWORD 'of its own'"));
     let options = PostgresOptions::parse(&server.url_of(&user, "of%20its%20own", &database)).expect("an address");
     assert!(matches!(refusal(&options, OpenMode::ReadWrite).await, OpenError::Rights { .. }));
-    server.run_sql(&database, &format!("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO {user}")).await;
+    server.run_sql(&database, &format!("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO {user}"));
     match refusal(&options, OpenMode::ReadWrite).await {
         OpenError::Rights { detail, .. } => assert!(detail.contains("reservations (DELETE)"), "{detail}"),
         other => panic!("rights are missing: {other}"),
     }
     PostgresStore::open(&options, OpenMode::ReadOnly).await.expect("reading needs no more");
-    server.run_sql(&database, &format!("GRANT DELETE ON ALL TABLES IN SCHEMA public TO {user}")).await;
+    server.run_sql(&database, &format!("GRANT DELETE ON ALL TABLES IN SCHEMA public TO {user}"));
     // A service with a role of its own issues, in months that it has no right to make tables for.
     let store = PostgresStore::open(&options, OpenMode::ReadWrite).await.expect("opens");
     issue(&store, 1).await.expect("issued");
@@ -172,7 +170,7 @@ async fn missing_rights_are_named() {
 async fn a_database_that_forgets_what_it_acknowledged_is_refused() {
     let server = server::shared().await;
     let database = server.database().await;
-    server.run_sql("postgres", &format!("ALTER DATABASE {database} SET synchronous_commit = off")).await;
+    server.run_sql("postgres", &format!("ALTER DATABASE {database} SET synchronous_commit = off"));
     let options = server.options(&database);
     let refused = refusal(&options, OpenMode::ReadWrite).await;
     assert!(matches!(refused, OpenError::NotDurable { .. }), "{refused}");

@@ -17,7 +17,7 @@ use super::server::Server;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_the_server_and_the_next_call_works() {
-    let mut server = Server::start().await;
+    let mut server = Server::start();
     let database = server.database().await;
     let options = server.options(&database);
     let store = Arc::new(PostgresStore::open(&options, OpenMode::ReadWrite).await.expect("opens"));
@@ -31,7 +31,7 @@ async fn what_was_acknowledged_survives_the_server_and_the_next_call_works() {
             callers.spawn(async move { work(&store, first, &ending).await });
         }
         tokio::time::sleep(Duration::from_millis(1_500)).await;
-        server.end(signal);
+        server.end(signal).expect("ends");
         ending.store(true, Ordering::SeqCst);
         for (some_issued, some_revoked) in callers.join_all().await {
             issued.extend(some_issued);
@@ -42,7 +42,7 @@ async fn what_was_acknowledged_survives_the_server_and_the_next_call_works() {
         let refused = store.reserve(reservation(9_999_999)).await;
         assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
 
-        server.run().await;
+        server.run().expect("runs");
         // The first call of each kind, on connections that the old server had.
         store.database_time().await.expect("reads at once");
         let number = 5_000_000 + round as u64;
@@ -97,13 +97,10 @@ async fn connections_that_are_cut_are_replaced_without_anybody_noticing() {
     issue(&store, 1).await.expect("issued");
     store.database_time().await.expect("answers");
     for round in 0..5 {
-        super::server::shared()
-            .await
-            .run_sql(
-                "postgres",
-                &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"),
-            )
-            .await;
+        super::server::shared().await.run_sql(
+            "postgres",
+            &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"),
+        );
         issue(&store, 10 + round).await.expect("issues at once");
         store.database_time().await.expect("reads at once");
     }
@@ -111,10 +108,10 @@ async fn connections_that_are_cut_are_replaced_without_anybody_noticing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_nobody_runs_is_unavailable_within_seconds() {
-    let mut server = Server::start().await;
+    let mut server = Server::start();
     let database = server.database().await;
     let store = PostgresStore::open(&server.options(&database), OpenMode::ReadWrite).await.expect("opens");
-    server.end("INT");
+    server.end("INT").expect("ends");
     let answers = async {
         let refused = store.database_time().await;
         assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
@@ -129,9 +126,9 @@ async fn a_database_that_became_read_only_refuses_changes_and_goes_on_reading() 
     let (store, database) = super::fixture::store().await;
     let certificate = issue(&store, 1).await.expect("issued");
     let server = super::server::shared().await;
-    server.run_sql("postgres", &format!("ALTER DATABASE {database} SET default_transaction_read_only = on")).await;
+    server.run_sql("postgres", &format!("ALTER DATABASE {database} SET default_transaction_read_only = on"));
     let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'");
-    server.run_sql("postgres", &cut).await;
+    server.run_sql("postgres", &cut);
     match store.reserve(reservation(2)).await {
         Err(StoreError::Unavailable { detail }) => assert!(detail.contains("can only be read"), "{detail}"),
         other => panic!("must be refused: {other:?}"),

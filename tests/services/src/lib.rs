@@ -1,0 +1,10 @@
+//! Servers that tests start for themselves, from Debian's packages: each in a temporary folder, behind a socket there, gone with
+//! the process that started it. `tests/install.sh` installs the packages; a missing one is an error that names it.
+#![warn(missing_docs)]
+
+mod keeper;
+mod pgbouncer;
+mod postgres;
+
+pub use pgbouncer::PgBouncer;
+pub use postgres::{PASSWORD, PostgresServer, USER};
