@@ -12,7 +12,8 @@ use std::time::Duration;
 use ca_engine::fake::contract::store::{StoreUnderTest, check_store};
 use ca_engine::port::store::Store;
 use ca_store::{OpenMode, PostgresOptions, PostgresStore};
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
 use statements::Statements;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,7 +30,8 @@ async fn postgres_keeps_the_contract_of_the_store_port_and_walks_indexes_only() 
     for part in ["INTO serials", "DELETE FROM reservations", "INTO revocations", "FROM blocked_keys", "FROM leases"] {
         assert!(seen.iter().any(|statement| statement.contains(part)), "no statement was seen with {part}");
     }
-    let scans = scans(&mut server.connect(&database).await, &seen).await;
+    let options: PgConnectOptions = server.url(&database).parse().expect("an address");
+    let scans = scans(&mut options.connect().await.expect("connects"), &seen).await;
     assert!(
         scans.is_empty(),
         "{} of {} statements read through a table:\n{}",

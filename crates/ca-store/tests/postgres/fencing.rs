@@ -7,7 +7,6 @@ use ca_engine::port::store::{CrlStore, LeaseStore, StoreError};
 use sqlx::Connection;
 
 use super::fixture::{another, crl_intent, store};
-use super::server;
 
 const SHORT: Lifetime = Lifetime::from_seconds(1);
 
@@ -36,7 +35,7 @@ async fn a_takeover_waits_for_a_write_under_the_lease_and_a_write_for_a_takeover
     tokio::time::sleep(Duration::from_millis(1_200)).await;
 
     // A write that has checked its token and is not yet committed.
-    let mut slow = server::shared().await.connect(&database).await;
+    let mut slow = super::fixture::connect(&database).await;
     let mut open = slow.begin().await.expect("begun");
     let check = "SELECT token FROM leases WHERE name = 'crl' FOR NO KEY UPDATE";
     sqlx::query(check).execute(&mut *open).await.expect("locked");

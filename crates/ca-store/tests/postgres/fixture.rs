@@ -12,6 +12,8 @@ use ca_engine::port::store::{
     StandingChange, StoreError, StoredCertificate,
 };
 use ca_store::{OpenMode, PostgresStore};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, PgConnection};
 use std::sync::Arc;
 
 use super::server;
@@ -28,6 +30,13 @@ pub(super) async fn store() -> (Arc<PostgresStore>, String) {
 pub(super) async fn another(database: &str) -> Arc<PostgresStore> {
     let options = server::shared().await.options(database);
     Arc::new(PostgresStore::open(&options, OpenMode::ReadWrite).await.expect("opens"))
+}
+
+/// A connection of the tests' own.
+pub(super) async fn connect(database: &str) -> PgConnection {
+    let url = server::shared().await.url(database);
+    let options: PgConnectOptions = url.parse().expect("an address");
+    options.connect().await.expect("connects")
 }
 
 pub(super) fn reservation(number: u64) -> Reservation {

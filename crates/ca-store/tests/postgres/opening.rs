@@ -182,7 +182,7 @@ async fn the_database_itself_keeps_what_must_not_go() {
     use sqlx::{AssertSqlSafe, Connection};
     let (store, database) = store().await;
     issue(&store, 1).await.expect("issued");
-    let mut connection = server::shared().await.connect(&database).await;
+    let mut connection = super::fixture::connect(&database).await;
     for sql in [
         "DELETE FROM serials",
         "TRUNCATE serials",

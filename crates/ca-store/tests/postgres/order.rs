@@ -19,7 +19,7 @@ async fn nobody_takes_a_number_while_a_lower_one_is_not_committed() {
     let (first, second) = (issue(&store, 1).await.expect("issued"), issue(&store, 2).await.expect("issued"));
 
     // What the adapter does until its commit, by hand.
-    let mut slow = server::shared().await.connect(&database).await;
+    let mut slow = super::fixture::connect(&database).await;
     let mut open = slow.begin().await.expect("begun");
     sqlx::raw_sql(
         "UPDATE counters SET value = value + 1 WHERE name = 'revocations';

@@ -18,7 +18,6 @@ use sqlx::Connection;
 use tokio::task::JoinSet;
 
 use super::fixture::{NOW, another, completion, issue, journal, reservation, revocation, store};
-use super::server;
 
 const RIVALS: u64 = 32;
 
@@ -140,7 +139,7 @@ async fn issuers_and_revokers_of_the_same_certificates_meet_without_an_error() {
         });
     }
     callers.join_all().await;
-    let mut connection = server::shared().await.connect(&database).await;
+    let mut connection = super::fixture::connect(&database).await;
     let twice: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM (SELECT renews FROM serials WHERE renews IS NOT NULL AND (reason IS NULL OR reason = 6)
              GROUP BY renews HAVING COUNT(*) > 1) AS twice",
@@ -198,7 +197,7 @@ async fn callers_that_go_away_leave_whole_changes_and_usable_connections() {
     let outcome = store.change_standing(revocation(certificate.id, RevocationReason::Superseded)).await;
     assert_eq!(outcome, Ok(ChangeOutcome::Applied { sequence: 1 }));
     store.close().await;
-    let mut connection = server::shared().await.connect(&database).await;
+    let mut connection = super::fixture::connect(&database).await;
     let open: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'",
     )

@@ -4,7 +4,6 @@ use std::ops::{Deref, DerefMut};
 
 use ca_store::{PostgresOptions, PostgresStore};
 use ca_test_services::PostgresServer;
-use sqlx::{ConnectOptions, PgConnection};
 use tokio::sync::OnceCell;
 
 /// A running server.
@@ -27,12 +26,6 @@ impl Server {
 
     pub(crate) fn options(&self, database: &str) -> PostgresOptions {
         PostgresOptions::parse(&self.url(database)).expect("an address")
-    }
-
-    /// A connection of the tests' own.
-    pub(crate) async fn connect(&self, database: &str) -> PgConnection {
-        let options: sqlx::postgres::PgConnectOptions = self.url(database).parse().expect("an address");
-        options.connect().await.expect("connects")
     }
 
     /// Runs SQL behind the store's back.
