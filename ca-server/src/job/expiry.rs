@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ca_engine::flow::expire::drop_expired_idempotency;
 
-use super::driver::{Job, Outcome, lease};
+use super::driver::{Job, Outcome, lease, with_detail};
 use crate::state::AppState;
 
 pub(crate) struct ExpiryJob;
@@ -26,6 +27,6 @@ impl Job for ExpiryJob {
             return Ok(Outcome::Elsewhere);
         }
         let engine = state.engine();
-        Ok(Outcome::Done(engine.store().drop_expired_idempotency(engine.now()).await?))
+        Ok(Outcome::Done(drop_expired_idempotency(engine).await.map_err(with_detail)?))
     }
 }

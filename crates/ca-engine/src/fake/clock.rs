@@ -29,6 +29,12 @@ impl FakeClock {
         self.set(self.now().plus(lifetime));
     }
 
+    /// Lets some milliseconds pass.
+    pub fn advance_millis(&self, millis: u64) {
+        let now = self.now().unix_millis().saturating_add_unsigned(millis);
+        self.set(Timestamp::from_unix_millis(now));
+    }
+
     /// Steps back by `lifetime`: the machine's clock was ahead and has been corrected.
     pub fn step_back(&self, lifetime: Lifetime) {
         self.set(self.now().minus(lifetime));

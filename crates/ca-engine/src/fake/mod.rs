@@ -18,7 +18,9 @@ pub use entropy::SeededEntropy;
 pub use keyring::MemoryKeyring;
 pub use publisher::{FlakyPublisher, PublishFault};
 pub use signer::{ScriptedSigner, SigningStep};
-pub use store::{MemoryStore, StoreFault, StoreMethod};
+pub use store::{
+    CrlRow, EventRow, IdempotencyRow, Issuance, IssuanceState, LeaseRow, MemoryStore, Record, StoreFault, StoreMethod,
+};
 
 /// Lets other futures of the same task run once. Every asynchronous call of a fake begins so: flows that a test joins on one
 /// thread then interleave at every port call, always in the same way.

@@ -19,7 +19,7 @@ use ca_core::template::{self, CertificateTemplate, Endpoints, Issuer, SerialChoi
 use ca_core::time::Timestamp;
 
 use super::reconcile::abandonment;
-use super::watch_clock::assure_clock;
+use super::watch_clock::{assure_clock, dependable_now};
 use crate::engine::Engine;
 use crate::error::{Fault, FlowError, FlowErrorKind};
 use crate::port::signer::Signer;
@@ -264,7 +264,8 @@ async fn give_up(engine: &Engine, order: &Settled<'_>, cause: &str) {
         serial: order.serial.clone(),
         reserved_at: order.reserved_at,
     };
-    let journal = abandonment(engine, order.principal, &open, cause, order.request_id);
+    let Ok(now) = dependable_now(engine).await else { return };
+    let journal = abandonment(now, order.principal, &open, cause, order.request_id);
     let _ = engine.store().abandon(order.id, journal).await;
 }
 

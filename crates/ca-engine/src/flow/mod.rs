@@ -3,6 +3,7 @@
 pub mod answer_status;
 pub mod authenticate;
 pub mod establish;
+pub mod expire;
 mod issuance;
 pub mod issue;
 pub mod publish_crl;

@@ -7,6 +7,7 @@ use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::principal::Principal;
 use ca_core::time::Timestamp;
 
+use super::watch_clock::dependable_now;
 use crate::engine::Engine;
 use crate::error::FlowError;
 use crate::port::store::{Journal, OpenReservation};
@@ -26,20 +27,19 @@ pub async fn abandon_reservations_before(
             return Ok(abandoned);
         }
         for reservation in open {
-            if engine
-                .store()
-                .abandon(reservation.id, abandonment(engine, principal, &reservation, "found-open", None))
-                .await?
-            {
+            let now = dependable_now(engine).await?;
+            let journal = abandonment(now, principal, &reservation, "found-open", None);
+            if engine.store().abandon(reservation.id, journal).await? {
                 abandoned += 1;
             }
         }
     }
 }
 
-/// The event of an abandonment and its cause.
+/// The event of an abandonment and its cause. Its serial is revoked from `now` on: a date ahead of the true time would keep every
+/// list from being made until then.
 pub(super) fn abandonment(
-    engine: &Engine,
+    now: Timestamp,
     principal: &Principal,
     reservation: &OpenReservation,
     cause: &str,
@@ -47,7 +47,7 @@ pub(super) fn abandonment(
 ) -> Journal {
     let subject = format!("certificate:{}", reservation.id);
     Journal::of(
-        AuditEvent::new(engine.now(), AuditAction::IssuanceAbandoned, principal.reference(), subject)
+        AuditEvent::new(now, AuditAction::IssuanceAbandoned, principal.reference(), subject)
             .with("authority", &reservation.authority)
             .with("cause", cause)
             .with("reserved_at", reservation.reserved_at)

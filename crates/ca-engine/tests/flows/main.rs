@@ -6,6 +6,7 @@
 mod audit;
 mod authenticate;
 mod establish;
+mod expire;
 mod fault;
 mod issue;
 mod publish_crl;

@@ -2,8 +2,9 @@
 
 use ca_core::ocsp::CertStatus;
 use ca_core::principal::Principal;
+use ca_core::time::Lifetime;
 use ca_engine::error::FlowErrorKind as Kind;
-use ca_engine::fake::{StoreFault, StoreMethod};
+use ca_engine::fake::{FakeClock, StoreFault, StoreMethod};
 use ca_engine::flow::issue::IssueRequest;
 use ca_engine::flow::reconcile::abandon_reservations_before;
 use ca_engine::port::store::StoreError;
@@ -82,4 +83,16 @@ fn a_record_that_fails_is_asked_again_next_time() {
             assert_eq!(told, 1, "{method:?}: one event");
         }
     }
+}
+
+/// Found by the simulation: the date of an abandonment is that of an entry of the next list, and no list is made before it.
+#[test]
+fn an_abandonment_is_dated_by_the_record_while_the_clock_is_wrong() {
+    let world = World::new();
+    world.begin_and_die();
+    let clock = FakeClock::at(world.now().plus(Lifetime::from_days(365)));
+    let replica = world.replica(&clock, &world.keyring);
+    let abandoned = block_on(abandon_reservations_before(&replica, &JOB, replica.now()));
+    assert_eq!(abandoned, Ok(1));
+    assert_eq!(world.list("tls").entry_count(), 1, "lists are made all the same");
 }

@@ -1,6 +1,6 @@
 //! The clock: compared before anything is signed, and again when it moves.
 
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 use ca_core::principal::Principal;
 use ca_core::time::Lifetime;
@@ -114,4 +114,21 @@ fn while_the_record_is_silent_nothing_is_signed() {
     assert_eq!(*fresh.clock_verdict(), ClockVerdict::Unknown);
     block_on(issue(&fresh, &local, server(csr(&key())))).expect("asked again");
     assert_eq!(*fresh.clock_verdict(), ClockVerdict::Right);
+}
+
+/// Found by the simulation: what was compared is the clock before it was set, so it says nothing about the clock after.
+#[test]
+fn a_clock_set_while_it_is_compared_is_compared_anew() {
+    let world = World::new();
+    let clock = FakeClock::at(world.now());
+    let replica = world.replica(&clock, &world.keyring);
+    let before = world.store.serials();
+    let mut issuing = Box::pin(issue(&replica, &Principal::LocalOperator, server(csr(&key()))));
+    let mut context = Context::from_waker(Waker::noop());
+    while world.store.calls().last() != Some(&StoreMethod::DatabaseTime) {
+        assert!(issuing.as_mut().poll(&mut context).is_pending(), "the clock is compared first");
+    }
+    clock.set(world.now().plus(seconds(3_600)));
+    assert_eq!(refused(block_on(issuing)), Kind::SigningSuspended);
+    assert_eq!(world.store.serials(), before, "nothing was reserved");
 }

@@ -25,12 +25,12 @@ use ca_core::serial::Serial;
 use ca_core::time::Timestamp;
 
 use self::fault::Faults;
-use self::record::Record;
 use super::{FakeClock, yield_once};
 use crate::port::clock::Clock;
 use crate::port::store::{OutboxMessage, Store, StoreError};
 
 pub use self::fault::{StoreFault, StoreMethod};
+pub use self::record::{CrlRow, EventRow, IdempotencyRow, Issuance, IssuanceState, LeaseRow, Record};
 
 /// The store port in memory. Clones share the record, as replicas share a database.
 #[derive(Clone, Debug)]
@@ -49,6 +49,19 @@ impl MemoryStore {
     /// An empty record whose database's clock is `clock`.
     pub fn new(clock: FakeClock) -> Self {
         Self { clock, inner: Arc::default() }
+    }
+
+    /// A record with the same rows and a fate of its own, whose database's clock is `clock`. Faults and calls are not copied.
+    #[must_use]
+    pub fn forked(&self, clock: FakeClock) -> Self {
+        let record = self.lock().record.clone();
+        Self { clock, inner: Arc::new(Mutex::new(Inner { record, faults: Faults::default() })) }
+    }
+
+    /// The tables as they stand at this instant, past every port: for tests that hold them against what was promised, or that
+    /// tamper with them.
+    pub fn tables<T>(&self, look: impl FnOnce(&mut Record) -> T) -> T {
+        look(&mut self.lock().record)
     }
 
     /// Makes the next call of `method` fail.

@@ -17,75 +17,113 @@ use crate::port::store::{
 };
 
 /// Everything on record. Ordered maps only, so that every run lists alike.
-#[derive(Debug, Default)]
-pub(super) struct Record {
-    pub(super) issuances: BTreeMap<CertificateId, Issuance>,
-    pub(super) serials: BTreeMap<(AuthorityId, Serial), CertificateId>,
-    pub(super) idempotency: BTreeMap<[u8; 32], IdempotencyRow>,
-    pub(super) blocked_keys: BTreeSet<[u8; 32]>,
-    pub(super) revocations: Vec<RevocationRow>,
-    pub(super) crls: BTreeMap<(AuthorityId, u64), CrlRow>,
+///
+/// Open to tests that hold it against what was promised ([`super::MemoryStore::tables`]), or that tamper with it as somebody does
+/// who can write to the database.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    /// Every reservation and what became of it.
+    pub issuances: BTreeMap<CertificateId, Issuance>,
+    /// Serial numbers in use.
+    pub serials: BTreeMap<(AuthorityId, Serial), CertificateId>,
+    /// Idempotency keys in use, by scope.
+    pub idempotency: BTreeMap<[u8; 32], IdempotencyRow>,
+    /// SHA-256 of the SubjectPublicKeyInfo of blocked keys.
+    pub blocked_keys: BTreeSet<[u8; 32]>,
+    /// The sequence of revocations, in commit order.
+    pub revocations: Vec<RevocationRow>,
+    /// CRLs, by authority and number.
+    pub crls: BTreeMap<(AuthorityId, u64), CrlRow>,
     pub(super) authorities: BTreeMap<AuthorityId, AuthorityRecord>,
     pub(super) keys: BTreeMap<String, SealedKey>,
-    pub(super) responders: BTreeMap<CertificateId, ResponderRecord>,
+    /// OCSP responders, by certificate.
+    pub responders: BTreeMap<CertificateId, ResponderRecord>,
     pub(super) settings: BTreeMap<String, Vec<u8>>,
-    pub(super) tokens: BTreeMap<TokenId, TokenRecord>,
-    pub(super) roles: BTreeMap<(CertificateId, Role), Timestamp>,
-    pub(super) leases: BTreeMap<String, LeaseRow>,
-    pub(super) events: Vec<EventRow>,
-    pub(super) chain: Vec<(usize, ChainHash)>,
+    /// Enrolment tokens.
+    pub tokens: BTreeMap<TokenId, TokenRecord>,
+    /// Roles, and since when they are bound.
+    pub roles: BTreeMap<(CertificateId, Role), Timestamp>,
+    /// Leases, by name.
+    pub leases: BTreeMap<String, LeaseRow>,
+    /// Committed audit events, in commit order.
+    pub events: Vec<EventRow>,
+    /// The audit chain: in each place the index of its event, and its hash.
+    pub chain: Vec<(usize, ChainHash)>,
     /// Places whose events somebody deleted.
     pub(super) lost_places: BTreeSet<u64>,
     outbox: Vec<OutboxMessage>,
 }
 
 /// A reservation and what became of it.
-#[derive(Debug)]
-pub(super) struct Issuance {
-    pub(super) reservation: Reservation,
-    pub(super) state: IssuanceState,
+#[derive(Clone, Debug)]
+pub struct Issuance {
+    /// What was reserved.
+    pub reservation: Reservation,
+    /// What became of it.
+    pub state: IssuanceState,
 }
 
-#[derive(Debug)]
-pub(super) enum IssuanceState {
+/// What became of a reservation.
+#[derive(Clone, Debug)]
+pub enum IssuanceState {
+    /// Nothing yet.
     Reserved,
-    Issued { certificate: Vec<u8>, issued_at: Timestamp, standing: Standing },
+    /// A certificate.
+    Issued {
+        /// Its DER.
+        certificate: Vec<u8>,
+        /// When it was completed.
+        issued_at: Timestamp,
+        /// How it stands.
+        standing: Standing,
+    },
+    /// Nothing, for good.
     Abandoned(Revocation),
 }
 
 /// An idempotency key in use.
-#[derive(Debug)]
-pub(super) struct IdempotencyRow {
-    pub(super) request_sha256: [u8; 32],
-    pub(super) expires_at: Timestamp,
-    pub(super) certificate: CertificateId,
+#[derive(Clone, Debug)]
+pub struct IdempotencyRow {
+    /// What was asked with it.
+    pub request_sha256: [u8; 32],
+    /// Until when it is kept.
+    pub expires_at: Timestamp,
+    /// The reservation it was asked for.
+    pub certificate: CertificateId,
 }
 
 /// An intended CRL and, once published, its octets.
-#[derive(Debug)]
-pub(super) struct CrlRow {
-    pub(super) intent: CrlIntent,
-    pub(super) der: Option<Vec<u8>>,
+#[derive(Clone, Debug)]
+pub struct CrlRow {
+    /// What was intended.
+    pub intent: CrlIntent,
+    /// The signed list.
+    pub der: Option<Vec<u8>>,
 }
 
 /// The newest lease of a name. The row stays when it is given back, so that tokens never repeat.
-#[derive(Debug)]
-pub(super) struct LeaseRow {
-    pub(super) holder: Option<String>,
-    pub(super) token: u64,
-    pub(super) expires_at: Timestamp,
+#[derive(Clone, Debug)]
+pub struct LeaseRow {
+    /// Who has it; nobody after it was given back.
+    pub holder: Option<String>,
+    /// Its token.
+    pub token: u64,
+    /// When it ends.
+    pub expires_at: Timestamp,
 }
 
 /// A committed audit event; its row number is its index plus one.
-#[derive(Debug)]
-pub(super) struct EventRow {
-    pub(super) event: AuditEvent,
-    pub(super) chained: bool,
+#[derive(Clone, Debug)]
+pub struct EventRow {
+    /// The event.
+    pub event: AuditEvent,
+    /// Whether it has its place in the chain.
+    pub chained: bool,
 }
 
 impl Issuance {
     /// How the certificate stands; `None` while there is none.
-    pub(super) fn standing(&self) -> Option<Standing> {
+    pub fn standing(&self) -> Option<Standing> {
         match &self.state {
             IssuanceState::Issued { standing, .. } => Some(*standing),
             IssuanceState::Reserved | IssuanceState::Abandoned(_) => None,

@@ -1,0 +1,233 @@
+//! Reservations and certificates: what is there stays, and changes only forward.
+
+use std::collections::BTreeMap;
+
+use ca_core::audit::AuditAction;
+use ca_core::id::CertificateId;
+use ca_core::revocation::{Revocation, RevocationReason, Standing};
+use ca_core::time::Timestamp;
+use ca_engine::fake::{Issuance, IssuanceState, Record};
+use ca_engine::port::clock::Clock;
+
+use super::{AHEAD, Auditor, Change, Finding};
+
+/// Where a serial stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Reserved,
+    Standing(Standing),
+    Abandoned(Revocation),
+}
+
+impl Phase {
+    pub(super) fn of(issuance: &Issuance) -> Self {
+        match &issuance.state {
+            IssuanceState::Reserved => Self::Reserved,
+            IssuanceState::Issued { standing, .. } => Self::Standing(*standing),
+            IssuanceState::Abandoned(revocation) => Self::Abandoned(*revocation),
+        }
+    }
+
+    /// Revoked for good, or abandoned.
+    pub(super) fn is_final(self) -> bool {
+        match self {
+            Self::Reserved | Self::Standing(Standing::Active) => false,
+            Self::Standing(Standing::Revoked(revocation)) => revocation.reason != RevocationReason::CertificateHold,
+            Self::Abandoned(_) => true,
+        }
+    }
+
+    pub(super) fn is_good(self) -> bool {
+        self == Self::Standing(Standing::Active)
+    }
+}
+
+/// How a serial came to stand where it does: since which step it was in which phase.
+pub(super) struct History {
+    pub(super) phases: Vec<(u64, Phase)>,
+    /// When it was reserved, by the true time.
+    pub(super) begun: Timestamp,
+}
+
+impl History {
+    pub(super) fn now(&self) -> Phase {
+        self.phases[self.phases.len() - 1].1
+    }
+
+    /// Whether it was in such a phase at any time from the step `since` on.
+    pub(super) fn was_since(&self, since: u64, such: impl Fn(Phase) -> bool) -> bool {
+        let ended = self.phases.iter().skip(1).map(|(step, _)| *step).chain([u64::MAX]);
+        self.phases.iter().zip(ended).any(|((_, phase), ended)| ended >= since && such(*phase))
+    }
+}
+
+impl Auditor {
+    pub(super) fn remember_issuances(&mut self, record: &Record) {
+        for (id, issuance) in &record.issuances {
+            let reservation = &issuance.reservation;
+            self.numbers.insert((reservation.authority.clone(), reservation.serial.clone()), *id);
+            let history = History { phases: vec![(0, Phase::of(issuance))], begun: self.truth.now() };
+            self.histories.insert(*id, history);
+        }
+    }
+
+    pub(super) fn check_issuances(&mut self, record: &Record, changes: &mut Vec<Change>) -> Finding {
+        let mut new_rows = record.revocations.iter().skip(self.rows);
+        for (id, issuance) in &record.issuances {
+            let now = Phase::of(issuance);
+            let Some(history) = self.histories.get(id) else {
+                self.check_reserved(record, *id, issuance)?;
+                continue;
+            };
+            let before = history.now();
+            if before == now {
+                continue;
+            }
+            let wrong = |what: &str| Err(format!("certificate {id} went from {before:?} to {now:?}: {what}"));
+            let (allowed, actions): (bool, &[AuditAction]) = match (before, now) {
+                (Phase::Reserved, Phase::Standing(Standing::Active)) => (true, &ISSUED),
+                (Phase::Reserved, Phase::Abandoned(_)) => (true, &[AuditAction::IssuanceAbandoned]),
+                (Phase::Standing(_), Phase::Standing(Standing::Active)) => {
+                    (!before.is_final(), &[AuditAction::CertificateReleased])
+                }
+                (Phase::Standing(from), Phase::Standing(Standing::Revoked(to))) => {
+                    (may_become(from, to), &[AuditAction::CertificateRevoked])
+                }
+                _ => (false, &[]),
+            };
+            if !allowed {
+                return wrong("it may not");
+            }
+            if before == Phase::Reserved && now.is_good() {
+                check_completed(record, issuance).or_else(|what| wrong(&what))?;
+            } else {
+                // Every other change is a row of the sequence.
+                let standing = match now {
+                    Phase::Standing(standing) => standing,
+                    Phase::Abandoned(revocation) => Standing::Revoked(revocation),
+                    Phase::Reserved => return wrong("it may not"),
+                };
+                let row = new_rows.next();
+                let told = row.is_some_and(|row| {
+                    row.serial == issuance.reservation.serial
+                        && row.authority == issuance.reservation.authority
+                        && row.standing == standing
+                });
+                if !told {
+                    return wrong(&format!("the sequence of revocations says {row:?}"));
+                }
+            }
+            if let Phase::Standing(Standing::Revoked(revocation)) | Phase::Abandoned(revocation) = now
+                && self.is_ahead(revocation.revoked_at, AHEAD)
+            {
+                return wrong("it is dated in the future");
+            }
+            changes.push(Change { actions, subject: format!("certificate:{id}") });
+            let step = self.step;
+            if let Some(history) = self.histories.get_mut(id) {
+                history.phases.push((step, now));
+            }
+        }
+        if new_rows.next().is_some() {
+            return Err("the sequence of revocations tells of a change that is none".to_owned());
+        }
+        self.check_sequence(record)
+    }
+
+    /// From 1, without gaps; what was there stays.
+    fn check_sequence(&mut self, record: &Record) -> Finding {
+        for (expected, row) in (1..).zip(&record.revocations).skip(self.rows.saturating_sub(1)) {
+            if row.sequence != expected {
+                return Err(format!("the sequence of revocations has {} in place of {expected}", row.sequence));
+            }
+        }
+        if record.revocations.len() < self.rows {
+            return Err("the sequence of revocations became shorter".to_owned());
+        }
+        self.rows = record.revocations.len();
+        Ok(())
+    }
+
+    /// A new reservation.
+    fn check_reserved(&mut self, record: &Record, id: CertificateId, issuance: &Issuance) -> Finding {
+        let reservation = &issuance.reservation;
+        let wrong = |what: &str| Err(format!("reservation {id}: {what}"));
+        if !matches!(issuance.state, IssuanceState::Reserved) {
+            return wrong("it is a certificate before it was reserved");
+        }
+        let number = (reservation.authority.clone(), reservation.serial.clone());
+        if self.numbers.contains_key(&number) {
+            return wrong("its serial number is another's");
+        }
+        if record.blocked_keys.contains(&reservation.spki_sha256) {
+            return wrong("its key is blocked");
+        }
+        if self.is_ahead(reservation.reserved_at, AHEAD) {
+            return wrong("it is dated in the future");
+        }
+        if let Some(token) = reservation.token.and_then(|token| record.tokens.get(&token))
+            && token.withdrawn
+        {
+            return wrong("its token is withdrawn");
+        }
+        if let Some(asked) = &reservation.idempotency {
+            let twin = record.issuances.values().find(|other| {
+                let idempotency = other.reservation.idempotency.as_ref();
+                other.reservation.id != id
+                    && !matches!(other.state, IssuanceState::Abandoned(_))
+                    && idempotency.is_some_and(|idempotency| {
+                        idempotency.scope_sha256 == asked.scope_sha256
+                            && idempotency.expires_at > reservation.reserved_at.max(self.truth.now())
+                    })
+            });
+            if let Some(twin) = twin {
+                return wrong(&format!("its idempotency key is that of {}", twin.reservation.id));
+            }
+        }
+        self.numbers.insert(number, id);
+        let history = History { phases: vec![(self.step, Phase::Reserved)], begun: self.truth.now() };
+        self.histories.insert(id, history);
+        Ok(())
+    }
+
+    /// One live successor, reserved ones included.
+    pub(super) fn check_successors(&self, record: &Record) -> Finding {
+        let mut claimed = BTreeMap::new();
+        for (id, issuance) in &record.issuances {
+            let Some(predecessor) = issuance.reservation.renews.filter(|_| !Phase::of(issuance).is_final()) else {
+                continue;
+            };
+            if let Some(other) = claimed.insert(predecessor, *id) {
+                return Err(format!("certificate {predecessor} has two successors, {other} and {id}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+const ISSUED: [AuditAction; 3] =
+    [AuditAction::CertificateIssued, AuditAction::CertificateRenewed, AuditAction::ResponderIssued];
+
+/// A reason once given stays, but for a hold and for `keyCompromise`; the date stays always.
+fn may_become(from: Standing, to: Revocation) -> bool {
+    match from {
+        Standing::Active => true,
+        Standing::Revoked(earlier) => {
+            let replaced =
+                earlier.reason == RevocationReason::CertificateHold || to.reason == RevocationReason::KeyCompromise;
+            replaced && earlier.reason != to.reason && earlier.revoked_at == to.revoked_at
+        }
+    }
+}
+
+/// At its completion neither its key nor its predecessor has fallen.
+fn check_completed(record: &Record, issuance: &Issuance) -> Finding {
+    if record.blocked_keys.contains(&issuance.reservation.spki_sha256) {
+        return Err("its key is blocked".to_owned());
+    }
+    let predecessor = issuance.reservation.renews.and_then(|renews| record.issuances.get(&renews));
+    if predecessor.is_some_and(|predecessor| predecessor.standing() != Some(Standing::Active)) {
+        return Err("its predecessor is not active".to_owned());
+    }
+    Ok(())
+}

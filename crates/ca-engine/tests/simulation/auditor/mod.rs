@@ -1,0 +1,157 @@
+//! Holds the record against what must always be true (design.md §1), after every commit, and against what clients were told.
+//!
+//! It keeps its own memory of the record: what was there once may change only in the ways a certificate authority's record may.
+
+mod chain;
+mod crl;
+mod issuance;
+mod promise;
+mod status;
+mod token;
+
+use std::collections::BTreeMap;
+
+use ca_core::audit::{AuditAction, ChainVerifier};
+use ca_core::id::{AuthorityId, CertificateId, TokenId};
+use ca_core::serial::Serial;
+use ca_core::time::{Lifetime, Timestamp};
+use ca_engine::fake::{FakeClock, MemoryStore, Record, StoreMethod};
+use ca_engine::port::clock::Clock;
+use ca_engine::port::store::{CrlIntent, Lease};
+
+use self::issuance::History;
+use crate::foundation::Foundation;
+
+/// What a check found wrong.
+pub(crate) type Finding = Result<(), String>;
+
+/// What is expected of the audit events of a commit: one of these actions, about this subject.
+struct Change {
+    actions: &'static [AuditAction],
+    subject: String,
+}
+
+/// The memory of a run.
+pub(crate) struct Auditor {
+    store: MemoryStore,
+    truth: FakeClock,
+    /// The number of the step under way.
+    pub(crate) step: u64,
+    violation: Option<String>,
+    histories: BTreeMap<CertificateId, History>,
+    numbers: BTreeMap<(AuthorityId, Serial), CertificateId>,
+    rows: usize,
+    events: usize,
+    verifier: ChainVerifier,
+    crls: BTreeMap<(AuthorityId, u64), (CrlIntent, bool)>,
+    tokens: BTreeMap<TokenId, bool>,
+    lease_holders: BTreeMap<(String, u64), String>,
+    in_place: BTreeMap<AuthorityId, u64>,
+    answers: BTreeMap<String, CertificateId>,
+    issuers: BTreeMap<AuthorityId, ca_core::certificate::Certificate>,
+}
+
+/// How far ahead of the truth something may be dated: the tolerance of the clock's comparison, and how long one counts.
+const AHEAD: Lifetime = Lifetime::from_seconds(71);
+
+impl Auditor {
+    /// Begins with the record as it stands.
+    pub(crate) fn new(store: MemoryStore, truth: FakeClock, foundation: &Foundation) -> Self {
+        let hierarchy = foundation.engine.hierarchy();
+        let issuers = hierarchy.authorities().iter();
+        let issuers = issuers.map(|issuer| (issuer.id().clone(), issuer.certificate().clone())).collect();
+        let mut auditor = Self {
+            store,
+            truth,
+            step: 0,
+            violation: None,
+            histories: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            rows: 0,
+            events: 0,
+            verifier: ChainVerifier::default(),
+            crls: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            lease_holders: BTreeMap::new(),
+            in_place: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            issuers,
+        };
+        let store = auditor.store.clone();
+        store.tables(|record| auditor.remember(record));
+        auditor
+    }
+
+    /// Says what went wrong; the first finding stays.
+    pub(crate) fn violated(&mut self, what: String) {
+        self.violation.get_or_insert(what);
+    }
+
+    /// What went wrong.
+    pub(crate) fn violation(&self) -> Option<&str> {
+        self.violation.as_deref()
+    }
+
+    /// Looks at the record after a transaction that may have changed it; `done` says whether it did what was asked.
+    pub(crate) fn after_commit(&mut self, method: StoreMethod, lease: Option<&Lease>, done: bool) {
+        let store = self.store.clone();
+        let finding = store.tables(|record| {
+            check_fence(record, method, lease, done)?;
+            match method {
+                // These write to no other table.
+                StoreMethod::AcquireLease | StoreMethod::ReleaseLease => self.check_leases(record),
+                _ => self.check(record),
+            }
+        });
+        if let Err(what) = finding {
+            self.violated(format!("{method:?}: {what}"));
+        }
+    }
+
+    fn check(&mut self, record: &Record) -> Finding {
+        let mut changes = Vec::new();
+        self.check_issuances(record, &mut changes)?;
+        self.check_successors(record)?;
+        self.check_tokens(record, &mut changes)?;
+        self.check_crls(record, &mut changes)?;
+        self.check_events(record, &changes)?;
+        self.check_chain(record)
+    }
+
+    /// Takes the record as it stands for granted.
+    fn remember(&mut self, record: &Record) {
+        self.rows = record.revocations.len();
+        self.events = record.events.len();
+        for (key, row) in &record.crls {
+            self.crls.insert(key.clone(), (row.intent.clone(), row.der.is_some()));
+        }
+        self.remember_issuances(record);
+    }
+
+    /// Two holders never have the same token of a lease: a fence could not tell them apart.
+    fn check_leases(&mut self, record: &Record) -> Finding {
+        for (name, row) in &record.leases {
+            let Some(holder) = &row.holder else { continue };
+            let known = self.lease_holders.entry((name.clone(), row.token)).or_insert_with(|| holder.clone());
+            if known != holder {
+                return Err(format!("lease {name}: {known} and {holder} both have token {}", row.token));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an instant is further ahead of the true time than any clock that was compared may be.
+    fn is_ahead(&self, instant: Timestamp, of: Lifetime) -> bool {
+        instant.since(self.truth.now()) > of
+    }
+}
+
+/// Who writes under a lease has its newest token.
+fn check_fence(record: &Record, method: StoreMethod, lease: Option<&Lease>, done: bool) -> Finding {
+    let Some(lease) = lease.filter(|_| done && method != StoreMethod::ReleaseLease) else { return Ok(()) };
+    let newest = record.leases.get(&lease.name).map(|row| row.token);
+    if newest == Some(lease.token) {
+        return Ok(());
+    }
+    Err(format!("{} wrote under token {} of lease {}; the newest is {newest:?}", lease.holder, lease.token, lease.name))
+}

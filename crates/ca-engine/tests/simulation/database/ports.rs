@@ -1,0 +1,173 @@
+//! Every method of the store port, as a call over a [`Connection`].
+
+use async_trait::async_trait;
+use ca_core::audit::AuditEvent;
+use ca_core::id::{AuthorityId, CertificateId, TokenId};
+use ca_core::principal::Role;
+use ca_core::revocation::Revocation;
+use ca_core::serial::Serial;
+use ca_core::time::{Lifetime, Timestamp};
+use ca_engine::fake::StoreMethod;
+use ca_engine::port::keyring::{KeyRoom, SealedKey};
+use ca_engine::port::store::*;
+
+use super::Connection;
+
+/// Methods of one room of the port. An argument that is borrowed is followed by what the call owns of it; after the bar stands the lease
+/// it writes under, then what the transaction does with the record `store`.
+macro_rules! room {
+    ($room:ident { $(
+        $method:ident = $call:ident($($argument:ident: $type:ty $(= $owned:expr)?),*) -> $answer:ty
+        | $lease:expr, |$store:ident| $operation:expr;
+    )* }) => {
+        #[async_trait]
+        impl $room for Connection {
+            $(async fn $call(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                let lease: Option<Lease> = $lease;
+                let $store = self.planted.clone();
+                $($(let $argument = $owned;)?)*
+                self.call(StoreMethod::$method, lease, async move { $operation.await }).await
+            })*
+        }
+    };
+}
+
+room!(CertificateStore {
+    Reserve = reserve(reservation: Reservation) -> ReserveOutcome
+        | None, |store| store.reserve(reservation);
+    Complete = complete(completion: Completion) -> CompleteOutcome
+        | None, |store| store.complete(completion);
+    Abandon = abandon(id: CertificateId, journal: Journal) -> bool
+        | None, |store| store.abandon(id, journal);
+    OpenReservations = open_reservations(before: Timestamp) -> Vec<OpenReservation>
+        | None, |store| store.sound.open_reservations(before);
+    Certificate = certificate(id: CertificateId) -> Option<StoredCertificate>
+        | None, |store| store.sound.certificate(id);
+    CertificateBySerial = certificate_by_serial(authority: &AuthorityId = authority.clone(), serial: &Serial = serial.clone())
+        -> Option<StoredCertificate>
+        | None, |store| store.sound.certificate_by_serial(&authority, &serial);
+    List = list(filter: &CertificateFilter = filter.clone(), after: Option<PageCursor>, limit: u32)
+        -> Page<StoredCertificate>
+        | None, |store| store.sound.list(&filter, after, limit);
+    Successor = successor(id: CertificateId) -> Option<CertificateId>
+        | None, |store| store.sound.successor(id);
+    Descendants = descendants(id: CertificateId, since: Timestamp) -> Vec<CertificateId>
+        | None, |store| store.sound.descendants(id, since);
+    DropExpiredIdempotency = drop_expired_idempotency(now: Timestamp) -> u64
+        | None, |store| store.sound.drop_expired_idempotency(now);
+});
+
+room!(StatusStore {
+    Status = status(authority: &AuthorityId = authority.clone(), serial: &Serial = serial.clone()) -> Option<SerialStatus>
+        | None, |store| store.status(&authority, &serial);
+    ChangeStanding = change_standing(change: StandingChange) -> ChangeOutcome
+        | None, |store| store.change_standing(change);
+    RevocationSequence = revocation_sequence() -> u64
+        | None, |store| store.sound.revocation_sequence();
+    RevocationsAfter = revocations_after(sequence: u64, limit: u32) -> Vec<RevocationRow>
+        | None, |store| store.sound.revocations_after(sequence, limit);
+    RevokedSerials = revoked_serials(
+        authority: &AuthorityId = authority.clone(),
+        not_after_from: Timestamp,
+        after: Option<&Serial> = after.cloned(),
+        limit: u32
+    ) -> Vec<(Serial, Revocation)>
+        | None, |store| store.revoked_serials(&authority, not_after_from, after.as_ref(), limit);
+    CountRevoked = count_revoked(authority: &AuthorityId = authority.clone(), not_after_from: Timestamp) -> u64
+        | None, |store| store.sound.count_revoked(&authority, not_after_from);
+    IsKeyBlocked = is_key_blocked(spki_sha256: &[u8; 32] = *spki_sha256) -> bool
+        | None, |store| store.sound.is_key_blocked(&spki_sha256);
+});
+
+room!(CrlStore {
+    NewestCrl = newest_crl(authority: &AuthorityId = authority.clone()) -> Option<CrlRecord>
+        | None, |store| store.sound.newest_crl(&authority);
+    IntendCrl = intend_crl(lease: &Lease = lease.clone(), intent: CrlIntent) -> ()
+        | Some(lease.clone()), |store| store.intend_crl(lease, intent);
+    PublishCrl = publish_crl(
+        lease: &Lease = lease.clone(),
+        authority: &AuthorityId = authority.clone(),
+        number: u64,
+        der: Vec<u8>,
+        journal: Journal
+    ) -> ()
+        | Some(lease.clone()), |store| store.publish_crl(lease, &authority, number, der, journal);
+    PublishedCrl = published_crl(authority: &AuthorityId = authority.clone()) -> Option<PublishedCrl>
+        | None, |store| store.sound.published_crl(&authority);
+    PublishedNumbers = published_numbers() -> Vec<(AuthorityId, u64)>
+        | None, |store| store.sound.published_numbers();
+});
+
+room!(AuthorityStore {
+    Authorities = authorities() -> Vec<AuthorityRecord>
+        | None, |store| store.sound.authorities();
+    AddAuthority = add_authority(record: AuthorityRecord, journal: Journal) -> ()
+        | None, |store| store.sound.add_authority(record, journal);
+    AddKey = add_key(key: SealedKey) -> ()
+        | None, |store| store.sound.add_key(key);
+    Key = key(id: &str = id.to_owned()) -> Option<SealedKey>
+        | None, |store| store.sound.key(&id);
+    Keys = keys(room: KeyRoom) -> Vec<SealedKey>
+        | None, |store| store.sound.keys(room);
+    AddResponder = add_responder(lease: Option<&Lease> = lease.cloned(), record: ResponderRecord) -> ()
+        | lease.cloned(), |store| store.sound.add_responder(lease.as_ref(), record);
+    Responders = responders() -> Vec<ResponderRecord>
+        | None, |store| store.sound.responders();
+    Setting = setting(name: &str = name.to_owned()) -> Option<Vec<u8>>
+        | None, |store| store.sound.setting(&name);
+    SetSetting = set_setting(
+        name: &str = name.to_owned(),
+        expected: Option<&[u8]> = expected.map(<[u8]>::to_vec),
+        value: &[u8] = value.to_vec()
+    ) -> bool
+        | None, |store| store.sound.set_setting(&name, expected.as_deref(), &value);
+});
+
+room!(AuditStore {
+    AppendEvent = append_event(event: AuditEvent) -> ()
+        | None, |store| store.sound.append_event(event);
+    PendingEvents = pending_events(limit: u32) -> Vec<PendingEvent>
+        | None, |store| store.sound.pending_events(limit);
+    ChainHead = chain_head() -> ChainHead
+        | None, |store| store.sound.chain_head();
+    ChainEvents = chain_events(lease: &Lease = lease.clone(), head: &ChainHead = *head, links: Vec<ChainLink>) -> ()
+        | Some(lease.clone()), |store| store.chain_events(lease, &head, links);
+    EventsAfter = events_after(sequence: u64, filter: &EventFilter = filter.clone(), limit: u32)
+        -> Vec<ChainedEvent>
+        | None, |store| store.sound.events_after(sequence, &filter, limit);
+});
+
+room!(TokenStore {
+    AddToken = add_token(token: TokenRecord, journal: Journal) -> ()
+        | None, |store| store.sound.add_token(token, journal);
+    Token = token(id: TokenId) -> Option<TokenRecord>
+        | None, |store| store.sound.token(id);
+    Tokens = tokens(after: Option<TokenId>, limit: u32) -> Vec<TokenRecord>
+        | None, |store| store.sound.tokens(after, limit);
+    WithdrawToken = withdraw_token(id: TokenId, journal: Journal) -> bool
+        | None, |store| store.withdraw_token(id, journal);
+});
+
+room!(RoleStore {
+    Roles = roles(certificate: CertificateId) -> Vec<Role>
+        | None, |store| store.sound.roles(certificate);
+    RoleBindings = role_bindings() -> Vec<RoleBinding>
+        | None, |store| store.sound.role_bindings();
+    GrantRole = grant_role(binding: RoleBinding, journal: Journal) -> ()
+        | None, |store| store.sound.grant_role(binding, journal);
+    WithdrawRole = withdraw_role(certificate: CertificateId, role: Role, journal: Journal) -> bool
+        | None, |store| store.sound.withdraw_role(certificate, role, journal);
+});
+
+room!(LeaseStore {
+    AcquireLease = acquire_lease(name: &str = name.to_owned(), holder: &str = holder.to_owned(), lifetime: Lifetime)
+        -> Option<Lease>
+        | None, |store| store.acquire_lease(&name, &holder, lifetime);
+    ReleaseLease = release_lease(lease: &Lease = lease.clone()) -> ()
+        | Some(lease.clone()), |store| store.sound.release_lease(&lease);
+});
+
+room!(Store {
+    DatabaseTime = database_time() -> Timestamp
+        | None, |store| store.database_time();
+});

@@ -1,0 +1,118 @@
+//! What every seed starts from, made once: root, `tls` and `document` on record, and subscribers' keys with their CSRs.
+
+use std::sync::{Arc, LazyLock, Mutex};
+
+use ca_core::csr::ParsedCsr;
+use ca_core::id::AuthorityId;
+use ca_core::key::KeyType;
+use ca_core::name::DistinguishedName;
+use ca_core::policy::AuthorityConstraints;
+use ca_core::principal::Principal;
+use ca_core::profile::{self, Profile};
+use ca_core::time::Lifetime;
+use ca_core::usage::ExtendedKeyUsage;
+use ca_engine::engine::{Engine, Ports, Settings};
+use ca_engine::fake::{FakeClock, FlakyPublisher, MemoryStore, ScriptedAuthorizer, ScriptedSigner, SeededEntropy};
+use ca_engine::flow::establish::{AuthorityPlan, establish_authority};
+use ca_engine::port::keyring::KeyRoom;
+use ca_engine::port::signer::Signer;
+use ca_engine::port::store::KeyHome;
+use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
+
+use crate::executor::at_once;
+use crate::keyring::{KeyPool, WitnessKeyring, pkcs8};
+
+/// A service just set up.
+pub(crate) struct Foundation {
+    pub(crate) clock: FakeClock,
+    pub(crate) store: MemoryStore,
+    pub(crate) keys: Arc<Mutex<KeyPool>>,
+    pub(crate) engine: Engine,
+    /// CSRs of subscribers, each of another key.
+    pub(crate) requests: Vec<ParsedCsr>,
+}
+
+/// The authorities whose keys are in the record.
+pub(crate) const ONLINE: [&str; 2] = ["tls", "document"];
+
+/// How many subscribers' keys there are: few, so that the same key is certified again.
+const SUBSCRIBERS: u64 = 24;
+
+pub(crate) static FOUNDATION: LazyLock<Foundation> = LazyLock::new(Foundation::lay);
+
+static PROFILES: LazyLock<Vec<Profile>> =
+    LazyLock::new(|| profile::built_in().iter().map(|text| text.profile().expect("a shipped profile")).collect());
+
+/// The shipped profiles.
+pub(crate) fn profiles() -> &'static [Profile] {
+    &PROFILES
+}
+
+/// What the operator decided.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        base_url: Some("http://pki.example.org".to_owned()),
+        api_names: Vec::new(),
+        ocsp_validity: Lifetime::from_seconds(3_600),
+        crl_validity: Lifetime::from_days(7),
+        offline_crl_validity: Lifetime::from_days(395),
+    }
+}
+
+/// An authority's id.
+pub(crate) fn authority(text: &str) -> AuthorityId {
+    text.parse().expect("an authority's id")
+}
+
+impl Foundation {
+    fn lay() -> Self {
+        let clock = FakeClock::default();
+        let store = MemoryStore::new(clock.clone());
+        let keys: Arc<Mutex<KeyPool>> = Arc::default();
+        let ports = Ports {
+            clock: Arc::new(clock.clone()),
+            entropy: Arc::new(SeededEntropy::new(1)),
+            store: Arc::new(store.clone()),
+            keyring: Arc::new(WitnessKeyring::new(keys.clone(), None, clock.clone(), 1, None)),
+            authorizer: Arc::new(ScriptedAuthorizer::allow_all()),
+            publisher: Arc::new(FlakyPublisher::default()),
+        };
+        let engine = at_once(Engine::start(ports, profiles().to_vec(), settings())).expect("an empty record");
+        let root = Arc::new(ScriptedSigner::from_pkcs8(KeyType::Ed25519, &pkcs8("root", 1)));
+        establish(&engine, "root", None, KeyHome::File, root);
+        for id in ONLINE {
+            let (sealed, signer) =
+                at_once(engine.keyring().generate(KeyRoom::Authorities, KeyType::Ed25519)).expect("a key");
+            let home = KeyHome::Sealed(sealed.id.clone());
+            at_once(engine.store().add_key(sealed)).expect("a key on record");
+            establish(&engine, id, Some("root"), home, signer);
+        }
+        Self { clock, store, keys, engine, requests: (0..SUBSCRIBERS).map(request).collect() }
+    }
+}
+
+fn establish(engine: &Engine, id: &str, parent: Option<&str>, key_home: KeyHome, signer: Arc<dyn Signer>) {
+    let purposes = match id {
+        "root" => Vec::new(),
+        "document" => vec![ExtendedKeyUsage::DOCUMENT_SIGNING, ExtendedKeyUsage::EMAIL_PROTECTION],
+        _ => vec![ExtendedKeyUsage::SERVER_AUTH, ExtendedKeyUsage::CLIENT_AUTH],
+    };
+    let plan = AuthorityPlan {
+        id: authority(id),
+        subject: DistinguishedName::from_rfc4514(&format!("CN=Test {id}")).expect("a name"),
+        parent: parent.map(authority),
+        validity: None,
+        constraints: AuthorityConstraints { extended_key_usage: purposes, ..AuthorityConstraints::default() },
+        key_home,
+    };
+    at_once(establish_authority(engine, &Principal::LocalOperator, &plan, signer)).expect("an authority");
+}
+
+/// A CSR that names nobody, of the `number`th subscriber's key.
+fn request(number: u64) -> ParsedCsr {
+    let key = KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8("subscriber", number).into(), &PKCS_ED25519).expect("a key");
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    let der = params.serialize_request(&key).expect("a CSR");
+    ParsedCsr::from_der(der.der()).expect("a CSR that proves possession")
+}

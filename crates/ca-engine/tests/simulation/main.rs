@@ -1,0 +1,68 @@
+//! A deterministic simulation of the service over its ports: several replicas over one record, in one thread, in an order drawn
+//! from a seed; processes die, answers are lost, clocks go wrong, leases end in the middle. After every commit the record is held
+//! against what must always be true, and every answer against the record ([`auditor`]).
+//!
+//! The same seed gives the same run. Nothing here reads a real clock or the machine's randomness, and no hash map is walked.
+
+mod auditor;
+mod database;
+mod executor;
+mod foundation;
+mod job;
+mod keyring;
+mod operation;
+mod planted_bugs;
+mod publisher;
+mod random;
+mod replica;
+mod simulation;
+mod trace;
+mod trouble;
+mod weak_entropy;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::simulation::{run, run_telling};
+
+/// A lock that a failed test does not spoil.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A number from the environment.
+#[expect(clippy::disallowed_methods, reason = "whoever runs the tests chooses which seeds run")]
+fn chosen(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+/// Runs the seeds from 0 on, `CA_SIMULATION_SEEDS` of them or `count`; or only `CA_SIMULATION_SEED`, and prints all that happens.
+fn run_seeds(count: u64) {
+    let one = chosen("CA_SIMULATION_SEED");
+    let seeds = one.map_or(0..chosen("CA_SIMULATION_SEEDS").unwrap_or(count), |seed| seed..seed + 1);
+    let (mut steps, mut certificates) = (0, 0);
+    for seed in seeds.clone() {
+        let summary = run_telling(seed, None, one.is_some()).unwrap_or_else(|failure| panic!("{failure}"));
+        steps += summary.steps;
+        certificates += summary.certificates;
+    }
+    println!("{} seeds, {steps} steps, {certificates} certificates", seeds.end - seeds.start);
+}
+
+#[test]
+fn every_promise_is_kept_in_a_thousand_seeds() {
+    run_seeds(1_000);
+}
+
+#[test]
+#[ignore = "takes hours: make soak"]
+fn every_promise_is_kept_in_a_million_seeds() {
+    run_seeds(1_000_000);
+}
+
+#[test]
+fn a_seed_gives_the_same_run_again() {
+    let outcome = |seed| run(seed, None).unwrap_or_else(|failure| panic!("{failure}"));
+    for seed in 0..20 {
+        assert_eq!(outcome(seed), outcome(seed), "seed {seed}");
+    }
+}

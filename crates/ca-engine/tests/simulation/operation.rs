@@ -1,0 +1,191 @@
+//! What clients ask of a replica, and what they hold it to afterwards.
+
+use std::fmt::Debug;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use ca_core::id::{AuthorityId, CertificateId};
+use ca_core::name::{DistinguishedName, GeneralName};
+use ca_core::ocsp::{CertId, CertIdHash, request};
+use ca_core::principal::Principal;
+use ca_core::revocation::RevocationReason;
+use ca_core::serial::Serial;
+use ca_core::time::Lifetime;
+use ca_engine::engine::Engine;
+use ca_engine::error::{FlowError, FlowErrorKind};
+use ca_engine::flow::answer_status::answer_status;
+use ca_engine::flow::authenticate::token_bearer;
+use ca_engine::flow::issue::{IssueRequest, Issued, issue};
+use ca_engine::flow::query::CertificateName;
+use ca_engine::flow::renew::{RenewRequest, renew};
+use ca_engine::flow::revoke::{RevokeRequest, revoke, unhold};
+use ca_engine::flow::token::{TokenRequest, create_token, delete_token};
+
+use crate::auditor::Auditor;
+use crate::foundation::FOUNDATION;
+use crate::lock;
+use crate::trace::Trace;
+
+/// What clients know: certificates they were given, tokens they were shown.
+#[derive(Default)]
+pub(crate) struct Population {
+    pub(crate) certificates: Vec<Known>,
+    pub(crate) tokens: Vec<(ca_core::id::TokenId, String)>,
+}
+
+/// A certificate that left the service.
+#[derive(Clone)]
+pub(crate) struct Known {
+    pub(crate) id: CertificateId,
+    pub(crate) authority: AuthorityId,
+    pub(crate) serial: Serial,
+}
+
+/// What a client asks for.
+#[derive(Clone, Debug)]
+pub(crate) enum Operation {
+    /// A certificate for the subscriber's key of that number, with an idempotency key or without.
+    Issue { profile: &'static str, subscriber: usize, days: u64, idempotency: Option<usize> },
+    /// The successor of a certificate, for another key or the same.
+    Renew { certificate: CertificateId, subscriber: Option<usize>, idempotency: Option<usize> },
+    /// A revocation or a hold.
+    Revoke { certificate: CertificateId, reason: RevocationReason },
+    /// The end of a hold.
+    Unhold { certificate: CertificateId },
+    /// The status of a certificate, by OCSP.
+    Ocsp { authority: AuthorityId, serial: Serial },
+    /// A token.
+    CreateToken { uses: u32 },
+    /// A certificate by a token.
+    UseToken { token: String, subscriber: usize },
+    /// The end of a token.
+    WithdrawToken { token: ca_core::id::TokenId },
+}
+
+/// What an operation needs around it.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) auditor: Arc<Mutex<Auditor>>,
+    pub(crate) population: Arc<Mutex<Population>>,
+    pub(crate) trace: Arc<Mutex<Trace>>,
+}
+
+/// How often a client asks again when it was told to.
+const ATTEMPTS: usize = 3;
+
+impl Client {
+    /// Asks, again where that may help, and holds the service to its answer.
+    pub(crate) async fn ask(self, engine: Arc<Engine>, operation: Operation) {
+        for _ in 0..ATTEMPTS {
+            let outcome = self.ask_once(&engine, &operation).await;
+            self.note(&operation, &outcome);
+            let again = outcome
+                .is_err_and(|error| matches!(error.kind, FlowErrorKind::Unavailable | FlowErrorKind::Overloaded));
+            if !again {
+                return;
+            }
+        }
+    }
+
+    async fn ask_once(&self, engine: &Engine, operation: &Operation) -> Result<(), FlowError> {
+        let local = Principal::LocalOperator;
+        let since = lock(&self.auditor).step;
+        match operation {
+            Operation::Issue { profile, subscriber, days, idempotency } => {
+                let asked = issue_request(profile, *subscriber, *days, *idempotency);
+                let request = idempotency.map(|key| format!("issue {key}"));
+                self.given(&issue(engine, &local, asked).await?, request.as_deref());
+            }
+            Operation::Renew { certificate, subscriber, idempotency } => {
+                let asked = RenewRequest {
+                    certificate: CertificateName::Id(*certificate),
+                    csr: subscriber.map(|number| FOUNDATION.requests[number].clone()),
+                    validity: None,
+                    idempotency_key: idempotency.map(|key| key.to_string()),
+                    request_id: None,
+                };
+                let request = idempotency.map(|key| format!("renew {certificate} {key} {subscriber:?}"));
+                self.given(&renew(engine, &local, asked).await?, request.as_deref());
+            }
+            Operation::Revoke { certificate, reason } => {
+                let asked = RevokeRequest {
+                    certificate: *certificate,
+                    reason: *reason,
+                    invalidity_date: None,
+                    request_id: None,
+                };
+                revoke(engine, &local, &asked).await?;
+                lock(&self.auditor).revocation_told(*certificate, *reason, since);
+            }
+            Operation::Unhold { certificate } => {
+                unhold(engine, &local, *certificate, None).await?;
+                lock(&self.auditor).release_told(*certificate, since);
+            }
+            Operation::Ocsp { authority, serial } => {
+                let identity = engine.authority(authority)?;
+                let question = CertId::new(CertIdHash::Sha1, identity.identity(), serial);
+                let answer = answer_status(engine, &request::encode(&[question], None), |_| {}).await;
+                lock(&self.auditor).answered(authority, serial, answer.kind, since);
+            }
+            Operation::CreateToken { uses } => {
+                let asked = TokenRequest {
+                    profile: "server".parse().map_err(FlowError::internal)?,
+                    names: vec![NAME.clone()],
+                    common_name: None,
+                    lifetime: Lifetime::from_days(2),
+                    uses: *uses,
+                    request_id: None,
+                };
+                let (record, secret) = create_token(engine, &local, asked).await?;
+                lock(&self.auditor).token_told(record.id, false);
+                lock(&self.population).tokens.push((record.id, secret.expose().to_owned()));
+            }
+            Operation::UseToken { token, subscriber } => {
+                let bearer = token_bearer(engine, token).await?;
+                let asked = issue_request("server", *subscriber, 30, None);
+                self.given(&issue(engine, &bearer, asked).await?, None);
+            }
+            Operation::WithdrawToken { token } => {
+                delete_token(engine, &local, *token, None).await?;
+                lock(&self.auditor).token_told(*token, true);
+            }
+        }
+        Ok(())
+    }
+
+    fn given(&self, issued: &Issued, request: Option<&str>) {
+        let stored = &issued.certificate;
+        lock(&self.auditor).certificate_left(stored, request);
+        let known = Known { id: stored.id, authority: stored.authority.clone(), serial: stored.serial.clone() };
+        lock(&self.population).certificates.push(known);
+    }
+
+    pub(crate) fn note(&self, what: &dyn Debug, outcome: &Result<(), FlowError>) {
+        let step = lock(&self.auditor).step;
+        let outcome = match outcome {
+            Ok(()) => "done".to_owned(),
+            Err(error) => format!("{:?} {}", error.kind, error.detail.as_deref().unwrap_or_default()),
+        };
+        lock(&self.trace).note(step, format!("{what:?}: {outcome}"));
+    }
+}
+
+/// The name that every certificate carries.
+static NAME: LazyLock<GeneralName> =
+    LazyLock::new(|| GeneralName::parse("dns:api.example.com").expect("a general name"));
+
+/// The subject of every certificate.
+static SUBJECT: LazyLock<DistinguishedName> =
+    LazyLock::new(|| DistinguishedName::from_rfc4514("CN=api.example.com").expect("a name"));
+
+/// The same request for the same numbers.
+fn issue_request(profile: &str, subscriber: usize, days: u64, idempotency: Option<usize>) -> IssueRequest {
+    IssueRequest {
+        profile: profile.parse().expect("a profile's name"),
+        csr: FOUNDATION.requests[subscriber].clone(),
+        subject: Some(SUBJECT.clone()),
+        names: Some(vec![NAME.clone()]),
+        validity: Some(Lifetime::from_days(days)),
+        idempotency_key: idempotency.map(|key| key.to_string()),
+        request_id: None,
+    }
+}

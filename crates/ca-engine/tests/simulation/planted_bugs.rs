@@ -1,0 +1,60 @@
+//! Each planted bug, and a seed that finds it: the first from 0 on, so that the number says how hard it is to find.
+
+use crate::database::planted::PlantedBug;
+use crate::simulation::run;
+
+/// Every bug is found by one of so many seeds.
+const SEEDS: u64 = 10_000;
+
+/// Which seed finds which bug. A change of what a seed does changes these: `search_anew` prints the table.
+const FOUND_BY: [(PlantedBug, u64); 24] = [
+    (PlantedBug::SequenceNumberLost, 2),
+    (PlantedBug::CompletionAcknowledgedBeforeCommit, 0),
+    (PlantedBug::ReservationAcknowledgedBeforeCommit, 0),
+    (PlantedBug::SerialReused, 51),
+    (PlantedBug::StaleLeaseWritesCrl, 3),
+    (PlantedBug::IdempotencyForgotten, 0),
+    (PlantedBug::TokenUseNotCounted, 6),
+    (PlantedBug::TokenUseNotGivenBack, 25),
+    (PlantedBug::WithdrawnTokenAccepted, 879),
+    (PlantedBug::SecondSuccessorAccepted, 12),
+    (PlantedBug::KeyNotBlocked, 0),
+    (PlantedBug::BlockedKeyCompleted, 35),
+    (PlantedBug::AuditEventDropped, 3),
+    (PlantedBug::StaleLeaseChains, 5),
+    (PlantedBug::LeaseTokenRepeated, 0),
+    (PlantedBug::CrlNumberNotRaised, 92),
+    (PlantedBug::HoldEndOverwritesRevocation, 348),
+    (PlantedBug::AbandonedReservationCompleted, 11),
+    (PlantedBug::StatusFromStaleCopy, 221),
+    (PlantedBug::RevokedPageLosesLast, 3),
+    (PlantedBug::SequenceBeforeRow, 1),
+    (PlantedBug::OlderListPublished, 310),
+    (PlantedBug::WrongClockUnseen, 11),
+    (PlantedBug::OtherOctetsSigned, 0),
+];
+
+#[test]
+fn finds_each_planted_bug() {
+    for bug in PlantedBug::ALL {
+        let seed = FOUND_BY.iter().find(|(planted, _)| *planted == bug).map(|(_, seed)| *seed);
+        let seed = seed.unwrap_or_else(|| panic!("no seed is known to find {bug:?}"));
+        assert!(seed < SEEDS, "{bug:?} is too hard to find");
+        assert!(run(seed, Some(bug)).is_err(), "seed {seed} finds {bug:?} no more; `search_anew` looks for another");
+        if let Err(failure) = run(seed, None) {
+            panic!("without {bug:?}: {failure}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "prints the table anew after a change of what a seed does"]
+fn search_anew() {
+    for bug in PlantedBug::ALL {
+        let found = (0..SEEDS).find_map(|seed| Some((seed, run(seed, Some(bug)).err()?)));
+        match found {
+            Some((seed, failure)) => println!("    (PlantedBug::{bug:?}, {seed}),\n        // {}", failure.what),
+            None => println!("    // {bug:?} is not found"),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The folder of published CRLs that every replica writes to, as object storage is.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use ca_core::id::AuthorityId;
+use ca_engine::port::publisher::{PublishError, Publisher};
+
+use crate::auditor::Auditor;
+use crate::database::planted::PlantedBug;
+use crate::executor::nap;
+use crate::lock;
+use crate::random::Random;
+
+/// The newest list of each authority; now and then it cannot be reached.
+#[derive(Clone)]
+pub(crate) struct SharedFolder {
+    lists: Arc<Mutex<BTreeMap<AuthorityId, u64>>>,
+    random: Arc<Mutex<Random>>,
+    auditor: Arc<Mutex<Auditor>>,
+    bug: Option<PlantedBug>,
+}
+
+impl SharedFolder {
+    pub(crate) fn new(seed: u64, auditor: Arc<Mutex<Auditor>>, bug: Option<PlantedBug>) -> Self {
+        let random = Arc::new(Mutex::new(Random::new(seed ^ 0xf01d)));
+        Self { lists: Arc::default(), random, auditor, bug }
+    }
+
+    pub(crate) fn of_replica(&self) -> Self {
+        self.clone()
+    }
+}
+
+#[async_trait]
+impl Publisher for SharedFolder {
+    async fn publish_crl(&self, authority: &AuthorityId, number: u64, der: &[u8]) -> Result<(), PublishError> {
+        nap().await;
+        if lock(&self.random).one_in(12) {
+            return Err(PublishError { detail: "the folder cannot be reached".to_owned() });
+        }
+        let newer = {
+            let mut lists = lock(&self.lists);
+            let newest = lists.get(authority).copied().unwrap_or(0);
+            let newer = number > newest || (self.bug == Some(PlantedBug::OlderListPublished) && number < newest);
+            if newer {
+                lists.insert(authority.clone(), number);
+            }
+            newer
+        };
+        if newer {
+            lock(&self.auditor).list_in_place(authority, number, der);
+        }
+        nap().await;
+        Ok(())
+    }
+}

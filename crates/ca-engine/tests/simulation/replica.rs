@@ -1,0 +1,127 @@
+//! A process of the service: its clock, its connections, its engine while it runs.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use ca_core::time::Timestamp;
+use ca_engine::engine::{Engine, Ports};
+use ca_engine::error::FlowError;
+use ca_engine::fake::{FakeClock, ScriptedAuthorizer};
+use ca_engine::port::clock::Clock;
+
+use crate::auditor::Auditor;
+use crate::database::planted::{Planted, PlantedBug};
+use crate::database::{Connection, Database};
+use crate::foundation::{Foundation, profiles, settings};
+use crate::keyring::{KeyPool, WitnessKeyring};
+use crate::publisher::SharedFolder;
+use crate::random::Random;
+use crate::weak_entropy::WeakEntropy;
+
+/// A clock that goes as the true one does, some way off.
+#[derive(Clone, Debug)]
+pub(crate) struct ReplicaClock {
+    truth: FakeClock,
+    off_millis: Arc<AtomicI64>,
+}
+
+impl ReplicaClock {
+    pub(crate) fn new(truth: FakeClock) -> Self {
+        Self { truth, off_millis: Arc::default() }
+    }
+
+    /// Sets it that far from the truth.
+    pub(crate) fn set_off(&self, millis: i64) {
+        self.off_millis.store(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ReplicaClock {
+    fn now(&self) -> Timestamp {
+        let off = self.off_millis.load(Ordering::SeqCst);
+        Timestamp::from_unix_millis(self.truth.now().unix_millis() + off)
+    }
+}
+
+/// What every process of a seed shares.
+pub(crate) struct Surroundings {
+    pub(crate) truth: FakeClock,
+    pub(crate) store: ca_engine::fake::MemoryStore,
+    pub(crate) database: Database,
+    pub(crate) keys: Arc<Mutex<KeyPool>>,
+    pub(crate) folder: SharedFolder,
+    pub(crate) auditor: Arc<Mutex<Auditor>>,
+    pub(crate) bug: Option<PlantedBug>,
+}
+
+/// A process, running or not.
+pub(crate) struct Replica {
+    pub(crate) number: usize,
+    pub(crate) clock: ReplicaClock,
+    /// How often it was started.
+    pub(crate) starts: u64,
+    /// `None` while it is down or starting.
+    pub(crate) engine: Arc<Mutex<Option<Arc<Engine>>>>,
+}
+
+impl Replica {
+    pub(crate) fn new(number: usize, truth: &FakeClock) -> Self {
+        Self { number, clock: ReplicaClock::new(truth.clone()), starts: 0, engine: Arc::default() }
+    }
+
+    /// The engine, while it runs.
+    pub(crate) fn engine(&self) -> Option<Arc<Engine>> {
+        crate::lock(&self.engine).clone()
+    }
+
+    /// The name under which it holds leases: a new one at each start.
+    pub(crate) fn holder(&self) -> String {
+        format!("replica-{}.{}", self.number, self.starts)
+    }
+
+    /// What a start of this process waits for.
+    pub(crate) fn start(
+        &mut self,
+        surroundings: &Surroundings,
+        random: &mut Random,
+    ) -> impl Future<Output = Result<Engine, FlowError>> + 'static {
+        self.starts += 1;
+        let planted = Planted::new(surroundings.store.clone(), surroundings.bug, self.clock.clone());
+        let ports = Ports {
+            clock: Arc::new(self.clock.clone()),
+            entropy: Arc::new(WeakEntropy::new(random.next())),
+            store: Arc::new(Connection::new(surroundings.database.clone(), planted, self.number)),
+            keyring: Arc::new(WitnessKeyring::new(
+                surroundings.keys.clone(),
+                Some((surroundings.auditor.clone(), surroundings.store.clone())),
+                surroundings.truth.clone(),
+                random.next(),
+                surroundings.bug,
+            )),
+            authorizer: Arc::new(ScriptedAuthorizer::allow_all()),
+            publisher: Arc::new(surroundings.folder.of_replica()),
+        };
+        Engine::start(ports, profiles().to_vec(), settings())
+    }
+
+    /// The process dies.
+    pub(crate) fn die(&mut self) {
+        *crate::lock(&self.engine) = None;
+    }
+}
+
+/// The record and keys of a seed before its first step.
+pub(crate) fn surroundings(foundation: &Foundation, seed: u64, bug: Option<PlantedBug>) -> Surroundings {
+    let truth = FakeClock::at(foundation.clock.now());
+    let store = foundation.store.forked(truth.clone());
+    let auditor = Arc::new(Mutex::new(Auditor::new(store.clone(), truth.clone(), foundation)));
+    Surroundings {
+        folder: SharedFolder::new(seed, auditor.clone(), bug),
+        keys: Arc::new(Mutex::new(crate::lock(&foundation.keys).clone())),
+        database: Database::default(),
+        truth,
+        store,
+        auditor,
+        bug,
+    }
+}

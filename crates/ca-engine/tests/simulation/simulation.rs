@@ -1,0 +1,389 @@
+//! One run: replicas over one record, everything they do in an order drawn from the seed, and everything that may go wrong.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use ca_core::revocation::RevocationReason;
+use ca_core::time::Lifetime;
+use ca_engine::port::store::StoreError;
+
+use crate::database::Fate;
+use crate::database::planted::PlantedBug;
+use crate::executor::Executor;
+use crate::foundation::{FOUNDATION, ONLINE, authority};
+use crate::job::{Job, PATIENCE};
+use crate::lock;
+use crate::operation::{Client, Known, Operation, Population};
+use crate::random::Random;
+use crate::replica::{Replica, Surroundings, surroundings};
+use crate::trace::Trace;
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) steps: u64,
+    pub(crate) certificates: usize,
+    /// The same for two runs in which the same happened.
+    pub(crate) digest: u64,
+}
+
+/// A promise that was broken, and how to see it again.
+pub(crate) struct Failure {
+    seed: u64,
+    step: u64,
+    pub(crate) what: String,
+    trace: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "seed {} breaks a promise at step {}: {}\nthe last events:\n{}\nCA_SIMULATION_SEED={} shows it again",
+            self.seed, self.step, self.what, self.trace, self.seed
+        )
+    }
+}
+
+/// A run under way.
+pub(crate) struct Simulation {
+    pub(super) random: Random,
+    pub(super) surroundings: Surroundings,
+    pub(super) replicas: Vec<Replica>,
+    pub(super) executor: Executor,
+    client: Client,
+    pub(super) step: u64,
+    /// How many operations are still to begin.
+    left: usize,
+    /// The step until which the database cannot be reached.
+    pub(super) outage_until: u64,
+    /// Whether everything works and nothing new begins.
+    settling: bool,
+}
+
+/// After so many steps nothing more is expected of a run.
+const MOST_STEPS: u64 = 20_000;
+
+/// How many tasks are under way at once, at the most.
+const AT_ONCE: usize = 9;
+
+/// Runs a seed to its end.
+pub(crate) fn run(seed: u64, bug: Option<PlantedBug>) -> Result<Summary, Box<Failure>> {
+    run_telling(seed, bug, false)
+}
+
+/// Runs a seed to its end and prints all that happens, when it is to be read `aloud`.
+pub(crate) fn run_telling(seed: u64, bug: Option<PlantedBug>, aloud: bool) -> Result<Summary, Box<Failure>> {
+    let mut simulation = Simulation::new(seed, bug, aloud);
+    let outcome = simulation.live().and_then(|()| {
+        simulation.settling = false;
+        simulation.left = 25 + simulation.random.below(30);
+        simulation.live()?;
+        simulation.settle()
+    });
+    outcome.map(|()| simulation.summary()).map_err(|what| {
+        let trace = lock(&simulation.client.trace).text();
+        Box::new(Failure { seed, step: simulation.step, what, trace })
+    })
+}
+
+impl Simulation {
+    fn new(seed: u64, bug: Option<PlantedBug>, aloud: bool) -> Self {
+        let mut random = Random::new(seed);
+        let surroundings = surroundings(&FOUNDATION, random.next(), bug);
+        let count = random.weighted(&[(5, 2), (3, 3), (1, 4)]);
+        let replicas = (0..count).map(|number| Replica::new(number, &surroundings.truth)).collect();
+        let client = Client {
+            auditor: surroundings.auditor.clone(),
+            population: Arc::new(Mutex::new(Population::default())),
+            trace: Arc::new(Mutex::new(Trace::new(aloud))),
+        };
+        let mut simulation = Self {
+            left: 0,
+            random,
+            surroundings,
+            replicas,
+            executor: Executor::default(),
+            client,
+            step: 0,
+            outage_until: 0,
+            settling: true,
+        };
+        for number in 0..simulation.replicas.len() {
+            simulation.set_clock(number);
+            simulation.start(number);
+        }
+        simulation
+    }
+
+    fn summary(&self) -> Summary {
+        Summary {
+            steps: self.step,
+            certificates: lock(&self.client.population).certificates.len(),
+            digest: lock(&self.client.trace).digest(),
+        }
+    }
+
+    pub(super) fn note(&self, event: String) {
+        lock(&self.client.trace).note(self.step, event);
+    }
+
+    /// Everything that happens until every operation has come to an end.
+    fn live(&mut self) -> Result<(), String> {
+        while self.left > 0 || self.executor.len() > 0 || self.surroundings.database.len() > 0 {
+            self.take_step()?;
+        }
+        Ok(())
+    }
+
+    /// One thing happens: a task goes on, a transaction comes to its end, an operation begins, or something goes wrong.
+    fn take_step(&mut self) -> Result<(), String> {
+        self.step += 1;
+        lock(&self.surroundings.auditor).step = self.step;
+        self.surroundings.truth.advance_millis(self.random.within(0..120));
+        let ready = self.executor.ready(self.step);
+        let waiting = self.surroundings.database.len();
+        let begin = usize::from(self.left > 0 && self.executor.len() < AT_ONCE) * 2;
+        let total = ready.len() * 2 + waiting * 2 + begin;
+        if !self.settling && self.left > 0 && self.random.one_in(16) {
+            self.trouble();
+        } else if total == 0 {
+            // Whoever sleeps is woken; there is nothing else to do.
+            self.executor.wake_all();
+            self.outage_until = 0;
+        } else {
+            let mut place = self.random.below(total);
+            if place < ready.len() * 2 {
+                self.executor.poll(ready[place / 2]);
+            } else {
+                place -= ready.len() * 2;
+                if place < waiting * 2 {
+                    self.transact(place / 2);
+                } else {
+                    self.begin();
+                }
+            }
+        }
+        match lock(&self.surroundings.auditor).violation() {
+            Some(what) => Err(what.to_owned()),
+            None if self.step > MOST_STEPS => Err("it comes to no end".to_owned()),
+            None => Ok(()),
+        }
+    }
+
+    /// A transaction comes to its end.
+    fn transact(&mut self, index: usize) {
+        let transaction = self.surroundings.database.take(index);
+        if transaction.orphaned && self.random.one_in(3) {
+            return;
+        }
+        let (method, replica, write) = (transaction.method, transaction.replica, transaction.is_write());
+        let fate = self.fate(write);
+        let told = match &fate {
+            Fate::Commit => "",
+            Fate::Fail(_) => " fails",
+            Fate::LoseAnswer => " unacknowledged",
+        };
+        let orphaned = if transaction.orphaned { " of the dead" } else { "" };
+        self.note(format!("replica {replica}: {method:?}{orphaned}{told}"));
+        let lease = transaction.lease.clone();
+        let failed = matches!(fate, Fate::Fail(_));
+        let done = transaction.run(fate);
+        if write && !failed {
+            lock(&self.surroundings.auditor).after_commit(method, lease.as_ref(), done);
+        }
+    }
+
+    fn fate(&mut self, write: bool) -> Fate {
+        let unavailable = || Fate::Fail(StoreError::Unavailable { detail: "the database is down".to_owned() });
+        if self.settling {
+            return Fate::Commit;
+        }
+        if self.step < self.outage_until {
+            return if write && self.random.one_in(3) { Fate::LoseAnswer } else { unavailable() };
+        }
+        match self.random.below(50) {
+            0 if write => Fate::Fail(StoreError::Conflict { detail: "could not serialize access".to_owned() }),
+            0 => unavailable(),
+            1 | 2 if write => Fate::LoseAnswer,
+            _ => Fate::Commit,
+        }
+    }
+
+    /// An operation or a job begins in a replica that runs; now and then the same at once in another.
+    fn begin(&mut self) {
+        let running: Vec<usize> =
+            self.replicas.iter().filter(|replica| replica.engine().is_some()).map(|replica| replica.number).collect();
+        if running.is_empty() {
+            self.start_those_down();
+            return;
+        }
+        self.left -= 1;
+        let number = running[self.random.below(running.len())];
+        if self.random.one_in(3) {
+            let job = self.random.weighted(&[
+                (12, Job::Crl),
+                (6, Job::AuditChain),
+                (2, Job::Responders),
+                (5, Job::Reservations),
+                (2, Job::Follow),
+                (2, Job::Clock),
+                (1, Job::IdempotencyKeys),
+            ]);
+            self.run_job(number, job);
+            return;
+        }
+        let operation = self.operation();
+        if self.random.one_in(3) {
+            let other = running[self.random.below(running.len())];
+            self.ask(other, operation.clone());
+        }
+        self.ask(number, operation);
+    }
+
+    fn ask(&mut self, number: usize, operation: Operation) {
+        let Some(engine) = self.replicas[number].engine() else { return };
+        self.note(format!("replica {number} is asked: {operation:?}"));
+        let client = self.client.clone();
+        self.executor.spawn(number, format!("{operation:?}"), client.ask(engine, operation));
+    }
+
+    pub(super) fn run_job(&mut self, number: usize, job: Job) {
+        let Some(engine) = self.replicas[number].engine() else { return };
+        self.note(format!("replica {number} begins its job {job:?}"));
+        let (client, holder) = (self.client.clone(), self.replicas[number].holder());
+        self.executor.spawn(number, format!("{job:?}"), async move {
+            let outcome = job.run(engine, holder).await;
+            client.note(&format_args!("replica {number}: job {job:?}"), &outcome);
+        });
+    }
+
+    /// A process starts over the record.
+    pub(super) fn start(&mut self, number: usize) {
+        let starting = self.replicas[number].start(&self.surroundings, &mut self.random);
+        let running = self.replicas[number].engine.clone();
+        let client = self.client.clone();
+        self.executor.spawn(number, format!("the start of replica {number}"), async move {
+            let started = starting.await;
+            let outcome = started.map(|engine| *lock(&running) = Some(Arc::new(engine)));
+            client.note(&format_args!("replica {number} starts"), &outcome);
+        });
+    }
+
+    /// Whoever is down, and not starting yet, starts.
+    pub(super) fn start_those_down(&mut self) {
+        for number in 0..self.replicas.len() {
+            let busy = self.executor.tasks_mut().iter().any(|task| task.replica == number);
+            if self.replicas[number].engine().is_none() && !busy {
+                self.start(number);
+            }
+        }
+    }
+
+    /// What a client asks next.
+    fn operation(&mut self) -> Operation {
+        let kind = self.random.weighted(&[(30, 0), (12, 1), (10, 2), (8, 3), (8, 4), (16, 5), (4, 6), (10, 7), (1, 8)]);
+        let subscriber = self.random.below(FOUNDATION.requests.len());
+        let known = self.known();
+        let token = {
+            let population = lock(&self.client.population);
+            let tokens = &population.tokens;
+            (!tokens.is_empty()).then(|| tokens[self.random.below(tokens.len())].clone())
+        };
+        match (kind, known, token) {
+            (1, Some(known), _) => Operation::Renew {
+                certificate: known.id,
+                subscriber: (!self.random.one_in(3)).then_some(subscriber),
+                idempotency: self.random.one_in(2).then(|| self.random.below(2)),
+            },
+            (2, Some(known), _) => {
+                Operation::Revoke { certificate: known.id, reason: self.random.pick(&RevocationReason::ALL) }
+            }
+            (3, Some(known), _) => {
+                let reason = self.random.pick(&[RevocationReason::CertificateHold, RevocationReason::KeyCompromise]);
+                Operation::Revoke { certificate: known.id, reason }
+            }
+            (4, Some(known), _) => Operation::Unhold { certificate: known.id },
+            (5, Some(known), _) => Operation::Ocsp { authority: known.authority, serial: known.serial },
+            (6, ..) => Operation::CreateToken { uses: 1 + u32::from(self.random.one_in(2)) },
+            (7, _, Some((_, token))) => Operation::UseToken { token, subscriber },
+            (8, _, Some((token, _))) => Operation::WithdrawToken { token },
+            _ if self.random.one_in(2) => {
+                // The same key asks for the same.
+                let key = self.random.below(5);
+                Operation::Issue { profile: "server", subscriber: key, days: 30, idempotency: Some(key) }
+            }
+            _ => Operation::Issue {
+                profile: self.random.pick(&["server", "server", "document"]),
+                subscriber,
+                days: self.random.pick(&[1, 30, 365]),
+                idempotency: None,
+            },
+        }
+    }
+
+    /// A certificate that clients know, one of the newest most times.
+    fn known(&mut self) -> Option<Known> {
+        let population = lock(&self.client.population);
+        let certificates = &population.certificates;
+        if certificates.is_empty() {
+            return None;
+        }
+        let newest = certificates.len().saturating_sub(3);
+        let index = if self.random.one_in(3) {
+            self.random.below(certificates.len())
+        } else {
+            newest + self.random.below(certificates.len() - newest)
+        };
+        Some(certificates[index].clone())
+    }
+
+    /// Everything is repaired; then every promise that takes time must be kept.
+    fn settle(&mut self) -> Result<(), String> {
+        self.settling = true;
+        self.outage_until = 0;
+        for number in 0..self.replicas.len() {
+            self.replicas[number].clock.set_off(0);
+        }
+        self.replicas[0].die();
+        self.executor.drop_replica(0);
+        self.start(0);
+        self.live()?;
+        let engine = self.replicas[0].engine().ok_or("a replica does not start over a sound record")?;
+        self.surroundings.truth.advance(PATIENCE.max(Lifetime::from_seconds(400)));
+        for job in [Job::Clock, Job::Reservations, Job::Responders, Job::Crl, Job::Follow, Job::AuditChain] {
+            self.repeat(job)?;
+        }
+        drop(engine);
+        let auditor = self.surroundings.auditor.clone();
+        let auditor = lock(&auditor);
+        auditor.check_no_reservation_is_open()?;
+        for id in ONLINE {
+            auditor.check_list_is_whole(&authority(id))?;
+        }
+        auditor.check_all_chained()
+    }
+
+    /// Runs a job until it does its work; keys and folders may fail a few times.
+    fn repeat(&mut self, job: Job) -> Result<(), String> {
+        let mut last = None;
+        for _ in 0..8 {
+            let engine = self.replicas[0].engine().ok_or("the replica is gone")?;
+            let (outcome, holder) = (Arc::new(Mutex::new(None)), self.replicas[0].holder());
+            let told = outcome.clone();
+            self.executor.spawn(0, format!("{job:?} at last"), async move {
+                let done = job.run(engine, holder).await;
+                *lock(&told) = Some(done);
+            });
+            self.live()?;
+            // Leases of the dead end.
+            self.surroundings.truth.advance(Lifetime::from_seconds(9));
+            match lock(&outcome).take() {
+                Some(Ok(())) => return Ok(()),
+                Some(Err(error)) => last = Some(error),
+                None => {}
+            }
+        }
+        Err(format!("job {job:?} does not do its work though all is repaired: {last:?}"))
+    }
+}
