@@ -1,8 +1,8 @@
 # Both programs in a small image that runs as nobody in particular.
 #
 #   docker build -t cartorio-ca .
-#   docker run -v ca-data:/data -p 8443:8443 -p 8080:8080 cartorio-ca init
 #
+# docs/operating.md tells how to run it.
 # Where no registry is at hand, name other images: --build-arg BUILD_IMAGE=… --build-arg RUNTIME_IMAGE=…
 ARG BUILD_IMAGE=rust:1-bookworm
 ARG RUNTIME_IMAGE=debian:bookworm-slim
@@ -14,10 +14,8 @@ RUN cargo build --release --locked -p ca-server -p ca-cli
 
 FROM ${RUNTIME_IMAGE}
 COPY --from=build /build/target/release/ca-server /build/target/release/ca-cli /usr/local/bin/
-# A fixed number, so that a volume's owner can be set without this image; no home, no shell, no password.
-RUN groupadd --system --gid 10001 ca \
-    && useradd --system --uid 10001 --gid ca --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin ca \
-    && install -d -m 0700 -o ca -g ca /data
+# A number and no name: a volume's owner can be set without this image, and nothing is added but the two programs.
+RUN install -d -m 0700 -o 10001 -g 10001 /data
 USER 10001:10001
 WORKDIR /data
 VOLUME /data
