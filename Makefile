@@ -21,6 +21,7 @@ test: ## Everything: install what the tests drive, check, all tests, the demo
 	$(MAKE) check
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace
+	CA_E2E_RECORD=postgres $(CARGO) test --package ca-e2e --test it
 	$(MAKE) demo
 
 check: $(CARGO_DENY) ## Format, clippy, documentation, licences, sources, confined crates, layers
