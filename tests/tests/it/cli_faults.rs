@@ -38,7 +38,7 @@ fn a_database_from_a_newer_version() -> anyhow::Result<()> {
     let site = Site::embedded()?;
     damage(
         &site,
-        "INSERT INTO _sqlx_migrations SELECT 99, 'later', installed_on, 1, checksum, 1 FROM _sqlx_migrations",
+        "INSERT INTO _sqlx_migrations SELECT 99, 'later', installed_on, 1, checksum, 1 FROM _sqlx_migrations LIMIT 1",
     )?;
     is_refused(&Terminal::local_at(&site)?, 1, &["newer version", "99", "install that version or a later one"])
 }
