@@ -143,7 +143,7 @@ pub enum OpenError {
         known: i64,
     },
     /// The database lacks tables that this build needs.
-    #[error("the tables of the database have version {found}, this build needs {known}: run `ca-server migrate`")]
+    #[error("{}", how_brought_up_to_date(*found, *known))]
     Older {
         /// The version in the database; 0 when it has no tables.
         found: i64,
@@ -167,6 +167,16 @@ pub enum OpenError {
         /// What the database said.
         detail: String,
     },
+}
+
+/// What to do about tables that are too old, or not there at all.
+fn how_brought_up_to_date(found: i64, known: i64) -> String {
+    match found {
+        0 => "the database has no tables yet; `ca-server init` makes them".to_owned(),
+        _ => format!(
+            "the tables of the database have version {found}, this build needs {known}: run `ca-server migrate`"
+        ),
+    }
 }
 
 /// How a database that is missing comes to be.
