@@ -5,6 +5,7 @@
 //! The same seed gives the same run. Nothing here reads a real clock or the machine's randomness, and no hash map is walked.
 
 mod auditor;
+mod choice;
 mod database;
 mod executor;
 mod foundation;
@@ -15,6 +16,7 @@ mod planted_bugs;
 mod publisher;
 mod random;
 mod replica;
+mod settling;
 mod simulation;
 mod trace;
 mod trouble;
@@ -44,6 +46,9 @@ fn run_seeds(count: u64) {
         let summary = run_telling(seed, None, one.is_some()).unwrap_or_else(|failure| panic!("{failure}"));
         steps += summary.steps;
         certificates += summary.certificates;
+        if seed % 10_000 == 9_999 {
+            println!("{} seeds kept every promise", seed + 1);
+        }
     }
     println!("{} seeds, {steps} steps, {certificates} certificates", seeds.end - seeds.start);
 }

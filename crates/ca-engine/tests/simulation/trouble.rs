@@ -57,6 +57,9 @@ impl Simulation {
             Trouble::Outage => {
                 self.outage_until = self.step + self.random.within(5..40);
                 self.note(format!("the database is down until {}", self.outage_until));
+                if let Some(standby) = self.standby.take() {
+                    self.surroundings.store.tables(|record| *record = standby);
+                }
             }
             Trouble::ConnectionBreaks => {
                 let waiting = self.surroundings.database.len();
