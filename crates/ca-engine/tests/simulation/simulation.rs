@@ -22,6 +22,10 @@ use crate::trace::Trace;
 pub(crate) struct Summary {
     pub(crate) steps: u64,
     pub(crate) certificates: usize,
+    /// How many writes were refused, most of them because their lease had moved on.
+    pub(crate) refused: u64,
+    /// How many changes committed after their callers had left.
+    pub(crate) late: u64,
     /// The same for two runs in which the same happened.
     pub(crate) digest: u64,
 }
@@ -56,6 +60,8 @@ pub(crate) struct Simulation {
     left: usize,
     /// The step until which the database cannot be reached.
     pub(super) outage_until: u64,
+    refused: u64,
+    late: u64,
     /// The record as it stood some commits ago.
     pub(super) standby: Option<Record>,
     /// Whether everything works and nothing new begins.
@@ -78,7 +84,7 @@ pub(crate) fn run_telling(seed: u64, bug: Option<PlantedBug>, aloud: bool) -> Re
     let mut simulation = Simulation::new(seed, bug, aloud);
     let outcome = simulation.live().and_then(|()| {
         simulation.settling = false;
-        simulation.left = 25 + simulation.random.below(30);
+        simulation.left = 20 + simulation.random.below(25);
         simulation.live()?;
         simulation.settle()
     });
@@ -111,6 +117,8 @@ impl Simulation {
             client,
             step: 0,
             outage_until: 0,
+            refused: 0,
+            late: 0,
             standby: None,
             settling: true,
         };
@@ -125,6 +133,8 @@ impl Simulation {
         Summary {
             steps: self.step,
             certificates: lock(&self.client.population).certificates.len(),
+            refused: self.refused,
+            late: self.late,
             digest: lock(&self.client.trace).digest(),
         }
     }
@@ -189,11 +199,14 @@ impl Simulation {
             Fate::Fail(_) => " fails",
             Fate::LoseAnswer => " unacknowledged",
         };
-        let orphaned = if transaction.orphaned { " of the dead" } else { "" };
+        let late = transaction.orphaned;
+        let orphaned = if late { " of the dead" } else { "" };
         self.note(format!("replica {replica}: {method:?}{orphaned}{told}"));
         let lease = transaction.lease.clone();
         let failed = matches!(fate, Fate::Fail(_));
         let done = transaction.run(fate);
+        self.refused += u64::from(write && !failed && !done);
+        self.late += u64::from(write && late && done);
         if self.surroundings.bug == Some(PlantedBug::FailOverLosesCommits)
             && (self.standby.is_none() || self.random.one_in(9))
         {
