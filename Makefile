@@ -42,9 +42,10 @@ bench: ## Measure against the targets; BENCH="prepare ocsp --strict" chooses
 fuzz: ## Fuzz every parser for FUZZ_SECONDS each (60); see fuzz/run.sh for the compiler it needs
 	fuzz/run.sh $(FUZZ_SECONDS)
 
-soak: ## The long runs: kill -9 twenty times under load, and what else takes hours
+soak: ## The long runs: kill -9 twenty times under load, a million seeds of the simulation, and what else takes hours
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --package ca-e2e --test soak -- --ignored --nocapture --test-threads=1
+	$(CARGO) test --release --package ca-engine --test simulation -- --ignored --nocapture a_million_seeds
 
 # A debug build: it is twice as fast to make and checks this tree in a second.
 $(CARGO_DENY):

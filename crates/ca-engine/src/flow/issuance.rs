@@ -16,7 +16,7 @@ use ca_core::serial::Serial;
 use ca_core::signing::Signable;
 use ca_core::tbs;
 use ca_core::template::{self, CertificateTemplate, Endpoints, Issuer, SerialChoice};
-use ca_core::time::Timestamp;
+use ca_core::time::{Lifetime, Timestamp};
 
 use super::reconcile::abandonment;
 use super::watch_clock::{assure_clock, dependable_now};
@@ -49,10 +49,21 @@ pub(super) struct Order<'a> {
     /// The predecessor.
     pub(super) renews: Option<CertificateId>,
     /// The idempotency key.
-    pub(super) idempotency: Option<Idempotency>,
+    pub(super) idempotency: Option<AskedOnce>,
     /// The request it came with.
     pub(super) request_id: Option<&'a str>,
 }
+
+/// An idempotency key in its scope, and what was asked with it.
+pub(super) struct AskedOnce {
+    /// SHA-256 over principal, route and key.
+    pub(super) scope_sha256: [u8; 32],
+    /// SHA-256 over the request.
+    pub(super) request_sha256: [u8; 32],
+}
+
+/// How long an idempotency key is kept.
+pub const IDEMPOTENCY_LIFETIME: Lifetime = Lifetime::from_seconds(24 * 3_600);
 
 /// What came of an issuance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,7 +156,11 @@ fn prepare<'a>(engine: &Engine, order: Order<'a>) -> Result<(Settled<'a>, Prepar
         requested_by: order.principal.reference(),
         renews: order.renews,
         token: token_of(order.principal),
-        idempotency: order.idempotency,
+        idempotency: order.idempotency.map(|asked| Idempotency {
+            scope_sha256: asked.scope_sha256,
+            request_sha256: asked.request_sha256,
+            expires_at: now.plus(IDEMPOTENCY_LIFETIME),
+        }),
         reserved_at: now,
     };
     let order = Settled {
@@ -208,7 +223,8 @@ async fn sign(order: &Settled<'_>, reserved: Reserved) -> Result<Signed, FlowErr
 /// stays silent, the certificate does not leave.
 async fn complete(engine: &Engine, order: &Settled<'_>, signed: Signed) -> Result<StoredCertificate, FlowError> {
     let Signed { certificate } = signed;
-    let now = engine.now();
+    // A clock that was set back meanwhile dates nothing before its reservation: a compromise since then would not reach it.
+    let now = engine.now().max(order.reserved_at);
     let completion = Completion {
         id: order.id,
         certificate: certificate.der().to_vec(),

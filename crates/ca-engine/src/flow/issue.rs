@@ -12,17 +12,13 @@ use ca_core::profile::Profile;
 use ca_core::template::Issuer;
 use ca_core::time::Lifetime;
 
-pub use super::issuance::Issued;
-use super::issuance::{Order, carry_out, violations};
+use super::issuance::{AskedOnce, Order, carry_out, violations};
+pub use super::issuance::{IDEMPOTENCY_LIFETIME, Issued};
 use super::query::permit;
 use crate::engine::Engine;
 use crate::error::{Fault, FlowError, FlowErrorKind};
 use crate::hierarchy::Authority;
 use crate::port::authorizer::{Action, Resource};
-use crate::port::store::Idempotency;
-
-/// How long an idempotency key is kept.
-pub const IDEMPOTENCY_LIFETIME: Lifetime = Lifetime::from_seconds(24 * 3_600);
 
 /// A request for a certificate.
 #[derive(Clone)]
@@ -83,10 +79,9 @@ pub async fn issue(engine: &Engine, principal: &Principal, request: IssueRequest
     permit(engine, principal, Action::IssueCertificate, resource)?;
     // 3. By whom.
     let authority = issuing_authority(engine, &profile)?;
-    let idempotency = request.idempotency_key.as_deref().map(|key| Idempotency {
+    let idempotency = request.idempotency_key.as_deref().map(|key| AskedOnce {
         scope_sha256: scope(principal, "issue", key),
         request_sha256: request_digest(&request),
-        expires_at: engine.now().plus(IDEMPOTENCY_LIFETIME),
     });
     // 4. Prepare, reserve, sign, check, complete.
     carry_out(

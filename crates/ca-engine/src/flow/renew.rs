@@ -14,14 +14,14 @@ use ca_core::revocation::{RevocationReason, Standing};
 use ca_core::template::Issuer;
 use ca_core::time::{Lifetime, Timestamp};
 
-use super::issuance::{Issued, Order, carry_out, is_held_by};
-use super::issue::{IDEMPOTENCY_LIFETIME, evaluate, issuing_authority, origin, profile, scope};
+use super::issuance::{AskedOnce, Issued, Order, carry_out, is_held_by};
+use super::issue::{evaluate, issuing_authority, origin, profile, scope};
 use super::query::{CertificateName, permitted, resolve};
 use super::renewal_period;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::port::authorizer::Action;
-use crate::port::store::{Idempotency, StoredCertificate};
+use crate::port::store::StoredCertificate;
 
 /// A request for the successor of a certificate.
 #[derive(Clone)]
@@ -74,10 +74,9 @@ pub async fn renew(engine: &Engine, principal: &Principal, request: RenewRequest
         },
     )?;
     let authority = issuing_authority(engine, &profile)?;
-    let idempotency = request.idempotency_key.as_deref().map(|key| Idempotency {
+    let idempotency = request.idempotency_key.as_deref().map(|key| AskedOnce {
         scope_sha256: scope(principal, &format!("renew:{}", predecessor.id), key),
         request_sha256: request_digest(&request),
-        expires_at: engine.now().plus(IDEMPOTENCY_LIFETIME),
     });
     // 3. Prepare, reserve (one live successor), sign, check, complete.
     carry_out(

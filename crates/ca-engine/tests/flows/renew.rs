@@ -6,6 +6,7 @@ use ca_core::principal::{Principal, Role};
 use ca_core::revocation::RevocationReason;
 use ca_core::time::Lifetime;
 use ca_engine::error::FlowErrorKind as Kind;
+use ca_engine::fake::FakeClock;
 use ca_engine::flow::issue::IssueRequest;
 use ca_engine::flow::query::CertificateName;
 use ca_engine::flow::renew::{RenewRequest, RenewalWindow, renew, renewal_window};
@@ -309,4 +310,29 @@ fn tells_when_to_renew() {
     world.revoke(stored.id, RevocationReason::Superseded).expect("revoked");
     let RenewalWindow { end, .. } = window(&world);
     assert_eq!(end, world.now(), "RFC 9773 §4.2: a window in the past asks for renewal at once");
+}
+
+/// Found by the simulation: a successor that was dated before the compromise kept the roles it had inherited.
+#[test]
+fn a_clock_set_back_while_a_successor_is_made_leaves_it_no_role_of_a_compromised_key() {
+    let world = World::new();
+    let predecessor = world.issue();
+    let local = Principal::LocalOperator;
+    block_on(grant_role(&world.engine, &local, predecessor.id, Role::Registrar)).expect("a role");
+    let clock = FakeClock::at(world.now());
+    let replica = world.replica(&clock, &world.keyring);
+    let principal = holder(&predecessor, &[Role::Registrar]);
+    let mut renewing = Box::pin(renew(&replica, &principal, request(&predecessor)));
+    world.poll_until_reserved(renewing.as_mut());
+    clock.step_back(DAY);
+    let successor = block_on(renewing).expect("a successor").certificate;
+    assert_eq!(roles(&world, &successor), [Role::Registrar], "inherited");
+    let compromise = RevokeRequest {
+        certificate: predecessor.id,
+        reason: RevocationReason::KeyCompromise,
+        invalidity_date: Some(world.now().minus(HOUR)),
+        request_id: None,
+    };
+    block_on(revoke(&world.engine, &local, &compromise)).expect("revoked");
+    assert_eq!(roles(&world, &successor), []);
 }

@@ -7,7 +7,7 @@ use ca_core::time::Lifetime;
 use ca_engine::clock_verdict::ClockVerdict;
 use ca_engine::error::FlowErrorKind as Kind;
 use ca_engine::fake::{FakeClock, StoreFault, StoreMethod};
-use ca_engine::flow::issue::issue;
+use ca_engine::flow::issue::{IssueRequest, issue};
 use ca_engine::flow::watch_clock::watch_clock;
 use ca_engine::port::store::StoreError;
 use futures::executor::block_on;
@@ -131,4 +131,19 @@ fn a_clock_set_while_it_is_compared_is_compared_anew() {
     clock.set(world.now().plus(seconds(3_600)));
     assert_eq!(refused(block_on(issuing)), Kind::SigningSuspended);
     assert_eq!(world.store.serials(), before, "nothing was reserved");
+}
+
+/// An idempotency key is kept from the reservation on, by the clock that was compared.
+#[test]
+fn an_idempotency_key_asked_with_while_the_clock_is_behind_is_kept_for_a_day() {
+    let world = World::new();
+    let clock = FakeClock::at(world.now().minus(Lifetime::from_days(2)));
+    let replica = world.replica(&clock, &world.keyring);
+    let request = IssueRequest { idempotency_key: Some("once".to_owned()), ..server(csr(&key())) };
+    let mut issuing = Box::pin(issue(&replica, &Principal::LocalOperator, request.clone()));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(issuing.as_mut().poll(&mut context).is_pending(), "the clock is compared first");
+    clock.set(world.now());
+    let first = block_on(issuing).expect("the clock is right").certificate;
+    assert_eq!(world.ask(request).map(|stored| stored.id), Ok(first.id), "the answer to the same request");
 }

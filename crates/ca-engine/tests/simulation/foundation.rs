@@ -21,6 +21,7 @@ use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 
 use crate::executor::at_once;
 use crate::keyring::{KeyPool, WitnessKeyring, pkcs8};
+use crate::random::Random;
 
 /// A service just set up.
 pub(crate) struct Foundation {
@@ -73,7 +74,13 @@ impl Foundation {
             clock: Arc::new(clock.clone()),
             entropy: Arc::new(SeededEntropy::new(1)),
             store: Arc::new(store.clone()),
-            keyring: Arc::new(WitnessKeyring::new(keys.clone(), None, clock.clone(), 1, None)),
+            keyring: Arc::new(WitnessKeyring {
+                pool: keys.clone(),
+                witness: None,
+                status_only: false,
+                random: Arc::new(Mutex::new(Random::new(1))),
+                bug: None,
+            }),
             authorizer: Arc::new(ScriptedAuthorizer::allow_all()),
             publisher: Arc::new(FlakyPublisher::default()),
         };

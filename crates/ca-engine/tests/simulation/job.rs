@@ -86,7 +86,7 @@ async fn lease(engine: &Engine, name: &str, holder: &str) -> Result<Option<Lease
 }
 
 async fn crl(engine: &Engine, holder: &str, id: &AuthorityId) -> Result<(), FlowError> {
-    if !is_due(engine, id, CRL_INTERVAL).await? {
+    if !can_serve(engine, id)? || !is_due(engine, id, CRL_INTERVAL).await? {
         return Ok(());
     }
     let Some(lease) = lease(engine, &publish_crl::lease_name(id), holder).await? else { return Ok(()) };
@@ -98,7 +98,7 @@ async fn crl(engine: &Engine, holder: &str, id: &AuthorityId) -> Result<(), Flow
 }
 
 async fn responder(engine: &Engine, holder: &str, id: &AuthorityId) -> Result<(), FlowError> {
-    if !needs_responder(engine, id, engine.now()) {
+    if !can_serve(engine, id)? || !needs_responder(engine, id, engine.now()) {
         return Ok(());
     }
     let Some(lease) = lease(engine, &respond::lease_name(id), holder).await? else { return Ok(()) };
@@ -107,4 +107,10 @@ async fn responder(engine: &Engine, holder: &str, id: &AuthorityId) -> Result<()
         make_responder(engine, &Principal::Job("responders"), id, Some(&lease)).await?;
     }
     Ok(())
+}
+
+/// Whether an authority's key can be used here, and is worth it.
+fn can_serve(engine: &Engine, id: &AuthorityId) -> Result<bool, FlowError> {
+    let authority = engine.authority(id)?;
+    Ok(authority.can_sign() && !authority.has_ended(engine.now()))
 }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use ca_core::hash::sha256;
 use ca_core::key::{KeyType, PublicKey, SignatureAlgorithm};
 use ca_core::signing::{Signable, Signature};
-use ca_engine::fake::{FakeClock, MemoryStore, ScriptedSigner, SigningStep};
-use ca_engine::port::clock::Clock;
+use ca_core::time::Timestamp;
+use ca_engine::fake::{MemoryStore, ScriptedSigner};
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError, SealedKey};
 use ca_engine::port::signer::{Signer, SignerError};
 
@@ -18,11 +18,33 @@ use crate::executor::nap;
 use crate::lock;
 use crate::random::Random;
 
-/// The private keys of a service, and how many were made.
-#[derive(Clone, Default)]
+/// The private keys of a service: the how manieth each is, and the signers of those that were used.
+#[derive(Default)]
 pub(crate) struct KeyPool {
-    by_id: BTreeMap<String, ScriptedSigner>,
-    made: u64,
+    numbers: BTreeMap<String, u64>,
+    signers: BTreeMap<String, ScriptedSigner>,
+}
+
+impl KeyPool {
+    /// The same keys with signers of their own: runs that go on at the same time share nothing.
+    pub(crate) fn forked(&self) -> Self {
+        Self { numbers: self.numbers.clone(), signers: BTreeMap::new() }
+    }
+
+    fn make(&mut self) -> (String, ScriptedSigner) {
+        let number = self.numbers.len() as u64;
+        let signer = ScriptedSigner::from_pkcs8(KeyType::Ed25519, &pkcs8("service", number));
+        let id = hex::encode(signer.public_key().spki_sha256());
+        self.numbers.insert(id.clone(), number);
+        self.signers.insert(id.clone(), signer.clone());
+        (id, signer)
+    }
+
+    fn signer(&mut self, id: &str) -> Option<ScriptedSigner> {
+        let number = *self.numbers.get(id)?;
+        let make = || ScriptedSigner::from_pkcs8(KeyType::Ed25519, &pkcs8("service", number));
+        Some(self.signers.entry(id.to_owned()).or_insert_with(make).clone())
+    }
 }
 
 /// PKCS#8 of an Ed25519 key up to its 32 octets (RFC 8410 §7).
@@ -36,22 +58,17 @@ pub(crate) fn pkcs8(kind: &str, number: u64) -> Vec<u8> {
 
 /// Which keys a process may use, and who watches what they sign.
 pub(crate) struct WitnessKeyring {
-    pool: Arc<Mutex<KeyPool>>,
-    witness: Option<(Arc<Mutex<Auditor>>, MemoryStore)>,
-    clock: FakeClock,
-    random: Arc<Mutex<Random>>,
-    bug: Option<PlantedBug>,
+    pub(crate) pool: Arc<Mutex<KeyPool>>,
+    pub(crate) witness: Option<(Arc<Mutex<Auditor>>, MemoryStore)>,
+    /// Whether it has the data key of responders only.
+    pub(crate) status_only: bool,
+    pub(crate) random: Arc<Mutex<Random>>,
+    pub(crate) bug: Option<PlantedBug>,
 }
 
 impl WitnessKeyring {
-    pub(crate) fn new(
-        pool: Arc<Mutex<KeyPool>>,
-        witness: Option<(Arc<Mutex<Auditor>>, MemoryStore)>,
-        clock: FakeClock,
-        seed: u64,
-        bug: Option<PlantedBug>,
-    ) -> Self {
-        Self { pool, witness, clock, random: Arc::new(Mutex::new(Random::new(seed))), bug }
+    fn check_room(&self, room: KeyRoom) -> Result<(), KeyringError> {
+        if self.status_only && room == KeyRoom::Authorities { Err(KeyringError::NoDataKey { room }) } else { Ok(()) }
     }
 
     fn watched(&self, room: KeyRoom, signer: ScriptedSigner) -> Arc<dyn Signer> {
@@ -71,25 +88,23 @@ impl WitnessKeyring {
 impl Keyring for WitnessKeyring {
     async fn generate(&self, room: KeyRoom, _: KeyType) -> Result<(SealedKey, Arc<dyn Signer>), KeyringError> {
         nap().await;
-        let mut pool = lock(&self.pool);
-        pool.made += 1;
-        let signer = ScriptedSigner::from_pkcs8(KeyType::Ed25519, &pkcs8("service", pool.made));
+        self.check_room(room)?;
+        let (id, signer) = lock(&self.pool).make();
         let public = signer.public_key();
-        let id = hex::encode(public.spki_sha256());
         let sealed = SealedKey {
-            id: id.clone(),
+            id,
             room,
             key_type: KeyType::Ed25519,
             spki: public.spki_der().to_vec(),
             sealed: Vec::new(),
-            created_at: self.clock.now(),
+            created_at: Timestamp::from_unix_seconds(0),
         };
-        pool.by_id.insert(id, signer.clone());
         Ok((sealed, self.watched(room, signer)))
     }
 
     async fn open(&self, sealed: &SealedKey) -> Result<Arc<dyn Signer>, KeyringError> {
-        let found = lock(&self.pool).by_id.get(&sealed.id).cloned();
+        self.check_room(sealed.room)?;
+        let found = lock(&self.pool).signer(&sealed.id);
         let signer = found.ok_or_else(|| KeyringError::WrongSeal { id: sealed.id.clone() })?;
         Ok(self.watched(sealed.room, signer))
     }
@@ -104,6 +119,23 @@ struct WitnessSigner {
     store: MemoryStore,
     random: Arc<Mutex<Random>>,
     bug: Option<PlantedBug>,
+}
+
+/// How a signature fails.
+#[derive(Clone, Copy)]
+enum Fault {
+    Busy,
+    Unavailable,
+    Garbage,
+}
+
+impl WitnessSigner {
+    fn fault(&self) -> Option<Fault> {
+        let mut random = lock(&self.random);
+        // A responder's signature is verified once in a process only (`Responder::is_proved`).
+        let garbage = if self.room == KeyRoom::Authorities { Fault::Garbage } else { Fault::Unavailable };
+        random.one_in(40).then(|| random.pick(&[Fault::Busy, Fault::Unavailable, garbage]))
+    }
 }
 
 #[async_trait]
@@ -122,18 +154,22 @@ impl Signer for WitnessSigner {
             nap().await;
         }
         let mut octets = message.to_be_signed().to_vec();
-        let fault = {
-            let mut random = lock(&self.random);
-            random.one_in(40).then(|| {
-                random.pick(&[SigningStep::Busy { retry_after: None }, SigningStep::Unavailable, SigningStep::Garbage])
-            })
-        };
-        if let Some(fault) = fault {
-            self.signer.script([fault]);
-        } else if self.bug == Some(PlantedBug::OtherOctetsSigned) && lock(&self.random).one_in(4) {
+        match self.fault() {
+            Some(Fault::Busy) => {
+                return Err(SignerError::Busy { detail: "too many requests".to_owned(), retry_after: None });
+            }
+            Some(Fault::Unavailable) => {
+                return Err(SignerError::Unavailable { detail: "no route".to_owned() });
+            }
+            Some(Fault::Garbage) => {
+                return Ok(Signature { algorithm: self.algorithm(), octets: vec![0x5a; 64] });
+            }
+            None => {}
+        }
+        if self.bug == Some(PlantedBug::OtherOctetsSigned) && lock(&self.random).one_in(4) {
             octets.push(0);
         }
-        if fault.is_none() && self.room == KeyRoom::Authorities && !self.store.is_intended(&octets) {
+        if self.room == KeyRoom::Authorities && !self.store.is_intended(&octets) {
             lock(&self.auditor).violated("an authority's key signed octets that are not on record".to_owned());
         }
         self.signer.sign(message).await

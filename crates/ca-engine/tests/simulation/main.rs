@@ -5,6 +5,7 @@
 //! The same seed gives the same run. Nothing here reads a real clock or the machine's randomness, and no hash map is walked.
 
 mod auditor;
+mod choice;
 mod database;
 mod executor;
 mod foundation;
@@ -15,6 +16,7 @@ mod planted_bugs;
 mod publisher;
 mod random;
 mod replica;
+mod settling;
 mod simulation;
 mod trace;
 mod trouble;
@@ -22,7 +24,7 @@ mod weak_entropy;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::simulation::{run, run_telling};
+use crate::simulation::{Summary, run, run_telling};
 
 /// A lock that a failed test does not spoil.
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -39,13 +41,35 @@ fn chosen(name: &str) -> Option<u64> {
 fn run_seeds(count: u64) {
     let one = chosen("CA_SIMULATION_SEED");
     let seeds = one.map_or(0..chosen("CA_SIMULATION_SEEDS").unwrap_or(count), |seed| seed..seed + 1);
-    let (mut steps, mut certificates) = (0, 0);
+    let mut total = Total::default();
     for seed in seeds.clone() {
-        let summary = run_telling(seed, None, one.is_some()).unwrap_or_else(|failure| panic!("{failure}"));
-        steps += summary.steps;
-        certificates += summary.certificates;
+        total.add(run_telling(seed, None, one.is_some()).unwrap_or_else(|failure| panic!("{failure}")));
+        if seed % 10_000 == 9_999 {
+            println!("{} seeds kept every promise", seed + 1);
+        }
     }
-    println!("{} seeds, {steps} steps, {certificates} certificates", seeds.end - seeds.start);
+    let count = seeds.end - seeds.start;
+    println!("{count} seeds: {total:?}");
+    // A simulation in which nothing goes wrong proves nothing.
+    assert!(count < 1_000 || total.refused > count / 10 && total.late > count / 10, "{total:?}");
+}
+
+/// What some runs did.
+#[derive(Debug, Default)]
+struct Total {
+    steps: u64,
+    certificates: usize,
+    refused: u64,
+    late: u64,
+}
+
+impl Total {
+    fn add(&mut self, summary: Summary) {
+        self.steps += summary.steps;
+        self.certificates += summary.certificates;
+        self.refused += summary.refused;
+        self.late += summary.late;
+    }
 }
 
 #[test]

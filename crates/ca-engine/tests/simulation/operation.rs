@@ -1,23 +1,24 @@
 //! What clients ask of a replica, and what they hold it to afterwards.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use ca_core::id::{AuthorityId, CertificateId};
 use ca_core::name::{DistinguishedName, GeneralName};
 use ca_core::ocsp::{CertId, CertIdHash, request};
-use ca_core::principal::Principal;
+use ca_core::principal::{Principal, Role};
 use ca_core::revocation::RevocationReason;
 use ca_core::serial::Serial;
 use ca_core::time::Lifetime;
 use ca_engine::engine::Engine;
 use ca_engine::error::{FlowError, FlowErrorKind};
 use ca_engine::flow::answer_status::answer_status;
-use ca_engine::flow::authenticate::token_bearer;
+use ca_engine::flow::authenticate::{certificate_holder, token_bearer};
 use ca_engine::flow::issue::{IssueRequest, Issued, issue};
 use ca_engine::flow::query::CertificateName;
 use ca_engine::flow::renew::{RenewRequest, renew};
 use ca_engine::flow::revoke::{RevokeRequest, revoke, unhold};
+use ca_engine::flow::role::grant_role;
 use ca_engine::flow::token::{TokenRequest, create_token, delete_token};
 
 use crate::auditor::Auditor;
@@ -33,11 +34,18 @@ pub(crate) struct Population {
 }
 
 /// A certificate that left the service.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) id: CertificateId,
     pub(crate) authority: AuthorityId,
     pub(crate) serial: Serial,
+    pub(crate) der: Vec<u8>,
+}
+
+impl Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id)
+    }
 }
 
 /// What a client asks for.
@@ -45,14 +53,18 @@ pub(crate) struct Known {
 pub(crate) enum Operation {
     /// A certificate for the subscriber's key of that number, with an idempotency key or without.
     Issue { profile: &'static str, subscriber: usize, days: u64, idempotency: Option<usize> },
-    /// The successor of a certificate, for another key or the same.
-    Renew { certificate: CertificateId, subscriber: Option<usize>, idempotency: Option<usize> },
-    /// A revocation or a hold.
-    Revoke { certificate: CertificateId, reason: RevocationReason },
+    /// The successor of a certificate, for another key or the same; asked for by its holder or on the host.
+    Renew { known: Known, by_holder: bool, subscriber: Option<usize>, idempotency: Option<usize> },
+    /// A revocation or a hold; the key is not to be trusted since so many hours.
+    Revoke { certificate: CertificateId, reason: RevocationReason, hours: Option<u64> },
     /// The end of a hold.
     Unhold { certificate: CertificateId },
     /// The status of a certificate, by OCSP.
-    Ocsp { authority: AuthorityId, serial: Serial },
+    Ocsp { known: Known },
+    /// A certificate as a credential.
+    Authenticate { known: Known },
+    /// A role for a certificate.
+    Grant { certificate: CertificateId },
     /// A token.
     CreateToken { uses: u32 },
     /// A certificate by a token.
@@ -95,22 +107,24 @@ impl Client {
                 let request = idempotency.map(|key| format!("issue {key}"));
                 self.given(&issue(engine, &local, asked).await?, request.as_deref());
             }
-            Operation::Renew { certificate, subscriber, idempotency } => {
+            Operation::Renew { known, by_holder, subscriber, idempotency } => {
+                let principal = if *by_holder { self.authenticated(engine, known).await? } else { local };
                 let asked = RenewRequest {
-                    certificate: CertificateName::Id(*certificate),
+                    certificate: CertificateName::Id(known.id),
                     csr: subscriber.map(|number| FOUNDATION.requests[number].clone()),
                     validity: None,
                     idempotency_key: idempotency.map(|key| key.to_string()),
                     request_id: None,
                 };
-                let request = idempotency.map(|key| format!("renew {certificate} {key} {subscriber:?}"));
-                self.given(&renew(engine, &local, asked).await?, request.as_deref());
+                let request = idempotency.map(|key| format!("renew {} {key} {subscriber:?} {by_holder}", known.id));
+                self.given(&renew(engine, &principal, asked).await?, request.as_deref());
             }
-            Operation::Revoke { certificate, reason } => {
+            Operation::Revoke { certificate, reason, hours } => {
+                let before = |hours: &u64| engine.now().minus(Lifetime::from_seconds(hours * 3_600));
                 let asked = RevokeRequest {
                     certificate: *certificate,
                     reason: *reason,
-                    invalidity_date: None,
+                    invalidity_date: hours.as_ref().map(before),
                     request_id: None,
                 };
                 revoke(engine, &local, &asked).await?;
@@ -120,25 +134,10 @@ impl Client {
                 unhold(engine, &local, *certificate, None).await?;
                 lock(&self.auditor).release_told(*certificate, since);
             }
-            Operation::Ocsp { authority, serial } => {
-                let identity = engine.authority(authority)?;
-                let question = CertId::new(CertIdHash::Sha1, identity.identity(), serial);
-                let answer = answer_status(engine, &request::encode(&[question], None), |_| {}).await;
-                lock(&self.auditor).answered(authority, serial, answer.kind, since);
-            }
-            Operation::CreateToken { uses } => {
-                let asked = TokenRequest {
-                    profile: "server".parse().map_err(FlowError::internal)?,
-                    names: vec![NAME.clone()],
-                    common_name: None,
-                    lifetime: Lifetime::from_days(2),
-                    uses: *uses,
-                    request_id: None,
-                };
-                let (record, secret) = create_token(engine, &local, asked).await?;
-                lock(&self.auditor).token_told(record.id, false);
-                lock(&self.population).tokens.push((record.id, secret.expose().to_owned()));
-            }
+            Operation::Ocsp { known } => self.ask_status(engine, known).await?,
+            Operation::Authenticate { known } => drop(self.authenticated(engine, known).await?),
+            Operation::Grant { certificate } => grant_role(engine, &local, *certificate, Role::Registrar).await?,
+            Operation::CreateToken { uses } => self.make_token(engine, *uses).await?,
             Operation::UseToken { token, subscriber } => {
                 let bearer = token_bearer(engine, token).await?;
                 let asked = issue_request("server", *subscriber, 30, None);
@@ -152,10 +151,48 @@ impl Client {
         Ok(())
     }
 
+    async fn make_token(&self, engine: &Engine, uses: u32) -> Result<(), FlowError> {
+        let asked = TokenRequest {
+            profile: "server".parse().map_err(FlowError::internal)?,
+            names: vec![NAME.clone()],
+            common_name: None,
+            lifetime: Lifetime::from_days(2),
+            uses,
+            request_id: None,
+        };
+        let (record, secret) = create_token(engine, &Principal::LocalOperator, asked).await?;
+        lock(&self.auditor).token_told(record.id, false);
+        lock(&self.population).tokens.push((record.id, secret.expose().to_owned()));
+        Ok(())
+    }
+
+    /// Asks OCSP, and reads the answer as a relying party does.
+    pub(crate) async fn ask_status(&self, engine: &Engine, known: &Known) -> Result<(), FlowError> {
+        let since = lock(&self.auditor).step;
+        let identity = engine.authority(&known.authority)?;
+        let question = CertId::new(CertIdHash::Sha1, identity.identity(), &known.serial);
+        let answer = answer_status(engine, &request::encode(&[question], None), |_| {}).await;
+        lock(&self.auditor).answered(&known.authority, &known.serial, &answer, since);
+        Ok(())
+    }
+
+    /// The holder of a certificate, as the service sees it.
+    async fn authenticated(&self, engine: &Engine, known: &Known) -> Result<Principal, FlowError> {
+        let since = lock(&self.auditor).step;
+        let principal = certificate_holder(engine, &known.authority, &known.serial, &known.der).await?;
+        lock(&self.auditor).admitted(known.id, since);
+        Ok(principal)
+    }
+
     fn given(&self, issued: &Issued, request: Option<&str>) {
         let stored = &issued.certificate;
         lock(&self.auditor).certificate_left(stored, request);
-        let known = Known { id: stored.id, authority: stored.authority.clone(), serial: stored.serial.clone() };
+        let known = Known {
+            id: stored.id,
+            authority: stored.authority.clone(),
+            serial: stored.serial.clone(),
+            der: stored.der.clone(),
+        };
         lock(&self.population).certificates.push(known);
     }
 

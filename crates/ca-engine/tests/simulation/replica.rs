@@ -58,6 +58,8 @@ pub(crate) struct Surroundings {
 pub(crate) struct Replica {
     pub(crate) number: usize,
     pub(crate) clock: ReplicaClock,
+    /// Whether it answers about status only: it has no data key for authorities.
+    status_only: bool,
     /// How often it was started.
     pub(crate) starts: u64,
     /// `None` while it is down or starting.
@@ -65,8 +67,8 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    pub(crate) fn new(number: usize, truth: &FakeClock) -> Self {
-        Self { number, clock: ReplicaClock::new(truth.clone()), starts: 0, engine: Arc::default() }
+    pub(crate) fn new(number: usize, truth: &FakeClock, status_only: bool) -> Self {
+        Self { number, clock: ReplicaClock::new(truth.clone()), status_only, starts: 0, engine: Arc::default() }
     }
 
     /// The engine, while it runs.
@@ -87,17 +89,18 @@ impl Replica {
     ) -> impl Future<Output = Result<Engine, FlowError>> + 'static {
         self.starts += 1;
         let planted = Planted::new(surroundings.store.clone(), surroundings.bug, self.clock.clone());
+        let keyring = WitnessKeyring {
+            pool: surroundings.keys.clone(),
+            witness: Some((surroundings.auditor.clone(), surroundings.store.clone())),
+            status_only: self.status_only,
+            random: Arc::new(Mutex::new(Random::new(random.next()))),
+            bug: surroundings.bug,
+        };
         let ports = Ports {
             clock: Arc::new(self.clock.clone()),
             entropy: Arc::new(WeakEntropy::new(random.next())),
             store: Arc::new(Connection::new(surroundings.database.clone(), planted, self.number)),
-            keyring: Arc::new(WitnessKeyring::new(
-                surroundings.keys.clone(),
-                Some((surroundings.auditor.clone(), surroundings.store.clone())),
-                surroundings.truth.clone(),
-                random.next(),
-                surroundings.bug,
-            )),
+            keyring: Arc::new(keyring),
             authorizer: Arc::new(ScriptedAuthorizer::allow_all()),
             publisher: Arc::new(surroundings.folder.of_replica()),
         };
@@ -117,7 +120,7 @@ pub(crate) fn surroundings(foundation: &Foundation, seed: u64, bug: Option<Plant
     let auditor = Arc::new(Mutex::new(Auditor::new(store.clone(), truth.clone(), foundation)));
     Surroundings {
         folder: SharedFolder::new(seed, auditor.clone(), bug),
-        keys: Arc::new(Mutex::new(crate::lock(&foundation.keys).clone())),
+        keys: Arc::new(Mutex::new(crate::lock(&foundation.keys).forked())),
         database: Database::default(),
         truth,
         store,

@@ -3,17 +3,16 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use ca_core::revocation::RevocationReason;
-use ca_core::time::Lifetime;
+use ca_engine::fake::Record;
 use ca_engine::port::store::StoreError;
 
 use crate::database::Fate;
 use crate::database::planted::PlantedBug;
 use crate::executor::Executor;
-use crate::foundation::{FOUNDATION, ONLINE, authority};
-use crate::job::{Job, PATIENCE};
+use crate::foundation::FOUNDATION;
+use crate::job::Job;
 use crate::lock;
-use crate::operation::{Client, Known, Operation, Population};
+use crate::operation::{Client, Operation, Population};
 use crate::random::Random;
 use crate::replica::{Replica, Surroundings, surroundings};
 use crate::trace::Trace;
@@ -23,6 +22,10 @@ use crate::trace::Trace;
 pub(crate) struct Summary {
     pub(crate) steps: u64,
     pub(crate) certificates: usize,
+    /// How many writes were refused, most of them because their lease had moved on.
+    pub(crate) refused: u64,
+    /// How many changes committed after their callers had left.
+    pub(crate) late: u64,
     /// The same for two runs in which the same happened.
     pub(crate) digest: u64,
 }
@@ -51,14 +54,18 @@ pub(crate) struct Simulation {
     pub(super) surroundings: Surroundings,
     pub(super) replicas: Vec<Replica>,
     pub(super) executor: Executor,
-    client: Client,
+    pub(super) client: Client,
     pub(super) step: u64,
     /// How many operations are still to begin.
     left: usize,
     /// The step until which the database cannot be reached.
     pub(super) outage_until: u64,
+    refused: u64,
+    late: u64,
+    /// The record as it stood some commits ago.
+    pub(super) standby: Option<Record>,
     /// Whether everything works and nothing new begins.
-    settling: bool,
+    pub(super) settling: bool,
 }
 
 /// After so many steps nothing more is expected of a run.
@@ -77,7 +84,7 @@ pub(crate) fn run_telling(seed: u64, bug: Option<PlantedBug>, aloud: bool) -> Re
     let mut simulation = Simulation::new(seed, bug, aloud);
     let outcome = simulation.live().and_then(|()| {
         simulation.settling = false;
-        simulation.left = 25 + simulation.random.below(30);
+        simulation.left = 20 + simulation.random.below(25);
         simulation.live()?;
         simulation.settle()
     });
@@ -92,7 +99,10 @@ impl Simulation {
         let mut random = Random::new(seed);
         let surroundings = surroundings(&FOUNDATION, random.next(), bug);
         let count = random.weighted(&[(5, 2), (3, 3), (1, 4)]);
-        let replicas = (0..count).map(|number| Replica::new(number, &surroundings.truth)).collect();
+        // The first can do everything; others may have the responders' keys only.
+        let replicas = (0..count)
+            .map(|number| Replica::new(number, &surroundings.truth, number > 0 && random.one_in(6)))
+            .collect();
         let client = Client {
             auditor: surroundings.auditor.clone(),
             population: Arc::new(Mutex::new(Population::default())),
@@ -107,6 +117,9 @@ impl Simulation {
             client,
             step: 0,
             outage_until: 0,
+            refused: 0,
+            late: 0,
+            standby: None,
             settling: true,
         };
         for number in 0..simulation.replicas.len() {
@@ -120,6 +133,8 @@ impl Simulation {
         Summary {
             steps: self.step,
             certificates: lock(&self.client.population).certificates.len(),
+            refused: self.refused,
+            late: self.late,
             digest: lock(&self.client.trace).digest(),
         }
     }
@@ -129,7 +144,7 @@ impl Simulation {
     }
 
     /// Everything that happens until every operation has come to an end.
-    fn live(&mut self) -> Result<(), String> {
+    pub(super) fn live(&mut self) -> Result<(), String> {
         while self.left > 0 || self.executor.len() > 0 || self.surroundings.database.len() > 0 {
             self.take_step()?;
         }
@@ -184,11 +199,19 @@ impl Simulation {
             Fate::Fail(_) => " fails",
             Fate::LoseAnswer => " unacknowledged",
         };
-        let orphaned = if transaction.orphaned { " of the dead" } else { "" };
+        let late = transaction.orphaned;
+        let orphaned = if late { " of the dead" } else { "" };
         self.note(format!("replica {replica}: {method:?}{orphaned}{told}"));
         let lease = transaction.lease.clone();
         let failed = matches!(fate, Fate::Fail(_));
         let done = transaction.run(fate);
+        self.refused += u64::from(write && !failed && !done);
+        self.late += u64::from(write && late && done);
+        if self.surroundings.bug == Some(PlantedBug::FailOverLosesCommits)
+            && (self.standby.is_none() || self.random.one_in(9))
+        {
+            self.standby = Some(self.surroundings.store.tables(|record| record.clone()));
+        }
         if write && !failed {
             lock(&self.surroundings.auditor).after_commit(method, lease.as_ref(), done);
         }
@@ -278,112 +301,5 @@ impl Simulation {
                 self.start(number);
             }
         }
-    }
-
-    /// What a client asks next.
-    fn operation(&mut self) -> Operation {
-        let kind = self.random.weighted(&[(30, 0), (12, 1), (10, 2), (8, 3), (8, 4), (16, 5), (4, 6), (10, 7), (1, 8)]);
-        let subscriber = self.random.below(FOUNDATION.requests.len());
-        let known = self.known();
-        let token = {
-            let population = lock(&self.client.population);
-            let tokens = &population.tokens;
-            (!tokens.is_empty()).then(|| tokens[self.random.below(tokens.len())].clone())
-        };
-        match (kind, known, token) {
-            (1, Some(known), _) => Operation::Renew {
-                certificate: known.id,
-                subscriber: (!self.random.one_in(3)).then_some(subscriber),
-                idempotency: self.random.one_in(2).then(|| self.random.below(2)),
-            },
-            (2, Some(known), _) => {
-                Operation::Revoke { certificate: known.id, reason: self.random.pick(&RevocationReason::ALL) }
-            }
-            (3, Some(known), _) => {
-                let reason = self.random.pick(&[RevocationReason::CertificateHold, RevocationReason::KeyCompromise]);
-                Operation::Revoke { certificate: known.id, reason }
-            }
-            (4, Some(known), _) => Operation::Unhold { certificate: known.id },
-            (5, Some(known), _) => Operation::Ocsp { authority: known.authority, serial: known.serial },
-            (6, ..) => Operation::CreateToken { uses: 1 + u32::from(self.random.one_in(2)) },
-            (7, _, Some((_, token))) => Operation::UseToken { token, subscriber },
-            (8, _, Some((token, _))) => Operation::WithdrawToken { token },
-            _ if self.random.one_in(2) => {
-                // The same key asks for the same.
-                let key = self.random.below(5);
-                Operation::Issue { profile: "server", subscriber: key, days: 30, idempotency: Some(key) }
-            }
-            _ => Operation::Issue {
-                profile: self.random.pick(&["server", "server", "document"]),
-                subscriber,
-                days: self.random.pick(&[1, 30, 365]),
-                idempotency: None,
-            },
-        }
-    }
-
-    /// A certificate that clients know, one of the newest most times.
-    fn known(&mut self) -> Option<Known> {
-        let population = lock(&self.client.population);
-        let certificates = &population.certificates;
-        if certificates.is_empty() {
-            return None;
-        }
-        let newest = certificates.len().saturating_sub(3);
-        let index = if self.random.one_in(3) {
-            self.random.below(certificates.len())
-        } else {
-            newest + self.random.below(certificates.len() - newest)
-        };
-        Some(certificates[index].clone())
-    }
-
-    /// Everything is repaired; then every promise that takes time must be kept.
-    fn settle(&mut self) -> Result<(), String> {
-        self.settling = true;
-        self.outage_until = 0;
-        for number in 0..self.replicas.len() {
-            self.replicas[number].clock.set_off(0);
-        }
-        self.replicas[0].die();
-        self.executor.drop_replica(0);
-        self.start(0);
-        self.live()?;
-        let engine = self.replicas[0].engine().ok_or("a replica does not start over a sound record")?;
-        self.surroundings.truth.advance(PATIENCE.max(Lifetime::from_seconds(400)));
-        for job in [Job::Clock, Job::Reservations, Job::Responders, Job::Crl, Job::Follow, Job::AuditChain] {
-            self.repeat(job)?;
-        }
-        drop(engine);
-        let auditor = self.surroundings.auditor.clone();
-        let auditor = lock(&auditor);
-        auditor.check_no_reservation_is_open()?;
-        for id in ONLINE {
-            auditor.check_list_is_whole(&authority(id))?;
-        }
-        auditor.check_all_chained()
-    }
-
-    /// Runs a job until it does its work; keys and folders may fail a few times.
-    fn repeat(&mut self, job: Job) -> Result<(), String> {
-        let mut last = None;
-        for _ in 0..8 {
-            let engine = self.replicas[0].engine().ok_or("the replica is gone")?;
-            let (outcome, holder) = (Arc::new(Mutex::new(None)), self.replicas[0].holder());
-            let told = outcome.clone();
-            self.executor.spawn(0, format!("{job:?} at last"), async move {
-                let done = job.run(engine, holder).await;
-                *lock(&told) = Some(done);
-            });
-            self.live()?;
-            // Leases of the dead end.
-            self.surroundings.truth.advance(Lifetime::from_seconds(9));
-            match lock(&outcome).take() {
-                Some(Ok(())) => return Ok(()),
-                Some(Err(error)) => last = Some(error),
-                None => {}
-            }
-        }
-        Err(format!("job {job:?} does not do its work though all is repaired: {last:?}"))
     }
 }

@@ -57,6 +57,9 @@ impl Simulation {
             Trouble::Outage => {
                 self.outage_until = self.step + self.random.within(5..40);
                 self.note(format!("the database is down until {}", self.outage_until));
+                if let Some(standby) = self.standby.take() {
+                    self.surroundings.store.tables(|record| *record = standby);
+                }
             }
             Trouble::ConnectionBreaks => {
                 let waiting = self.surroundings.database.len();
@@ -71,6 +74,7 @@ impl Simulation {
 
     /// A process stands still while its leases end, and another takes over its jobs; then it goes on as if nothing had been.
     fn stand_still(&mut self, number: usize) {
+        let number = self.leaseholder().unwrap_or(number);
         let until = self.step + self.random.within(20..150);
         self.note(format!("replica {number} stands still until {until}"));
         for task in self.executor.tasks_mut().iter_mut().filter(|task| task.replica == number) {
@@ -86,9 +90,17 @@ impl Simulation {
         }
     }
 
+    /// A process that does what it needs a lease for, every other time there is one.
+    fn leaseholder(&mut self) -> Option<usize> {
+        let leased = [Job::Crl, Job::AuditChain, Job::Responders].map(|job| format!("{job:?}"));
+        let tasks = self.executor.tasks_mut().iter();
+        let holders: Vec<usize> = tasks.filter(|task| leased.contains(&task.name)).map(|task| task.replica).collect();
+        (!holders.is_empty() && self.random.one_in(2)).then(|| self.random.pick(&holders))
+    }
+
     /// A clock is set: right, or some seconds off, or wrong.
     pub(super) fn set_clock(&mut self, number: usize) {
-        let reach = self.random.weighted(&[(6, 1), (8, 5_000), (2, 55_000), (3, 900_000), (1, 40 * 86_400_000)]);
+        let reach = self.random.weighted(&[(10, 1), (12, 5_000), (3, 55_000), (2, 900_000), (1, 40 * 86_400_000)]);
         let off = self.random.within(0..reach) as i64;
         let off = if self.random.one_in(2) { off } else { -off };
         self.note(format!("the clock of replica {number} is {off} ms off"));

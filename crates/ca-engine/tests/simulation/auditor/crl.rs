@@ -57,7 +57,11 @@ impl Auditor {
         if list.number() != Some(intent.number) || list.this_update() != intent.this_update {
             return Err(format!("{what} has another number or date than its record"));
         }
-        // Every revocation up to its sequence number is on it, unless the hold ended meanwhile or the certificate.
+        // An entry stays on one list after its certificate has ended (RFC 5280 §3.3).
+        let earlier = self.crls.range((intent.authority.clone(), 0)..(intent.authority.clone(), intent.number));
+        let previous =
+            earlier.rev().find(|(_, (_, published))| *published).map(|(_, (previous, _))| previous.this_update);
+        // Every revocation up to its sequence number is on it, unless the hold ended meanwhile.
         let listed: Vec<_> = list.entries().map(|entry| entry.serial).collect();
         for row in record.revocations.iter().filter(|row| row.authority == intent.authority) {
             let released = record.revocations.iter().any(|later| {
@@ -66,7 +70,8 @@ impl Auditor {
                     && later.authority == row.authority
                     && later.standing == Standing::Active
             });
-            let due = row.sequence <= intent.revocation_sequence && row.not_after >= intent.this_update && !released;
+            let ended = previous.is_some_and(|previous| row.not_after < previous);
+            let due = row.sequence <= intent.revocation_sequence && !ended && !released;
             if due && row.standing != Standing::Active && !listed.contains(&row.serial) {
                 return Err(format!("{what} says it holds the revocation {} and lacks it", row.sequence));
             }

@@ -8,6 +8,7 @@ use ca_core::revocation::{Revocation, RevocationReason, Standing};
 use ca_core::time::Timestamp;
 use ca_engine::fake::{Issuance, IssuanceState, Record};
 use ca_engine::port::clock::Clock;
+use ca_engine::port::store::{Reservation, RevocationRow};
 
 use super::{AHEAD, Auditor, Change, Finding};
 
@@ -34,6 +35,14 @@ impl Phase {
             Self::Reserved | Self::Standing(Standing::Active) => false,
             Self::Standing(Standing::Revoked(revocation)) => revocation.reason != RevocationReason::CertificateHold,
             Self::Abandoned(_) => true,
+        }
+    }
+
+    /// What OCSP and CRLs tell of it.
+    fn revocation_told(self) -> Option<Revocation> {
+        match self {
+            Self::Standing(Standing::Revoked(revocation)) | Self::Abandoned(revocation) => Some(revocation),
+            Self::Reserved | Self::Standing(Standing::Active) => None,
         }
     }
 
@@ -83,44 +92,18 @@ impl Auditor {
             if before == now {
                 continue;
             }
-            let wrong = |what: &str| Err(format!("certificate {id} went from {before:?} to {now:?}: {what}"));
-            let (allowed, actions): (bool, &[AuditAction]) = match (before, now) {
-                (Phase::Reserved, Phase::Standing(Standing::Active)) => (true, &ISSUED),
-                (Phase::Reserved, Phase::Abandoned(_)) => (true, &[AuditAction::IssuanceAbandoned]),
-                (Phase::Standing(_), Phase::Standing(Standing::Active)) => {
-                    (!before.is_final(), &[AuditAction::CertificateReleased])
-                }
-                (Phase::Standing(from), Phase::Standing(Standing::Revoked(to))) => {
-                    (may_become(from, to), &[AuditAction::CertificateRevoked])
-                }
-                _ => (false, &[]),
-            };
-            if !allowed {
-                return wrong("it may not");
-            }
-            if before == Phase::Reserved && now.is_good() {
-                check_completed(record, issuance).or_else(|what| wrong(&what))?;
-            } else {
+            let wrong = |what: String| format!("certificate {id} went from {before:?} to {now:?}: {what}");
+            let actions = events_of(before, now).ok_or_else(|| wrong("it may not".to_owned()))?;
+            match now.revocation_told() {
+                None if before == Phase::Reserved => check_completed(record, issuance).map_err(wrong)?,
                 // Every other change is a row of the sequence.
-                let standing = match now {
-                    Phase::Standing(standing) => standing,
-                    Phase::Abandoned(revocation) => Standing::Revoked(revocation),
-                    Phase::Reserved => return wrong("it may not"),
-                };
-                let row = new_rows.next();
-                let told = row.is_some_and(|row| {
-                    row.serial == issuance.reservation.serial
-                        && row.authority == issuance.reservation.authority
-                        && row.standing == standing
-                });
-                if !told {
-                    return wrong(&format!("the sequence of revocations says {row:?}"));
+                told => {
+                    let standing = told.map_or(Standing::Active, Standing::Revoked);
+                    check_row(new_rows.next(), issuance, standing).map_err(wrong)?;
                 }
             }
-            if let Phase::Standing(Standing::Revoked(revocation)) | Phase::Abandoned(revocation) = now
-                && self.is_ahead(revocation.revoked_at, AHEAD)
-            {
-                return wrong("it is dated in the future");
+            if now.revocation_told().is_some_and(|revocation| self.is_ahead(revocation.revoked_at, AHEAD)) {
+                return Err(wrong("it is dated in the future".to_owned()));
             }
             changes.push(Change { actions, subject: format!("certificate:{id}") });
             let step = self.step;
@@ -170,24 +153,28 @@ impl Auditor {
         {
             return wrong("its token is withdrawn");
         }
-        if let Some(asked) = &reservation.idempotency {
-            let twin = record.issuances.values().find(|other| {
-                let idempotency = other.reservation.idempotency.as_ref();
-                other.reservation.id != id
-                    && !matches!(other.state, IssuanceState::Abandoned(_))
-                    && idempotency.is_some_and(|idempotency| {
-                        idempotency.scope_sha256 == asked.scope_sha256
-                            && idempotency.expires_at > reservation.reserved_at.max(self.truth.now())
-                    })
-            });
-            if let Some(twin) = twin {
-                return wrong(&format!("its idempotency key is that of {}", twin.reservation.id));
-            }
+        if let Some(twin) = self.twin(record, reservation) {
+            return wrong(&format!("its idempotency key is that of {twin}"));
         }
         self.numbers.insert(number, id);
         let history = History { phases: vec![(self.step, Phase::Reserved)], begun: self.truth.now() };
         self.histories.insert(id, history);
         Ok(())
+    }
+
+    /// Another issuance that was asked for with the same idempotency key, which is still kept.
+    fn twin(&self, record: &Record, reservation: &Reservation) -> Option<CertificateId> {
+        let asked = reservation.idempotency.as_ref()?;
+        let instant = reservation.reserved_at.max(self.truth.now());
+        let twin = record.issuances.values().find(|other| {
+            let idempotency = other.reservation.idempotency.as_ref();
+            other.reservation.id != reservation.id
+                && !matches!(other.state, IssuanceState::Abandoned(_))
+                && idempotency.is_some_and(|idempotency| {
+                    idempotency.scope_sha256 == asked.scope_sha256 && idempotency.expires_at > instant
+                })
+        });
+        twin.map(|twin| twin.reservation.id)
     }
 
     /// One live successor, reserved ones included.
@@ -203,6 +190,30 @@ impl Auditor {
         }
         Ok(())
     }
+}
+
+/// The audit events that tell of a change; `None` when it is not legal.
+fn events_of(before: Phase, now: Phase) -> Option<&'static [AuditAction]> {
+    match (before, now) {
+        (Phase::Reserved, Phase::Standing(Standing::Active)) => Some(&ISSUED),
+        (Phase::Reserved, Phase::Abandoned(_)) => Some(&[AuditAction::IssuanceAbandoned]),
+        (Phase::Standing(_), Phase::Standing(Standing::Active)) => {
+            (!before.is_final()).then_some(&[AuditAction::CertificateReleased])
+        }
+        (Phase::Standing(from), Phase::Standing(Standing::Revoked(to))) => {
+            may_become(from, to).then_some(&[AuditAction::CertificateRevoked])
+        }
+        _ => None,
+    }
+}
+
+/// The row of the sequence that tells of a change.
+fn check_row(row: Option<&RevocationRow>, issuance: &Issuance, standing: Standing) -> Finding {
+    let reservation = &issuance.reservation;
+    let tells = |row: &RevocationRow| {
+        row.serial == reservation.serial && row.authority == reservation.authority && row.standing == standing
+    };
+    if row.is_some_and(tells) { Ok(()) } else { Err(format!("the sequence of revocations says {row:?}")) }
 }
 
 const ISSUED: [AuditAction; 3] =
@@ -222,6 +233,11 @@ fn may_become(from: Standing, to: Revocation) -> bool {
 
 /// At its completion neither its key nor its predecessor has fallen.
 fn check_completed(record: &Record, issuance: &Issuance) -> Finding {
+    if let IssuanceState::Issued { issued_at, .. } = issuance.state
+        && issued_at < issuance.reservation.reserved_at
+    {
+        return Err(format!("it was completed at {issued_at}, before it was reserved"));
+    }
     if record.blocked_keys.contains(&issuance.reservation.spki_sha256) {
         return Err("its key is blocked".to_owned());
     }

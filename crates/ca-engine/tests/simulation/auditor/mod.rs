@@ -6,6 +6,7 @@ mod chain;
 mod crl;
 mod issuance;
 mod promise;
+mod role;
 mod status;
 mod token;
 
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 
 use ca_core::audit::{AuditAction, ChainVerifier};
 use ca_core::id::{AuthorityId, CertificateId, TokenId};
+use ca_core::principal::Role;
 use ca_core::serial::Serial;
 use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::fake::{FakeClock, MemoryStore, Record, StoreMethod};
@@ -46,6 +48,7 @@ pub(crate) struct Auditor {
     crls: BTreeMap<(AuthorityId, u64), (CrlIntent, bool)>,
     tokens: BTreeMap<TokenId, bool>,
     lease_holders: BTreeMap<(String, u64), String>,
+    roles: BTreeMap<(CertificateId, Role), u64>,
     in_place: BTreeMap<AuthorityId, u64>,
     answers: BTreeMap<String, CertificateId>,
     issuers: BTreeMap<AuthorityId, ca_core::certificate::Certificate>,
@@ -73,6 +76,7 @@ impl Auditor {
             crls: BTreeMap::new(),
             tokens: BTreeMap::new(),
             lease_holders: BTreeMap::new(),
+            roles: BTreeMap::new(),
             in_place: BTreeMap::new(),
             answers: BTreeMap::new(),
             issuers,
@@ -100,7 +104,7 @@ impl Auditor {
             match method {
                 // These write to no other table.
                 StoreMethod::AcquireLease | StoreMethod::ReleaseLease => self.check_leases(record),
-                _ => self.check(record),
+                _ => self.check(record, method),
             }
         });
         if let Err(what) = finding {
@@ -108,12 +112,23 @@ impl Auditor {
         }
     }
 
-    fn check(&mut self, record: &Record) -> Finding {
+    fn check(&mut self, record: &Record, method: StoreMethod) -> Finding {
+        let gone = |what: &str| Err(format!("a {what} is gone from the record"));
+        if self.histories.keys().any(|id| !record.issuances.contains_key(id)) {
+            return gone("reservation");
+        }
+        if self.crls.keys().any(|list| !record.crls.contains_key(list)) {
+            return gone("CRL");
+        }
+        if self.tokens.keys().any(|id| !record.tokens.contains_key(id)) {
+            return gone("token");
+        }
         let mut changes = Vec::new();
         self.check_issuances(record, &mut changes)?;
         self.check_successors(record)?;
         self.check_tokens(record, &mut changes)?;
         self.check_crls(record, &mut changes)?;
+        self.check_roles(record, method, &mut changes)?;
         self.check_events(record, &changes)?;
         self.check_chain(record)
     }

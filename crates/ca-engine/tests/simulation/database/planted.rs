@@ -48,6 +48,10 @@ pub(crate) enum PlantedBug {
     KeyNotBlocked,
     /// A completion does not look whether the key was blocked since the reservation.
     BlockedKeyCompleted,
+    /// A completion does not look whether the predecessor still stands.
+    PredecessorNotLookedAt,
+    /// A compromise leaves their roles to those who renewed since.
+    RolesLeftToHeirs,
     /// The audit event of an abandonment is not stored.
     AuditEventDropped,
     /// Audit events may be chained under a lease that has moved on.
@@ -70,13 +74,15 @@ pub(crate) enum PlantedBug {
     OlderListPublished,
     /// A clock that is wrong is not seen: it is compared with itself.
     WrongClockUnseen,
+    /// A fail-over loses what was committed just before.
+    FailOverLosesCommits,
     /// The key signs octets that were never put on record.
     OtherOctetsSigned,
 }
 
 impl PlantedBug {
     /// Every bug.
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 27] = [
         Self::SequenceNumberLost,
         Self::CompletionAcknowledgedBeforeCommit,
         Self::ReservationAcknowledgedBeforeCommit,
@@ -89,6 +95,8 @@ impl PlantedBug {
         Self::SecondSuccessorAccepted,
         Self::KeyNotBlocked,
         Self::BlockedKeyCompleted,
+        Self::PredecessorNotLookedAt,
+        Self::RolesLeftToHeirs,
         Self::AuditEventDropped,
         Self::StaleLeaseChains,
         Self::LeaseTokenRepeated,
@@ -100,6 +108,7 @@ impl PlantedBug {
         Self::SequenceBeforeRow,
         Self::OlderListPublished,
         Self::WrongClockUnseen,
+        Self::FailOverLosesCommits,
         Self::OtherOctetsSigned,
     ];
 }
@@ -181,6 +190,15 @@ impl Planted {
                     issuance.state = IssuanceState::Reserved;
                 }
             }),
+            Some(PlantedBug::PredecessorNotLookedAt) => {
+                let take = |record: &mut Record| record.issuances.get_mut(&id)?.reservation.renews.take();
+                let renews = self.tables(take);
+                let outcome = self.sound.complete(completion).await;
+                self.tables(|record| {
+                    record.issuances.get_mut(&id).map(|issuance| issuance.reservation.renews = renews)
+                });
+                return outcome;
+            }
             Some(PlantedBug::BlockedKeyCompleted) => {
                 let blocked = self.tables(|record| std::mem::take(&mut record.blocked_keys));
                 let outcome = self.sound.complete(completion).await;
@@ -236,7 +254,11 @@ impl Planted {
             }
             _ => {}
         }
+        let roles = self.tables(|record| self.has(PlantedBug::RolesLeftToHeirs).then(|| record.roles.clone()));
         let outcome = self.sound.change_standing(change).await?;
+        if let Some(roles) = roles {
+            self.tables(|record| record.roles = roles);
+        }
         if self.has(PlantedBug::SequenceNumberLost) && ends_hold && outcome != ChangeOutcome::Stale {
             self.tables(|record| record.revocations.last_mut().map(|row| row.sequence += 1));
         }

@@ -1,0 +1,85 @@
+//! What clients ask next, drawn from the seed: often about the certificates that were asked about just before.
+
+use ca_core::revocation::RevocationReason;
+
+use crate::foundation::FOUNDATION;
+use crate::lock;
+use crate::operation::{Known, Operation};
+use crate::simulation::Simulation;
+
+impl Simulation {
+    /// What a client asks next.
+    pub(super) fn operation(&mut self) -> Operation {
+        let kind = self.random.weighted(&[
+            (28, 0),
+            (14, 1),
+            (10, 2),
+            (9, 3),
+            (9, 4),
+            (14, 5),
+            (5, 6),
+            (12, 7),
+            (4, 8),
+            (4, 9),
+            (3, 10),
+        ]);
+        let subscriber = self.random.below(FOUNDATION.requests.len());
+        let known = self.known();
+        let token = {
+            let population = lock(&self.client.population);
+            let tokens = &population.tokens;
+            (!tokens.is_empty()).then(|| tokens[self.random.below(tokens.len())].clone())
+        };
+        match (kind, known, token) {
+            (1, Some(known), _) => Operation::Renew {
+                by_holder: self.random.one_in(3),
+                known,
+                subscriber: (!self.random.one_in(3)).then_some(subscriber),
+                idempotency: self.random.one_in(2).then(|| self.random.below(2)),
+            },
+            (2, Some(known), _) => Operation::Revoke {
+                certificate: known.id,
+                reason: self.random.pick(&RevocationReason::ALL),
+                hours: self.random.one_in(4).then(|| self.random.within(0..100)),
+            },
+            (3, Some(known), _) => {
+                let reason = self.random.pick(&[RevocationReason::CertificateHold, RevocationReason::KeyCompromise]);
+                Operation::Revoke { certificate: known.id, reason, hours: None }
+            }
+            (4, Some(known), _) => Operation::Unhold { certificate: known.id },
+            (5, Some(known), _) => Operation::Ocsp { known },
+            (9, Some(known), _) => Operation::Authenticate { known },
+            (10, Some(known), _) => Operation::Grant { certificate: known.id },
+            (6, ..) => Operation::CreateToken { uses: 1 + u32::from(self.random.one_in(2)) },
+            (7, _, Some((_, token))) => Operation::UseToken { token, subscriber },
+            (8, _, Some((token, _))) => Operation::WithdrawToken { token },
+            _ if self.random.one_in(2) => {
+                // The same key asks for the same.
+                let key = self.random.below(5);
+                Operation::Issue { profile: "server", subscriber: key, days: 30, idempotency: Some(key) }
+            }
+            _ => Operation::Issue {
+                profile: self.random.pick(&["server", "server", "document"]),
+                subscriber,
+                days: self.random.pick(&[1, 30, 365]),
+                idempotency: None,
+            },
+        }
+    }
+
+    /// A certificate that clients know, one of the newest most times.
+    fn known(&mut self) -> Option<Known> {
+        let population = lock(&self.client.population);
+        let certificates = &population.certificates;
+        if certificates.is_empty() {
+            return None;
+        }
+        let newest = certificates.len().saturating_sub(3);
+        let index = if self.random.one_in(3) {
+            self.random.below(certificates.len())
+        } else {
+            newest + self.random.below(certificates.len() - newest)
+        };
+        Some(certificates[index].clone())
+    }
+}

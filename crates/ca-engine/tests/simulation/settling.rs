@@ -1,0 +1,75 @@
+//! The end of a run: everything is repaired, and what takes time must come true.
+
+use std::sync::{Arc, Mutex};
+
+use ca_core::time::Lifetime;
+use ca_engine::engine::Engine;
+
+use crate::foundation::{ONLINE, authority};
+use crate::job::{Job, PATIENCE};
+use crate::lock;
+use crate::simulation::Simulation;
+
+impl Simulation {
+    /// Everything is repaired; then every promise that takes time must be kept.
+    pub(super) fn settle(&mut self) -> Result<(), String> {
+        self.settling = true;
+        self.outage_until = 0;
+        for number in 0..self.replicas.len() {
+            self.replicas[number].clock.set_off(0);
+        }
+        self.live()?;
+        // One that has run all the time must have followed the record as well as one that starts.
+        self.start_those_down();
+        self.live()?;
+        let engine = self.replicas[0].engine().ok_or("a replica does not start over a sound record")?;
+        self.surroundings.truth.advance(PATIENCE.max(Lifetime::from_seconds(400)));
+        for job in [Job::Clock, Job::Reservations, Job::Responders, Job::Crl, Job::Follow, Job::AuditChain] {
+            self.repeat(job)?;
+        }
+        self.ask_everybody(&engine)?;
+        let auditor = self.surroundings.auditor.clone();
+        let auditor = lock(&auditor);
+        auditor.check_no_reservation_is_open()?;
+        for id in ONLINE {
+            auditor.check_list_is_whole(&authority(id))?;
+        }
+        auditor.check_all_chained()
+    }
+
+    /// Runs a job until it does its work; keys and folders may fail a few times.
+    fn repeat(&mut self, job: Job) -> Result<(), String> {
+        let mut last = None;
+        for _ in 0..8 {
+            let engine = self.replicas[0].engine().ok_or("the replica is gone")?;
+            let (outcome, holder) = (Arc::new(Mutex::new(None)), self.replicas[0].holder());
+            let told = outcome.clone();
+            self.executor.spawn(0, format!("{job:?} at last"), async move {
+                let done = job.run(engine, holder).await;
+                *lock(&told) = Some(done);
+            });
+            self.live()?;
+            // Leases of the dead end.
+            self.surroundings.truth.advance(Lifetime::from_seconds(9));
+            match lock(&outcome).take() {
+                Some(Ok(())) => return Ok(()),
+                Some(Err(error)) => last = Some(error),
+                None => {}
+            }
+        }
+        Err(format!("job {job:?} does not do its work though all is repaired: {last:?}"))
+    }
+
+    /// Of every certificate that clients know, OCSP says how it stands.
+    fn ask_everybody(&mut self, engine: &Arc<Engine>) -> Result<(), String> {
+        let (client, engine) = (self.client.clone(), engine.clone());
+        let known = lock(&self.client.population).certificates.clone();
+        self.executor.spawn(0, "every question".to_owned(), async move {
+            for known in known {
+                let outcome = client.ask_status(&engine, &known).await;
+                client.note(&known, &outcome);
+            }
+        });
+        self.live()
+    }
+}
