@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ca_core::principal::Principal;
 use ca_core::time::Lifetime;
-use ca_engine::flow::reconcile::abandon_reservations_before;
+use ca_engine::flow::reconcile::abandon_reservations_older_than;
 
 use super::driver::{Job, Outcome, lease, with_detail};
 use crate::state::AppState;
@@ -30,8 +30,7 @@ impl Job for ReservationsJob {
             return Ok(Outcome::Elsewhere);
         }
         let engine = state.engine();
-        let before = engine.now().minus(PATIENCE);
         let principal = Principal::Job("reservations");
-        Ok(Outcome::Done(abandon_reservations_before(engine, &principal, before).await.map_err(with_detail)?))
+        Ok(Outcome::Done(abandon_reservations_older_than(engine, &principal, PATIENCE).await.map_err(with_detail)?))
     }
 }

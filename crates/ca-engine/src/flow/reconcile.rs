@@ -5,12 +5,23 @@
 
 use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::principal::Principal;
-use ca_core::time::Timestamp;
+use ca_core::time::{Lifetime, Timestamp};
 
 use super::watch_clock::dependable_now;
 use crate::engine::Engine;
 use crate::error::FlowError;
 use crate::port::store::{Journal, OpenReservation};
+
+/// Abandons every reservation that is older than any issuance may take, by the database's time: a process whose clock is ahead would
+/// take from the others what they are at work on.
+pub async fn abandon_reservations_older_than(
+    engine: &Engine,
+    principal: &Principal,
+    patience: Lifetime,
+) -> Result<u64, FlowError> {
+    let before = engine.store().database_time().await?.minus(patience);
+    abandon_reservations_before(engine, principal, before).await
+}
 
 /// Abandons every reservation made before `before`; returns how many. At start-up of a service that is alone on its record
 /// `before` is now; among replicas it lies further back than any issuance may take. One that is completed meanwhile is passed

@@ -6,7 +6,7 @@ use ca_core::time::Lifetime;
 use ca_engine::error::FlowErrorKind as Kind;
 use ca_engine::fake::{FakeClock, StoreFault, StoreMethod};
 use ca_engine::flow::issue::IssueRequest;
-use ca_engine::flow::reconcile::abandon_reservations_before;
+use ca_engine::flow::reconcile::{abandon_reservations_before, abandon_reservations_older_than};
 use ca_engine::port::store::StoreError;
 use futures::executor::block_on;
 
@@ -95,4 +95,16 @@ fn an_abandonment_is_dated_by_the_record_while_the_clock_is_wrong() {
     let abandoned = block_on(abandon_reservations_before(&replica, &JOB, replica.now()));
     assert_eq!(abandoned, Ok(1));
     assert_eq!(world.list("tls").entry_count(), 1, "lists are made all the same");
+}
+
+#[test]
+fn a_clock_that_is_ahead_takes_nothing_from_those_at_work() {
+    let world = World::new();
+    world.begin_and_die();
+    let patience = Lifetime::from_seconds(300);
+    let replica = world.replica(&FakeClock::at(world.now().plus(HOUR)), &world.keyring);
+    assert_eq!(block_on(abandon_reservations_older_than(&replica, &JOB, patience)), Ok(0));
+    world.clock.advance(patience);
+    world.clock.advance(SECOND);
+    assert_eq!(block_on(abandon_reservations_older_than(&replica, &JOB, patience)), Ok(1));
 }

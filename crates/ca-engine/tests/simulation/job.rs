@@ -9,7 +9,7 @@ use ca_engine::engine::Engine;
 use ca_engine::error::FlowError;
 use ca_engine::flow::expire::drop_expired_idempotency;
 use ca_engine::flow::publish_crl::{self, is_due, publish_crl, republish};
-use ca_engine::flow::reconcile::abandon_reservations_before;
+use ca_engine::flow::reconcile::abandon_reservations_older_than;
 use ca_engine::flow::respond::{self, make_responder, needs_responder};
 use ca_engine::flow::sequence_audit::{self, sequence_audit};
 use ca_engine::flow::watch_clock::watch_clock;
@@ -63,8 +63,8 @@ impl Job {
             }
             Self::Reservations => {
                 if lease(&engine, "reservations", &holder).await?.is_some() {
-                    let before = engine.now().minus(PATIENCE);
-                    abandon_reservations_before(&engine, &Principal::Job("reservations"), before).await?;
+                    let job = Principal::Job("reservations");
+                    abandon_reservations_older_than(&engine, &job, PATIENCE).await?;
                 }
             }
             Self::Follow => {
