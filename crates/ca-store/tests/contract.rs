@@ -81,6 +81,7 @@ async fn scans(path: &Path, statements: &[String]) -> Vec<String> {
 const LEAVE: &[(&str, &str)] = &[
     ("SCAN CONSTANT ROW", "one row that is no table"),
     ("SCAN (subquery", "one row that is no table"),
+    ("SCAN heirs", "the descendants of one certificate, found by an index"),
     ("SCAN json_each", "what the statement was given"),
     ("SCAN link VIRTUAL TABLE", "what the statement was given"),
     ("SCAN name VIRTUAL TABLE", "what the statement was given"),
