@@ -1,7 +1,7 @@
 """What schemathesis must know of this API beyond its OpenAPI document.
 
-It makes up whatever a schema allows, and no string that it makes up is a CSR, proof of possession and all. So every other
-request gets a real one, and leads where certificates are issued, renewed and revoked. Octets that come back are read by
+It makes up whatever a schema allows, and no string that it makes up is a CSR, proof of possession and all. So three of
+four requests get a real one, and lead where certificates are issued, renewed and revoked. Octets that come back are read by
 pyca/cryptography, and must be what their media type says.
 """
 
@@ -39,7 +39,7 @@ def map_body(context, body):
     if not isinstance(body, dict):
         return body
     text = body.get("csr") or body.get("profile")
-    if not isinstance(text, str) or hash(text) % 2:
+    if not isinstance(text, str) or hash(text) % 4 == 0:
         return body
     if label == "POST /v1/certificates":
         names = [{"type": "email", "value": "fuzz@example.com"}]
