@@ -41,6 +41,8 @@ enum Standing {
     Informative,
     /// Ours: at most so much.
     Target(f64),
+    /// Ours: at most so many times what the peer takes in the same run.
+    Ratio { times: f64, peer: f64 },
     /// Somebody else's, and ours beside it.
     Peer { ours: f64 },
 }
@@ -72,26 +74,41 @@ impl Row {
         Self { standing: Standing::Target(limit), ..self }
     }
 
+    /// The same with a target that a peer of the same run gives: at most `times` what it takes. So a machine that is slow, or
+    /// slow just now, moves both.
+    #[must_use]
+    pub(crate) fn at_most_times(self, times: f64, peer: Spread) -> Self {
+        Self { standing: Standing::Ratio { times, peer: peer.median }, ..self }
+    }
+
     /// The same as a peer's, beside `ours` of the same unit.
     #[must_use]
     pub(crate) fn beside(self, ours: Spread) -> Self {
         Self { standing: Standing::Peer { ours: ours.median }, ..self }
     }
 
-    fn misses(&self) -> bool {
+    /// What the row may not be above, in its unit.
+    fn limit(&self) -> Option<f64> {
         match self.standing {
-            // Not-a-number holds nothing.
-            Standing::Target(limit) => self.value.median.is_nan() || self.value.median > limit,
-            Standing::Informative | Standing::Peer { .. } => false,
+            Standing::Target(limit) => Some(limit),
+            Standing::Ratio { times, peer } => Some(times * peer),
+            Standing::Informative | Standing::Peer { .. } => None,
         }
     }
 
+    fn misses(&self) -> bool {
+        // Not-a-number holds nothing.
+        self.limit().is_some_and(|limit| limit.is_nan() || self.value.median.is_nan() || self.value.median > limit)
+    }
+
     fn verdict(&self) -> String {
+        let word = if self.misses() { "MISSES" } else { "holds" };
         match self.standing {
             Standing::Informative => String::new(),
-            Standing::Target(limit) => {
-                let word = if self.misses() { "MISSES" } else { "holds" };
-                format!("≤ {:<10} {word}", Quantity(self.unit, limit).to_string())
+            Standing::Target(limit) => format!("≤ {:<10} {word}", Quantity(self.unit, limit).to_string()),
+            Standing::Ratio { times, peer } => {
+                let limit = Quantity(self.unit, times * peer).to_string();
+                format!("≤ {limit:<10} {word}: {:.2} × the peer's, at most {times:.2}", self.value.median / peer)
             }
             Standing::Peer { ours } if self.unit == Unit::Rate => format!("ours is {:.1} ×", ours / self.value.median),
             Standing::Peer { ours } => format!("{:.1} × ours", self.value.median / ours),
@@ -176,6 +193,14 @@ mod tests {
         assert!(!row(35e-6).misses() && row(35.1e-6).misses() && row(f64::NAN).misses());
         assert!(row(30e-6).to_string().ends_with("≤ 35.0 µs    holds"));
         assert!(row(40e-6).to_string().ends_with("MISSES"));
+    }
+
+    #[test]
+    fn a_ratio_holds_beside_a_peer_however_slow_the_machine() {
+        let row = |value, peer| Row::of("x", Unit::Time, exactly(value)).at_most_times(1.15, exactly(peer));
+        assert!(!row(110e-6, 96e-6).misses() && !row(220e-6, 192e-6).misses());
+        assert!(row(111e-6, 96e-6).misses() && row(90e-6, 60e-6).misses() && row(1e-6, f64::NAN).misses());
+        assert!(row(96e-6, 96e-6).to_string().ends_with("≤ 110.4 µs   holds: 1.00 × the peer's, at most 1.15"));
     }
 
     #[test]

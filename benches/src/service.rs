@@ -40,12 +40,13 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Builds `ca-server`, and makes a hierarchy of P-256 keys and an administrator.
-    pub(crate) fn initialised() -> anyhow::Result<Self> {
+    /// Builds `ca-server`, and makes a hierarchy of P-256 keys and an administrator: in an SQLite file, or in an empty database
+    /// at `url`.
+    pub(crate) fn initialised(url: Option<&str>) -> anyhow::Result<Self> {
         let program = build()?;
         let folder = work_folder()?;
         let [api, public, admin] = free_addresses()?;
-        let environment = BTreeMap::from([
+        let mut environment = BTreeMap::from([
             ("CA__DATA_DIR", folder.path().join("ca-data").display().to_string()),
             ("CA__LISTEN__API", api.to_string()),
             ("CA__LISTEN__PUBLIC", public.to_string()),
@@ -56,6 +57,9 @@ impl Site {
             ("CA__AUTHORITY__DOCUMENT__KEY", "software:p256".to_owned()),
             ("CA__SEAL__PASSPHRASE", "a passphrase of the bench".to_owned()),
         ]);
+        if let Some(url) = url {
+            environment.insert("CA__DATABASE__URL", url.to_owned());
+        }
         let site = Self { program, folder, environment, api, public };
         fs::create_dir(site.data_folder()).context("the data folder cannot be made")?;
         let output = site.command("init").output().context("ca-server cannot be started")?;

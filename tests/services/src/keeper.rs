@@ -64,9 +64,10 @@ impl Owner {
         Ok(Self(Some((id(&["-u", "postgres"]).context(context)?, id(&["-g", "postgres"]).context(context)?))))
     }
 
-    /// A folder that it owns, and that others may look into.
-    pub(crate) fn folder(self) -> anyhow::Result<TempDir> {
-        let folder = tempfile::tempdir().context("no temporary folder can be made")?;
+    /// A folder below `parent` that it owns, and that others may look into.
+    pub(crate) fn folder(self, parent: &Path) -> anyhow::Result<TempDir> {
+        let folder = tempfile::Builder::new().prefix("ca-").tempdir_in(parent);
+        let folder = folder.with_context(|| format!("no folder can be made in {}", parent.display()))?;
         if let Self(Some((user, group))) = self {
             chown(folder.path(), Some(user), Some(group)).context("the folder cannot be handed over")?;
         }

@@ -23,7 +23,7 @@ impl PgBouncer {
     /// A pooler that has at most `connections` connections to each database of a server.
     pub fn start(server: &PostgresServer, connections: u32) -> anyhow::Result<Self> {
         need(Path::new(PROGRAM), "pgbouncer")?;
-        let folder = server.owner().folder()?;
+        let folder = server.owner().folder(&std::env::temp_dir())?;
         let path = folder.path().display().to_string();
         fs::write(folder.path().join("users"), format!("\"{USER}\" \"{PASSWORD}\"\n")).context("the users")?;
         let configuration = format!(

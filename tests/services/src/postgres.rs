@@ -49,9 +49,14 @@ pub struct PostgresServer {
 impl PostgresServer {
     /// A new server with an empty cluster.
     pub fn start() -> anyhow::Result<Self> {
+        Self::start_in(&std::env::temp_dir())
+    }
+
+    /// A new server whose cluster lies in a folder of its own below `parent`: where there is room for much.
+    pub fn start_in(parent: &Path) -> anyhow::Result<Self> {
         need(&program("initdb"), "postgresql-15")?;
         let owner = Owner::find()?;
-        let folder = owner.folder()?;
+        let folder = owner.folder(parent)?;
         let password = folder.path().join("password");
         fs::write(&password, PASSWORD).context("the password cannot be written")?;
         let made = owner

@@ -1,0 +1,102 @@
+//! What is asked of a record: the status of a serial number, a certificate by its subject, the list.
+
+use anyhow::{Context, ensure};
+use ca_core::certificate::Certificate;
+use ca_core::hash::sha256;
+use ca_core::ocsp::{CertId, CertIdHash, IssuerIdentity, request};
+use ca_core::serial::Serial;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use super::load::Extent;
+use crate::clock::wall;
+use crate::issuance::{Caller, percentile};
+use crate::service::Site;
+
+/// How many ask for a status at a time, and how often each.
+const CLIENTS: u64 = 8;
+const REQUESTS: u64 = 500;
+/// How often a subject is looked for.
+const SEARCHES: u64 = 200;
+
+/// OCSP over HTTP with a nonce, so that nothing of it is in a cache: the 99th percentile of the response time, in seconds. Of
+/// serial numbers all over the record, or of one certificate that is issued for it.
+pub(super) fn ask_status(runtime: &Runtime, site: &Site, extent: Option<Extent>) -> anyhow::Result<f64> {
+    let issued: Value = serde_json::from_slice(&runtime.block_on(Caller::new(site)?.issue())?)?;
+    let pem = |field: &str| issued[field].as_str().with_context(|| format!("the answer has no {field}"));
+    let certificate = Certificate::from_pem(pem("certificate")?)?;
+    let chain = Certificate::all_from_pem(pem("chain")?)?;
+    let issuer = chain.first().context("the chain is empty")?;
+    let tasks: Vec<_> = (0..CLIENTS)
+        .map(|client| {
+            let identity = IssuerIdentity::new(issuer.subject().as_der(), issuer.public_key().subject_public_key());
+            let own = certificate.serial().clone();
+            let url = format!("http://{}/ocsp", site.public_address());
+            runtime.spawn(async move {
+                let http = reqwest::Client::builder().no_proxy().build().context("no client can be made")?;
+                let mut latencies = Vec::new();
+                for number in 0..REQUESTS {
+                    let chance = scatter(client * REQUESTS + number);
+                    let serial = extent.map_or_else(|| own.clone(), |extent| serial(chance % extent.certificates));
+                    let asked = CertId::new(CertIdHash::Sha1, &identity, &serial);
+                    let nonce = sha256(&chance.to_be_bytes());
+                    let body = request::encode(std::slice::from_ref(&asked), Some(&nonce));
+                    let start = wall();
+                    let asked = http.post(&url).header("content-type", "application/ocsp-request").body(body);
+                    let answer = asked.send().await?.error_for_status()?.bytes().await?;
+                    latencies.push(wall() - start);
+                    // An OCSPResponse with the status `successful`.
+                    ensure!(matches!(answer[..], [0x30, 0x82, _, _, 0x0a, 1, 0, ..]), "not an answer: {answer:?}");
+                }
+                anyhow::Ok(latencies)
+            })
+        })
+        .collect();
+    let mut latencies = Vec::new();
+    for task in tasks {
+        latencies.extend(runtime.block_on(task).context("a client panicked")??);
+    }
+    latencies.sort_by(f64::total_cmp);
+    Ok(percentile(&latencies, 0.99))
+}
+
+/// Finds certificates by their subjects, all over the record: the 99th percentile of the response time, in seconds.
+pub(super) fn find_by_subject(runtime: &Runtime, site: &Site, extent: Extent) -> anyhow::Result<f64> {
+    let http = site.client()?;
+    let url = format!("{}/v1/certificates/search", site.api_url());
+    let mut latencies = Vec::new();
+    for number in 0..SEARCHES {
+        let subject = extent.subject(scatter(number));
+        let start = wall();
+        let body = serde_json::to_vec(&json!({ "subject": subject })).context("JSON can be written")?;
+        let asked = http.post(&url).header("content-type", "application/json").body(body);
+        let answer: Value = serde_json::from_slice(
+            &runtime.block_on(async { anyhow::Ok(asked.send().await?.error_for_status()?.bytes().await?) })?,
+        )?;
+        latencies.push(wall() - start);
+        let found = answer["items"].as_array().map_or(0, Vec::len);
+        ensure!(found == 1, "{found} certificates of {subject}");
+    }
+    latencies.sort_by(f64::total_cmp);
+    Ok(percentile(&latencies, 0.99))
+}
+
+/// The published list of `tls`.
+pub(super) async fn list(site: &Site) -> anyhow::Result<Vec<u8>> {
+    let answer = reqwest::get(format!("http://{}/crl/tls.crl", site.public_address())).await?.error_for_status()?;
+    Ok(answer.bytes().await?.to_vec())
+}
+
+/// The serial number of a loaded row.
+fn serial(number: u64) -> Serial {
+    let digest = sha256(&number.to_be_bytes());
+    let mut octets = [0; 16];
+    octets.copy_from_slice(&digest[..16]);
+    octets[0] = 64 + (number % 64) as u8;
+    Serial::from_random(octets)
+}
+
+/// Numbers that look like chance, the same in every run.
+fn scatter(number: u64) -> u64 {
+    (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 17
+}
