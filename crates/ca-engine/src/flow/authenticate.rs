@@ -7,6 +7,7 @@ use ca_core::revocation::{Revocation, RevocationReason, Standing};
 use ca_core::serial::Serial;
 use ca_core::time::Validity;
 
+use super::recover;
 use super::token::TOKEN_PREFIX;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
@@ -20,11 +21,12 @@ pub async fn certificate_holder(
     der: &[u8],
 ) -> Result<Principal, FlowError> {
     let unaccepted = |message: &str| FlowError::new(FlowErrorKind::InvalidCredential, message);
-    let stored = engine
-        .store()
-        .certificate_by_serial(authority, serial)
-        .await?
-        .filter(|stored| stored.der == der)
+    let stored = match engine.store().certificate_by_serial(authority, serial).await? {
+        Some(stored) => Some(stored).filter(|stored| stored.der == der),
+        // Issued after the backup that the record comes from, perhaps: then it is taken back now.
+        None => recover::presented(engine, der).await?,
+    };
+    let stored = stored
         .ok_or_else(|| unaccepted("the client certificate is not on record; show one that this service issued"))?;
     match stored.standing {
         Standing::Active => {}

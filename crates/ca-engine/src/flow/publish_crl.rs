@@ -287,7 +287,7 @@ async fn write_entries(
     }
 }
 
-fn publication(engine: &Engine, principal: &Principal, intent: &CrlIntent) -> Journal {
+pub(super) fn publication(engine: &Engine, principal: &Principal, intent: &CrlIntent) -> Journal {
     let event = AuditEvent::new(
         engine.now(),
         AuditAction::CrlPublished,

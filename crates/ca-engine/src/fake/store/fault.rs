@@ -52,6 +52,8 @@ pub enum StoreMethod {
     WithdrawRole,
     AcquireLease,
     ReleaseLease,
+    RecordLostSerial,
+    LeaveGaps,
     DatabaseTime,
 }
 
