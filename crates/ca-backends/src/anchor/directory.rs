@@ -201,7 +201,11 @@ impl Inner {
             for path in entries(folder)? {
                 let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".crl"));
                 let Some(authority) = name.and_then(|name| name.parse().ok()) else { continue };
-                lists.push((authority, fs::read(&path).map_err(|error| unavailable(&path, &error))?));
+                let list = (authority, fs::read(&path).map_err(|error| unavailable(&path, &error))?);
+                // Most times the same lies in both places, and it may be large.
+                if !lists.contains(&list) {
+                    lists.push(list);
+                }
             }
         }
         Ok(lists)

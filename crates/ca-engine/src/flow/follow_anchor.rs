@@ -221,7 +221,8 @@ async fn compare_in_time(engine: &Engine, anchor: &dyn Anchor, anchored: &mut An
     if agrees && matches!(verdict, AnchorVerdict::Unreadable(_)) {
         return Ok(());
     }
-    if let Some(why) = verdict.obstacle() {
+    let is_news = *engine.anchor_verdict() != verdict;
+    if let Some(why) = verdict.obstacle().filter(|_| is_news) {
         tracing::error!(why, "the record does not agree with its anchor: nothing is signed or changed");
     }
     engine.set_anchor_verdict(verdict);
