@@ -163,7 +163,7 @@ impl Look {
     /// Removes what migrations have put into a table. Where there is nothing, nothing is said either: some tables refuse it.
     async fn empty(&mut self, table: &str) -> Result<(), OpenError> {
         let table = quoted(table);
-        let has_rows = self.number(&format!("SELECT count(*) FROM (SELECT FROM {table} LIMIT 1) AS some")).await? > 0;
+        let has_rows = self.number(&format!("SELECT count(*) FROM (SELECT FROM {table} LIMIT 1) AS found")).await? > 0;
         if has_rows {
             self.run_owned(format!("DELETE FROM {table}")).await?;
         }

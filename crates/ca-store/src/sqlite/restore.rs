@@ -67,10 +67,11 @@ impl Change for Gaps {
     type Answer = ();
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
+        // The condition holds for every name: it makes the walk one of the index.
         const SQL: &str = concat!(
             journal_sql!(),
             "UPDATE counters SET value = MAX(value, $7) WHERE name = 'revocations';
-             UPDATE leases SET token = token + $8;"
+             UPDATE leases SET token = token + $8 WHERE name >= '';"
         );
         journal::bind(SQL, &self.journal)
             .bind(row::signed("the revocation sequence", self.revocation_sequence)?)

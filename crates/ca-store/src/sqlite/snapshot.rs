@@ -57,7 +57,7 @@ impl SqliteStore {
         setting: (&str, &[u8]),
     ) -> Result<(), SnapshotError> {
         Self::check_empty(path)?;
-        header(source, SnapshotKind::Sqlite, schema::newest_version())?;
+        let header = header(source, SnapshotKind::Sqlite, schema::newest_version())?;
         match source.next()? {
             Some(SnapshotPart::Table { name, .. }) if name == FILE => {}
             _ => return Err(malformed("the file of the database is missing")),
@@ -69,6 +69,11 @@ impl SqliteStore {
             file.write_all(&octets)?;
         }
         file.sync_all()?;
+        drop(file);
+        // An empty file would become an empty record.
+        if schema::version_of(&copy.0).await? != header.schema_version {
+            return Err(malformed("its file has tables of another version than it says"));
+        }
         schema::migrate(&copy.0).await?;
         let mut connection = pool::connect_writer(&copy.0).await?;
         prepare(&mut connection, setting).await.map_err(|error| of_connecting(&copy.0, error))??;
