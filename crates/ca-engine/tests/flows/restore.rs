@@ -2,7 +2,7 @@
 
 use ca_core::audit::AuditAction;
 use ca_core::ocsp::CertStatus;
-use ca_core::principal::Principal;
+use ca_core::principal::{Principal, Role};
 use ca_core::revocation::{RevocationReason, Standing};
 use ca_core::time::Lifetime;
 use ca_engine::anchor_verdict::AnchorVerdict;
@@ -12,9 +12,10 @@ use ca_engine::fake::MemoryAnchor;
 use ca_engine::flow::answer_status::AnswerKind;
 use ca_engine::flow::authenticate::certificate_holder;
 use ca_engine::flow::follow_anchor::{Anchored, compare, follow};
-use ca_engine::flow::publish_crl::is_due;
+use ca_engine::flow::publish_crl::{is_due, republish};
 use ca_engine::flow::recover::{Recovered, import};
 use ca_engine::flow::restore::{Evidence, GAP, RestoreReport, restore};
+use ca_engine::flow::role::grant_role;
 use ca_engine::flow::sequence_audit::{sequence_audit, verify_chain};
 use ca_engine::flow::token::{TokenRequest, create_token};
 use ca_engine::lineage::{RESTORATION, RESTORED};
@@ -171,6 +172,11 @@ fn a_closed_record_signs_and_changes_nothing() {
     assert_eq!(refused(world.ask(server(csr(&key())))), Kind::SigningSuspended);
     assert_eq!(refused(world.revoke(certificate.id, RevocationReason::Superseded)), Kind::SigningSuspended);
     assert_eq!(refused(world.publish("tls")), Kind::SigningSuspended);
+    let role = grant_role(&world.engine, &Principal::LocalOperator, certificate.id, Role::Auditor);
+    assert_eq!(refused(block_on(role)), Kind::SigningSuspended);
+    let calls = world.publisher.calls().len();
+    block_on(republish(&world.engine)).expect("nothing to do");
+    assert_eq!(world.publisher.calls().len(), calls, "no list is put anywhere");
     let asked = answer(&world.engine, &[cert_id(&world.engine, "tls", &certificate.serial)], None);
     assert_eq!(asked.kind, AnswerKind::TryLater, "never `good`");
     assert_eq!(anchoring.try_follow().expect_err("closed").kind, Kind::SigningSuspended);
