@@ -48,6 +48,16 @@ pub(crate) enum Command {
     },
     /// Bring the database's tables to this version
     Migrate,
+    /// Make an encrypted backup of the record, while the service goes on
+    Backup(BackupArgs),
+    /// Restore a backup, or bring a record that was set back up to what was published
+    Restore(RestoreArgs),
+    /// Take certificates back on record that were issued after the backup it comes from
+    Import {
+        /// Certificates, PEM or DER
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
     /// Judge the configuration, every fault at once
     CheckConfig,
     /// List the jobs, or run one now
@@ -56,6 +66,37 @@ pub(crate) enum Command {
     /// Administrators, on the host of the service
     #[command(subcommand)]
     Admin(AdminCommand),
+}
+
+/// What `backup` is told.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BackupArgs {
+    /// Where to put it
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// File whose first line is the passphrase of the backup: not the seal's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: PathBuf,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// What `restore` is told.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RestoreArgs {
+    /// The backup; goes into an empty database only
+    #[arg(value_name = "FILE", required_unless_present = "reconcile", requires = "passphrase_file")]
+    pub(crate) file: Option<PathBuf>,
+    /// File whose first line is the passphrase of the backup
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// No backup: compare the record that is there with what was published, and bring it up to that
+    #[arg(long, conflicts_with_all = ["file", "passphrase_file"])]
+    pub(crate) reconcile: bool,
+    /// The anchor is lost for good: what was revoked after the backup is valid again
+    #[arg(long)]
+    pub(crate) accept_without_anchor: bool,
 }
 
 /// The parts of the service.

@@ -30,7 +30,12 @@ pub(crate) struct Addresses {
 
 /// What handlers and jobs share. `holder` is the name under which leases are held.
 pub(crate) fn state_of(runtime: &Runtime, holder: impl Into<String>) -> AppState {
-    AppState::new(Arc::clone(&runtime.engine), holder.into(), runtime.config.status.max_age)
+    AppState::new(
+        Arc::clone(&runtime.engine),
+        holder.into(),
+        runtime.config.status.max_age,
+        Arc::clone(&runtime.anchor),
+    )
 }
 
 /// Who holds the leases of this server. An embedded record has one server at a time, as the lock on its folder proves: one that
@@ -49,7 +54,7 @@ pub(crate) async fn run(runtime: Runtime, role: Role, ready: impl FnOnce(&Addres
     let state = state_of(&runtime, holder(&runtime)?);
     // 1. What an earlier process left behind. An embedded record has one server: whatever it holds open is nobody's. On a shared
     //    one it may be another replica's, and only the job tells by its age.
-    if role != Role::Status && !runtime.is_shared() {
+    if role != Role::Status && !runtime.is_shared() && state.engine().check_anchor().is_ok() {
         let engine = state.engine();
         let principal = Principal::Job("reservations");
         if let Err(error) = abandon_reservations_before(engine, &principal, engine.now()).await {
@@ -74,7 +79,7 @@ pub(crate) async fn run(runtime: Runtime, role: Role, ready: impl FnOnce(&Addres
     // 3. Jobs and listeners, until told to stop.
     let mut jobs = Jobs::new(stopped.clone());
     match role {
-        Role::Status => job::start_following(&state, &mut jobs),
+        Role::Status => job::start_answering(&state, &mut jobs),
         Role::All | Role::Worker => {
             let api = tls.and_then(|(identity, files)| files.map(|files| (identity, files)));
             job::start(&state, Plan { crl_interval: runtime.config.status.crl_interval, api }, &mut jobs);

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use ca_core::time::Lifetime;
 use ca_engine::engine::Engine;
+use ca_engine::port::anchor::Anchor;
 use ca_engine::port::store::Lease;
 
 use crate::crl_files::CrlFiles;
@@ -25,11 +26,12 @@ struct Inner {
     max_age: Lifetime,
     crl_files: ArcSwap<CrlFiles>,
     store_answers: AtomicBool,
+    anchor: Arc<dyn Anchor>,
 }
 
 impl AppState {
     /// `holder` names this process among replicas.
-    pub(crate) fn new(engine: Arc<Engine>, holder: String, max_age: Lifetime) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, holder: String, max_age: Lifetime, anchor: Arc<dyn Anchor>) -> Self {
         let inner = Inner {
             engine,
             holder,
@@ -37,12 +39,18 @@ impl AppState {
             max_age,
             crl_files: ArcSwap::from_pointee(CrlFiles::default()),
             store_answers: AtomicBool::new(false),
+            anchor,
         };
         Self { inner: Arc::new(inner) }
     }
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.inner.engine
+    }
+
+    /// What was published, outside the database.
+    pub(crate) fn anchor(&self) -> &dyn Anchor {
+        &*self.inner.anchor
     }
 
     /// The name under which this process holds leases.

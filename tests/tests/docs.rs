@@ -1,4 +1,4 @@
-//! Every command in a document is run: the `sh` blocks of README.md and docs/*.md, in order, each document in a folder of its
+//! Every command in a document is run: the `sh` blocks of README.md, docs/*.md and docs/runbooks/*.md, in order, each document in a folder of its
 //! own, as a person would type them.
 //!
 //! ```` ```sh ```` is run and must succeed; ```` ```sh expect=1 ```` must end with that code; a block that is nothing but
@@ -36,12 +36,21 @@ fn operating() -> anyhow::Result<()> {
 }
 
 #[test]
+fn runbook_restore() -> anyhow::Result<()> {
+    follow("docs/runbooks/restore.md")
+}
+
+#[test]
 fn every_document_is_followed() -> anyhow::Result<()> {
     let source = include_str!("docs.rs");
-    for entry in std::fs::read_dir(workspace().join("docs"))? {
+    let entries = |folder: &str| std::fs::read_dir(workspace().join("docs").join(folder));
+    for entry in entries("")?.chain(entries("runbooks")?) {
         let path = entry?.path();
+        if path.is_dir() {
+            continue;
+        }
         let text = std::fs::read_to_string(&path)?;
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = path.strip_prefix(workspace().join("docs"))?.to_string_lossy().into_owned();
         let has_commands = blocks(&text).iter().any(|block| block.language == "sh");
         ensure!(
             !has_commands || source.contains(&format!("follow(\"docs/{name}\")")),

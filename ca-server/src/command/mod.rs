@@ -1,11 +1,13 @@
 //! A room per subcommand. People read standard output, machines the log on standard error.
 
 mod admin;
+mod backup;
 mod check_config;
 mod dev;
 mod init;
 mod job;
 mod migrate;
+mod restore;
 mod serve;
 
 use std::io::Write;
@@ -30,7 +32,16 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// People who run a one-shot command want its outcome, not its log.
 fn log_filter(args: &Args) -> String {
-    let quiet = matches!(args.command, Command::CheckConfig | Command::Init { .. } | Command::Job(_) | Command::Dev);
+    let quiet = matches!(
+        args.command,
+        Command::Backup(_)
+            | Command::CheckConfig
+            | Command::Dev
+            | Command::Import { .. }
+            | Command::Init { .. }
+            | Command::Job(_)
+            | Command::Restore(_)
+    );
     if quiet && args.global.log == "info" { "warn".to_owned() } else { args.global.log.clone() }
 }
 
@@ -41,6 +52,9 @@ async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {
         Command::Init { admin_csr } => init::init(&global, admin_csr.as_deref()).await?,
         Command::Serve { role } => serve::serve(&global, role).await?,
         Command::Migrate => migrate::migrate(&global).await?,
+        Command::Backup(args) => backup::backup(&global, &args).await?,
+        Command::Restore(args) => restore::restore(&global, &args).await?,
+        Command::Import { files } => restore::import(&global, &files).await?,
         Command::CheckConfig => check_config::check_config(&global)?,
         Command::Job(command) => job::job(&global, command).await?,
         Command::Admin(command) => admin::admin(&global, command).await?,
@@ -56,6 +70,11 @@ fn load(global: &Global) -> anyhow::Result<Config> {
 /// A line for the person at the terminal. A closed pipe is their wish and no error.
 fn say(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// A line for the person at the terminal that is no result: on standard error.
+fn warn(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Tells why the program ends, with every cause.

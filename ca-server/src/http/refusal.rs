@@ -20,8 +20,16 @@ use ProblemType::{
 /// Whatever is asked for.
 const ANYTHING: &[ProblemType] = &[RequestTimeout, HeaderFieldsTooLarge, InternalError];
 /// What needs a caller with a proof and a permission.
-const CALLER: &[ProblemType] =
-    &[AuthenticationRequired, InvalidCredential, TokenExpired, TokenUsedUp, AccessDenied, Overloaded, Unavailable];
+const CALLER: &[ProblemType] = &[
+    AuthenticationRequired,
+    InvalidCredential,
+    TokenExpired,
+    TokenUsedUp,
+    AccessDenied,
+    Overloaded,
+    SigningSuspended,
+    Unavailable,
+];
 /// A body of JSON.
 const BODY: &[ProblemType] = &[MalformedRequest, ContentTooLarge, UnsupportedMediaType, InvalidRequest];
 /// Filters and pages.
@@ -66,6 +74,8 @@ refusals! {
     Anything = &[];
     /// Of public material under a name.
     NamedFile = NAMED;
+    /// Of a published list, of which none is served while the record may be an old one.
+    PublishedList = NAMED, &[SigningSuspended];
     /// Of an OCSP request that is posted; one that can be taken in is answered by OCSP's own errors.
     OcspRequest = &[MalformedRequest, ContentTooLarge, UnsupportedMediaType];
     /// Of a list without filters.

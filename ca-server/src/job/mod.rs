@@ -1,6 +1,7 @@
 //! Jobs: what the service does by itself. A job that must run once across replicas holds a lease; the work is a flow.
 
 mod administrators;
+mod anchor;
 mod api_certificate;
 mod audit_chain;
 mod clock;
@@ -31,7 +32,8 @@ pub(crate) struct Plan {
 }
 
 /// The names and descriptions of the jobs that `ca-server job` knows.
-pub(crate) const NAMES: [(&str, &str); 5] = [
+pub(crate) const NAMES: [(&str, &str); 6] = [
+    ("anchor", "write what was published into the anchor, and compare the record with it"),
     ("audit-chain", "put committed audit events into the hash chain"),
     ("crl", "make CRLs that are due, or stale since a revocation"),
     ("expiry", "drop idempotency keys that have expired"),
@@ -42,6 +44,7 @@ pub(crate) const NAMES: [(&str, &str); 5] = [
 /// One of [`NAMES`], for `ca-server job run`.
 pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Option<Box<dyn Job>> {
     Some(match name {
+        "anchor" => Box::new(anchor::AnchorJob::default()),
         "audit-chain" => Box::new(audit_chain::AuditChainJob),
         "crl" => Box::new(crl::CrlJob::new(crl_interval)),
         "expiry" => Box::new(expiry::ExpiryJob),
@@ -65,8 +68,14 @@ pub(crate) fn start(state: &AppState, plan: Plan, jobs: &mut Jobs) {
     }
 }
 
-/// Starts what even a replica does that only answers: it watches the clock and follows the record.
-pub(crate) fn start_following(state: &AppState, jobs: &mut Jobs) {
+/// Starts what a replica does that only answers.
+pub(crate) fn start_answering(state: &AppState, jobs: &mut Jobs) {
+    start_following(state, jobs);
+    jobs.start(state, Box::new(anchor::AnchorWatchJob::default()));
+}
+
+/// Starts what every replica does: it watches the clock and follows the record.
+fn start_following(state: &AppState, jobs: &mut Jobs) {
     jobs.start(state, Box::new(clock::ClockJob));
     jobs.start(state, Box::new(follow::FollowJob));
 }

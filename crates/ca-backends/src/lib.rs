@@ -4,5 +4,6 @@
 //! published.
 #![warn(missing_docs)]
 
+pub mod anchor;
 pub mod publisher;
 pub mod signer;

@@ -45,6 +45,12 @@ pub enum AuditAction {
     RoleWithdrawn,
     /// The administrators were reset on the host.
     AdministratorReset,
+    /// A copy of the record was begun to be made on the host.
+    RecordBackedUp,
+    /// A record that was older than what had been published was brought up to it, on the host.
+    RecordRestored,
+    /// A certificate that was issued after the backup that the record comes from was taken back on record.
+    CertificateRecovered,
 }
 
 impl AuditAction {

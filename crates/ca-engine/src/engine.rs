@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use ca_core::id::{AuthorityId, ProfileName};
 use ca_core::name::GeneralName;
 use ca_core::profile::Profile;
@@ -12,9 +12,11 @@ use ca_core::serial::Serial;
 use ca_core::template::Endpoints;
 use ca_core::time::{Lifetime, Timestamp};
 
+use crate::anchor_verdict::{AnchorVerdict, refuse_old_record};
 use crate::clock_verdict::{ClockVerdict, refuse_wrong_clock};
 use crate::error::{FlowError, FlowErrorKind};
 use crate::hierarchy::{Authority, Hierarchy};
+use crate::lineage::Lineage;
 use crate::port::authorizer::Authorizer;
 use crate::port::clock::Clock;
 use crate::port::entropy::{Entropy, EntropyUnavailable};
@@ -63,6 +65,9 @@ pub struct Engine {
     hierarchy: ArcSwap<Hierarchy>,
     offline_signers: Mutex<BTreeMap<AuthorityId, Arc<dyn Signer>>>,
     clock_verdict: ArcSwap<ClockVerdict>,
+    anchor_verdict: ArcSwap<AnchorVerdict>,
+    /// Where the record comes from, as it was read with the last comparison.
+    lineage: ArcSwapOption<Lineage>,
     /// When the clock was compared last, by itself, in milliseconds.
     clock_compared_at: AtomicI64,
     /// The number of the list that this process knows to be in place, by authority.
@@ -84,6 +89,8 @@ impl Engine {
             hierarchy: ArcSwap::from_pointee(hierarchy),
             offline_signers: Mutex::new(BTreeMap::new()),
             clock_verdict: ArcSwap::from_pointee(ClockVerdict::Unknown),
+            anchor_verdict: ArcSwap::from_pointee(AnchorVerdict::NotKept),
+            lineage: ArcSwapOption::empty(),
             clock_compared_at: AtomicI64::new(i64::MIN),
             lists_in_place: Mutex::default(),
             quiet_until: Mutex::default(),
@@ -196,6 +203,31 @@ impl Engine {
     /// Refuses while the clock is not known to be right.
     pub(crate) fn check_clock(&self) -> Result<(), FlowError> {
         refuse_wrong_clock(&self.clock_verdict.load(), self.now())
+    }
+
+    /// What the last comparison with the anchor found.
+    pub fn anchor_verdict(&self) -> Arc<AnchorVerdict> {
+        self.anchor_verdict.load_full()
+    }
+
+    /// Closes the engine, or opens it, for everything that signs or changes certificates. A process that keeps an anchor calls this
+    /// before it does anything else: until the first comparison the record is not known to be the newest.
+    pub fn set_anchor_verdict(&self, verdict: AnchorVerdict) {
+        self.anchor_verdict.store(Arc::new(verdict));
+    }
+
+    /// Refuses while the record is not known to hold everything that was published.
+    pub fn check_anchor(&self) -> Result<(), FlowError> {
+        refuse_old_record(&self.anchor_verdict.load())
+    }
+
+    /// Where the record comes from; `None` before the first comparison, and for a record that was never anchored.
+    pub(crate) fn lineage(&self) -> Option<Arc<Lineage>> {
+        self.lineage.load_full()
+    }
+
+    pub(crate) fn set_lineage(&self, lineage: Option<Lineage>) {
+        self.lineage.store(lineage.map(Arc::new));
     }
 
     /// The number of the list of `authority` that this process put in place last.

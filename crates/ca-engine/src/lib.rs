@@ -5,6 +5,7 @@
 //! starts a task, sleeps, reads a clock or makes randomness but through a port, so that all of it can be simulated.
 #![warn(missing_docs)]
 
+pub mod anchor_verdict;
 pub mod clock_verdict;
 pub mod engine;
 pub mod error;
@@ -12,4 +13,5 @@ pub mod error;
 pub mod fake;
 pub mod flow;
 pub mod hierarchy;
+pub mod lineage;
 pub mod port;

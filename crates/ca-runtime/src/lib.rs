@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 pub mod administrator;
+pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod data_folder;
@@ -19,5 +20,6 @@ pub mod open;
 mod operator_message;
 pub mod profiles;
 mod record;
+pub mod restore;
 pub mod root_key;
 pub mod seal;

@@ -6,13 +6,17 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use ca_access::CedarAuthorizer;
+use ca_backends::anchor::DirectoryAnchor;
 use ca_backends::publisher::DirectoryPublisher;
 use ca_core::name::GeneralName;
 use ca_core::profile::Profile;
 use ca_core::time::Lifetime;
+use ca_engine::anchor_verdict::AnchorVerdict;
 use ca_engine::engine::{Engine, Ports, Settings};
 use ca_engine::error::{FlowError, FlowErrorKind};
+use ca_engine::flow::follow_anchor;
 use ca_engine::flow::watch_clock::watch_clock;
+use ca_engine::port::anchor::Anchor;
 use ca_engine::port::authorizer::Authorizer;
 use ca_engine::port::entropy::Entropy;
 use ca_engine::port::store::{Store, StoreError};
@@ -52,6 +56,8 @@ pub enum Purpose {
     Initialise,
     /// `ca-server admin reset`: alone, on what exists.
     Administer,
+    /// `ca-server restore`: alone, on a record that may be old.
+    Restore,
     /// `ca-cli --local`: alone; makes everything that is missing.
     Local,
 }
@@ -66,13 +72,14 @@ impl Purpose {
             Self::Job => "ca-server job",
             Self::Initialise => "ca-server init",
             Self::Administer => "ca-server admin reset",
+            Self::Restore => "ca-server restore",
             Self::Local => "ca-cli --local",
         }
     }
 
     /// Whether nobody else may work on the folder meanwhile.
     const fn is_alone(self) -> bool {
-        matches!(self, Self::Initialise | Self::Administer | Self::Local)
+        matches!(self, Self::Initialise | Self::Administer | Self::Restore | Self::Local)
     }
 
     /// Whether what is missing is made: software keys come to be by these and never later.
@@ -98,6 +105,8 @@ pub struct Runtime {
     pub config: Config,
     /// Its data folder.
     pub data_folder: DataFolder,
+    /// What was published, outside the database.
+    pub anchor: Arc<dyn Anchor>,
     pub(crate) keyring: Arc<SealedKeyring>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) root_key: Option<RootKeyFile>,
@@ -113,7 +122,7 @@ impl Runtime {
         let authorizer = access_policy(&config)?;
         // 2. The folder, and nobody else in it who must not be.
         let data_folder = match purpose {
-            Purpose::Job | Purpose::Administer => DataFolder::open(&config.data_dir)?,
+            Purpose::Job | Purpose::Administer | Purpose::Restore => DataFolder::open(&config.data_dir)?,
             _ => DataFolder::create(&config.data_dir)?,
         };
         let locks = lock(&data_folder, purpose)?;
@@ -143,7 +152,17 @@ impl Runtime {
         };
         let engine = Engine::start(ports, profiles, settings(&config)).await?;
         watch_clock(&engine).await?;
-        Ok(Self { engine: Arc::new(engine), config, data_folder, keyring, entropy, root_key, record, _locks: locks })
+        // 6. The record may be old; then, too, the engine answers, and signs and changes nothing.
+        let anchor = anchor(&config, &data_folder);
+        engine.set_anchor_verdict(AnchorVerdict::Unreadable(
+            "the record was not compared with its anchor yet".to_owned(),
+        ));
+        let verdict = follow_anchor::compare(&engine, &*anchor).await?;
+        if let Some(why) = verdict.obstacle() {
+            tracing::error!(why, "the record is not known to be the newest: nothing is signed or changed");
+        }
+        let engine = Arc::new(engine);
+        Ok(Self { engine, config, data_folder, anchor, keyring, entropy, root_key, record, _locks: locks })
     }
 
     /// Closes the record: waits for the last commit. The locks are given back when the runtime is dropped.
@@ -155,6 +174,12 @@ impl Runtime {
     pub fn is_shared(&self) -> bool {
         matches!(self.record, Record::Shared(_))
     }
+}
+
+/// Lists lie in the data folder too, as they were published.
+fn anchor(config: &Config, data_folder: &DataFolder) -> Arc<dyn Anchor> {
+    let (dir, is_whole) = (config.anchor.dir.clone(), config.anchor.is_whole);
+    Arc::new(DirectoryAnchor::new(dir, is_whole, vec![data_folder.crl_folder()]))
 }
 
 /// Brings the tables of the database to the version of this build, alone; returns the versions before and after.
@@ -201,7 +226,9 @@ fn lock(data_folder: &DataFolder, purpose: Purpose) -> Result<Vec<Lock>, LockErr
             vec![data_folder.lock_server(command)?, data_folder.lock_shared(command)?]
         }
         Purpose::Job => vec![data_folder.lock_shared(command)?],
-        Purpose::Initialise | Purpose::Administer | Purpose::Local => vec![data_folder.lock_exclusive(command)?],
+        Purpose::Initialise | Purpose::Administer | Purpose::Restore | Purpose::Local => {
+            vec![data_folder.lock_exclusive(command)?]
+        }
     })
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ca_engine::port::store::Store;
-use ca_store::{OpenError, OpenMode, PostgresStore, SqliteStore};
+use ca_store::{OpenError, OpenMode, PostgresStore, SnapshotError, SnapshotSink, SnapshotSource, SqliteStore};
 
 use crate::config::DatabaseConfig;
 
@@ -30,6 +30,34 @@ impl Record {
         match database {
             DatabaseConfig::Sqlite { path } => SqliteStore::migrate(path).await,
             DatabaseConfig::Postgres { options } => PostgresStore::migrate(options).await,
+        }
+    }
+
+    /// Gives the record as it stands, while others are at work on it.
+    pub(crate) async fn dump(database: &DatabaseConfig, sink: &mut dyn SnapshotSink) -> Result<(), SnapshotError> {
+        match database {
+            DatabaseConfig::Sqlite { path } => SqliteStore::dump(path, sink).await,
+            DatabaseConfig::Postgres { options } => PostgresStore::dump(options, sink).await,
+        }
+    }
+
+    /// Loads a record into an empty place, and sets a value of it.
+    pub(crate) async fn load(
+        database: &DatabaseConfig,
+        source: &mut dyn SnapshotSource,
+        setting: (&str, &[u8]),
+    ) -> Result<(), SnapshotError> {
+        match database {
+            DatabaseConfig::Sqlite { path } => SqliteStore::load(path, source, setting).await,
+            DatabaseConfig::Postgres { options } => PostgresStore::load(options, source, setting).await,
+        }
+    }
+
+    /// Refuses a place that is not empty.
+    pub(crate) async fn check_empty(database: &DatabaseConfig) -> Result<(), SnapshotError> {
+        match database {
+            DatabaseConfig::Sqlite { path } => SqliteStore::check_empty(path),
+            DatabaseConfig::Postgres { options } => PostgresStore::check_empty(options).await,
         }
     }
 

@@ -8,8 +8,10 @@
 mod open;
 mod postgres;
 mod row;
+mod snapshot;
 mod sqlite;
 
 pub use open::{Database, OpenError, OpenMode};
 pub use postgres::{PostgresOptions, PostgresStore};
+pub use snapshot::{SnapshotError, SnapshotHeader, SnapshotKind, SnapshotPart, SnapshotSink, SnapshotSource};
 pub use sqlite::SqliteStore;

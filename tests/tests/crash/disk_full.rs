@@ -89,6 +89,30 @@ async fn refuses_changes_while_the_disk_is_full_and_goes_on_when_there_is_room()
     judge.audit_chain_is_whole(&Ledger::default()).await
 }
 
+#[test]
+fn a_backup_onto_a_full_disk_leaves_no_half_file_and_the_record_as_it_is() -> anyhow::Result<()> {
+    let mut site = Site::empty(&[])?;
+    let disk = SmallDisk::under(&mut site, 24)?;
+    let (made, said) = site.run(&["init"])?;
+    ensure!(made, "{said}");
+    let passphrase = site.work_folder().join("backup.passphrase").display().to_string();
+    std::fs::write(&passphrase, "a passphrase of this backup alone")?;
+    let target = site.own_data_folder().join("record.backup").display().to_string();
+    let backup = ["backup", &target, "--passphrase-file", &passphrase];
+    disk.fill()?;
+    let (succeeded, said) = site.run(&backup)?;
+    ensure!(!succeeded && said.contains("make room"), "{said}");
+    disk.make_room()?;
+    for entry in std::fs::read_dir(site.data_folder())? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        ensure!(!name.contains(".new-") && name != "record.backup", "{name} was left");
+    }
+    let (succeeded, said) = site.run(&backup)?;
+    ensure!(succeeded, "{said}");
+    site.serve()?.stop()?;
+    Ok(())
+}
+
 /// The administrator's command line says that the operator must make room, and that trying again may help.
 fn by_command_line_is_refused(stack: &Stack, command: &[&str]) -> anyhow::Result<()> {
     let folder = stack.data_folder().join("admin");

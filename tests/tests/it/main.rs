@@ -23,6 +23,7 @@ mod own_limits;
 mod public_material;
 mod read;
 mod renew;
+mod restore;
 mod revoke;
 mod start;
 mod token;

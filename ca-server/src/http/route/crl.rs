@@ -28,7 +28,7 @@ const PKIX_CRL: &str = "application/pkix-crl";
             (String = "application/x-pem-file"),
         )),
         (status = 304, description = "The list that the caller has is still the newest"),
-        refusal::NamedFile,
+        refusal::PublishedList,
     )
 )]
 pub(crate) async fn crl(
@@ -36,6 +36,7 @@ pub(crate) async fn crl(
     PathText(file): PathText,
     headers: HeaderMap,
 ) -> Result<Response, ProblemResponse> {
+    state.engine().check_anchor()?;
     let files = state.crl_files();
     if file == "all.pem" {
         let (pem, etag) = files.all_pem();

@@ -64,6 +64,7 @@ fn checks(state: &AppState) -> Vec<ReadinessCheck> {
         ClockVerdict::Unknown => check("clock", Err("the clock was not compared yet")),
         ClockVerdict::Wrong(why) => check("clock", Err(why.as_str())),
     });
+    checks.push(check("anchor", engine.anchor_verdict().obstacle().map_or(Ok(()), Err)));
     let hierarchy = engine.hierarchy();
     let crl_files = state.crl_files();
     if hierarchy.authorities().is_empty() {

@@ -36,7 +36,7 @@ impl Publisher for DirectoryPublisher {
         let (folder, path, der) = (self.folder.clone(), self.path(authority), der.to_vec());
         // Syncing a disk takes milliseconds, or longer: not on the async threads.
         let published = tokio::task::spawn_blocking(move || {
-            put(&folder, &path, number, &der).map_err(|error| format!("{}: {error}", path.display()))
+            put_newer_list(&folder, &path, number, &der).map_err(|error| format!("{}: {error}", path.display()))
         });
         match published.await {
             Ok(result) => result.map_err(|detail| PublishError { detail }),
@@ -45,7 +45,8 @@ impl Publisher for DirectoryPublisher {
     }
 }
 
-fn put(folder: &Path, path: &Path, number: u64, der: &[u8]) -> io::Result<()> {
+/// Puts a list in place of one with a lower number, atomically and durably; processes that share the folder take turns.
+pub(crate) fn put_newer_list(folder: &Path, path: &Path, number: u64, der: &[u8]) -> io::Result<()> {
     // Held to the end: between looking at the list in place and replacing it, no other process puts a newer one there.
     let directory = File::open(folder)?;
     directory.lock()?;

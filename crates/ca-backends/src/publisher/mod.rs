@@ -3,3 +3,4 @@
 pub mod directory;
 
 pub use directory::DirectoryPublisher;
+pub(crate) use directory::put_newer_list;

@@ -3,6 +3,7 @@
 //! A fake behaves as the port's documentation says, keeps what it was given in plain memory, and fails only where a test
 //! told it to. Nothing here belongs into a running service: keys are not sealed and randomness is a counter.
 
+mod anchor;
 mod authorizer;
 mod clock;
 pub mod contract;
@@ -12,6 +13,7 @@ mod publisher;
 mod signer;
 mod store;
 
+pub use anchor::MemoryAnchor;
 pub use authorizer::ScriptedAuthorizer;
 pub use clock::FakeClock;
 pub use entropy::SeededEntropy;

@@ -7,6 +7,7 @@ use ca_core::revocation::{Revocation, RevocationReason, Standing};
 use ca_core::serial::Serial;
 use ca_core::time::Validity;
 
+use super::recover;
 use super::token::TOKEN_PREFIX;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
@@ -21,10 +22,12 @@ pub async fn certificate_holder(
     der: &[u8],
 ) -> Result<Principal, FlowError> {
     let unaccepted = |message: &str| FlowError::new(FlowErrorKind::InvalidCredential, message);
-    let holder = engine
-        .store()
-        .holder(authority, serial)
-        .await?
+    let known = match engine.store().holder(authority, serial).await? {
+        // Issued after the backup that the record comes from, perhaps: then it is taken back now.
+        None if recover::presented(engine, der).await?.is_some() => engine.store().holder(authority, serial).await?,
+        known => known,
+    };
+    let holder = known
         .filter(|holder| digests_equal(&sha256(der), &holder.fingerprint_sha256))
         .ok_or_else(|| unaccepted("the client certificate is not on record; show one that this service issued"))?;
     match holder.standing {

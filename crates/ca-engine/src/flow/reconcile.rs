@@ -25,8 +25,18 @@ pub async fn abandon_reservations_older_than(
 
 /// Abandons every reservation made before `before`; returns how many. At start-up of a service that is alone on its record
 /// `before` is now; among replicas it lies further back than any issuance may take. One that is completed meanwhile is passed
-/// over.
+/// over. Refused while the record is not known to be the newest: what is open in an old one may have been issued since.
 pub async fn abandon_reservations_before(
+    engine: &Engine,
+    principal: &Principal,
+    before: Timestamp,
+) -> Result<u64, FlowError> {
+    engine.check_anchor()?;
+    abandon_all_before(engine, principal, before).await
+}
+
+/// The same for a restoration, which is what the record is closed for.
+pub(super) async fn abandon_all_before(
     engine: &Engine,
     principal: &Principal,
     before: Timestamp,

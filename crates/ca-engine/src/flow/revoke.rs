@@ -57,6 +57,7 @@ pub struct Reach {
 /// `keyCompromise` also blocks the public key for ever, and takes the roles from the certificates that descend from it by a
 /// renewal since the invalidity date (since ever when none is given). Event and answer name what else it reaches ([`Reach`]).
 pub async fn revoke(engine: &Engine, principal: &Principal, request: &RevokeRequest) -> Result<Revoked, FlowError> {
+    engine.check_anchor()?;
     for _ in 0..MAXIMUM_ATTEMPTS {
         // 1. Who asks may revoke this certificate.
         let mut certificate =
@@ -104,6 +105,7 @@ pub async fn unhold(
     id: CertificateId,
     request_id: Option<&str>,
 ) -> Result<StoredCertificate, FlowError> {
+    engine.check_anchor()?;
     let mut unacknowledged = false;
     for _ in 0..MAXIMUM_ATTEMPTS {
         let mut certificate = query::permitted_certificate(engine, principal, Action::ReleaseCertificate, id).await?;
@@ -149,7 +151,7 @@ async fn forget_if_ours(engine: &Engine, certificate: &StoredCertificate) {
 }
 
 /// Since when the key of a certificate is not to be trusted; `None` when the reason is another.
-fn compromised_since(certificate: &StoredCertificate, revocation: &Revocation) -> Option<Timestamp> {
+pub(super) fn compromised_since(certificate: &StoredCertificate, revocation: &Revocation) -> Option<Timestamp> {
     let since = revocation.invalidity_date.unwrap_or(certificate.validity.not_before);
     (revocation.reason == RevocationReason::KeyCompromise).then_some(since)
 }
@@ -225,7 +227,7 @@ fn revocation_journal(
 }
 
 /// A message about a certificate, without personal data.
-fn message(
+pub(super) fn message(
     topic: &'static str,
     certificate: &StoredCertificate,
     reason: Option<RevocationReason>,

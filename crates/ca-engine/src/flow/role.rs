@@ -18,6 +18,7 @@ pub async fn grant_role(
     role: Role,
 ) -> Result<(), FlowError> {
     local_only(principal)?;
+    engine.check_anchor()?;
     if engine.store().certificate(certificate).await?.is_none() {
         let message = format!("no certificate {certificate} is on record, so it can have no role");
         return Err(FlowError::new(FlowErrorKind::NotFound, message));

@@ -81,6 +81,7 @@ pub async fn create_token(
     request: TokenRequest,
 ) -> Result<(TokenRecord, TokenSecret), FlowError> {
     permit(engine, principal, Action::CreateToken, Resource::Service)?;
+    engine.check_anchor()?;
     let faults = token_faults(engine, &request);
     if !faults.is_empty() {
         let summary = "the token cannot be made as asked";

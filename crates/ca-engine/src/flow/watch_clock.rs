@@ -27,9 +27,10 @@ pub async fn watch_clock(engine: &Engine) -> Result<ClockVerdict, FlowError> {
 /// How often the clock is compared for one signature, when it moves meanwhile.
 const MAXIMUM_COMPARISONS: usize = 3;
 
-/// Asked before every signature: refuses while the clock is wrong. Compares it anew when it has moved by more than some
+/// Asked before every signature: refuses while the record is not known to be the newest, and while the clock is wrong. Compares it anew when it has moved by more than some
 /// seconds since it was compared, be it by time or by somebody's hand, during the comparison too.
 pub(super) async fn assure_clock(engine: &Engine) -> Result<(), FlowError> {
+    engine.check_anchor()?;
     for _ in 0..MAXIMUM_COMPARISONS {
         if engine.since_clock_comparison() <= COMPARISON_LIFETIME {
             return engine.check_clock();

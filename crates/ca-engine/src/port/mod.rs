@@ -1,6 +1,7 @@
 //! The traits through which flows reach the world. The engine owns them; adapters obey their contracts, which
 //! `fake::contract` (feature `testkit`) checks.
 
+pub mod anchor;
 pub mod authorizer;
 pub mod clock;
 pub mod entropy;

@@ -14,6 +14,7 @@ mod query;
 mod reconcile;
 mod renew;
 mod respond;
+mod restore;
 mod revoke;
 mod status;
 mod token;

@@ -27,6 +27,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("public.base_url", Text),
     ("database.url", Text),
     ("database.url_file", Text),
+    ("anchor.dir", Text),
     ("seal.passphrase", Secret),
     ("seal.passphrase_file", Text),
     ("seal.responders.passphrase", Secret),

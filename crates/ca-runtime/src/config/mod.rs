@@ -3,6 +3,7 @@
 //! A file per section says what its keys mean; `settings` merges file and environment, `load` finds the file. Every fault
 //! is collected, so that one run tells them all. No secret is accepted from the file, and none is shown by `Debug`.
 
+mod anchor;
 mod api;
 mod authority;
 mod database;
@@ -21,6 +22,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+pub use anchor::AnchorConfig;
 pub use api::ApiConfig;
 pub use authority::{AuthoritiesConfig, AuthorityConfig};
 pub use database::DatabaseConfig;
@@ -54,6 +56,8 @@ pub struct Config {
     pub public: PublicConfig,
     /// The record.
     pub database: DatabaseConfig,
+    /// Where what was published is kept outside the database.
+    pub anchor: AnchorConfig,
     /// What opens the sealed keys.
     pub seal: SealConfig,
     /// The hierarchy that `init` makes.
@@ -86,9 +90,11 @@ impl Config {
         }
         let listen = ListenConfig::read(&mut settings);
         let public = PublicConfig::read(&mut settings, &listen);
+        let database = DatabaseConfig::read(&mut settings, &data_dir);
         let config = Self {
             api: ApiConfig::read(&mut settings, &data_dir),
-            database: DatabaseConfig::read(&mut settings, &data_dir),
+            anchor: AnchorConfig::read(&mut settings, &data_dir, &database),
+            database,
             seal: SealConfig::read(&mut settings, &data_dir),
             authorities: AuthoritiesConfig::read(&mut settings),
             status: StatusConfig::read(&mut settings),

@@ -405,3 +405,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_anchor_that_is_not_named_is_whole_only_where_one_process_writes_the_record() {
+    let anchor = |text: &str| check(text).expect("no fault").anchor;
+    let default = anchor("");
+    assert_eq!((default.dir.as_path(), default.is_whole), (Path::new("./ca-data/anchor"), true));
+    let shared = "[database]\nurl = \"postgres://ca@db.example.com/ca\"\n";
+    assert!(!anchor(shared).is_whole, "a new replica's own folder is empty");
+    let named = anchor(&format!("{shared}[anchor]\ndir = \"/mnt/anchor\""));
+    assert_eq!((named.dir.as_path(), named.is_whole), (Path::new("/mnt/anchor"), true));
+    assert_eq!(faults("[anchor]\ndir = \"\"", &[]).len(), 1);
+}

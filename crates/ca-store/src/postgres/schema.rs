@@ -38,34 +38,28 @@ pub(super) async fn check(options: &PostgresOptions, mode: OpenMode) -> Result<(
 /// Runs the migrations that the database has not seen, all or none; returns the versions before and after. Who comes at the same
 /// time waits, and finds it done.
 pub(super) async fn migrate(options: &PostgresOptions) -> Result<(i64, i64), OpenError> {
-    // A migration takes as long as it takes; the wait for another's does not.
-    const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s';
-         SELECT pg_advisory_xact_lock(1128350529, 0)";
-    let mut look = Look::begin(options, BEGIN).await?;
-    let found = look.version().await?;
+    let mut look = Look::begin(options, BEGIN_MIGRATING).await?;
     let known = newest_version();
+    let found = look.migrate_to(known).await?;
     if found < known {
-        look.connection
-            .ensure_migrations_table(&MIGRATOR.table_name)
-            .await
-            .map_err(|error| look.of_migrating(found + 1, error))?;
-        for migration in MIGRATOR.iter().filter(|migration| migration.version > found) {
-            look.apply(migration).await?;
-        }
         tracing::info!(from = found, to = known, "database tables migrated");
     }
     look.end("COMMIT").await?;
     Ok((found, known))
 }
 
+/// Begins a transaction that makes tables. A migration takes as long as it takes; the wait for another's does not.
+pub(super) const BEGIN_MIGRATING: &str = "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s';
+     SELECT pg_advisory_xact_lock(1128350529, 0)";
+
 /// A connection in a transaction, and the name of its database for errors.
-struct Look {
-    connection: PgConnection,
-    database: Database,
+pub(super) struct Look {
+    pub(super) connection: PgConnection,
+    pub(super) database: Database,
 }
 
 impl Look {
-    async fn begin(options: &PostgresOptions, sql: &'static str) -> Result<Self, OpenError> {
+    pub(super) async fn begin(options: &PostgresOptions, sql: &'static str) -> Result<Self, OpenError> {
         let database = options.database();
         let connection = match timeout(CONNECT_PATIENCE, options.connect.connect()).await {
             Ok(connected) => connected.map_err(|error| of_opening(&database, error))?,
@@ -77,13 +71,13 @@ impl Look {
         Ok(look)
     }
 
-    async fn end(mut self, sql: &'static str) -> Result<(), OpenError> {
+    pub(super) async fn end(mut self, sql: &'static str) -> Result<(), OpenError> {
         self.run(sql).await?;
         let Self { connection, database } = self;
         connection.close().await.map_err(|error| of_opening(&database, error))
     }
 
-    async fn run(&mut self, sql: &'static str) -> Result<(), OpenError> {
+    pub(super) async fn run(&mut self, sql: &'static str) -> Result<(), OpenError> {
         let ran = sqlx::raw_sql(sql).execute(&mut self.connection).await;
         ran.map(|_| ()).map_err(|error| of_opening(&self.database, error))
     }
@@ -99,13 +93,13 @@ impl Look {
     }
 
     /// The first column of the rows of a query without parameters.
-    async fn texts(&mut self, sql: &'static str) -> Result<Vec<String>, OpenError> {
+    pub(super) async fn texts(&mut self, sql: &'static str) -> Result<Vec<String>, OpenError> {
         let query = sqlx::query_scalar(sql).persistent(false);
         query.fetch_all(&mut self.connection).await.map_err(|error| of_opening(&self.database, error))
     }
 
     /// The version of the tables: 0 when there are none. Every migration that ran must be one of ours, unchanged.
-    async fn version(&mut self) -> Result<i64, OpenError> {
+    pub(super) async fn version(&mut self) -> Result<i64, OpenError> {
         // Tables of extensions are nobody's.
         const TABLES: &str = "SELECT relname::text FROM pg_class AS c
              WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND NOT EXISTS
@@ -126,6 +120,20 @@ impl Look {
                 .await
                 .map_err(|error| of_opening(&self.database, error))?;
         newest_applied(&applied)
+    }
+
+    /// Runs the migrations up to a version that the database has not seen; returns the version that it had.
+    pub(super) async fn migrate_to(&mut self, version: i64) -> Result<i64, OpenError> {
+        let found = self.version().await?;
+        if found >= version {
+            return Ok(found);
+        }
+        let table = self.connection.ensure_migrations_table(&MIGRATOR.table_name).await;
+        table.map_err(|error| self.of_migrating(found + 1, error))?;
+        for migration in MIGRATOR.iter().filter(|migration| (found + 1..=version).contains(&migration.version)) {
+            self.apply(migration).await?;
+        }
+        Ok(found)
     }
 
     async fn apply(&mut self, migration: &Migration) -> Result<(), OpenError> {

@@ -61,6 +61,12 @@ pub(super) async fn connect_reader(path: &Path) -> Result<SqliteConnection, Open
     reader_options(path).connect().await.map_err(|error| of_connecting(path, error))
 }
 
+/// One connection that makes a copy of the file as it stands; it changes nothing of it.
+pub(super) async fn connect_snapshot(path: &Path) -> Result<SqliteConnection, OpenError> {
+    must_exist(path)?;
+    options(path).pragma("cache_size", "-4096").connect().await.map_err(|error| of_connecting(path, error))
+}
+
 /// The connections that read; none is made yet.
 pub(super) fn readers(path: &Path) -> SqlitePool {
     SqlitePoolOptions::new()

@@ -29,6 +29,14 @@ pub(super) async fn check(connection: &mut SqliteConnection, path: &Path) -> Res
     Ok(())
 }
 
+/// The version of the tables of a file; 0 when there are none.
+pub(super) async fn version_of(path: &Path) -> Result<i64, OpenError> {
+    let mut connection = pool::connect_writer(path).await?;
+    let found = version(&mut connection, path).await?;
+    connection.close().await.map_err(|error| of_connecting(path, error))?;
+    Ok(found)
+}
+
 /// Runs the migrations that the file has not seen; returns the versions before and after.
 pub(super) async fn migrate(path: &Path) -> Result<(i64, i64), OpenError> {
     let mut connection = pool::connect_writer(path).await?;

@@ -9,3 +9,4 @@ mod opening;
 mod order;
 mod recovery;
 mod rivals;
+mod snapshot;

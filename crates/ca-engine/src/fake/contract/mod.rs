@@ -3,12 +3,14 @@
 //! Each suite is a list of small cases; a case is named after its rule and gets an adapter of its own, freshly made. A suite
 //! runs all its cases and then panics with the names of the rules that were broken. No suite needs a runtime.
 
+pub mod anchor;
 mod case;
 pub mod keyring;
 pub mod publisher;
 pub mod signer;
 pub mod store;
 
+pub use anchor::check_anchor;
 pub use keyring::check_keyring;
 pub use publisher::check_publisher;
 pub use signer::check_signer;

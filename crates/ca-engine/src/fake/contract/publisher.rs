@@ -138,19 +138,19 @@ async fn a_reader_never_sees_a_part(bench: Bench) {
 }
 
 /// Makes CRLs of one issuer.
-struct Press {
+pub(super) struct Press {
     signer: ScriptedSigner,
     issuer: DistinguishedName,
 }
 
 impl Press {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let issuer = DistinguishedName::from_rfc4514("CN=Contract suite").expect("a distinguished name");
         Self { signer: ScriptedSigner::generate(KeyType::P256), issuer }
     }
 
     /// A signed list of so many entries.
-    async fn list(&self, number: u64, entries: u64) -> Vec<u8> {
+    pub(super) async fn list(&self, number: u64, entries: u64) -> Vec<u8> {
         let now = Timestamp::from_unix_seconds(1_795_176_000);
         let key_identifier = self.signer.public_key().key_identifier();
         let template = CrlTemplate {

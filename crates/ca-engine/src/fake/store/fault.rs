@@ -53,6 +53,8 @@ pub enum StoreMethod {
     WithdrawRole,
     AcquireLease,
     ReleaseLease,
+    RecordLostSerial,
+    LeaveGaps,
     DatabaseTime,
 }
 

@@ -12,6 +12,7 @@ mod fault;
 mod lease;
 mod record;
 mod reservation;
+mod restore;
 mod role;
 mod status;
 mod token;

@@ -51,6 +51,8 @@ pub struct Record {
     pub chain: Vec<(usize, ChainHash)>,
     /// Places whose events somebody deleted.
     pub(super) lost_places: BTreeSet<u64>,
+    /// The number that the next of the sequence of revocations is above, after a restoration.
+    pub(super) sequence_floor: u64,
     outbox: Vec<OutboxMessage>,
 }
 
@@ -167,7 +169,7 @@ impl Record {
     }
 
     pub(super) fn revocation_sequence(&self) -> u64 {
-        self.revocations.last().map_or(0, |row| row.sequence)
+        self.revocations.last().map_or(0, |row| row.sequence).max(self.sequence_floor)
     }
 
     /// Refuses a change under a lease that is not the newest of its name. An expired one that nobody took is still newest.

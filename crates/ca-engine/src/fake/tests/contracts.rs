@@ -6,11 +6,12 @@ use ca_core::key::KeyType;
 use futures::FutureExt;
 use futures::executor::block_on;
 
+use crate::fake::contract::anchor::AnchorUnderTest;
 use crate::fake::contract::keyring::KeyringUnderTest;
 use crate::fake::contract::publisher::PublisherUnderTest;
 use crate::fake::contract::store::StoreUnderTest;
-use crate::fake::contract::{check_keyring, check_publisher, check_signer, check_store};
-use crate::fake::{FakeClock, FlakyPublisher, MemoryKeyring, MemoryStore, ScriptedSigner};
+use crate::fake::contract::{check_anchor, check_keyring, check_publisher, check_signer, check_store};
+use crate::fake::{FakeClock, FlakyPublisher, MemoryAnchor, MemoryKeyring, MemoryStore, ScriptedSigner};
 use crate::port::keyring::KeyRoom;
 use crate::port::signer::Signer;
 use crate::port::store::Store;
@@ -71,5 +72,13 @@ fn the_flaky_publisher_keeps_the_contract() {
                 async move { published.map(|(_, der)| der) }.boxed()
             }),
         }
+    }));
+}
+
+#[test]
+fn the_memory_anchor_keeps_the_contract() {
+    block_on(check_anchor(|| async {
+        let anchor = MemoryAnchor::default();
+        AnchorUnderTest { another: Arc::new(anchor.clone()), anchor: Arc::new(anchor) }
     }));
 }

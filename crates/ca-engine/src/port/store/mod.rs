@@ -11,6 +11,7 @@ mod certificate;
 mod crl;
 mod journal;
 mod lease;
+mod restore;
 mod role;
 mod status;
 mod token;
@@ -24,6 +25,7 @@ pub use certificate::{
 pub use crl::{CrlIntent, CrlRecord, CrlStore, PublishedCrl};
 pub use journal::{Journal, OutboxMessage};
 pub use lease::{Lease, LeaseStore};
+pub use restore::{Gaps, LostSerial, RestoreStore};
 pub use role::{Holder, RoleBinding, RoleStore};
 pub use status::{ChangeOutcome, RevocationRow, SerialState, SerialStatus, StandingChange, StatusStore};
 pub use token::{TokenRecord, TokenStore};
@@ -43,6 +45,7 @@ pub trait Store:
     + TokenStore
     + RoleStore
     + LeaseStore
+    + RestoreStore
     + Send
     + Sync
 {

@@ -61,7 +61,8 @@ pub enum ChangeOutcome {
 /// One entry of the sequence of revocations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevocationRow {
-    /// Its place in commit order: every row with a lower number is visible when this one is. From 1, without gaps.
+    /// Its place in commit order: every row with a lower number is visible when this one is. From 1, without gaps but those that
+    /// restorations leave.
     pub sequence: u64,
     /// The issuer.
     pub authority: AuthorityId,

@@ -169,6 +169,13 @@ room!(LeaseStore {
         | Some(lease.clone()), |store| store.sound.release_lease(&lease);
 });
 
+room!(RestoreStore {
+    RecordLostSerial = record_lost_serial(lost: LostSerial) -> bool
+        | None, |store| store.sound.record_lost_serial(lost);
+    LeaveGaps = leave_gaps(gaps: Gaps) -> ()
+        | None, |store| store.sound.leave_gaps(gaps);
+});
+
 room!(Store {
     DatabaseTime = database_time() -> Timestamp
         | None, |store| store.database_time();

@@ -6,3 +6,4 @@ mod durability;
 mod fixture;
 mod full_disk;
 mod opening;
+mod snapshot;

@@ -10,6 +10,7 @@ mod idempotency;
 mod lease;
 mod list;
 mod reserve;
+mod restore;
 mod revocation;
 mod role;
 mod status;
@@ -69,6 +70,7 @@ where
     cases.extend(audit::cases());
     cases.extend(role::cases());
     cases.extend(lease::cases());
+    cases.extend(restore::cases());
     run_cases("store", cases, || async { Fixture::new(make().await) }).await;
 }
 
