@@ -6,3 +6,4 @@
 
 pub mod publisher;
 pub mod signer;
+pub mod sink;

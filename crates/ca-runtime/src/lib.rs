@@ -21,3 +21,4 @@ pub mod profiles;
 mod record;
 pub mod root_key;
 pub mod seal;
+mod sinks;

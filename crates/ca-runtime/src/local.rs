@@ -11,6 +11,7 @@ use ca_core::principal::Principal;
 use ca_core::time::Lifetime;
 use ca_engine::error::FlowError;
 use ca_engine::flow::establish::equip_authority;
+use ca_engine::flow::expire;
 use ca_engine::flow::publish_crl::{self, republish};
 use ca_engine::flow::reconcile::abandon_reservations_before;
 use ca_engine::flow::sequence_audit::{self, sequence_audit};
@@ -70,7 +71,7 @@ impl Runtime {
     }
 
     /// What the jobs of a server would do about a command that is done: CRLs that are due, the audit events' places in their
-    /// chain. Authorities whose key is offline are passed over.
+    /// chain, and events that nobody is to be told of. Authorities whose key is offline are passed over.
     pub async fn settle(&self) -> Result<(), LocalError> {
         let store = self.engine.store();
         let (now, interval) = (self.engine.now(), self.config.status.crl_interval);
@@ -83,7 +84,14 @@ impl Runtime {
         }
         let lease = self.lease(sequence_audit::LEASE_NAME).await?;
         sequence_audit(&self.engine, &lease).await?;
-        Ok(store.release_lease(&lease).await?)
+        store.release_lease(&lease).await?;
+        // A server on this folder delivers them, if it has somebody to tell.
+        if self.config.webhooks.is_empty() && !store.unassigned_messages(1).await?.is_empty() {
+            let lease = self.lease(expire::LEASE_NAME).await?;
+            expire::drop_stale_events(&self.engine, &lease).await?;
+            store.release_lease(&lease).await?;
+        }
+        Ok(())
     }
 
     /// Publishes the CRL of an authority now, due or not. For the root this is the yearly ceremony: its key is lent from its

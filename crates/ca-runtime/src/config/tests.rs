@@ -71,6 +71,9 @@ fn the_template_shows_every_key_and_the_true_defaults() {
         "base_url",
         "dir",
         "passphrase_file",
+        "url = \"https",
+        "secret_file",
+        "ca_file",
     ];
     let uncommented = |line: &str| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).map(str::to_owned);
     let of_examples = |line: &str| examples.iter().any(|key| line.starts_with(key));

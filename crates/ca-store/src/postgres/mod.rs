@@ -22,6 +22,7 @@ mod error;
 mod journal;
 mod lease;
 mod month;
+mod outbox;
 mod pool;
 mod reservation;
 mod role;

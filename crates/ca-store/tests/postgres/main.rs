@@ -7,5 +7,6 @@ mod fencing;
 mod fixture;
 mod opening;
 mod order;
+mod outbox;
 mod recovery;
 mod rivals;

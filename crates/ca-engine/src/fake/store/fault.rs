@@ -52,6 +52,16 @@ pub enum StoreMethod {
     WithdrawRole,
     AcquireLease,
     ReleaseLease,
+    UnassignedMessages,
+    AssignMessages,
+    DropUnassigned,
+    DueDeliveries,
+    SettleDeliveries,
+    Delivery,
+    Deliveries,
+    ReplayDelivery,
+    DropDeliveries,
+    Backlog,
     DatabaseTime,
 }
 

@@ -11,6 +11,7 @@ mod certificate;
 mod crl;
 mod journal;
 mod lease;
+mod outbox;
 mod role;
 mod status;
 mod token;
@@ -24,6 +25,7 @@ pub use certificate::{
 pub use crl::{CrlIntent, CrlRecord, CrlStore, PublishedCrl};
 pub use journal::{Journal, OutboxMessage};
 pub use lease::{Lease, LeaseStore};
+pub use outbox::{Assignment, Backlog, Delivery, DeliveryState, FailedAttempt, OutboxStore, Settlement, Verdict};
 pub use role::{RoleBinding, RoleStore};
 pub use status::{ChangeOutcome, RevocationRow, SerialState, SerialStatus, StandingChange, StatusStore};
 pub use token::{TokenRecord, TokenStore};
@@ -43,6 +45,7 @@ pub trait Store:
     + TokenStore
     + RoleStore
     + LeaseStore
+    + OutboxStore
     + Send
     + Sync
 {
