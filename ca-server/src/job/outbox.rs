@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ca_core::id::SinkName;
-use ca_engine::flow::deliver_events::{Attempt, LEASE_NAME, assign_messages, deliver_due, lease_name};
+use ca_engine::flow::deliver_events::{Attempt, LEASE_NAME, assign_messages, deliver_due, lease_name, welcome_back};
 use ca_engine::port::store::Verdict;
 use tokio::time::Instant;
 
@@ -20,6 +20,9 @@ const TOGETHER: u32 = 16;
 const BATCHES: u32 = 64;
 /// The longest rest of a sink that is not available: so soon it is noticed that it is back.
 const LONGEST_REST: Duration = Duration::from_secs(30);
+/// After so many failures in a row it was the sink that was away, and not one event that it cannot take: what waits is not made to
+/// wait longer. That one event would use up its attempts if every other that is taken had it tried again.
+const OUTAGE: u32 = 3;
 /// How old the gauges may be.
 const OBSERVED_EVERY: Duration = Duration::from_secs(5);
 
@@ -76,7 +79,8 @@ impl OutboxJob {
             // Prolonged before each batch: an attempt is shorter than the lease.
             let Some(lease) = lease(state, &lease_name(sink)).await? else { return Ok(Outcome::Elsewhere) };
             // One event finds out whether a sink is back.
-            let limit = if self.pace(sink).failures > 0 { 1 } else { TOGETHER };
+            let failures = self.pace(sink).failures;
+            let limit = if failures > 0 { 1 } else { TOGETHER };
             let attempts = deliver_due(engine, &lease, sink, limit).await.map_err(with_detail)?;
             for attempt in &attempts {
                 tell(sink, attempt);
@@ -85,6 +89,10 @@ impl OutboxJob {
             if attempts.iter().any(|attempt| attempt.sink_unavailable) {
                 self.rest(state, sink);
                 break;
+            }
+            if failures >= OUTAGE {
+                let waiting = welcome_back(engine, &lease, sink).await.map_err(with_detail)?;
+                tracing::info!(sink = %sink, waiting, "the sink is available again");
             }
             self.paces().entry(sink.clone()).or_default().failures = 0;
         }

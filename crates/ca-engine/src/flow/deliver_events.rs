@@ -102,6 +102,11 @@ pub async fn deliver_due(
     Ok(attempts)
 }
 
+/// A sink that was not available has taken an event: what waits because it was away is due at once. Returns how many.
+pub async fn welcome_back(engine: &Engine, lease: &Lease, sink: &SinkName) -> Result<u64, FlowError> {
+    Ok(engine.store().hasten_deliveries(lease, sink).await?)
+}
+
 /// What a sink is told: the fields of the payload, and with them topic, time and number. `None` when the payload is no object.
 pub fn event_of(delivery: &Delivery) -> Option<SinkEvent> {
     let mut body: Map<String, Value> = serde_json::from_str(&delivery.payload).ok()?;

@@ -8,7 +8,7 @@ use ca_core::time::Lifetime;
 use ca_engine::engine::Engine;
 use ca_engine::error::FlowErrorKind as Kind;
 use ca_engine::fake::{ScriptedSink, StoreFault, StoreMethod};
-use ca_engine::flow::deliver_events::{Attempt, LEASE_NAME, assign_messages, deliver_due, lease_name};
+use ca_engine::flow::deliver_events::{Attempt, LEASE_NAME, assign_messages, deliver_due, lease_name, welcome_back};
 use ca_engine::flow::expire::{DroppedEvents, drop_stale_events};
 use ca_engine::flow::outbox::{list_deliveries, replay_delivery};
 use ca_engine::flow::revoke::unhold;
@@ -166,7 +166,7 @@ fn a_sink_that_is_down_for_a_day_is_told_everything_afterwards() {
         world.clock.advance(HOUR);
     }
     receiver.break_down(None);
-    world.clock.advance(world.parts().settings.outbox.longest_retry);
+    block_on(welcome_back(&world.engine, &lease(&world, "outbox:one"), &sink("one"))).expect("hastened");
     serve(&world, "one");
     for id in revoked {
         assert_eq!(topics_of(&receiver.taken(), id), ["certificate.issued", "certificate.revoked"]);

@@ -49,6 +49,10 @@ impl OutboxStore for PostgresStore {
         self.change(Settling { lease: lease.clone(), settlements }).await
     }
 
+    async fn hasten_deliveries(&self, lease: &Lease, sink: &SinkName) -> Result<u64, StoreError> {
+        self.change(Hastening { lease: lease.clone(), sink: sink.clone() }).await
+    }
+
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         const SQL: &str = concat!("SELECT ", delivery_columns!(), " FROM deliveries AS d WHERE d.id = $1");
         let rows: Vec<DeliveryRow> = read(&self.reads, || sqlx::query_as(SQL).bind(column::delivery(id))).await?;
@@ -178,6 +182,28 @@ impl Change for Settling {
             transaction.execute(query).await?;
         }
         Ok(())
+    }
+}
+
+struct Hastening {
+    lease: Lease,
+    sink: SinkName,
+}
+
+#[async_trait]
+impl Change for Hastening {
+    type Answer = u64;
+
+    async fn apply(&self, transaction: &mut Transaction) -> Result<u64, Failure> {
+        const SQL: &str = concat!(
+            "UPDATE deliveries SET next_attempt_at = ",
+            database_time!(),
+            " WHERE sink = $1 AND state = 0 AND next_attempt_at > (SELECT ",
+            database_time!(),
+            ")"
+        );
+        fence(&self.lease, transaction).await?;
+        transaction.execute(sqlx::query(SQL).bind(self.sink.as_str())).await
     }
 }
 

@@ -45,6 +45,10 @@ impl OutboxStore for SqliteStore {
         self.change(Settling { lease: lease.clone(), settlements }).await
     }
 
+    async fn hasten_deliveries(&self, lease: &Lease, sink: &SinkName) -> Result<u64, StoreError> {
+        self.change(Hastening { lease: lease.clone(), sink: sink.clone() }).await
+    }
+
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         Ok(by_id(&self.readers, id).await?)
     }
@@ -171,6 +175,27 @@ impl Change for Settling {
             }
         }
         Ok(())
+    }
+}
+
+struct Hastening {
+    lease: Lease,
+    sink: SinkName,
+}
+
+#[async_trait]
+impl Change for Hastening {
+    type Answer = u64;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<u64, Failure> {
+        const SQL: &str = concat!(
+            "UPDATE deliveries INDEXED BY deliveries_due SET next_attempt_at = ",
+            database_time!(),
+            " WHERE sink = $1 AND state = 0 AND next_attempt_at > ",
+            database_time!()
+        );
+        fence(&self.lease, &mut *connection).await?;
+        Ok(sqlx::query(SQL).bind(self.sink.as_str()).execute(connection).await?.rows_affected())
     }
 }
 

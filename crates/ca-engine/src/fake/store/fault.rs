@@ -57,6 +57,7 @@ pub enum StoreMethod {
     DropUnassigned,
     DueDeliveries,
     SettleDeliveries,
+    HastenDeliveries,
     Delivery,
     Deliveries,
     ReplayDelivery,

@@ -55,6 +55,23 @@ impl OutboxStore for MemoryStore {
         .await
     }
 
+    async fn hasten_deliveries(&self, lease: &Lease, sink: &SinkName) -> Result<u64, StoreError> {
+        self.transact(StoreMethod::HastenDeliveries, |record, now| {
+            record.check_fence(lease)?;
+            let mut hastened = 0;
+            for delivery in record.deliveries.values_mut().filter(|delivery| delivery.sink == *sink) {
+                if let DeliveryState::Pending { next_attempt_at } = &mut delivery.state
+                    && *next_attempt_at > now
+                {
+                    *next_attempt_at = now;
+                    hastened += 1;
+                }
+            }
+            Ok(hastened)
+        })
+        .await
+    }
+
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         self.transact(StoreMethod::Delivery, |record, _| Ok(record.deliveries.get(&id).cloned())).await
     }

@@ -127,6 +127,10 @@ pub trait OutboxStore: Send + Sync {
     /// [`StoreError::Fenced`] as above.
     async fn settle_deliveries(&self, lease: &Lease, settlements: Vec<Settlement>) -> Result<(), StoreError>;
 
+    /// Makes every pending delivery to `sink` due at once; attempts stay counted. Returns how many were not due.
+    /// [`StoreError::Fenced`] as above.
+    async fn hasten_deliveries(&self, lease: &Lease, sink: &SinkName) -> Result<u64, StoreError>;
+
     /// One delivery; `None` when there is none of that name, or the sink has it.
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError>;
 

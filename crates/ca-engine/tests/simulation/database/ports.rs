@@ -178,6 +178,8 @@ room!(OutboxStore {
         | None, |store| store.sound.due_deliveries(&sink, limit);
     SettleDeliveries = settle_deliveries(lease: &Lease = lease.clone(), settlements: Vec<Settlement>) -> ()
         | Some(lease.clone()), |store| store.sound.settle_deliveries(&lease, settlements);
+    HastenDeliveries = hasten_deliveries(lease: &Lease = lease.clone(), sink: &SinkName = sink.clone()) -> u64
+        | Some(lease.clone()), |store| store.sound.hasten_deliveries(&lease, &sink);
     Delivery = delivery(id: DeliveryId) -> Option<Delivery>
         | None, |store| store.sound.delivery(id);
     Deliveries = deliveries(dead: Option<bool>, after: Option<DeliveryId>, limit: u32) -> Vec<Delivery>

@@ -23,6 +23,7 @@ pub(super) fn cases() -> Vec<Case<Fixture>> {
         a_message_waits_for_its_predecessor_of_the_same_certificate,
         sinks_are_apart,
         a_failed_attempt_is_due_again_later,
+        a_sink_that_is_back_is_asked_at_once,
         a_dead_letter_holds_up_nobody,
         a_replayed_delivery_is_as_if_never_tried,
         replaying_is_one_event,
@@ -158,6 +159,25 @@ async fn a_failed_attempt_is_due_again_later(fixture: Fixture) {
     assert_eq!(only(due(&fixture, "one").await), waiting);
 }
 
+async fn a_sink_that_is_back_is_asked_at_once(fixture: Fixture) {
+    let lease = fixture.lease("outbox").await;
+    for _ in 0..3 {
+        fixture.issued().await;
+    }
+    assign(&fixture, &lease, &["one", "two"]).await;
+    let one = due(&fixture, "one").await;
+    settle(&fixture, &lease, &one[0], retry(60_000)).await;
+    settle(&fixture, &lease, &one[1], dead()).await;
+    settle(&fixture, &lease, &due(&fixture, "two").await[0], retry(60_000)).await;
+    assert_eq!(fixture.store.hasten_deliveries(&lease, &sink("one")).await, Ok(1));
+    let sequences: BTreeSet<u64> = due(&fixture, "one").await.iter().map(|delivery| delivery.sequence).collect();
+    assert_eq!(sequences, BTreeSet::from([one[0].sequence, one[2].sequence]), "a dead letter stays one");
+    let hastened = fixture.store.delivery(one[0].id).await.expect("delivery").expect("on record");
+    assert_eq!(hastened.attempts, 1, "attempts are counted on");
+    assert_eq!(due(&fixture, "two").await.len(), 2, "the other sink is left alone");
+    assert_eq!(fixture.store.hasten_deliveries(&lease, &sink("one")).await, Ok(0));
+}
+
 async fn a_dead_letter_holds_up_nobody(fixture: Fixture) {
     let lease = fixture.lease("outbox").await;
     let certificate = fixture.issued().await;
@@ -288,6 +308,7 @@ async fn an_older_lease_moves_nothing(fixture: Fixture) {
     let delivery = only(due(&fixture, "one").await);
     let settlement = Settlement { id: delivery.id, verdict: Verdict::Delivered };
     assert_eq!(fixture.store.settle_deliveries(&lost, vec![settlement]).await, fenced());
+    assert_eq!(fixture.store.hasten_deliveries(&lost, &sink("one")).await.map(|_| ()), fenced());
     assert_eq!(fixture.store.drop_deliveries(&lost, later, 10).await.map(|_| ()), fenced());
     assert_eq!(due(&fixture, "one").await, [delivery]);
 }
