@@ -24,11 +24,14 @@ enum Setting {
     Secret(SecretString),
 }
 
+/// What was set, by key.
+type Values = BTreeMap<&'static str, (Setting, Origin)>;
+
 /// The settings that were made, by key, and the faults found so far. It holds secrets: it has no `Debug`.
 pub(super) struct Settings {
-    values: BTreeMap<&'static str, (Setting, Origin)>,
+    values: Values,
     /// Of the sections whose tables have names of the operator's: by section and name.
-    named: BTreeMap<(&'static str, String), BTreeMap<&'static str, (Setting, Origin)>>,
+    named: BTreeMap<(&'static str, String), Values>,
     faults: Vec<ConfigFault>,
 }
 
