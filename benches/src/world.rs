@@ -16,7 +16,7 @@ use ca_core::principal::Principal;
 use ca_core::profile;
 use ca_core::time::Lifetime;
 use ca_core::usage::ExtendedKeyUsage;
-use ca_engine::engine::{Engine, Ports, Settings};
+use ca_engine::engine::{Engine, OutboxSettings, Ports, Settings};
 use ca_engine::fake::{FakeClock, FlakyPublisher, MemoryStore, ScriptedAuthorizer, SeededEntropy};
 use ca_engine::flow::establish::{AuthorityPlan, establish_authority};
 use ca_engine::flow::issue::IssueRequest;
@@ -54,6 +54,7 @@ impl World {
             keyring: keyring.clone(),
             authorizer: Arc::new(ScriptedAuthorizer::allow_all()),
             publisher: Arc::new(FlakyPublisher::default()),
+            sinks: BTreeMap::new(),
         };
         let settings = Settings {
             base_url: Some("http://pki.example.org".to_owned()),
@@ -61,6 +62,7 @@ impl World {
             ocsp_validity: Lifetime::from_seconds(3_600),
             crl_validity: Lifetime::from_days(7),
             offline_crl_validity: Lifetime::from_days(395),
+            outbox: OutboxSettings::default(),
         };
         let profiles = profiles.context("a built-in profile is refused")?;
         let engine = block_on(Engine::start(ports, profiles, settings)).context("the record cannot be read")?;

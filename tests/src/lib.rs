@@ -3,8 +3,8 @@
 //! `programs` builds them, `process` runs one and collects what it says, `stack` is a service in a folder of its own,
 //! `client` speaks to its API, `identity` makes keys and CSRs, `status` asks OCSP and reads CRLs, `gateway` is an mTLS server
 //! that trusts them, `cli` runs `ca-cli`, `tools` runs programs that others wrote; `load` issues and revokes,
-//! `outage` kills the service under that load and judges what came of it, `record` reads what lies on the disk, `fake_clock`
-//! sets the time, `small_disk` fills up. Tests themselves stand in `tests/`.
+//! `outage` kills the service under that load and judges what came of it, `record` reads what lies on the disk, `receiver`
+//! takes webhooks, `fake_clock` sets the time, `small_disk` fills up. Tests themselves stand in `tests/`.
 
 pub mod cli;
 pub mod client;
@@ -15,6 +15,7 @@ pub mod load;
 pub mod outage;
 pub mod process;
 pub mod programs;
+pub mod receiver;
 pub mod record;
 pub mod shared_record;
 pub mod small_disk;

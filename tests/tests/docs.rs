@@ -41,6 +41,11 @@ fn runbook_restore() -> anyhow::Result<()> {
 }
 
 #[test]
+fn events() -> anyhow::Result<()> {
+    follow("docs/events.md")
+}
+
+#[test]
 fn every_document_is_followed() -> anyhow::Result<()> {
     let source = include_str!("docs.rs");
     let entries = |folder: &str| std::fs::read_dir(workspace().join("docs").join(folder));
@@ -72,7 +77,7 @@ struct Block {
 fn follow(document: &str) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(workspace().join(document)).with_context(|| document.to_owned())?;
     let folder = tempfile::tempdir()?;
-    let ports = free_ports(&["8443", "8080", "9090", "18443"])?;
+    let ports = free_ports(&["8443", "8080", "9090", "18443", "9000"])?;
     // The last first: 18443 holds 8443.
     let exchange = |text: &str| {
         ports

@@ -6,6 +6,7 @@ mod bootstrap;
 mod certificate;
 mod connection;
 mod issue;
+mod outbox;
 mod token;
 mod value;
 mod verify;
@@ -21,6 +22,7 @@ pub(crate) use bootstrap::BootstrapArgs;
 pub(crate) use certificate::{ListArgs, RenewArgs, RevokeArgs, ShowArgs, Status, UnholdArgs};
 pub(crate) use connection::ConnectionArgs;
 pub(crate) use issue::{IssueArgs, OutputFileArgs};
+pub(crate) use outbox::{DeliveryState, OutboxCommand, OutboxListArgs, OutboxReplayArgs};
 pub(crate) use token::{TokenCommand, TokenCreateArgs, TokenListArgs};
 pub(crate) use value::{Fingerprint, Instant};
 pub(crate) use verify::{Purpose, VerifyArgs};
@@ -90,6 +92,9 @@ pub(crate) enum Command {
     /// What happened, as a chain that proves itself whole
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Events that were not delivered to webhooks, and trying them again
+    #[command(subcommand)]
+    Outbox(OutboxCommand),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write a page for every command

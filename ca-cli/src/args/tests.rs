@@ -71,6 +71,9 @@ help_texts! {
     audit: ["audit"];
     audit_list: ["audit", "list"];
     audit_verify: ["audit", "verify"];
+    outbox: ["outbox"];
+    outbox_list: ["outbox", "list"];
+    outbox_replay: ["outbox", "replay"];
     completions: ["completions"];
     man: ["man"];
 }
@@ -99,6 +102,10 @@ fn what_does_not_go_together_is_refused() {
         &["list", "--name", "a", "--serial", "0a"],
         &["revoke", "cliente.crt", "--reason", "keycompromise"],
         &["token", "create", "client"],
+        &["outbox", "replay"],
+        &["outbox", "replay", "--all", "0199f0c2-7a3e-7c51-9d2e-5b1f0a6c4d21"],
+        &["outbox", "replay", "42"],
+        &["outbox", "list", "--state", "lost"],
     ] {
         assert!(kind_of(arguments).is_some(), "{arguments:?}");
     }

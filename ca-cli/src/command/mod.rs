@@ -8,6 +8,7 @@ mod issuance;
 mod issue;
 mod list;
 mod manual;
+mod outbox;
 mod profile;
 mod reference;
 mod renew;
@@ -118,6 +119,11 @@ async fn dispatch(command: Command, settings: &Settings, printer: &Printer) -> R
         Command::Audit(command) => {
             let service = connect(settings, FirstUse::Refuse, configured(settings), printer).await?;
             let done = audit::run(&*service, &command, printer).await;
+            closed(&*service, done).await
+        }
+        Command::Outbox(command) => {
+            let service = connect(settings, FirstUse::Refuse, configured(settings), printer).await?;
+            let done = outbox::run(&*service, &command, printer).await;
             closed(&*service, done).await
         }
         Command::Completions(args) => manual::completions(&args, printer),

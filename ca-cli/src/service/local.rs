@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use ca_api::audit::{AuditEvent, AuditFilter};
 use ca_api::authority::Authority;
 use ca_api::certificate::Certificate;
+use ca_api::outbox::{Delivery, DeliveryFilter};
 use ca_api::page::{DEFAULT_LIMIT, Page};
 use ca_api::profile::Profile;
 use ca_api::revoke::RevokedCertificate;
 use ca_api::token::{CreatedEnrolmentToken, EnrolmentToken, EnrolmentTokenSecret};
 use ca_core::crl::ParsedCrl;
-use ca_core::id::{AuthorityId, ProfileName, TokenId};
+use ca_core::id::{AuthorityId, DeliveryId, ProfileName, TokenId};
 use ca_core::principal::Principal;
 use ca_core::revocation::RevocationReason;
 use ca_core::time::{Lifetime, Timestamp};
@@ -19,6 +20,7 @@ use ca_engine::engine::Engine;
 use ca_engine::error::{FlowError, FlowErrorKind};
 use ca_engine::flow::answer_status::answer_status;
 use ca_engine::flow::issue::{IssueRequest, issue};
+use ca_engine::flow::outbox::{list_deliveries, replay_delivery};
 use ca_engine::flow::query::{self, CertificateName};
 use ca_engine::flow::renew::{RenewRequest, renew};
 use ca_engine::flow::revoke::{RevokeRequest, revoke, unhold};
@@ -234,6 +236,23 @@ impl Service for Local {
             next_cursor: events.last().filter(|_| is_full).map(|event| event.sequence.to_string()),
             items: events.iter().map(audit_event).collect::<Result<_, _>>().map_err(refused)?,
         })
+    }
+
+    async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Page<Delivery>, Failure> {
+        let after = read_cursor(filter.cursor.as_deref())?;
+        let limit = filter.limit.unwrap_or(DEFAULT_LIMIT);
+        let dead = filter.state.map(ca_wire::outbox::is_dead);
+        let found = list_deliveries(self.engine(), &PRINCIPAL, dead, after, limit).await.map_err(refused)?;
+        let is_full = found.len() == limit as usize;
+        Ok(Page {
+            next_cursor: found.last().filter(|_| is_full).map(|last| last.id.to_string()),
+            items: found.iter().map(ca_wire::outbox::delivery).collect(),
+        })
+    }
+
+    async fn replay_delivery(&self, id: DeliveryId) -> Result<Delivery, Failure> {
+        let replayed = replay_delivery(self.engine(), &PRINCIPAL, id, None).await.map_err(refused)?;
+        Ok(ca_wire::outbox::delivery(&replayed))
     }
 
     async fn roots(&self) -> Result<Vec<ca_core::certificate::Certificate>, Failure> {

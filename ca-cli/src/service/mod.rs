@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use ca_api::audit::{AuditEvent, AuditFilter};
 use ca_api::authority::Authority;
 use ca_api::certificate::Certificate;
+use ca_api::outbox::{Delivery, DeliveryFilter};
 use ca_api::page::Page;
 use ca_api::profile::Profile;
 use ca_api::revoke::RevokedCertificate;
 use ca_api::token::{CreatedEnrolmentToken, EnrolmentToken};
 use ca_core::crl::ParsedCrl;
 use ca_core::csr::ParsedCsr;
-use ca_core::id::{AuthorityId, ProfileName, TokenId};
+use ca_core::id::{AuthorityId, DeliveryId, ProfileName, TokenId};
 use ca_core::revocation::RevocationReason;
 use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::flow::issue::IssueRequest;
@@ -94,6 +95,12 @@ pub(crate) trait Service: Send + Sync {
 
     /// Audit events, oldest first.
     async fn audit_events(&self, filter: &AuditFilter) -> Result<Page<AuditEvent>, Failure>;
+
+    /// Events that sinks have not taken, newest first.
+    async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Page<Delivery>, Failure>;
+
+    /// Has an event tried again at once.
+    async fn replay_delivery(&self, id: DeliveryId) -> Result<Delivery, Failure>;
 
     /// The root certificates: those this side trusts come first.
     async fn roots(&self) -> Result<Vec<ca_core::certificate::Certificate>, Failure>;

@@ -20,6 +20,7 @@ use utoipa::openapi::{RefOr, Schema};
         (name = "authorities", description = "Who issues"),
         (name = "profiles", description = "What may be asked for"),
         (name = "audit", description = "What happened"),
+        (name = "outbox", description = "Events that were not delivered"),
         (name = "public", description = "Status and certificates, for everybody"),
         (name = "health", description = "For load balancers"),
     ),

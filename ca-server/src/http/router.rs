@@ -19,7 +19,7 @@ use super::openapi::Document;
 use super::problem::ProblemResponse;
 use super::request_id;
 use super::route::{
-    audit, authorities, certificates, crl, health, issue_certificate, ocsp, profiles, renew_certificate,
+    audit, authorities, certificates, crl, health, issue_certificate, ocsp, outbox, profiles, renew_certificate,
     revoke_certificate, tokens,
 };
 use super::unread_body;
@@ -82,6 +82,8 @@ pub(crate) fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(tokens::create_enrolment_token, tokens::list_enrolment_tokens))
         .routes(routes!(tokens::delete_enrolment_token))
         .routes(routes!(audit::list_audit_events))
+        .routes(routes!(outbox::list_outbox))
+        .routes(routes!(outbox::replay_delivery))
         .merge(public_routes())
 }
 

@@ -10,6 +10,7 @@ mod driver;
 mod each_authority;
 mod expiry;
 mod follow;
+mod outbox;
 mod reservations;
 mod responders;
 
@@ -32,11 +33,12 @@ pub(crate) struct Plan {
 }
 
 /// The names and descriptions of the jobs that `ca-server job` knows.
-pub(crate) const NAMES: [(&str, &str); 6] = [
+pub(crate) const NAMES: [(&str, &str); 7] = [
     ("anchor", "write what was published into the anchor, and compare the record with it"),
     ("audit-chain", "put committed audit events into the hash chain"),
     ("crl", "make CRLs that are due, or stale since a revocation"),
-    ("expiry", "drop idempotency keys that have expired"),
+    ("expiry", "drop idempotency keys and events that have expired"),
+    ("outbox", "deliver events to the sinks"),
     ("reservations", "close issuances that were begun and never finished"),
     ("responders", "renew OCSP responders past half of their life"),
 ];
@@ -48,6 +50,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
         "audit-chain" => Box::new(audit_chain::AuditChainJob),
         "crl" => Box::new(crl::CrlJob::new(crl_interval)),
         "expiry" => Box::new(expiry::ExpiryJob),
+        "outbox" => Box::new(outbox::OutboxJob::of_all()),
         "reservations" => Box::new(reservations::ReservationsJob),
         "responders" => Box::new(responders::RespondersJob::new()),
         _ => return None,
@@ -58,7 +61,11 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
 pub(crate) fn start(state: &AppState, plan: Plan, jobs: &mut Jobs) {
     start_following(state, jobs);
     jobs.start(state, Box::new(administrators::AdministratorsJob));
-    for (name, _) in NAMES {
+    // One that is slow holds up no other.
+    for sink in state.engine().sinks().keys() {
+        jobs.start(state, Box::new(outbox::OutboxJob::of(sink.clone())));
+    }
+    for (name, _) in NAMES.iter().filter(|(name, _)| *name != "outbox") {
         if let Some(job) = by_name(name, plan.crl_interval) {
             jobs.start(state, job);
         }

@@ -3,8 +3,10 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use ca_core::id::SinkName;
 use ca_core::time::Timestamp;
 use ca_engine::flow::answer_status::AnswerKind;
+use ca_engine::port::store::Backlog;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::state::AppState;
@@ -21,6 +23,9 @@ const CRL_NEXT_UPDATE: &str = "ca_crl_next_update_timestamp_seconds";
 const RESPONDER_NOT_AFTER: &str = "ca_ocsp_responder_not_after_timestamp_seconds";
 const AUTHORITY_NOT_AFTER: &str = "ca_authority_not_after_timestamp_seconds";
 const ADMINISTRATOR_NOT_AFTER: &str = "ca_administrator_not_after_timestamp_seconds";
+const DELIVERIES: &str = "ca_outbox_deliveries_total";
+const OUTBOX_AGE: &str = "ca_outbox_oldest_undelivered_age_seconds";
+const OUTBOX_DEAD: &str = "ca_outbox_dead_letters";
 const CLOCK_RIGHT: &str = "ca_clock_right";
 
 /// Starts the recorder; once a process.
@@ -40,6 +45,12 @@ pub(crate) fn start() -> anyhow::Result<()> {
     metrics::describe_gauge!(RESPONDER_NOT_AFTER, "End of the OCSP responder in use");
     metrics::describe_gauge!(AUTHORITY_NOT_AFTER, "End of the authority's certificate");
     metrics::describe_gauge!(ADMINISTRATOR_NOT_AFTER, "End of the administrator's certificate that lasts longest");
+    metrics::describe_counter!(DELIVERIES, "Attempts to deliver events by sink and outcome: delivered, retried, dead");
+    metrics::describe_gauge!(OUTBOX_AGE, "Age of the oldest event that a sink has not taken; 0 when it has taken all");
+    metrics::describe_gauge!(
+        OUTBOX_DEAD,
+        "Events that are given up unless they are replayed; at most 10000 are counted"
+    );
     metrics::describe_gauge!(CLOCK_RIGHT, "1 while the clock agrees with the database and what was published");
     Ok(())
 }
@@ -63,6 +74,18 @@ pub(crate) fn ocsp_answer(kind: AnswerKind) {
 /// Counts the run of a job.
 pub(crate) fn job_run(name: &'static str, succeeded: bool) {
     metrics::counter!(JOB_RUNS, "job" => name, "outcome" => if succeeded { "done" } else { "failed" }).increment(1);
+}
+
+/// Counts an attempt to deliver an event.
+pub(crate) fn delivery(sink: &SinkName, outcome: &'static str) {
+    metrics::counter!(DELIVERIES, "sink" => sink.to_string(), "outcome" => outcome).increment(1);
+}
+
+/// Tells how a sink stands.
+pub(crate) fn outbox(sink: &SinkName, backlog: &Backlog, now: Timestamp) {
+    let age = backlog.oldest_pending.map_or(0, |oldest| now.since(oldest).seconds());
+    metrics::gauge!(OUTBOX_AGE, "sink" => sink.to_string()).set(age as f64);
+    metrics::gauge!(OUTBOX_DEAD, "sink" => sink.to_string()).set(backlog.dead as f64);
 }
 
 /// Tells until when there is an administrator; `None` when there is none any more.

@@ -74,6 +74,8 @@ pub(crate) const ASKED: [(Action, &[ResourceKind]); Action::ALL.len()] = [
     (Action::ListTokens, &[ResourceKind::Service]),
     (Action::ReadAudit, &[ResourceKind::Service]),
     (Action::ExportKey, &[ResourceKind::Authority]),
+    (Action::ListOutbox, &[ResourceKind::Service]),
+    (Action::ReplayDelivery, &[ResourceKind::Service]),
 ];
 
 /// The entity types of the schema.

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod authority;
 pub mod certificate;
 pub mod health;
+pub mod outbox;
 pub mod page;
 pub mod problem;
 pub mod profile;

@@ -30,6 +30,10 @@ pub const ENROLMENT_TOKENS: &str = "/v1/enrolment-tokens";
 pub const ENROLMENT_TOKEN: &str = "/v1/enrolment-tokens/{token}";
 /// `GET` the audit events.
 pub const AUDIT: &str = "/v1/audit";
+/// `GET` the events that are not delivered.
+pub const OUTBOX: &str = "/v1/outbox";
+/// `POST` has one tried again.
+pub const OUTBOX_REPLAY: &str = "/v1/outbox/{delivery}/replay";
 /// `GET` the OpenAPI 3.1 document.
 pub const OPENAPI: &str = "/openapi.json";
 /// `POST` an OCSP request (RFC 6960 appendix A.1).

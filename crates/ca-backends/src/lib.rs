@@ -7,3 +7,4 @@
 pub mod anchor;
 pub mod publisher;
 pub mod signer;
+pub mod sink;

@@ -43,6 +43,8 @@ pub enum AuditAction {
     RoleGranted,
     /// A role was taken from a certificate.
     RoleWithdrawn,
+    /// An event that could not be delivered to a sink is to be tried again.
+    DeliveryReplayed,
     /// The administrators were reset on the host.
     AdministratorReset,
     /// A copy of the record was begun to be made on the host.

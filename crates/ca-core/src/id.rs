@@ -62,11 +62,15 @@ uuid_identifier!(
     TokenId
 );
 uuid_identifier!(
+    /// The name of an event on its way to one sink; the same at every attempt, so that receivers can tell repetitions.
+    DeliveryId
+);
+uuid_identifier!(
     /// The name of a request, in logs, problems and audit events.
     RequestId
 );
 
-/// The longest accepted authority or profile name, in octets.
+/// The longest accepted name of an authority, profile or sink, in octets.
 const MAX_NAME: usize = 63;
 
 /// The name of an authority: `[a-z0-9-]+`, never ending in `-delta` (that names its delta CRL).
@@ -77,6 +81,10 @@ pub struct AuthorityId(String);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProfileName(String);
 
+/// The name of a sink, to which events are delivered: `[a-z0-9-]+`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SinkName(String);
+
 impl AuthorityId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
@@ -85,6 +93,13 @@ impl AuthorityId {
 }
 
 impl ProfileName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl SinkName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -112,6 +127,15 @@ impl FromStr for ProfileName {
     }
 }
 
+impl FromStr for SinkName {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        check_name(text)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
 impl fmt::Display for AuthorityId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -119,6 +143,12 @@ impl fmt::Display for AuthorityId {
 }
 
 impl fmt::Display for ProfileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for SinkName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

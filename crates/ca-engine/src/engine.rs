@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use ca_core::id::{AuthorityId, ProfileName};
+use ca_core::id::{AuthorityId, ProfileName, SinkName};
 use ca_core::name::GeneralName;
 use ca_core::profile::Profile;
 use ca_core::serial::Serial;
@@ -23,6 +23,7 @@ use crate::port::entropy::{Entropy, EntropyUnavailable};
 use crate::port::keyring::Keyring;
 use crate::port::publisher::Publisher;
 use crate::port::signer::Signer;
+use crate::port::sink::Sink;
 use crate::port::store::Store;
 
 /// The adapters behind the ports.
@@ -40,6 +41,8 @@ pub struct Ports {
     pub authorizer: Arc<dyn Authorizer>,
     /// Where CRLs are put.
     pub publisher: Arc<dyn Publisher>,
+    /// Where events go; none where nobody is to be told.
+    pub sinks: BTreeMap<SinkName, Arc<dyn Sink>>,
 }
 
 /// What an operator decides.
@@ -55,6 +58,36 @@ pub struct Settings {
     pub crl_validity: Lifetime,
     /// How long the CRL of an authority whose key is offline may be relied on.
     pub offline_crl_validity: Lifetime,
+    /// How events are delivered.
+    pub outbox: OutboxSettings,
+}
+
+/// How often, and for how long, events are tried to be delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutboxSettings {
+    /// After so many failed attempts an event becomes a dead letter; at least 1.
+    pub max_attempts: u32,
+    /// The longest pause after the first failed attempt; it triples with each further one.
+    pub first_retry: Lifetime,
+    /// The longest pause of all.
+    pub longest_retry: Lifetime,
+    /// How long what a sink has not taken is kept, dead letters too.
+    pub keep_undelivered: Lifetime,
+    /// How long events are kept while there is no sink.
+    pub keep_unassigned: Lifetime,
+}
+
+/// Some three days of attempts.
+impl Default for OutboxSettings {
+    fn default() -> Self {
+        Self {
+            max_attempts: 15,
+            first_retry: Lifetime::from_seconds(5),
+            longest_retry: Lifetime::from_seconds(12 * 3_600),
+            keep_undelivered: Lifetime::from_days(90),
+            keep_unassigned: Lifetime::from_days(1),
+        }
+    }
 }
 
 /// The certificate authority: shared by every request and job of a process.
@@ -120,6 +153,11 @@ impl Engine {
     /// Where CRLs are put.
     pub fn publisher(&self) -> &dyn Publisher {
         &*self.ports.publisher
+    }
+
+    /// Where events go, by name.
+    pub fn sinks(&self) -> &BTreeMap<SinkName, Arc<dyn Sink>> {
+        &self.ports.sinks
     }
 
     /// What the operator decided.

@@ -23,3 +23,4 @@ mod record;
 pub mod restore;
 pub mod root_key;
 pub mod seal;
+mod sinks;

@@ -11,6 +11,7 @@ use ca_core::principal::Principal;
 use ca_core::time::Lifetime;
 use ca_engine::error::FlowError;
 use ca_engine::flow::establish::equip_authority;
+use ca_engine::flow::expire;
 use ca_engine::flow::follow_anchor::{self, Anchored};
 use ca_engine::flow::publish_crl::{self, republish};
 use ca_engine::flow::reconcile::abandon_reservations_before;
@@ -71,7 +72,8 @@ impl Runtime {
     }
 
     /// What the jobs of a server would do about a command that is done: CRLs that are due, the audit events' places in their
-    /// chain, what was published in the anchor. Authorities whose key is offline are passed over.
+    /// chain, what was published in the anchor, and events that nobody is to be told of. Authorities whose key is offline are
+    /// passed over.
     pub async fn settle(&self) -> Result<(), LocalError> {
         let store = self.engine.store();
         let (now, interval) = (self.engine.now(), self.config.status.crl_interval);
@@ -86,6 +88,12 @@ impl Runtime {
         sequence_audit(&self.engine, &lease).await?;
         store.release_lease(&lease).await?;
         follow_anchor::follow(&self.engine, &*self.anchor, &mut Anchored::default()).await?;
+        // A server on this folder delivers them, if it has somebody to tell.
+        if self.config.webhooks.is_empty() && !store.unassigned_messages(1).await?.is_empty() {
+            let lease = self.lease(expire::LEASE_NAME).await?;
+            expire::drop_stale_events(&self.engine, &lease).await?;
+            store.release_lease(&lease).await?;
+        }
         Ok(())
     }
 

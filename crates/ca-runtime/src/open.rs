@@ -1,4 +1,5 @@
-//! The wiring: configuration in, a running engine out. With [`crate::record`] the only files that name concrete adapters.
+//! The wiring: configuration in, a running engine out. With [`crate::record`] and [`crate::sinks`] the only files that name
+//! concrete adapters.
 //!
 //! It opens what exists. Making authorities is the business of [`crate::hierarchy`], listening that of the programs.
 
@@ -18,6 +19,7 @@ use ca_engine::flow::follow_anchor;
 use ca_engine::flow::watch_clock::watch_clock;
 use ca_engine::port::anchor::Anchor;
 use ca_engine::port::authorizer::Authorizer;
+use ca_engine::port::clock::Clock;
 use ca_engine::port::entropy::Entropy;
 use ca_engine::port::store::{Store, StoreError};
 use ca_store::OpenMode;
@@ -35,6 +37,8 @@ use crate::root_key::RootKeyFile;
 use crate::seal::{
     DataKeys, MissingKeys, Passphrase, PassphraseError, Passphrases, SealError, SealedKeyring, is_sealed,
 };
+use crate::sinks;
+pub use crate::sinks::SinkFault;
 
 /// How long the CRL of the root lives, whose key is offline: 13 months, renewed in a ceremony once a year.
 const OFFLINE_CRL_VALIDITY: Lifetime = Lifetime::from_days(395);
@@ -87,6 +91,11 @@ impl Purpose {
         matches!(self, Self::Develop | Self::Initialise | Self::Local)
     }
 
+    /// Whether events are delivered.
+    const fn delivers_events(self) -> bool {
+        matches!(self, Self::Serve | Self::ServeWorker | Self::Develop | Self::Job)
+    }
+
     const fn open_mode(self) -> OpenMode {
         if self.makes_what_is_missing() { OpenMode::Create } else { OpenMode::ReadWrite }
     }
@@ -120,6 +129,9 @@ impl Runtime {
         // 1. What needs nothing: all of its faults before anything is touched.
         let profiles = profiles(&config, purpose)?;
         let authorizer = access_policy(&config)?;
+        let clock = Arc::new(SystemClock);
+        let webhooks = if purpose.delivers_events() { config.webhooks.as_slice() } else { &[] };
+        let sinks = sinks::open(webhooks, &(clock.clone() as Arc<dyn Clock>)).map_err(OpenError::Sinks)?;
         // 2. The folder, and nobody else in it who must not be.
         let data_folder = match purpose {
             Purpose::Job | Purpose::Administer | Purpose::Restore => DataFolder::open(&config.data_dir)?,
@@ -134,7 +146,6 @@ impl Runtime {
         let store = record.store();
         // 4. The keys.
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
-        let clock = Arc::new(SystemClock);
         let passphrases = passphrases(&config, purpose, &data_folder, &*store, &*entropy).await?;
         let missing = if purpose.makes_what_is_missing() { MissingKeys::Make } else { MissingKeys::Refuse };
         let data_keys = DataKeys::open(&*store, &passphrases, missing, &*entropy).await?;
@@ -149,6 +160,7 @@ impl Runtime {
             keyring: keyring.clone(),
             authorizer,
             publisher: Arc::new(DirectoryPublisher::new(data_folder.crl_folder())),
+            sinks,
         };
         let engine = Engine::start(ports, profiles, settings(&config)).await?;
         watch_clock(&engine).await?;
@@ -193,6 +205,7 @@ pub async fn migrate(config: &Config) -> Result<(i64, i64), OpenError> {
 pub fn check_policies(config: &Config) -> Result<(), OpenError> {
     profiles(config, Purpose::Serve)?;
     access_policy(config)?;
+    sinks::open(&config.webhooks, &(Arc::new(SystemClock) as Arc<dyn Clock>)).map_err(OpenError::Sinks)?;
     Ok(())
 }
 
@@ -268,6 +281,7 @@ fn settings(config: &Config) -> Settings {
         ocsp_validity: config.status.ocsp_validity,
         crl_validity: config.status.crl_validity,
         offline_crl_validity: OFFLINE_CRL_VALIDITY.max(config.status.crl_validity),
+        outbox: config.outbox,
     }
 }
 
@@ -304,6 +318,9 @@ pub enum OpenError {
     /// The profiles.
     #[error("{} of the profiles cannot be used:{}", .0.len(), listed(.0))]
     Profiles(Vec<ProfileLoadFault>),
+    /// Where events are to go.
+    #[error("{} of the webhooks cannot be used:{}", .0.len(), each(.0))]
+    Sinks(Vec<SinkFault>),
     /// The access policy.
     #[error("the access policy cannot be used: {detail}")]
     AccessPolicy {
@@ -330,6 +347,10 @@ fn unusable(error: &FlowError) -> String {
         }
         _ => message,
     }
+}
+
+fn each(faults: &[SinkFault]) -> String {
+    faults.iter().map(|fault| format!("\n  {fault}")).collect()
 }
 
 fn listed(faults: &[ProfileLoadFault]) -> String {

@@ -1,5 +1,5 @@
-//! The record that a configuration names: which adapter it is, how it is opened and closed. With [`crate::open`] the wiring, and
-//! the only files that name concrete adapters.
+//! The record that a configuration names: which adapter it is, how it is opened and closed. With [`crate::open`] and
+//! [`crate::sinks`] the wiring, and the only files that name concrete adapters.
 
 use std::sync::Arc;
 

@@ -87,6 +87,8 @@ const LEAVE: &[(&str, &str)] = &[
     ("SCAN name VIRTUAL TABLE", "what the statement was given"),
     ("SCAN sqlite_schema", "a few dozen rows, once at start"),
     ("SCAN authorities", "a handful"),
+    ("SCAN given VIRTUAL TABLE", "what the statement was given"),
+    ("SCAN outbox", "its first rows: what goes to no sink yet"),
     ("SCAN published_crls", "one row for each authority"),
     ("SCAN roles", "administrators, auditors and registrars are few"),
     ("SCAN c USING INDEX sqlite_autoindex_certificates_1", "from the newest id down, to the end of the page"),

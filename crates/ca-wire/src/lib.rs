@@ -8,6 +8,7 @@ pub mod audit;
 pub mod authority;
 pub mod certificate;
 pub mod name;
+pub mod outbox;
 pub mod problem;
 pub mod profile;
 pub mod revocation;

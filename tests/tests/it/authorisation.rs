@@ -44,6 +44,9 @@ fn guarded(other: &str, token: &str) -> anyhow::Result<Vec<Row>> {
         (Method::GET, route::ENROLMENT_TOKENS.into(), None, administrators),
         (Method::DELETE, format!("/v1/enrolment-tokens/{token}"), None, [401, 403, 403, 204]),
         (Method::GET, route::AUDIT.into(), None, administrators),
+        (Method::GET, route::OUTBOX.into(), None, administrators),
+        // Nothing of that name waits.
+        (Method::POST, format!("/v1/outbox/{other}/replay"), None, [401, 403, 403, 404]),
     ])
 }
 

@@ -19,6 +19,7 @@ mod lifecycle;
 mod limits;
 mod ocsp;
 mod openapi;
+mod outbox;
 mod own_limits;
 mod public_material;
 mod read;

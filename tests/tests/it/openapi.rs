@@ -28,6 +28,8 @@ fn contract() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         (route::ENROLMENT_TOKENS, &["get", "post"]),
         (route::ENROLMENT_TOKEN, &["delete"]),
         (route::AUDIT, get),
+        (route::OUTBOX, get),
+        (route::OUTBOX_REPLAY, post),
         (route::OCSP, post),
         ("/ocsp/{request}", get),
         (route::CRL, get),

@@ -1,5 +1,7 @@
 //! Replicas of one service over one PostgreSQL, through a PgBouncer: each with a folder and ports of its own, one seal.
 
+mod events;
+
 use std::time::Duration;
 
 use anyhow::ensure;

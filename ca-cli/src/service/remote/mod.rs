@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use ca_api::audit::{AuditEvent, AuditFilter};
 use ca_api::authority::Authority;
 use ca_api::certificate::{Certificate, CertificateFilter as WireFilter, NewCertificate};
+use ca_api::outbox::{Delivery, DeliveryFilter};
 use ca_api::page::Page;
 use ca_api::profile::Profile;
 use ca_api::renewal::RenewCertificate;
@@ -15,7 +16,7 @@ use ca_api::search::CertificateSearch;
 use ca_api::token::{CreatedEnrolmentToken, EnrolmentToken, EnrolmentTokenFilter, NewEnrolmentToken};
 use ca_core::crl::ParsedCrl;
 use ca_core::csr::ParsedCsr;
-use ca_core::id::{AuthorityId, ProfileName, TokenId};
+use ca_core::id::{AuthorityId, DeliveryId, ProfileName, TokenId};
 use ca_core::pem;
 use ca_core::revocation::RevocationReason;
 use ca_core::time::Timestamp;
@@ -188,6 +189,14 @@ impl Service for Remote {
 
     async fn audit_events(&self, filter: &AuditFilter) -> Result<Page<AuditEvent>, Failure> {
         self.exchange.get(route::AUDIT, filter).await
+    }
+
+    async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Page<Delivery>, Failure> {
+        self.exchange.get(route::OUTBOX, filter).await
+    }
+
+    async fn replay_delivery(&self, id: DeliveryId) -> Result<Delivery, Failure> {
+        self.exchange.post_nothing(&route::OUTBOX_REPLAY.replace("{delivery}", &id.to_string())).await
     }
 
     async fn roots(&self) -> Result<Vec<ca_core::certificate::Certificate>, Failure> {

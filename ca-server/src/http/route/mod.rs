@@ -7,6 +7,7 @@ pub(crate) mod crl;
 pub(crate) mod health;
 pub(crate) mod issue_certificate;
 pub(crate) mod ocsp;
+pub(crate) mod outbox;
 pub(crate) mod profiles;
 pub(crate) mod renew_certificate;
 pub(crate) mod revoke_certificate;

@@ -72,7 +72,7 @@ fn principals() -> [(char, Principal); 9] {
 }
 
 /// Who may do what to what; compare with the columns of [`principals`].
-const TABLE: [(Action, &str, &str); 41] = [
+const TABLE: [(Action, &str, &str); 44] = [
     (Action::IssueCertificate, "profile server", "aljr.b.t."),
     (Action::IssueCertificate, "profile client", "aljr.b..."),
     (Action::IssueCertificate, "profile operator", "alj......"),
@@ -106,6 +106,8 @@ const TABLE: [(Action, &str, &str); 41] = [
     (Action::ListTokens, "service", "aljrub..."),
     (Action::ReadAudit, "service", "alj.ub..."),
     (Action::ExportKey, "authority", "al......."),
+    (Action::ListOutbox, "service", "alj.ub..."),
+    (Action::ReplayDelivery, "service", "al......."),
     // What makes no sense is denied to everybody.
     (Action::IssueCertificate, "service", "........."),
     (Action::IssueCertificate, "own, open", "........."),
@@ -115,6 +117,7 @@ const TABLE: [(Action, &str, &str); 41] = [
     (Action::DeleteToken, "service", "........."),
     (Action::ReadAudit, "authority", "........."),
     (Action::ExportKey, "service", "........."),
+    (Action::ReplayDelivery, "authority", "........."),
 ];
 
 /// What the words of the table's second column stand for.

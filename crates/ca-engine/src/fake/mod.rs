@@ -11,6 +11,7 @@ mod entropy;
 mod keyring;
 mod publisher;
 mod signer;
+mod sink;
 mod store;
 
 pub use anchor::MemoryAnchor;
@@ -20,8 +21,10 @@ pub use entropy::SeededEntropy;
 pub use keyring::MemoryKeyring;
 pub use publisher::{FlakyPublisher, PublishFault};
 pub use signer::{ScriptedSigner, SigningStep};
+pub use sink::ScriptedSink;
 pub use store::{
-    CrlRow, EventRow, IdempotencyRow, Issuance, IssuanceState, LeaseRow, MemoryStore, Record, StoreFault, StoreMethod,
+    CrlRow, EventRow, IdempotencyRow, Issuance, IssuanceState, LeaseRow, MemoryStore, QueuedMessage, Record,
+    StoreFault, StoreMethod,
 };
 
 /// Lets other futures of the same task run once. Every asynchronous call of a fake begins so: flows that a test joins on one

@@ -2,11 +2,13 @@
 
 pub mod answer_status;
 pub mod authenticate;
+pub mod deliver_events;
 pub mod establish;
 pub mod expire;
 pub mod follow_anchor;
 mod issuance;
 pub mod issue;
+pub mod outbox;
 pub mod publish_crl;
 pub mod query;
 pub mod reconcile;

@@ -34,11 +34,15 @@ pub enum Action {
     ReadAudit,
     /// Export a software key of an authority.
     ExportKey,
+    /// List events that are not delivered.
+    ListOutbox,
+    /// Have an event tried again that could not be delivered.
+    ReplayDelivery,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::IssueCertificate,
         Self::RenewCertificate,
         Self::RevokeCertificate,
@@ -52,6 +56,8 @@ impl Action {
         Self::ListTokens,
         Self::ReadAudit,
         Self::ExportKey,
+        Self::ListOutbox,
+        Self::ReplayDelivery,
     ];
 
     /// The name in access policies.
@@ -70,6 +76,8 @@ impl Action {
             Self::ListTokens => "ListTokens",
             Self::ReadAudit => "ReadAudit",
             Self::ExportKey => "ExportKey",
+            Self::ListOutbox => "ListOutbox",
+            Self::ReplayDelivery => "ReplayDelivery",
         }
     }
 }

@@ -8,4 +8,5 @@ pub mod entropy;
 pub mod keyring;
 pub mod publisher;
 pub mod signer;
+pub mod sink;
 pub mod store;

@@ -5,6 +5,7 @@
 
 mod audit;
 mod authenticate;
+mod deliver_events;
 mod establish;
 mod expire;
 mod fault;

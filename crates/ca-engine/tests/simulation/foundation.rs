@@ -1,5 +1,6 @@
 //! What every seed starts from, made once: root, `tls` and `document` on record, and subscribers' keys with their CSRs.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use ca_core::csr::ParsedCsr;
@@ -11,7 +12,7 @@ use ca_core::principal::Principal;
 use ca_core::profile::{self, Profile};
 use ca_core::time::Lifetime;
 use ca_core::usage::ExtendedKeyUsage;
-use ca_engine::engine::{Engine, Ports, Settings};
+use ca_engine::engine::{Engine, OutboxSettings, Ports, Settings};
 use ca_engine::fake::{FakeClock, FlakyPublisher, MemoryStore, ScriptedAuthorizer, ScriptedSigner, SeededEntropy};
 use ca_engine::flow::establish::{AuthorityPlan, establish_authority};
 use ca_engine::port::keyring::KeyRoom;
@@ -57,6 +58,7 @@ pub(crate) fn settings() -> Settings {
         ocsp_validity: Lifetime::from_seconds(3_600),
         crl_validity: Lifetime::from_days(7),
         offline_crl_validity: Lifetime::from_days(395),
+        outbox: OutboxSettings::default(),
     }
 }
 
@@ -83,6 +85,7 @@ impl Foundation {
             }),
             authorizer: Arc::new(ScriptedAuthorizer::allow_all()),
             publisher: Arc::new(FlakyPublisher::default()),
+            sinks: BTreeMap::new(),
         };
         let engine = at_once(Engine::start(ports, profiles().to_vec(), settings())).expect("an empty record");
         let root = Arc::new(ScriptedSigner::from_pkcs8(KeyType::Ed25519, &pkcs8("root", 1)));

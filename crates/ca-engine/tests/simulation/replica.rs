@@ -1,5 +1,6 @@
 //! A process of the service: its clock, its connections, its engine while it runs.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -103,6 +104,7 @@ impl Replica {
             keyring: Arc::new(keyring),
             authorizer: Arc::new(ScriptedAuthorizer::allow_all()),
             publisher: Arc::new(surroundings.folder.of_replica()),
+            sinks: BTreeMap::new(),
         };
         Engine::start(ports, profiles().to_vec(), settings())
     }

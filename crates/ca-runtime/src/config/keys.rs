@@ -9,11 +9,13 @@ pub(super) enum Kind {
     Text,
     /// An array of strings; comma-separated in the environment.
     List,
+    /// A whole number; in the environment its digits.
+    Number,
     /// A secret string: by the environment only.
     Secret,
 }
 
-use Kind::{List, Secret, Text};
+use Kind::{List, Number, Secret, Text};
 
 /// Every known key.
 pub(super) const KEYS: &[(&str, Kind)] = &[
@@ -49,8 +51,26 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("status.max_age", Text),
     ("status.crl_validity", Text),
     ("status.crl_interval", Text),
+    ("outbox.max_attempts", Number),
+    ("outbox.first_retry", Text),
+    ("outbox.longest_retry", Text),
+    ("outbox.keep_undelivered", Text),
+    ("outbox.keep_unassigned", Text),
     ("policies.dir", Text),
 ];
+
+/// The keys of sections that have a table for each name that the operator gives: `webhook.NAME.url`.
+pub(super) const NAMED_KEYS: &[(&str, &[(&str, Kind)])] =
+    &[("webhook", &[("url", Text), ("secret_file", Text), ("ca_file", Text)])];
+
+/// Section, name, key and kind of a key in a named table, where `path` is one.
+pub(super) fn named(path: &str) -> Option<(&'static str, &str, &'static str, Kind)> {
+    let mut parts = path.split('.');
+    let (section, name, key) = (parts.next()?, parts.next()?, parts.next()?);
+    let (section, keys) = NAMED_KEYS.iter().find(|(known, _)| *known == section)?;
+    let (key, kind) = keys.iter().find(|(known, _)| *known == key)?;
+    parts.next().is_none().then_some((section, name, key, *kind))
+}
 
 /// Keys and sections of the public contract that this version does not have: accepted by none, and never silently.
 const NOT_YET: &[(&str, &str)] = &[
@@ -68,6 +88,11 @@ pub(super) fn kind_of(path: &str) -> Option<Kind> {
 
 /// Whether keys begin with `path` and a dot.
 pub(super) fn is_section(path: &str) -> bool {
+    let (section, rest) = path.split_once('.').map_or((path, None), |(section, rest)| (section, Some(rest)));
+    if NAMED_KEYS.iter().any(|(known, _)| *known == section) {
+        // The section itself, or the table of a name.
+        return rest.is_none_or(|name| !name.contains('.'));
+    }
     KEYS.iter().any(|(known, _)| known.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
 }
 
@@ -83,9 +108,19 @@ pub(super) fn environment_name(path: &str) -> String {
     format!("{ENVIRONMENT_PREFIX}{}", path.replace('.', "__").to_ascii_uppercase())
 }
 
+/// The environment variable of a key in a named table: `CA__WEBHOOK__AUDIT_LOG__URL` for `webhook.audit-log.url`.
+pub(super) fn environment_name_of_named(section: &str, name: &str, key: &str) -> String {
+    environment_name(&format!("{section}.{}.{key}", name.replace('-', "_")))
+}
+
 /// The key of an environment variable, if it is meant to be one.
 pub(super) fn path_of_environment_name(name: &str) -> Option<String> {
-    name.strip_prefix(ENVIRONMENT_PREFIX).map(|rest| rest.replace("__", ".").to_ascii_lowercase())
+    let path = name.strip_prefix(ENVIRONMENT_PREFIX)?.replace("__", ".").to_ascii_lowercase();
+    // Names that operators give have hyphens, which no shell takes in the name of a variable.
+    Some(match named(&path) {
+        Some((section, name, key, _)) => format!("{section}.{}.{key}", name.replace('_', "-")),
+        None => path,
+    })
 }
 
 /// Variables that begin with it are settings.

@@ -12,6 +12,7 @@ mod keys;
 mod listen;
 mod load;
 mod nearest;
+mod outbox;
 mod policies;
 mod public;
 mod seal;
@@ -19,6 +20,7 @@ mod settings;
 mod status;
 #[cfg(test)]
 mod tests;
+mod webhook;
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +35,9 @@ pub use policies::PoliciesConfig;
 pub use public::{BaseUrl, PublicConfig};
 pub use seal::{PassphraseSource, SealConfig};
 pub use status::StatusConfig;
+pub use webhook::WebhookConfig;
 
+use ca_engine::engine::OutboxSettings;
 use settings::Settings;
 
 /// The data folder when nothing names one, relative to the working directory.
@@ -64,6 +68,10 @@ pub struct Config {
     pub authorities: AuthoritiesConfig,
     /// How long OCSP answers and CRLs live.
     pub status: StatusConfig,
+    /// Where events go.
+    pub webhooks: Vec<WebhookConfig>,
+    /// How events are delivered.
+    pub outbox: OutboxSettings,
     /// Profiles.
     pub policies: PoliciesConfig,
 }
@@ -98,6 +106,8 @@ impl Config {
             seal: SealConfig::read(&mut settings, &data_dir),
             authorities: AuthoritiesConfig::read(&mut settings),
             status: StatusConfig::read(&mut settings),
+            webhooks: webhook::read(&mut settings, &data_dir),
+            outbox: outbox::read(&mut settings),
             policies: PoliciesConfig::read(&mut settings, &data_dir),
             data_dir,
             listen,

@@ -1,6 +1,7 @@
 //! File and environment, merged: which keys were set, to what, and where. What values mean is not known here.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use ca_core::time::Lifetime;
 use secrecy::SecretString;
@@ -23,16 +24,21 @@ enum Setting {
     Secret(SecretString),
 }
 
+/// What was set, by key.
+type Values = BTreeMap<&'static str, (Setting, Origin)>;
+
 /// The settings that were made, by key, and the faults found so far. It holds secrets: it has no `Debug`.
 pub(super) struct Settings {
-    values: BTreeMap<&'static str, (Setting, Origin)>,
+    values: Values,
+    /// Of the sections whose tables have names of the operator's: by section and name.
+    named: BTreeMap<(&'static str, String), Values>,
     faults: Vec<ConfigFault>,
 }
 
 impl Settings {
     /// Reads both sources; the environment overrides the file.
     pub(super) fn read(text: &str, environment: impl IntoIterator<Item = (String, String)>) -> Self {
-        let mut settings = Self { values: BTreeMap::new(), faults: Vec::new() };
+        let mut settings = Self { values: BTreeMap::new(), named: BTreeMap::new(), faults: Vec::new() };
         match text.parse::<Table>() {
             Ok(table) => settings.read_table("", table),
             Err(error) => settings.faults.push(not_toml(text, &error)),
@@ -58,6 +64,13 @@ impl Settings {
     }
 
     fn read_entry(&mut self, path: &str, value: Value) {
+        if let Some((section, name, key, kind)) = keys::named(path) {
+            match setting_of_file(kind, path, value) {
+                Ok(setting) => self.set_named(section, name, key, (setting, Origin::File)),
+                Err(problem) => self.faults.push(ConfigFault::new(shortened(path), problem)),
+            }
+            return;
+        }
         let Some((key, kind)) = keys::KEYS.iter().find(|(known, _)| *known == path) else {
             let problem = match keys::not_yet(path) {
                 Some(what) => ConfigProblem::NotSupported { what },
@@ -79,6 +92,16 @@ impl Settings {
 
     fn read_variable(&mut self, name: &str, value: String) {
         let Some(path) = keys::path_of_environment_name(name) else { return };
+        if value.contains(char::REPLACEMENT_CHARACTER)
+            && (keys::named(&path).is_some() || keys::kind_of(&path).is_some())
+        {
+            self.faults.push(ConfigFault::invalid(name, "its value is not UTF-8"));
+            return;
+        }
+        if let Some((section, table, key, kind)) = keys::named(&path) {
+            self.set_named(section, table, key, (setting_of_environment(kind, value), Origin::Environment));
+            return;
+        }
         let Some((key, kind)) = keys::KEYS.iter().find(|(known, _)| *known == path) else {
             let problem = match keys::not_yet(&path) {
                 Some(what) => ConfigProblem::NotSupported { what },
@@ -87,19 +110,52 @@ impl Settings {
             self.faults.push(ConfigFault::new(shortened(name), problem));
             return;
         };
-        if value.contains(char::REPLACEMENT_CHARACTER) {
-            self.faults.push(ConfigFault::invalid(name, "its value is not UTF-8"));
-            return;
+        self.values.insert(key, (setting_of_environment(*kind, value), Origin::Environment));
+    }
+
+    fn set_named(&mut self, section: &'static str, name: &str, key: &'static str, setting: (Setting, Origin)) {
+        self.named.entry((section, name.to_owned())).or_default().insert(key, setting);
+    }
+
+    /// The names that the operator gave to tables of a section, in order.
+    pub(super) fn names_in(&self, section: &'static str) -> Vec<String> {
+        self.named.keys().filter(|(known, _)| *known == section).map(|(_, name)| name.clone()).collect()
+    }
+
+    /// The text of a key in a named table.
+    pub(super) fn text_in(&self, section: &'static str, name: &str, key: &'static str) -> Option<&str> {
+        match self.named.get(&(section, name.to_owned()))?.get(key) {
+            Some((Setting::Text(text), _)) => Some(text),
+            _ => None,
         }
-        let setting = match kind {
-            Kind::Text => Setting::Text(value),
-            Kind::Secret => Setting::Secret(SecretString::from(value)),
-            Kind::List => {
-                let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
-                Setting::List(items.map(str::to_owned).collect())
-            }
+    }
+
+    /// Keeps a fault of a key in a named table, named as it was written.
+    pub(super) fn invalid_in(
+        &mut self,
+        section: &'static str,
+        name: &str,
+        key: &'static str,
+        detail: impl Into<String>,
+    ) {
+        let setting = self.named.get(&(section, name.to_owned())).and_then(|table| table.get(key));
+        let written = match setting {
+            Some((_, Origin::Environment)) => keys::environment_name_of_named(section, name, key),
+            _ => format!("{section}.{name}.{key}"),
         };
-        self.values.insert(key, (setting, Origin::Environment));
+        self.faults.push(ConfigFault::invalid(shortened(&written), detail));
+    }
+
+    /// The number of a key; `fallback` when it is absent or not in `range` (that fault is kept).
+    pub(super) fn number(&mut self, key: &'static str, range: RangeInclusive<u32>, fallback: u32) -> u32 {
+        let Some(text) = self.text(key) else { return fallback };
+        match text.parse().ok().filter(|number| range.contains(number)) {
+            Some(number) => number,
+            None => {
+                self.invalid(key, format!("it must be a whole number from {} to {}", range.start(), range.end()));
+                fallback
+            }
+        }
     }
 
     /// Where a key was set, if it was.
@@ -186,6 +242,17 @@ impl Settings {
     }
 }
 
+fn setting_of_environment(kind: Kind, value: String) -> Setting {
+    match kind {
+        Kind::Text | Kind::Number => Setting::Text(value),
+        Kind::Secret => Setting::Secret(SecretString::from(value)),
+        Kind::List => {
+            let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Setting::List(items.map(str::to_owned).collect())
+        }
+    }
+}
+
 fn setting_of_file(kind: Kind, key: &str, value: Value) -> Result<Setting, ConfigProblem> {
     let wrong_type = |expected, found: &Value| ConfigProblem::WrongType { expected, found: found.type_str() };
     match (kind, value) {
@@ -205,6 +272,8 @@ fn setting_of_file(kind: Kind, key: &str, value: Value) -> Result<Setting, Confi
         }),
         (Kind::Text, Value::String(text)) => Ok(Setting::Text(text)),
         (Kind::Text, other) => Err(wrong_type("a string", &other)),
+        (Kind::Number, Value::Integer(number)) => Ok(Setting::Text(number.to_string())),
+        (Kind::Number, other) => Err(wrong_type("a whole number", &other)),
         (Kind::List, Value::Array(items)) => items
             .into_iter()
             .map(|item| match item {

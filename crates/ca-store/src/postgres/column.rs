@@ -1,7 +1,7 @@
 //! From the values of the core to parameters, where PostgreSQL's differ from octets, text and numbers.
 
 use ca_core::hash::sha256;
-use ca_core::id::{CertificateId, TokenId};
+use ca_core::id::{CertificateId, DeliveryId, TokenId};
 use ca_engine::port::store::NameQuery;
 use sqlx::types::Uuid;
 
@@ -14,6 +14,11 @@ pub(super) fn certificate(id: CertificateId) -> Uuid {
 
 /// The id of a token.
 pub(super) fn token(id: TokenId) -> Uuid {
+    Uuid::from_bytes(*id.as_bytes())
+}
+
+/// The id of a delivery.
+pub(super) fn delivery(id: DeliveryId) -> Uuid {
     Uuid::from_bytes(*id.as_bytes())
 }
 

@@ -23,6 +23,7 @@ mod holder;
 mod journal;
 mod lease;
 mod month;
+mod outbox;
 mod pool;
 mod reader;
 mod reservation;

@@ -17,6 +17,7 @@ mod descent;
 mod error;
 mod journal;
 mod lease;
+mod outbox;
 mod pool;
 mod reservation;
 mod restore;

@@ -7,6 +7,7 @@ mod fencing;
 mod fixture;
 mod opening;
 mod order;
+mod outbox;
 mod recovery;
 mod rivals;
 mod snapshot;

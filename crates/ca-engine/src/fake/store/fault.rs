@@ -55,6 +55,17 @@ pub enum StoreMethod {
     ReleaseLease,
     RecordLostSerial,
     LeaveGaps,
+    UnassignedMessages,
+    AssignMessages,
+    DropUnassigned,
+    DueDeliveries,
+    SettleDeliveries,
+    HastenDeliveries,
+    Delivery,
+    Deliveries,
+    ReplayDelivery,
+    DropDeliveries,
+    Backlog,
     DatabaseTime,
 }
 

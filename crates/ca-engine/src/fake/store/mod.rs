@@ -10,6 +10,7 @@ mod certificate;
 mod crl;
 mod fault;
 mod lease;
+mod outbox;
 mod record;
 mod reservation;
 mod restore;
@@ -31,7 +32,7 @@ use crate::port::clock::Clock;
 use crate::port::store::{OutboxMessage, Store, StoreError};
 
 pub use self::fault::{StoreFault, StoreMethod};
-pub use self::record::{CrlRow, EventRow, IdempotencyRow, Issuance, IssuanceState, LeaseRow, Record};
+pub use self::record::{CrlRow, EventRow, IdempotencyRow, Issuance, IssuanceState, LeaseRow, QueuedMessage, Record};
 
 /// The store port in memory. Clones share the record, as replicas share a database.
 #[derive(Clone, Debug)]
@@ -95,7 +96,7 @@ impl MemoryStore {
         self.lock().record.events()
     }
 
-    /// Every committed outbox message, in commit order.
+    /// Every committed outbox message, in commit order, delivered or not.
     pub fn outbox(&self) -> Vec<OutboxMessage> {
         self.lock().record.outbox().to_vec()
     }

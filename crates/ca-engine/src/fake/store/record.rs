@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ca_core::audit::{AuditEvent, ChainHash};
 use ca_core::hash::sha256;
-use ca_core::id::{AuthorityId, CertificateId, TokenId};
+use ca_core::id::{AuthorityId, CertificateId, DeliveryId, TokenId};
 use ca_core::principal::Role;
 use ca_core::revocation::{Revocation, Standing};
 use ca_core::serial::Serial;
@@ -12,8 +12,8 @@ use ca_core::time::Timestamp;
 
 use crate::port::keyring::SealedKey;
 use crate::port::store::{
-    AuthorityRecord, CrlIntent, Journal, Lease, OutboxMessage, Reservation, ResponderRecord, RevocationRow, StoreError,
-    TokenRecord,
+    AuthorityRecord, CrlIntent, Delivery, Journal, Lease, OutboxMessage, Reservation, ResponderRecord, RevocationRow,
+    StoreError, TokenRecord,
 };
 
 /// Everything on record. Ordered maps only, so that every run lists alike.
@@ -54,6 +54,19 @@ pub struct Record {
     /// The number that the next of the sequence of revocations is above, after a restoration.
     pub(super) sequence_floor: u64,
     outbox: Vec<OutboxMessage>,
+    /// Messages that go to no sink yet, by their number: their place among all of them, from 1.
+    pub unassigned: BTreeMap<u64, QueuedMessage>,
+    /// What is on its way to a sink.
+    pub deliveries: BTreeMap<DeliveryId, Delivery>,
+}
+
+/// A message that goes to no sink yet.
+#[derive(Clone, Debug)]
+pub struct QueuedMessage {
+    /// The message.
+    pub message: OutboxMessage,
+    /// When its change was made.
+    pub at: Timestamp,
 }
 
 /// A reservation and what became of it.
@@ -151,8 +164,12 @@ impl Record {
 
     /// Stores what a change brings beside itself.
     pub(super) fn write_journal(&mut self, journal: Journal) {
+        let at = journal.event.at;
         self.events.push(EventRow { event: journal.event, chained: false });
-        self.outbox.extend(journal.messages);
+        for message in journal.messages {
+            self.outbox.push(message.clone());
+            self.unassigned.insert(self.outbox.len() as u64, QueuedMessage { message, at });
+        }
     }
 
     /// Gives a change of standing the next number of the sequence.

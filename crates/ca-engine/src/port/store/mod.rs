@@ -11,6 +11,7 @@ mod certificate;
 mod crl;
 mod journal;
 mod lease;
+mod outbox;
 mod restore;
 mod role;
 mod status;
@@ -25,6 +26,7 @@ pub use certificate::{
 pub use crl::{CrlIntent, CrlRecord, CrlStore, PublishedCrl};
 pub use journal::{Journal, OutboxMessage};
 pub use lease::{Lease, LeaseStore};
+pub use outbox::{Assignment, Backlog, Delivery, DeliveryState, FailedAttempt, OutboxStore, Settlement, Verdict};
 pub use restore::{Gaps, LostSerial, RestoreStore};
 pub use role::{Holder, RoleBinding, RoleStore};
 pub use status::{ChangeOutcome, RevocationRow, SerialState, SerialStatus, StandingChange, StatusStore};
@@ -46,6 +48,7 @@ pub trait Store:
     + RoleStore
     + LeaseStore
     + RestoreStore
+    + OutboxStore
     + Send
     + Sync
 {

@@ -45,7 +45,9 @@ fn holder_may(question: &Question<'_>, own: ca_core::id::CertificateId) -> bool 
 fn registrar_may(question: &Question<'_>) -> bool {
     match &question.resource {
         Resource::Profile { internal, .. } | Resource::Certificate { internal, .. } => !internal,
-        Resource::Service => question.action != Action::ReadAudit,
+        Resource::Service => {
+            !matches!(question.action, Action::ReadAudit | Action::ListOutbox | Action::ReplayDelivery)
+        }
         _ => false,
     }
 }

@@ -6,18 +6,21 @@ mod hierarchy;
 mod soundness;
 mod witness;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ca_core::id::AuthorityId;
+use ca_core::id::{AuthorityId, SinkName};
 use ca_core::profile::{self, Profile};
 use ca_core::time::Lifetime;
-use ca_engine::engine::{Engine, Ports, Settings};
+use ca_engine::engine::{Engine, OutboxSettings, Ports, Settings};
 use ca_engine::error::FlowErrorKind;
 use ca_engine::fake::{
-    FakeClock, FlakyPublisher, MemoryKeyring, MemoryStore, ScriptedAuthorizer, ScriptedSigner, SeededEntropy,
+    FakeClock, FlakyPublisher, MemoryKeyring, MemoryStore, ScriptedAuthorizer, ScriptedSigner, ScriptedSink,
+    SeededEntropy,
 };
 use ca_engine::port::clock::Clock;
 use ca_engine::port::publisher::Publisher;
+use ca_engine::port::sink::Sink;
 use futures::executor::block_on;
 
 pub(crate) use self::ask::{csr, dn, holder, key, name, names, server, spki_request};
@@ -50,6 +53,7 @@ pub(crate) struct Parts {
     pub(crate) authorizer: ScriptedAuthorizer,
     pub(crate) profiles: Vec<Profile>,
     pub(crate) settings: Settings,
+    pub(crate) sinks: BTreeMap<SinkName, ScriptedSink>,
 }
 
 impl Default for Parts {
@@ -63,12 +67,24 @@ impl Default for Parts {
                 ocsp_validity: HOUR,
                 crl_validity: Lifetime::from_days(7),
                 offline_crl_validity: Lifetime::from_days(395),
+                outbox: OutboxSettings::default(),
             },
+            sinks: BTreeMap::new(),
         }
     }
 }
 
 impl Parts {
+    /// The same parts with a sink.
+    pub(crate) fn with_sink(mut self, name: &str, sink: &ScriptedSink) -> Self {
+        self.sinks.insert(name.parse().expect("a sink's name"), sink.clone());
+        self
+    }
+
+    fn sinks(&self) -> BTreeMap<SinkName, Arc<dyn Sink>> {
+        self.sinks.iter().map(|(name, sink)| (name.clone(), Arc::new(sink.clone()) as Arc<dyn Sink>)).collect()
+    }
+
     /// The same parts with one profile replaced by what `change` makes of its text.
     pub(crate) fn with_profile(mut self, profile_name: &str, change: impl FnOnce(String) -> String) -> Self {
         let text = profile::built_in().iter().find(|text| text.name == profile_name).expect("a shipped profile").text;
@@ -170,6 +186,7 @@ fn start(
         keyring: Arc::new(WitnessKeyring::new(keyring.clone(), store.clone())),
         authorizer: Arc::new(parts.authorizer.clone()),
         publisher: Arc::new(publisher.clone()) as Arc<dyn Publisher>,
+        sinks: parts.sinks(),
     };
     block_on(Engine::start(ports, parts.profiles.clone(), parts.settings.clone())).expect("the record is readable")
 }

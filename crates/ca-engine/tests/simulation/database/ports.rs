@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use ca_core::audit::AuditEvent;
-use ca_core::id::{AuthorityId, CertificateId, TokenId};
+use ca_core::id::{AuthorityId, CertificateId, DeliveryId, SinkName, TokenId};
 use ca_core::principal::Role;
 use ca_core::revocation::Revocation;
 use ca_core::serial::Serial;
@@ -174,6 +174,31 @@ room!(RestoreStore {
         | None, |store| store.sound.record_lost_serial(lost);
     LeaveGaps = leave_gaps(gaps: Gaps) -> ()
         | None, |store| store.sound.leave_gaps(gaps);
+});
+
+room!(OutboxStore {
+    UnassignedMessages = unassigned_messages(limit: u32) -> Vec<u64>
+        | None, |store| store.sound.unassigned_messages(limit);
+    AssignMessages = assign_messages(lease: &Lease = lease.clone(), assignments: Vec<Assignment>) -> ()
+        | Some(lease.clone()), |store| store.sound.assign_messages(&lease, assignments);
+    DropUnassigned = drop_unassigned(lease: &Lease = lease.clone(), before: Timestamp, limit: u32) -> u64
+        | Some(lease.clone()), |store| store.sound.drop_unassigned(&lease, before, limit);
+    DueDeliveries = due_deliveries(sink: &SinkName = sink.clone(), limit: u32) -> Vec<Delivery>
+        | None, |store| store.sound.due_deliveries(&sink, limit);
+    SettleDeliveries = settle_deliveries(lease: &Lease = lease.clone(), settlements: Vec<Settlement>) -> ()
+        | Some(lease.clone()), |store| store.sound.settle_deliveries(&lease, settlements);
+    HastenDeliveries = hasten_deliveries(lease: &Lease = lease.clone(), sink: &SinkName = sink.clone()) -> u64
+        | Some(lease.clone()), |store| store.sound.hasten_deliveries(&lease, &sink);
+    Delivery = delivery(id: DeliveryId) -> Option<Delivery>
+        | None, |store| store.sound.delivery(id);
+    Deliveries = deliveries(dead: Option<bool>, after: Option<DeliveryId>, limit: u32) -> Vec<Delivery>
+        | None, |store| store.sound.deliveries(dead, after, limit);
+    ReplayDelivery = replay_delivery(id: DeliveryId, journal: Journal) -> bool
+        | None, |store| store.sound.replay_delivery(id, journal);
+    DropDeliveries = drop_deliveries(lease: &Lease = lease.clone(), before: Timestamp, limit: u32) -> u64
+        | Some(lease.clone()), |store| store.sound.drop_deliveries(&lease, before, limit);
+    Backlog = backlog(sink: &SinkName = sink.clone()) -> Backlog
+        | None, |store| store.sound.backlog(&sink);
 });
 
 room!(Store {

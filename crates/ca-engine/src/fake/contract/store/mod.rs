@@ -9,6 +9,7 @@ mod fixture;
 mod idempotency;
 mod lease;
 mod list;
+mod outbox;
 mod reserve;
 mod restore;
 mod revocation;
@@ -47,7 +48,7 @@ impl fmt::Debug for StoreUnderTest {
     }
 }
 
-/// Checks that a store keeps its contract. `make` makes a new, empty one for each of some eighty cases.
+/// Checks that a store keeps its contract. `make` makes a new, empty one for each of some hundred cases.
 ///
 /// Panics with the names of the broken rules.
 pub async fn check_store<F, Fut>(make: F)
@@ -71,6 +72,7 @@ where
     cases.extend(role::cases());
     cases.extend(lease::cases());
     cases.extend(restore::cases());
+    cases.extend(outbox::cases());
     run_cases("store", cases, || async { Fixture::new(make().await) }).await;
 }
 
