@@ -1,20 +1,47 @@
 //! Who asks: the client certificate of the TLS connection, or the bearer of an enrolment token.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::FromRequestParts;
 use axum::http::{header, request::Parts};
 use ca_api::problem::ProblemType;
 use ca_core::certificate::Certificate;
+use ca_core::id::AuthorityId;
 use ca_core::principal::Principal;
+use ca_core::serial::Serial;
 use ca_engine::flow::authenticate;
 
 use super::problem::ProblemResponse;
 use crate::state::AppState;
 
-/// The leaf that the client proved possession of in the TLS handshake, DER.
+/// The leaf that the client proved possession of in the TLS handshake. One for a connection, cheap to clone.
 #[derive(Clone)]
-pub(crate) struct PeerCertificate(pub(crate) Arc<[u8]>);
+pub(crate) struct PeerCertificate(Arc<Leaf>);
+
+struct Leaf {
+    der: Vec<u8>,
+    /// Whose it is, once somebody asked: who signed a certificate does not change, and finding out costs a verification.
+    name: OnceLock<(AuthorityId, Serial)>,
+}
+
+impl PeerCertificate {
+    /// A leaf by its DER.
+    pub(crate) fn new(der: &[u8]) -> Self {
+        Self(Arc::new(Leaf { der: der.to_vec(), name: OnceLock::new() }))
+    }
+
+    /// The authority of ours that signed it, and its serial number; `None` when none did that is known by now.
+    fn name(&self, state: &AppState) -> Option<&(AuthorityId, Serial)> {
+        if self.0.name.get().is_none() {
+            let certificate = Certificate::from_der(&self.0.der).ok()?;
+            let hierarchy = state.engine().hierarchy();
+            let issuer = hierarchy.issuer_of(&certificate)?;
+            // Another request of the connection may have been faster, with the same.
+            let _known = self.0.name.set((issuer.id().clone(), certificate.serial().clone()));
+        }
+        self.0.name.get()
+    }
+}
 
 /// A caller that offered a proof which was accepted. Extraction fails for anonymous callers.
 pub(crate) struct Caller(pub(crate) Principal);
@@ -30,7 +57,7 @@ impl FromRequestParts<AppState> for Caller {
                 ProblemType::InvalidCredential,
                 "two proofs were offered, a client certificate and a token; offer one",
             )),
-            (Some(PeerCertificate(der)), None) => certificate_holder(state, &der).await.map(Self),
+            (Some(peer), None) => certificate_holder(state, &peer).await.map(Self),
             (None, Some(token)) => Ok(Self(authenticate::token_bearer(state.engine(), &token).await?)),
             (None, None) => Err(ProblemResponse::new(
                 ProblemType::AuthenticationRequired,
@@ -40,18 +67,15 @@ impl FromRequestParts<AppState> for Caller {
     }
 }
 
-async fn certificate_holder(state: &AppState, der: &[u8]) -> Result<Principal, ProblemResponse> {
-    let unaccepted = || {
+async fn certificate_holder(state: &AppState, peer: &PeerCertificate) -> Result<Principal, ProblemResponse> {
+    // The handshake verified the chain; which authority of ours it ends in, the record is asked by.
+    let (authority, serial) = peer.name(state).ok_or_else(|| {
         ProblemResponse::new(
             ProblemType::InvalidCredential,
             "the client certificate is none of this service's; show one that it issued",
         )
-    };
-    let certificate = Certificate::from_der(der).map_err(|_| unaccepted())?;
-    let hierarchy = state.engine().hierarchy();
-    // The handshake verified the chain; which authority of ours it ends in, the record is asked by.
-    let issuer = hierarchy.issuer_of(&certificate).ok_or_else(unaccepted)?;
-    Ok(authenticate::certificate_holder(state.engine(), issuer.id(), certificate.serial(), der).await?)
+    })?;
+    Ok(authenticate::certificate_holder(state.engine(), authority, serial, &peer.0.der).await?)
 }
 
 fn bearer(parts: &Parts) -> Result<Option<String>, ProblemResponse> {

@@ -152,7 +152,7 @@ async fn serve_tls(
     };
     let (_, session) = stream.get_ref();
     let peer = session.peer_certificates().and_then(|chain| chain.first());
-    let peer = peer.map(|leaf| PeerCertificate(Arc::from(leaf.as_ref())));
+    let peer = peer.map(|leaf| PeerCertificate::new(leaf));
     let protocol = if session.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
     serve_connection(stream, protocol, peer, router, watcher).await;
 }

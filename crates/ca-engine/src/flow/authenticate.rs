@@ -11,6 +11,7 @@ use super::recover;
 use super::token::TOKEN_PREFIX;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
+use crate::port::store::Holder;
 
 /// The holder of a client certificate that the TLS handshake verified against an authority of ours. It must be on record,
 /// octet for octet, in force, neither revoked nor held: asked of the record at each request, not of a CRL.
@@ -21,14 +22,18 @@ pub async fn certificate_holder(
     der: &[u8],
 ) -> Result<Principal, FlowError> {
     let unaccepted = |message: &str| FlowError::new(FlowErrorKind::InvalidCredential, message);
-    let stored = match engine.store().certificate_by_serial(authority, serial).await? {
-        Some(stored) => Some(stored).filter(|stored| stored.der == der),
+    let holder = match engine.store().holder(authority, serial).await? {
+        Some(holder) => Some(holder),
         // Issued after the backup that the record comes from, perhaps: then it is taken back now.
-        None => recover::presented(engine, der).await?,
+        None => match recover::presented(engine, der).await? {
+            Some(_) => engine.store().holder(authority, serial).await?,
+            None => None,
+        },
     };
-    let stored = stored
+    let holder = holder
+        .filter(|holder| digests_equal(&sha256(der), &holder.fingerprint_sha256))
         .ok_or_else(|| unaccepted("the client certificate is not on record; show one that this service issued"))?;
-    match stored.standing {
+    match holder.standing {
         Standing::Active => {}
         Standing::Revoked(Revocation { reason: RevocationReason::CertificateHold, .. }) => {
             return Err(unaccepted("the client certificate is on hold; show another one, or have the hold ended"));
@@ -38,16 +43,16 @@ pub async fn certificate_holder(
             return Err(unaccepted(&message));
         }
     }
-    let Validity { not_before, not_after } = stored.validity;
-    if !stored.validity.contains(engine.now()) {
+    let Validity { not_before, not_after } = holder.validity;
+    if !holder.validity.contains(engine.now()) {
         let message = format!(
             "the client certificate is valid from {not_before} to {not_after}, and it is {} now; show another one",
             engine.now()
         );
         return Err(unaccepted(&message));
     }
-    let roles = engine.store().roles(stored.id).await?;
-    Ok(Principal::Certificate { id: stored.id, authority: stored.authority, serial: stored.serial, roles })
+    let Holder { id, roles, .. } = holder;
+    Ok(Principal::Certificate { id, authority: authority.clone(), serial: serial.clone(), roles })
 }
 
 /// The bearer of an enrolment token. Unknown, wrong and withdrawn tokens are told apart by nobody. Whether a use is left is

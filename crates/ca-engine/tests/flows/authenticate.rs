@@ -68,11 +68,9 @@ fn what_is_not_on_record_octet_for_octet_is_nobody() {
 fn a_silent_record_accepts_nobody_and_blames_no_credential() {
     let world = World::new();
     let stored = world.issue();
-    for method in [StoreMethod::CertificateBySerial, StoreMethod::Roles] {
-        let down = StoreError::Unavailable { detail: "test".to_owned() };
-        world.store.fail_next(method, StoreFault::BeforeCommit(down));
-        assert_eq!(refused(authenticate(&world, &stored)), Kind::Unavailable);
-    }
+    let down = StoreError::Unavailable { detail: "test".to_owned() };
+    world.store.fail_next(StoreMethod::Holder, StoreFault::BeforeCommit(down));
+    assert_eq!(refused(authenticate(&world, &stored)), Kind::Unavailable);
 }
 
 #[test]

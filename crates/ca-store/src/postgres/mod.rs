@@ -19,10 +19,12 @@ mod completion;
 mod crl;
 mod descent;
 mod error;
+mod holder;
 mod journal;
 mod lease;
 mod month;
 mod pool;
+mod reader;
 mod reservation;
 mod restore;
 mod role;
@@ -43,8 +45,10 @@ use ca_engine::port::store::{Completion, Reservation, StandingChange, Store, Sto
 pub use address::PostgresOptions;
 
 use error::Failure;
+use holder::Shown;
 use month::Months;
 use pool::Pool;
+use reader::Reader;
 use transaction::{Change, make, read};
 use writer::Writer;
 
@@ -55,7 +59,8 @@ use crate::open::{OpenError, OpenMode};
 /// Dropping it is safe at any time: what was acknowledged is in the database. [`PostgresStore::close`] also waits for the last
 /// commits. At most [`PostgresStore::CONNECTIONS`] connections are open at once.
 pub struct PostgresStore {
-    reads: Pool,
+    reads: Arc<Pool>,
+    holders: Reader<Shown>,
     writers: Option<Writers>,
 }
 
@@ -87,7 +92,8 @@ impl PostgresStore {
         }
         schema::check(options, mode).await?;
         let writers = (mode != OpenMode::ReadOnly).then(|| Writers::start(options));
-        Ok(Self { reads: Pool::new(options, READS), writers })
+        let reads = Arc::new(Pool::new(options, READS));
+        Ok(Self { holders: Reader::start(&reads), reads, writers })
     }
 
     /// Brings the tables of a database to the version of this build; returns the versions before and after.
@@ -108,6 +114,7 @@ impl PostgresStore {
         if let Some(writers) = &self.writers {
             writers.close().await;
         }
+        self.holders.close();
         self.reads.close().await;
     }
 

@@ -1,11 +1,13 @@
 //! Roles, bound to certificates.
 
 use async_trait::async_trait;
-use ca_core::id::CertificateId;
+use ca_core::id::{AuthorityId, CertificateId};
 use ca_core::principal::Role;
-use ca_engine::port::store::{Journal, RoleBinding, RoleStore, StoreError};
+use ca_core::serial::Serial;
+use ca_engine::port::store::{Holder, Journal, RoleBinding, RoleStore, StoreError};
 
 use super::error::Failure;
+use super::holder::Shown;
 use super::transaction::{Change, Transaction, read};
 use super::{PostgresStore, column, journal};
 use crate::row;
@@ -13,6 +15,10 @@ use crate::row::role::BindingRow;
 
 #[async_trait]
 impl RoleStore for PostgresStore {
+    async fn holder(&self, authority: &AuthorityId, serial: &Serial) -> Result<Option<Holder>, StoreError> {
+        self.holders.look_up(Shown { authority: authority.clone(), serial: serial.clone() }).await
+    }
+
     async fn roles(&self, certificate: CertificateId) -> Result<Vec<Role>, StoreError> {
         const SQL: &str = "SELECT role FROM roles WHERE certificate_id = $1";
         let rows: Vec<(String,)> =

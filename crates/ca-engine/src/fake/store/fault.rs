@@ -46,6 +46,7 @@ pub enum StoreMethod {
     Token,
     Tokens,
     WithdrawToken,
+    Holder,
     Roles,
     RoleBindings,
     GrantRole,

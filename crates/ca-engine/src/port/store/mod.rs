@@ -26,7 +26,7 @@ pub use crl::{CrlIntent, CrlRecord, CrlStore, PublishedCrl};
 pub use journal::{Journal, OutboxMessage};
 pub use lease::{Lease, LeaseStore};
 pub use restore::{Gaps, LostSerial, RestoreStore};
-pub use role::{RoleBinding, RoleStore};
+pub use role::{Holder, RoleBinding, RoleStore};
 pub use status::{ChangeOutcome, RevocationRow, SerialState, SerialStatus, StandingChange, StatusStore};
 pub use token::{TokenRecord, TokenStore};
 

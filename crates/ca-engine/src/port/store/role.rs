@@ -1,9 +1,11 @@
-//! Roles, bound to certificates.
+//! Roles, bound to certificates, and what else the record knows of who shows one.
 
 use async_trait::async_trait;
-use ca_core::id::CertificateId;
+use ca_core::id::{AuthorityId, CertificateId};
 use ca_core::principal::Role;
-use ca_core::time::Timestamp;
+use ca_core::revocation::Standing;
+use ca_core::serial::Serial;
+use ca_core::time::{Timestamp, Validity};
 
 use super::{Journal, StoreError};
 
@@ -18,9 +20,27 @@ pub struct RoleBinding {
     pub granted_at: Timestamp,
 }
 
+/// What whoever proves possession of a certificate's key is judged by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The certificate.
+    pub id: CertificateId,
+    /// SHA-256 over its DER.
+    pub fingerprint_sha256: [u8; 32],
+    /// Its validity.
+    pub validity: Validity,
+    /// How it stands.
+    pub standing: Standing,
+    /// Its roles, in order.
+    pub roles: Vec<Role>,
+}
+
 /// Roles on record.
 #[async_trait]
 pub trait RoleStore: Send + Sync {
+    /// The holder of the certificate with this serial number; `None` unless one was issued. Asked at every request: one look.
+    async fn holder(&self, authority: &AuthorityId, serial: &Serial) -> Result<Option<Holder>, StoreError>;
+
     /// The roles of a certificate, in order.
     async fn roles(&self, certificate: CertificateId) -> Result<Vec<Role>, StoreError>;
 

@@ -149,6 +149,8 @@ room!(TokenStore {
 });
 
 room!(RoleStore {
+    Holder = holder(authority: &AuthorityId = authority.clone(), serial: &Serial = serial.clone()) -> Option<Holder>
+        | None, |store| store.sound.holder(&authority, &serial);
     Roles = roles(certificate: CertificateId) -> Vec<Role>
         | None, |store| store.sound.roles(certificate);
     RoleBindings = role_bindings() -> Vec<RoleBinding>

@@ -3,12 +3,13 @@
 use ca_core::audit::AuditAction;
 use ca_core::id::CertificateId;
 use ca_core::principal::Role;
+use ca_core::revocation::Standing;
 use ca_core::time::Lifetime;
 use futures::future::join_all;
 
 use super::super::case::{Case, cases};
-use super::fixture::{Fixture, NOW, event};
-use crate::port::store::{Journal, RoleBinding, StoreError};
+use super::fixture::{Fixture, NOW, SUPERSEDED, authority, event};
+use crate::port::store::{Holder, Journal, RoleBinding, StoreError};
 
 pub(super) fn cases() -> Vec<Case<Fixture>> {
     cases![
@@ -16,6 +17,8 @@ pub(super) fn cases() -> Vec<Case<Fixture>> {
         granting_twice_is_harmless_and_told_once,
         a_role_is_withdrawn_once,
         concurrent_grants_are_told_once,
+        a_holder_is_known_by_its_serial_number_alone,
+        holders_that_are_asked_for_at_once_are_not_mixed_up,
     ]
 }
 
@@ -31,6 +34,43 @@ async fn roles_are_bound_and_listed_in_order(fixture: Fixture) {
     let expected = [(first, Role::Administrator), (first, Role::Registrar), (second, Role::Auditor)]
         .map(|(certificate, role)| RoleBinding { certificate, role, granted_at: NOW });
     assert_eq!(fixture.store.role_bindings().await, Ok(expected.to_vec()));
+}
+
+async fn a_holder_is_known_by_its_serial_number_alone(fixture: Fixture) {
+    let issued = fixture.issued().await;
+    let holder = async || fixture.store.holder(&issued.authority, &issued.serial).await.expect("holder");
+    let expected = Holder {
+        id: issued.id,
+        fingerprint_sha256: issued.fingerprint_sha256,
+        validity: issued.validity,
+        standing: Standing::Active,
+        roles: Vec::new(),
+    };
+    assert_eq!(holder().await, Some(expected.clone()));
+    for role in [Role::Registrar, Role::Administrator] {
+        grant(&fixture, issued.id, role).await.expect("grant_role");
+    }
+    let roles = vec![Role::Administrator, Role::Registrar];
+    assert_eq!(holder().await, Some(Holder { roles: roles.clone(), ..expected.clone() }));
+    fixture.revoke(&issued).await;
+    assert_eq!(holder().await, Some(Holder { roles, standing: SUPERSEDED, ..expected }));
+    let reserved = fixture.reserved().await;
+    assert_eq!(fixture.store.holder(&reserved.authority, &reserved.serial).await, Ok(None), "not issued yet");
+    assert_eq!(fixture.store.holder(&authority("root"), &issued.serial).await, Ok(None), "another issuer's");
+}
+
+async fn holders_that_are_asked_for_at_once_are_not_mixed_up(fixture: Fixture) {
+    let mut issued = Vec::new();
+    for _ in 0..5 {
+        issued.push(fixture.issued().await);
+    }
+    let asked: Vec<_> = (0..60).map(|number| &issued[number % 5]).collect();
+    let found =
+        join_all(asked.iter().map(|certificate| fixture.store.holder(&certificate.authority, &certificate.serial)))
+            .await;
+    for (found, asked) in found.into_iter().zip(asked) {
+        assert_eq!(found.map(|holder| holder.map(|holder| holder.id)), Ok(Some(asked.id)));
+    }
 }
 
 async fn granting_twice_is_harmless_and_told_once(fixture: Fixture) {
