@@ -88,7 +88,12 @@ pub async fn answer_status(engine: &Engine, request_der: &[u8], on_fault: impl F
     let Some(authority) = authority else {
         return refusal(ResponderError::Unauthorized, AnswerKind::Unauthorized);
     };
-    // 3. Ask the record and sign.
+    // 3. A record that may be old calls nothing good.
+    if let Err(error) = engine.check_anchor() {
+        on_fault(&error);
+        return refusal(ResponderError::TryLater, AnswerKind::TryLater);
+    }
+    // 4. Ask the record and sign.
     match answer(engine, authority, &hierarchy, &request).await {
         Ok(answer) => answer,
         Err(error) => {

@@ -101,7 +101,7 @@ pub async fn load_backup(
     if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
     }
-    let open = || Ok(ContainerReader::new(BufReader::new(File::open(path)?), passphrase)?);
+    let open = || ContainerReader::new(BufReader::new(File::open(path)?), passphrase);
     let quiet = |_| {};
     let mut look = PartReader::new(open().map_err(failed)?, &quiet);
     while look.next().map_err(failed)?.is_some() {}

@@ -131,7 +131,7 @@ fn authority() -> AuthorityId {
 /// Every other one is a compromise, every fifth the end of a hold.
 fn row(sequence: u64) -> AnchoredRevocation {
     let at = Timestamp::from_unix_seconds(1_795_176_000);
-    let compromised = sequence % 2 == 0;
+    let compromised = sequence.is_multiple_of(2);
     let reason = if compromised { RevocationReason::KeyCompromise } else { RevocationReason::Superseded };
     let invalidity_date = compromised.then_some(at.minus(Lifetime::from_days(1)));
     let standing = match sequence % 5 {
