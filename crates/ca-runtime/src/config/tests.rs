@@ -11,6 +11,8 @@ use secrecy::ExposeSecret;
 use super::keys::{KEYS, Kind, environment_name};
 use super::*;
 
+mod webhooks;
+
 fn check(text: &str) -> Result<Config, Vec<ConfigFault>> {
     Config::check(text, [])
 }
@@ -419,58 +421,4 @@ fn an_anchor_that_is_not_named_is_whole_only_where_one_process_writes_the_record
     let named = anchor(&format!("{shared}[anchor]\ndir = \"/mnt/anchor\""));
     assert_eq!((named.dir.as_path(), named.is_whole), (Path::new("/mnt/anchor"), true));
     assert_eq!(faults("[anchor]\ndir = \"\"", &[]).len(), 1);
-}
-
-#[test]
-fn webhooks_have_a_table_each_that_the_environment_overrides() {
-    let config = check_with(
-        "data_dir = \"/srv/ca\"\n[webhook.inventory]\nurl = \"https://a.example.org/ca\"\nsecret_file = \"a.secret\"\n\
-         [webhook.audit-log]\nurl = \"http://localhost:9000/\"\nsecret_file = \"/run/b\"\nca_file = \"b.pem\"",
-        &[
-            ("CA__WEBHOOK__INVENTORY__URL", "https://c.example.org/ca"),
-            ("CA__WEBHOOK__CHAT_ROOM__URL", "https://d.example.org/"),
-            ("CA__WEBHOOK__CHAT_ROOM__SECRET_FILE", "d.secret"),
-        ],
-    )
-    .expect("no fault");
-    let shown: Vec<String> = config
-        .webhooks
-        .iter()
-        .map(|webhook| format!("{} {:?} {}", webhook.name, webhook.address, webhook.secret_file.display()))
-        .collect();
-    assert_eq!(
-        shown,
-        [
-            "audit-log WebhookAddress(http://localhost/…) /run/b",
-            "chat-room WebhookAddress(https://d.example.org/…) /srv/ca/d.secret",
-            "inventory WebhookAddress(https://c.example.org/…) /srv/ca/a.secret",
-        ]
-    );
-    assert_eq!(config.webhooks[0].ca_file.as_deref(), Some(Path::new("/srv/ca/b.pem")));
-    assert!(check("[webhook.inventory]").expect("an empty table").webhooks.is_empty());
-}
-
-#[test]
-fn a_webhook_that_would_tell_the_wrong_ones_is_refused() {
-    let secret = "secret_file = \"x\"\n";
-    for (text, key, part) in [
-        ("[webhook.a]\nurl = \"https://a.example.org\"", "`webhook.a.secret_file`", "openssl rand"),
-        (&format!("[webhook.a]\n{secret}"), "`webhook.a.url`", "missing"),
-        (&format!("[webhook.a]\nurl = \"http://a.example.org\"\n{secret}"), "`webhook.a.url`", "HTTPS alone"),
-        (&format!("[webhook.a]\nurl = \"https://u:hunter2@a.example.org\"\n{secret}"), "`webhook.a.url`", "password"),
-        (&format!("[webhook.A]\nurl = \"https://a.example.org\"\n{secret}"), "`webhook.A.url`", "lower-case"),
-        (&format!("[webhook.a]\nurl = 1\n{secret}"), "`webhook.a.url`", "must be a string"),
-        ("[webhook.a]\nsecret = \"hunter2\"", "`webhook.a.secret`", "unknown key"),
-        ("webhook = \"https://a.example.org\"", "`webhook`", "must be a table"),
-        ("[outbox]\nmax_attempts = 0", "`outbox.max_attempts`", "from 1 to 1000"),
-        ("[outbox]\nmax_attempts = \"many\"", "`outbox.max_attempts`", "must be a whole number"),
-        ("[outbox]\nfirst_retry = \"2d\"", "`outbox.first_retry`", "longer than"),
-    ] {
-        let found = faults(text, &[]);
-        assert!(found.iter().any(|fault| fault.starts_with(key) && fault.contains(part)), "{text}: {found:?}");
-        assert!(!found.join("\n").contains("hunter2"), "{found:?}");
-    }
-    let found = faults("", &[("CA__WEBHOOK__CHAT_ROOM__URL", "ftp://x"), ("CA__WEBHOOK__CHAT_ROOM__COLOUR", "red")]);
-    assert!(found.iter().any(|fault| fault.starts_with("`CA__WEBHOOK__CHAT_ROOM__URL`")), "{found:?}");
-    assert!(found.iter().any(|fault| fault.contains("COLOUR") && fault.contains("unknown key")), "{found:?}");
 }
