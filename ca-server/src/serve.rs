@@ -73,12 +73,10 @@ pub(crate) async fn run(runtime: Runtime, role: Role, ready: impl FnOnce(&Addres
     ready(&listeners.addresses()?);
     // 3. Jobs and listeners, until told to stop.
     let mut jobs = Jobs::new(stopped.clone());
-    match role {
-        Role::Status => job::start_following(&state, &mut jobs),
-        Role::All | Role::Worker => {
-            let api = tls.and_then(|(identity, files)| files.map(|files| (identity, files)));
-            job::start(&state, Plan { crl_interval: runtime.config.status.crl_interval, api }, &mut jobs);
-        }
+    job::start_following(&state, runtime.revocation_hints(), &mut jobs);
+    if role != Role::Status {
+        let api = tls.and_then(|(identity, files)| files.map(|files| (identity, files)));
+        job::start(&state, Plan { crl_interval: runtime.config.status.crl_interval, api }, &mut jobs);
     }
     let mut serving = JoinSet::new();
     for listener in listeners.all() {

@@ -11,8 +11,11 @@ mod expiry;
 mod follow;
 mod reservations;
 mod responders;
+mod revocations;
 
 use std::sync::Arc;
+
+use ca_engine::port::revocation_hints::RevocationHints;
 
 use crate::listener::tls::TlsIdentity;
 use crate::state::AppState;
@@ -51,9 +54,8 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
     })
 }
 
-/// Starts every job of a server.
+/// Starts every job of a server beside those of [`start_following`].
 pub(crate) fn start(state: &AppState, plan: Plan, jobs: &mut Jobs) {
-    start_following(state, jobs);
     jobs.start(state, Box::new(administrators::AdministratorsJob));
     for (name, _) in NAMES {
         if let Some(job) = by_name(name, plan.crl_interval) {
@@ -66,7 +68,9 @@ pub(crate) fn start(state: &AppState, plan: Plan, jobs: &mut Jobs) {
 }
 
 /// Starts what even a replica does that only answers: it watches the clock and follows the record.
-pub(crate) fn start_following(state: &AppState, jobs: &mut Jobs) {
+pub(crate) fn start_following(state: &AppState, hints: Arc<dyn RevocationHints>, jobs: &mut Jobs) {
+    jobs.start(state, Box::new(revocations::RevocationsJob::new(hints)));
+    jobs.start(state, Box::new(revocations::AnswersJob));
     jobs.start(state, Box::new(clock::ClockJob));
     jobs.start(state, Box::new(follow::FollowJob));
 }

@@ -5,11 +5,14 @@
 //! starts a task, sleeps, reads a clock or makes randomness but through a port, so that all of it can be simulated.
 #![warn(missing_docs)]
 
+pub mod answer_cache;
 pub mod clock_verdict;
 pub mod engine;
 pub mod error;
 #[cfg(any(test, feature = "testkit"))]
 pub mod fake;
 pub mod flow;
+pub mod following;
 pub mod hierarchy;
 pub mod port;
+mod status_answer;

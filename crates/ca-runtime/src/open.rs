@@ -15,6 +15,7 @@ use ca_engine::error::{FlowError, FlowErrorKind};
 use ca_engine::flow::watch_clock::watch_clock;
 use ca_engine::port::authorizer::Authorizer;
 use ca_engine::port::entropy::Entropy;
+use ca_engine::port::revocation_hints::RevocationHints;
 use ca_engine::port::store::{Store, StoreError};
 use ca_store::OpenMode;
 use thiserror::Error;
@@ -151,6 +152,11 @@ impl Runtime {
         self.record.close().await;
     }
 
+    /// What wakes the follower of the sequence of revocations; must be called inside a tokio runtime, which then listens.
+    pub fn revocation_hints(&self) -> Arc<dyn RevocationHints> {
+        self.record.revocation_hints(&self.config.database)
+    }
+
     /// Whether other replicas may be at work on the same record.
     pub fn is_shared(&self) -> bool {
         matches!(self.record, Record::Shared(_))
@@ -239,6 +245,7 @@ fn settings(config: &Config) -> Settings {
         base_url: config.public.base_url.as_ref().map(ToString::to_string),
         api_names: api_names(&config.api),
         ocsp_validity: config.status.ocsp_validity,
+        answer_cache_octets: config.status.cache,
         crl_validity: config.status.crl_validity,
         offline_crl_validity: OFFLINE_CRL_VALIDITY.max(config.status.crl_validity),
     }

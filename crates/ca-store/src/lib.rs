@@ -11,5 +11,5 @@ mod row;
 mod sqlite;
 
 pub use open::{Database, OpenError, OpenMode};
-pub use postgres::{PostgresOptions, PostgresStore};
+pub use postgres::{PostgresHints, PostgresOptions, PostgresStore};
 pub use sqlite::SqliteStore;

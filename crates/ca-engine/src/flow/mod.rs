@@ -4,6 +4,7 @@ pub mod answer_status;
 pub mod authenticate;
 pub mod establish;
 pub mod expire;
+pub mod follow_revocations;
 mod issuance;
 pub mod issue;
 pub mod publish_crl;

@@ -6,5 +6,6 @@ pub mod clock;
 pub mod entropy;
 pub mod keyring;
 pub mod publisher;
+pub mod revocation_hints;
 pub mod signer;
 pub mod store;

@@ -11,6 +11,7 @@ mod keys;
 mod listen;
 mod load;
 mod nearest;
+mod octets;
 mod policies;
 mod public;
 mod seal;

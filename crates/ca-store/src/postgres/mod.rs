@@ -4,8 +4,9 @@
 //! way, [`writer`] joins those of concurrent callers into one commit, [`pool`] has the connections, [`address`] says where the
 //! database is, [`schema`] which version of the tables it has, [`month`] makes the tables that certificates are spread over.
 //!
-//! Nothing is kept in a session: no prepared statement that must survive, no setting, no lock, no listening. So it works
-//! through a pooler, and a connection that is lost is replaced without anybody noticing. Replicas share nothing but the tables.
+//! Nothing is kept in a session: no prepared statement that must survive, no setting, no lock. So it works through a pooler, and a
+//! connection that is lost is replaced without anybody noticing. Replicas share nothing but the tables. Only [`hints`] listens,
+//! where that is possible, and nothing but speed depends on it.
 
 mod abandonment;
 mod address;
@@ -19,6 +20,7 @@ mod completion;
 mod crl;
 mod descent;
 mod error;
+mod hints;
 mod journal;
 mod lease;
 mod month;
@@ -39,6 +41,7 @@ use ca_core::time::Timestamp;
 use ca_engine::port::store::{Completion, Reservation, StandingChange, Store, StoreError};
 
 pub use address::PostgresOptions;
+pub use hints::PostgresHints;
 
 use error::Failure;
 use month::Months;
@@ -54,6 +57,8 @@ use crate::open::{OpenError, OpenMode};
 /// commits. At most [`PostgresStore::CONNECTIONS`] connections are open at once.
 pub struct PostgresStore {
     reads: Pool,
+    /// For the status of serials and the sequence of revocations alone: what OCSP needs is not to wait behind slow queries.
+    statuses: Pool,
     writers: Option<Writers>,
 }
 
@@ -68,7 +73,7 @@ struct Writers {
 
 impl PostgresStore {
     /// The most connections that one store has: what a server must let in for each replica.
-    pub const CONNECTIONS: usize = READS + CHANGES;
+    pub const CONNECTIONS: usize = READS + STATUSES + CHANGES;
 
     /// Opens the record; must be called inside a tokio runtime, which then runs the writers.
     ///
@@ -85,7 +90,7 @@ impl PostgresStore {
         }
         schema::check(options, mode).await?;
         let writers = (mode != OpenMode::ReadOnly).then(|| Writers::start(options));
-        Ok(Self { reads: Pool::new(options, READS), writers })
+        Ok(Self { reads: Pool::new(options, READS), statuses: Pool::new(options, STATUSES), writers })
     }
 
     /// Brings the tables of a database to the version of this build; returns the versions before and after.
@@ -107,6 +112,7 @@ impl PostgresStore {
             writers.close().await;
         }
         self.reads.close().await;
+        self.statuses.close().await;
     }
 
     fn writers(&self) -> Result<&Writers, StoreError> {
@@ -171,3 +177,6 @@ const CHANGES: usize = 2 * LANES + 1 + 4;
 
 /// Connections that read.
 const READS: usize = 8;
+
+/// Connections that read what OCSP needs.
+const STATUSES: usize = 4;

@@ -27,11 +27,14 @@ mod token;
 mod writer;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use ca_core::time::Timestamp;
+use ca_engine::port::revocation_hints::RevocationHints;
 use ca_engine::port::store::{Store, StoreError};
 use sqlx::SqlitePool;
+use tokio::sync::Notify;
 
 use change::Change;
 use error::Failure;
@@ -46,6 +49,7 @@ use crate::open::{OpenError, OpenMode};
 pub struct SqliteStore {
     readers: SqlitePool,
     writer: Option<Writer>,
+    revocations: Arc<Notify>,
 }
 
 impl SqliteStore {
@@ -71,7 +75,7 @@ impl SqliteStore {
         };
         // After the writer: a reader alone cannot make the files of the write-ahead log.
         let readers = pool::readers(path);
-        Ok(Self { readers, writer })
+        Ok(Self { readers, writer, revocations: Arc::default() })
     }
 
     /// Brings the tables of an existing file to the version of this build; returns the versions before and after.
@@ -96,6 +100,11 @@ impl SqliteStore {
         }
     }
 
+    /// News of the revocations that this store makes. Those of another process are seen by who looks at the sequence.
+    pub fn revocation_hints(&self) -> Arc<dyn RevocationHints> {
+        Arc::new(Hints(Arc::clone(&self.revocations)))
+    }
+
     /// Makes a change through the writer.
     async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
         match &self.writer {
@@ -109,6 +118,15 @@ impl SqliteStore {
         const SQL: &str = concat!("SELECT ", database_time!(), " FROM counters WHERE name = 'revocations'");
         let millis: i64 = sqlx::query_scalar(SQL).fetch_one(&self.readers).await?;
         Ok(Timestamp::from_unix_millis(millis))
+    }
+}
+
+struct Hints(Arc<Notify>);
+
+#[async_trait]
+impl RevocationHints for Hints {
+    async fn wait(&self) {
+        self.0.notified().await;
     }
 }
 

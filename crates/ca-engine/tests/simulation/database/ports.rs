@@ -65,7 +65,7 @@ room!(StatusStore {
     RevocationSequence = revocation_sequence() -> u64
         | None, |store| store.sound.revocation_sequence();
     RevocationsAfter = revocations_after(sequence: u64, limit: u32) -> Vec<RevocationRow>
-        | None, |store| store.sound.revocations_after(sequence, limit);
+        | None, |store| store.revocations_after(sequence, limit);
     RevokedSerials = revoked_serials(
         authority: &AuthorityId = authority.clone(),
         not_after_from: Timestamp,
