@@ -50,6 +50,10 @@ impl Job for RevocationsJob {
         Duration::ZERO
     }
 
+    fn changes_the_record(&self) -> bool {
+        false
+    }
+
     async fn run(&self, state: &AppState) -> anyhow::Result<Outcome> {
         let looked = self.look(state).await;
         metrics::followed(state);
@@ -86,6 +90,10 @@ impl Job for AnswersJob {
 
     fn interval(&self) -> Duration {
         Duration::from_secs(3_600)
+    }
+
+    fn changes_the_record(&self) -> bool {
+        false
     }
 
     async fn run(&self, state: &AppState) -> anyhow::Result<Outcome> {

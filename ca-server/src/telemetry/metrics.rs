@@ -45,7 +45,10 @@ pub(crate) fn start() -> anyhow::Result<()> {
     );
     metrics::describe_gauge!(OCSP_CACHE_OCTETS, "Octets of signed OCSP answers in memory");
     metrics::describe_gauge!(OCSP_CACHE_ENTRIES, "Signed OCSP answers in memory");
-    metrics::describe_counter!(OCSP_CACHE_WRONG, "Answers in memory that the hourly comparison found wrong; any is a fault");
+    metrics::describe_counter!(
+        OCSP_CACHE_WRONG,
+        "Answers in memory that the hourly comparison found wrong; any is a fault"
+    );
     metrics::describe_gauge!(REVOCATION_SEQUENCE, "The newest revocation that this replica has followed");
     metrics::describe_gauge!(REVOCATION_LAG, "How long ago this replica looked at the sequence of revocations");
     metrics::describe_counter!(JOB_RUNS, "Runs of jobs by name and outcome");

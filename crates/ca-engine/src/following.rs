@@ -2,7 +2,7 @@
 //!
 //! What is done with it is [`crate::flow::follow_revocations`]'s.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use ca_core::time::{Lifetime, Timestamp};
 use futures::lock::{Mutex, MutexGuard};
@@ -12,8 +12,10 @@ use crate::port::store::RevocationRow;
 /// How old the last look at the sequence may be: with a look each second, one may fail and one be late.
 pub(crate) const LOOK_LIFETIME: Lifetime = Lifetime::from_seconds(3);
 
-/// For how long a follower that tried and has not succeeded since is taken to be at it still. Longer than any adapter waits for its
-/// database.
+/// How long a look may take before it counts as one that fails.
+const LOOK_PATIENCE: Lifetime = Lifetime::from_seconds(2);
+
+/// For how long a follower is taken to be at it still. Longer than any adapter waits for its database.
 const ATTEMPT_LIFETIME: Lifetime = Lifetime::from_seconds(20);
 
 /// A process's place in the sequence.
@@ -26,6 +28,8 @@ pub struct Following {
     followed_at: AtomicI64,
     /// When the follower began its last attempt; in milliseconds, 0 while there is no follower.
     attempted_at: AtomicI64,
+    /// Whether the follower's last attempt came to nothing.
+    failed: AtomicBool,
 }
 
 /// The newest entry that was seen.
@@ -43,7 +47,7 @@ pub(crate) enum Knowledge {
     Current,
     /// It was not, though the follower tried: the record does not answer.
     Unreachable,
-    /// It was not, and nobody tried.
+    /// It was not, and nobody tried, or who tries has just begun.
     Unattended,
 }
 
@@ -66,15 +70,18 @@ impl Following {
         if within(self.followed_at.load(Ordering::Acquire), LOOK_LIFETIME) {
             return Knowledge::Current;
         }
-        match within(self.attempted_at.load(Ordering::Acquire), ATTEMPT_LIFETIME) {
+        let attempted_at = self.attempted_at.load(Ordering::Acquire);
+        let is_slow = || distance(now, attempted_at) >= LOOK_PATIENCE;
+        match within(attempted_at, ATTEMPT_LIFETIME) && (self.failed.load(Ordering::Acquire) || is_slow()) {
             true => Knowledge::Unreachable,
             false => Knowledge::Unattended,
         }
     }
 
-    /// The follower begins.
-    pub(crate) fn attempted(&self, now: Timestamp) {
+    /// The follower begins. What is returned says how it ended; dropped without a word it was cut off, and has failed.
+    pub(crate) fn attempt(&self, now: Timestamp) -> Attempt<'_> {
         self.attempted_at.store(now.unix_millis(), Ordering::Release);
+        Attempt { following: self, succeeded: false }
     }
 
     /// Every revocation that was committed before `as_of` is known.
@@ -89,6 +96,24 @@ impl Following {
 
     pub(crate) fn show(&self, sequence: u64) {
         self.sequence.store(sequence, Ordering::Relaxed);
+    }
+}
+
+/// An attempt of the follower.
+pub(crate) struct Attempt<'a> {
+    following: &'a Following,
+    succeeded: bool,
+}
+
+impl Attempt<'_> {
+    pub(crate) fn succeeded(mut self) {
+        self.succeeded = true;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.following.failed.store(!self.succeeded, Ordering::Release);
     }
 }
 

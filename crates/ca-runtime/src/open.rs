@@ -82,7 +82,12 @@ impl Purpose {
     }
 
     const fn open_mode(self) -> OpenMode {
-        if self.makes_what_is_missing() { OpenMode::Create } else { OpenMode::ReadWrite }
+        match self {
+            Self::Develop | Self::Initialise | Self::Local => OpenMode::Create,
+            // It changes nothing, so a user who may change nothing will do.
+            Self::ServeStatus => OpenMode::ReadOnly,
+            Self::Serve | Self::ServeWorker | Self::Job | Self::Administer => OpenMode::ReadWrite,
+        }
     }
 
     /// Whether a passphrase is made too; an operator who runs `init` gives one.

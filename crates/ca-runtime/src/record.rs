@@ -21,8 +21,14 @@ pub(crate) enum Record {
 impl Record {
     pub(crate) async fn open(database: &DatabaseConfig, mode: OpenMode) -> Result<Self, OpenError> {
         Ok(match database {
-            DatabaseConfig::Sqlite { path } => Self::Embedded(Arc::new(SqliteStore::open(path, mode).await?)),
-            DatabaseConfig::Postgres { options, .. } => Self::Shared(Arc::new(PostgresStore::open(options, mode).await?)),
+            DatabaseConfig::Sqlite { path } => {
+                // Who only reads such a file cannot make the files beside it that reading needs.
+                let mode = if mode == OpenMode::ReadOnly { OpenMode::ReadWrite } else { mode };
+                Self::Embedded(Arc::new(SqliteStore::open(path, mode).await?))
+            }
+            DatabaseConfig::Postgres { options, .. } => {
+                Self::Shared(Arc::new(PostgresStore::open(options, mode).await?))
+            }
         })
     }
 

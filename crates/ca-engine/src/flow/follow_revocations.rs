@@ -15,8 +15,10 @@ const BATCH: u32 = 1_000;
 /// One look at the sequence, by the process's follower, which looks each second and whenever it is told that there is news.
 /// Returns how many entries were new. While it fails, answers are given from memory until they end, and no new `good` is signed.
 pub async fn follow_revocations(engine: &Engine) -> Result<u64, FlowError> {
-    engine.following().attempted(engine.now());
-    follow(engine).await
+    let attempt = engine.following().attempt(engine.now());
+    let new = follow(engine).await?;
+    attempt.succeeded();
+    Ok(new)
 }
 
 /// Asked before an answer is signed or given to others: the sequence was looked at in the last seconds. A process without a

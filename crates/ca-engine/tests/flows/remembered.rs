@@ -96,7 +96,10 @@ fn a_revocation_by_another_process_is_told_after_the_next_look_at_the_sequence()
     let world = World::new();
     let (stored, other) = (world.issue(), world.issue());
     look(&world.engine);
-    assert_eq!((told(&world.engine, &stored.serial), told(&world.engine, &other.serial)), (GOOD_FROM_RECORD, GOOD_FROM_RECORD));
+    assert_eq!(
+        (told(&world.engine, &stored.serial), told(&world.engine, &other.serial)),
+        (GOOD_FROM_RECORD, GOOD_FROM_RECORD)
+    );
     revoke_elsewhere(&world, stored.id, RevocationReason::Superseded);
     assert_eq!(told(&world.engine, &stored.serial), GOOD_FROM_MEMORY, "it has not heard of it");
     assert_eq!(look(&world.engine), 1);
@@ -140,7 +143,11 @@ fn an_answer_read_before_a_revocation_and_kept_after_the_news_of_it_does_not_sur
         look(&world.engine);
         let kind = early.unwrap_or_else(|| block_on(answering).kind);
         assert!(matches!(kind, AnswerKind::Good | AnswerKind::Revoked), "{kind:?}");
-        assert_eq!(ask(&world.engine, &stored.serial).kind, AnswerKind::Revoked, "after {calls} calls: {kind:?} was kept");
+        assert_eq!(
+            ask(&world.engine, &stored.serial).kind,
+            AnswerKind::Revoked,
+            "after {calls} calls: {kind:?} was kept"
+        );
     }
 }
 
@@ -232,7 +239,10 @@ fn a_record_that_is_not_the_one_that_was_followed_empties_the_memory() {
     let before = world.store.tables(|record| record.clone());
     revoke_elsewhere(&world, lost.id, RevocationReason::Superseded);
     look(&world.engine);
-    assert_eq!((told(&world.engine, &lost.serial).0, told(&world.engine, &kept.serial).0), (AnswerKind::Revoked, AnswerKind::Good));
+    assert_eq!(
+        (told(&world.engine, &lost.serial).0, told(&world.engine, &kept.serial).0),
+        (AnswerKind::Revoked, AnswerKind::Good)
+    );
     // A standby takes over that had not heard of the last revocation; there the number goes to another.
     world.store.tables(|record| *record = before);
     revoke_elsewhere(&world, kept.id, RevocationReason::Superseded);
@@ -272,6 +282,9 @@ fn the_comparison_finds_and_drops_what_is_not_so() {
     revoke_elsewhere(&world, stored.id, RevocationReason::Superseded);
     world.store.tables(|record| record.revocations.clear());
     assert_eq!(compare(), Comparison { compared: 2, wrong: 1 });
-    assert_eq!(block_on(answer_status(&world.engine, &question(&world.engine, &stored.serial), |_| {})).kind, AnswerKind::Revoked);
+    assert_eq!(
+        block_on(answer_status(&world.engine, &question(&world.engine, &stored.serial), |_| {})).kind,
+        AnswerKind::Revoked
+    );
     assert_eq!(world.status("tls", &other.serial), CertStatus::Good);
 }

@@ -33,7 +33,9 @@ const DEFAULT_FILE: &str = "ca.db";
 impl DatabaseConfig {
     pub(super) fn read(settings: &mut Settings, data_dir: &Path) -> Self {
         let fallback = || Self::Sqlite { path: data_dir.join(DEFAULT_FILE) };
-        let Some((key, url)) = url_of(settings, data_dir, "database.url", "database.url_file") else { return fallback() };
+        let Some((key, url)) = url_of(settings, data_dir, "database.url", "database.url_file") else {
+            return fallback();
+        };
         // The URL may hold a password: no fault quotes it.
         let read = match is_postgres(&url) {
             true => postgres_options(&url)

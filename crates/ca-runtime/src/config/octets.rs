@@ -1,7 +1,8 @@
 //! Numbers of octets: `64MiB`, `512KiB`, `1GiB`, or `0` for none.
 
 /// What a number of octets looks like.
-pub(super) const EXPECTED: &str = "not a number of octets; write a number and a unit, like 64MiB, 512KiB or 1GiB, or 0 for none";
+pub(super) const EXPECTED: &str =
+    "not a number of octets; write a number and a unit, like 64MiB, 512KiB or 1GiB, or 0 for none";
 
 /// Reads a number of octets; `None` when it is none, or more than this machine can count.
 pub(super) fn parse(text: &str) -> Option<usize> {
@@ -29,7 +30,19 @@ mod tests {
 
     #[test]
     fn refuses_what_could_mean_something_else() {
-        for text in ["", "64", "MiB", "64MB", "64M", "-1KiB", "+1KiB", "1.5GiB", "64 MiB", "99999999999999999999KiB", "9999999999999GiB"] {
+        for text in [
+            "",
+            "64",
+            "MiB",
+            "64MB",
+            "64M",
+            "-1KiB",
+            "+1KiB",
+            "1.5GiB",
+            "64 MiB",
+            "99999999999999999999KiB",
+            "9999999999999GiB",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

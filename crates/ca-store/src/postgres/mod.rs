@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ca_core::time::Timestamp;
-use ca_engine::port::store::{Completion, Reservation, StandingChange, Store, StoreError};
+use ca_engine::port::store::{Access, Completion, Reservation, StandingChange, Store, StoreError};
 
 pub use address::PostgresOptions;
 pub use hints::PostgresHints;
@@ -116,13 +116,20 @@ impl PostgresStore {
     }
 
     fn writers(&self) -> Result<&Writers, StoreError> {
-        let closed = || StoreError::Unavailable { detail: "the record was opened for reading only".to_owned() };
+        let closed = || StoreError::ReadOnly { detail: "the record was opened for reading only".to_owned() };
         self.writers.as_ref().ok_or_else(closed)
     }
 
     /// Makes a change in a transaction of its own.
     async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
         Ok(make(&self.writers()?.pool, &change).await?)
+    }
+
+    /// Whether the server is a standby, or the database or user was told to change nothing.
+    async fn is_read_only(&self) -> Result<bool, Failure> {
+        const SQL: &str = "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean";
+        let rows: Vec<(bool,)> = read(&self.statuses, || sqlx::query_as(SQL)).await?;
+        Ok(rows.first().is_none_or(|(read_only,)| *read_only))
     }
 
     async fn now(&self) -> Result<Timestamp, Failure> {
@@ -158,6 +165,13 @@ impl Writers {
 impl Store for PostgresStore {
     async fn database_time(&self) -> Result<Timestamp, StoreError> {
         Ok(self.now().await?)
+    }
+
+    async fn access(&self) -> Result<Access, StoreError> {
+        match &self.writers {
+            Some(_) if !self.is_read_only().await? => Ok(Access::ReadWrite),
+            _ => Ok(Access::ReadOnly),
+        }
     }
 }
 

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use ca_core::time::Timestamp;
 use ca_engine::port::revocation_hints::RevocationHints;
-use ca_engine::port::store::{Store, StoreError};
+use ca_engine::port::store::{Access, Store, StoreError};
 use sqlx::SqlitePool;
 use tokio::sync::Notify;
 
@@ -109,7 +109,7 @@ impl SqliteStore {
     async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
         match &self.writer {
             Some(writer) => writer.change(change).await,
-            None => Err(StoreError::Unavailable { detail: "the record was opened for reading only".to_owned() }),
+            None => Err(StoreError::ReadOnly { detail: "the record was opened for reading only".to_owned() }),
         }
     }
 
@@ -134,6 +134,13 @@ impl RevocationHints for Hints {
 impl Store for SqliteStore {
     async fn database_time(&self) -> Result<Timestamp, StoreError> {
         Ok(self.now().await?)
+    }
+
+    async fn access(&self) -> Result<Access, StoreError> {
+        Ok(match self.writer {
+            Some(_) => Access::ReadWrite,
+            None => Access::ReadOnly,
+        })
     }
 }
 

@@ -53,6 +53,8 @@ pub enum StoreMethod {
     AcquireLease,
     ReleaseLease,
     DatabaseTime,
+    /// [`crate::port::store::Store::access`]
+    Access,
 }
 
 /// How a call fails.

@@ -14,7 +14,7 @@ use ca_engine::fake::{CrlRow, IssuanceState, MemoryStore, Record};
 use ca_engine::port::clock::Clock;
 use ca_engine::port::store::{
     AuditStore, CertificateStore, ChainHead, ChainLink, ChangeOutcome, CompleteOutcome, Completion, CrlIntent,
-    CrlStore, Journal, Lease, LeaseStore, Reservation, ReserveOutcome, RevocationRow, SerialStatus, StandingChange, StatusStore,
+    CrlStore, Journal, Lease, LeaseStore, Reservation, ReserveOutcome, SerialStatus, StandingChange, StatusStore,
     Store, StoreError, TokenStore,
 };
 
@@ -70,8 +70,6 @@ pub(crate) enum PlantedBug {
     RevokedPageLosesLast,
     /// The number of the newest revocation is visible before its row.
     SequenceBeforeRow,
-    /// An entry of the sequence names another serial number than the one that was revoked.
-    SequenceNamesAnother,
     /// A published list is put in place though a newer one is there.
     OlderListPublished,
     /// A clock that is wrong is not seen: it is compared with itself.
@@ -84,7 +82,7 @@ pub(crate) enum PlantedBug {
 
 impl PlantedBug {
     /// Every bug.
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 27] = [
         Self::SequenceNumberLost,
         Self::CompletionAcknowledgedBeforeCommit,
         Self::ReservationAcknowledgedBeforeCommit,
@@ -108,7 +106,6 @@ impl PlantedBug {
         Self::StatusFromStaleCopy,
         Self::RevokedPageLosesLast,
         Self::SequenceBeforeRow,
-        Self::SequenceNamesAnother,
         Self::OlderListPublished,
         Self::WrongClockUnseen,
         Self::FailOverLosesCommits,
@@ -244,14 +241,6 @@ impl Planted {
             lock(&self.copies).insert(number, status.clone());
         }
         Ok(copy.filter(|_| self.has(PlantedBug::StatusFromStaleCopy)).or(status))
-    }
-
-    pub(super) async fn revocations_after(&self, sequence: u64, limit: u32) -> Result<Vec<RevocationRow>, StoreError> {
-        let mut rows = self.sound.revocations_after(sequence, limit).await?;
-        if self.has(PlantedBug::SequenceNamesAnother) {
-            rows.iter_mut().for_each(|row| row.serial = Serial::from_random([0; 16]));
-        }
-        Ok(rows)
     }
 
     pub(super) async fn change_standing(&self, mut change: StandingChange) -> Result<ChangeOutcome, StoreError> {

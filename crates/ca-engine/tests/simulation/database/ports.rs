@@ -65,7 +65,7 @@ room!(StatusStore {
     RevocationSequence = revocation_sequence() -> u64
         | None, |store| store.sound.revocation_sequence();
     RevocationsAfter = revocations_after(sequence: u64, limit: u32) -> Vec<RevocationRow>
-        | None, |store| store.revocations_after(sequence, limit);
+        | None, |store| store.sound.revocations_after(sequence, limit);
     RevokedSerials = revoked_serials(
         authority: &AuthorityId = authority.clone(),
         not_after_from: Timestamp,
@@ -170,4 +170,6 @@ room!(LeaseStore {
 room!(Store {
     DatabaseTime = database_time() -> Timestamp
         | None, |store| store.database_time();
+    Access = access() -> Access
+        | None, |store| store.sound.access();
 });
