@@ -17,6 +17,6 @@ pub struct NoHints;
 #[async_trait]
 impl RevocationHints for NoHints {
     async fn wait(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

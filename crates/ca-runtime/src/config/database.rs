@@ -33,13 +33,14 @@ const DEFAULT_FILE: &str = "ca.db";
 impl DatabaseConfig {
     pub(super) fn read(settings: &mut Settings, data_dir: &Path) -> Self {
         let fallback = || Self::Sqlite { path: data_dir.join(DEFAULT_FILE) };
+        // Judged whatever the database is: what is wrong must not come to light when that changes.
+        let listen = listen_options(settings, data_dir);
         let Some((key, url)) = url_of(settings, data_dir, "database.url", "database.url_file") else {
             return fallback();
         };
         // The URL may hold a password: no fault quotes it.
         let read = match is_postgres(&url) {
-            true => postgres_options(&url)
-                .map(|options| Self::Postgres { options, listen: listen_options(settings, data_dir) }),
+            true => postgres_options(&url).map(|options| Self::Postgres { options, listen }),
             false => sqlite_file(&url).map(|file| Self::Sqlite { path: data_dir.join(file) }),
         };
         read.unwrap_or_else(|problem| {
