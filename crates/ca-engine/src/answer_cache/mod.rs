@@ -2,7 +2,7 @@
 //!
 //! The table is fixed: sets of a few slots, and a serial belongs to one set, whatever the form of the CertID that asks for it. A
 //! reader loads slots and nothing else. Who changes a set holds its lock, under which it also counts how often something was
-//! dropped from it: an answer is let in only if nothing was dropped since its [`Ticket`] was drawn, which happens before the record
+//! dropped from it: an answer is let in only if nothing was dropped since its ticket was drawn, which happens before the record
 //! is asked. So an answer that was read before a revocation never outlives the news of it, in whatever order they arrive.
 //!
 //! What makes room is a hand that goes round over all slots and spares, once, what was asked for since it last came by.

@@ -1,5 +1,5 @@
-//! Answers OCSP requests (RFC 6960, RFC 9919): read, find whose they are, and then from memory ([`remembered`]), else from the
-//! record, signed by the delegated responder ([`signed`]).
+//! Answers OCSP requests (RFC 6960, RFC 9919): read, find whose they are, and then from memory (`remembered`), else from the
+//! record, signed by the delegated responder (`signed`).
 
 mod remembered;
 mod signed;
