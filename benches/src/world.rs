@@ -60,6 +60,7 @@ impl World {
             base_url: Some("http://pki.example.org".to_owned()),
             api_names: Vec::new(),
             ocsp_validity: Lifetime::from_seconds(3_600),
+            answer_cache_octets: 1 << 20,
             crl_validity: Lifetime::from_days(7),
             offline_crl_validity: Lifetime::from_days(395),
             outbox: OutboxSettings::default(),

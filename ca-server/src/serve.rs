@@ -63,12 +63,27 @@ pub(crate) async fn run(runtime: Runtime, role: Role, ready: impl FnOnce(&Addres
             tracing::error!(error = format!("{error:#}"), "issuances that were cut off are closed later");
         }
     }
+    if role == Role::Status {
+        state.set_answers_only();
+    }
     job::compare_clock(&state).await?;
     job::refresh_lists(&state).await?;
     // 2. Sockets, before anything is announced.
     let (stop, stopped) = watch::channel(false);
     let tls = match role {
-        Role::All => Some(tls(&runtime, &state).await?),
+        Role::All => match tls(&runtime, &state).await {
+            // What a standby has to tell, it tells without the API.
+            Err(error) if state.is_read_only() => {
+                let error = format!("{error:#}");
+                tracing::warn!(
+                    error,
+                    "the API is not served: the database can only be read, and no certificate lies here; set \
+                     `api.certificate_file`, or start again once the database can be changed"
+                );
+                None
+            }
+            tls => Some(tls?),
+        },
         Role::Status | Role::Worker => None,
     };
     // Heard from here on: whoever reads that the service is ready may stop it at once.
@@ -78,6 +93,7 @@ pub(crate) async fn run(runtime: Runtime, role: Role, ready: impl FnOnce(&Addres
     ready(&listeners.addresses()?);
     // 3. Jobs and listeners, until told to stop.
     let mut jobs = Jobs::new(stopped.clone());
+    job::start_following(&state, runtime.revocation_hints(), &mut jobs);
     match role {
         Role::Status => job::start_answering(&state, &mut jobs),
         Role::All | Role::Worker => {

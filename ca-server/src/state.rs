@@ -26,6 +26,8 @@ struct Inner {
     max_age: Lifetime,
     crl_files: ArcSwap<CrlFiles>,
     store_answers: AtomicBool,
+    read_only: AtomicBool,
+    answers_only: AtomicBool,
     anchor: Arc<dyn Anchor>,
 }
 
@@ -39,6 +41,8 @@ impl AppState {
             max_age,
             crl_files: ArcSwap::from_pointee(CrlFiles::default()),
             store_answers: AtomicBool::new(false),
+            read_only: AtomicBool::new(false),
+            answers_only: AtomicBool::new(false),
             anchor,
         };
         Self { inner: Arc::new(inner) }
@@ -80,6 +84,25 @@ impl AppState {
 
     pub(crate) fn set_crl_files(&self, files: CrlFiles) {
         self.inner.crl_files.store(Arc::new(files));
+    }
+
+    /// Whether the record could only be read when it was last asked.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.inner.read_only.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of what can be done with the record; returns whether that is something else than before.
+    pub(crate) fn set_read_only(&self, read_only: bool) -> bool {
+        self.inner.read_only.swap(read_only, Ordering::Relaxed) != read_only
+    }
+
+    /// Whether this process has the status role: nobody expects authorities' keys of it.
+    pub(crate) fn answers_only(&self) -> bool {
+        self.inner.answers_only.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_answers_only(&self) {
+        self.inner.answers_only.store(true, Ordering::Relaxed);
     }
 
     /// Whether the record answered when it was last asked.

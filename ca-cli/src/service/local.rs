@@ -264,7 +264,7 @@ impl Service for Local {
         let answer = answer_status(self.engine(), &request, |error| fault = Some(error.clone())).await;
         match fault {
             Some(error) => Err(refused(error)),
-            None => Ok(answer.der),
+            None => Ok(answer.der.to_vec()),
         }
     }
 

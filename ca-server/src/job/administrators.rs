@@ -27,6 +27,10 @@ impl Job for AdministratorsJob {
         Duration::from_secs(3_600)
     }
 
+    fn changes_the_record(&self) -> bool {
+        false
+    }
+
     async fn run(&self, state: &AppState) -> anyhow::Result<Outcome> {
         let engine = state.engine();
         let last = holders(engine, Role::Administrator).await.map_err(with_detail)?.pop();

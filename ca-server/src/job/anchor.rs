@@ -15,6 +15,7 @@ use crate::state::AppState;
 #[derive(Default)]
 pub(crate) struct AnchorJob {
     anchored: Mutex<Anchored>,
+    watch: AnchorWatchJob,
 }
 
 #[async_trait]
@@ -27,7 +28,15 @@ impl Job for AnchorJob {
         Duration::from_millis(500)
     }
 
+    fn changes_the_record(&self) -> bool {
+        // Over a record that can only be read it compares.
+        false
+    }
+
     async fn run(&self, state: &AppState) -> anyhow::Result<Outcome> {
+        if state.is_read_only() {
+            return self.watch.run(state).await;
+        }
         let was_open = state.engine().check_anchor().is_ok();
         let mut anchored = self.anchored.lock().await;
         let followed = follow(state.engine(), state.anchor(), &mut anchored).await;
@@ -51,6 +60,10 @@ impl Job for AnchorWatchJob {
 
     fn interval(&self) -> Duration {
         Duration::from_secs(5)
+    }
+
+    fn changes_the_record(&self) -> bool {
+        false
     }
 
     async fn run(&self, state: &AppState) -> anyhow::Result<Outcome> {

@@ -21,6 +21,10 @@ impl Job for FollowJob {
         Duration::from_millis(500)
     }
 
+    fn changes_the_record(&self) -> bool {
+        false
+    }
+
     async fn run(&self, state: &AppState) -> anyhow::Result<Outcome> {
         let mut published = state.engine().store().published_numbers().await?;
         published.sort();

@@ -13,8 +13,11 @@ mod follow;
 mod outbox;
 mod reservations;
 mod responders;
+mod revocations;
 
 use std::sync::Arc;
+
+use ca_engine::port::revocation_hints::RevocationHints;
 
 use crate::listener::tls::TlsIdentity;
 use crate::state::AppState;
@@ -57,9 +60,8 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
     })
 }
 
-/// Starts every job of a server.
+/// Starts every job of a server beside those of [`start_following`].
 pub(crate) fn start(state: &AppState, plan: Plan, jobs: &mut Jobs) {
-    start_following(state, jobs);
     jobs.start(state, Box::new(administrators::AdministratorsJob));
     // One that is slow holds up no other.
     for sink in state.engine().sinks().keys() {
@@ -75,14 +77,15 @@ pub(crate) fn start(state: &AppState, plan: Plan, jobs: &mut Jobs) {
     }
 }
 
-/// Starts what a replica does that only answers.
+/// Starts what a replica does that only answers, beside the jobs of [`start_following`].
 pub(crate) fn start_answering(state: &AppState, jobs: &mut Jobs) {
-    start_following(state, jobs);
     jobs.start(state, Box::new(anchor::AnchorWatchJob::default()));
 }
 
 /// Starts what every replica does: it watches the clock and follows the record.
-fn start_following(state: &AppState, jobs: &mut Jobs) {
+pub(crate) fn start_following(state: &AppState, hints: Arc<dyn RevocationHints>, jobs: &mut Jobs) {
+    jobs.start(state, Box::new(revocations::RevocationsJob::new(hints)));
+    jobs.start(state, Box::new(revocations::AnswersJob));
     jobs.start(state, Box::new(clock::ClockJob));
     jobs.start(state, Box::new(follow::FollowJob));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ca_core::id::SinkName;
 use ca_core::time::Timestamp;
-use ca_engine::flow::answer_status::AnswerKind;
+use ca_engine::flow::answer_status::{AnswerKind, AnswerOrigin};
 use ca_engine::port::store::Backlog;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -16,6 +16,12 @@ static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
 const REQUESTS: &str = "ca_http_requests_total";
 const REQUEST_SECONDS: &str = "ca_http_request_seconds";
 const OCSP_ANSWERS: &str = "ca_ocsp_answers_total";
+const OCSP_ORIGINS: &str = "ca_ocsp_answers_by_origin_total";
+const OCSP_CACHE_OCTETS: &str = "ca_ocsp_cache_octets";
+const OCSP_CACHE_ENTRIES: &str = "ca_ocsp_cache_entries";
+const OCSP_CACHE_WRONG: &str = "ca_ocsp_cache_wrong_total";
+const REVOCATION_SEQUENCE: &str = "ca_revocation_sequence";
+const REVOCATION_LAG: &str = "ca_revocation_lag_seconds";
 const JOB_RUNS: &str = "ca_job_runs_total";
 const CRL_NUMBER: &str = "ca_crl_number";
 const CRL_ENTRIES: &str = "ca_crl_entries";
@@ -38,6 +44,18 @@ pub(crate) fn start() -> anyhow::Result<()> {
     metrics::describe_counter!(REQUESTS, "HTTP requests by route and status");
     metrics::describe_histogram!(REQUEST_SECONDS, "From the request's headers to its answer");
     metrics::describe_counter!(OCSP_ANSWERS, "OCSP answers by kind");
+    metrics::describe_counter!(
+        OCSP_ORIGINS,
+        "OCSP answers by origin: memory, outage (memory, while the database cannot be followed), record, refusal"
+    );
+    metrics::describe_gauge!(OCSP_CACHE_OCTETS, "Octets of signed OCSP answers in memory");
+    metrics::describe_gauge!(OCSP_CACHE_ENTRIES, "Signed OCSP answers in memory");
+    metrics::describe_counter!(
+        OCSP_CACHE_WRONG,
+        "Answers in memory that the hourly comparison found wrong; any is a fault"
+    );
+    metrics::describe_gauge!(REVOCATION_SEQUENCE, "The newest revocation that this replica has followed");
+    metrics::describe_gauge!(REVOCATION_LAG, "How long ago this replica looked at the sequence of revocations");
     metrics::describe_counter!(JOB_RUNS, "Runs of jobs by name and outcome");
     metrics::describe_gauge!(CRL_NUMBER, "Number of the newest published CRL");
     metrics::describe_gauge!(CRL_ENTRIES, "Entries of the newest published CRL");
@@ -67,8 +85,25 @@ pub(crate) fn request(route: &str, status: u16, duration: Duration) {
 }
 
 /// Counts an OCSP answer.
-pub(crate) fn ocsp_answer(kind: AnswerKind) {
+pub(crate) fn ocsp_answer(kind: AnswerKind, origin: AnswerOrigin) {
     metrics::counter!(OCSP_ANSWERS, "kind" => kind.as_str()).increment(1);
+    metrics::counter!(OCSP_ORIGINS, "origin" => origin.as_str()).increment(1);
+}
+
+/// Counts answers in memory that were not what the record says.
+pub(crate) fn wrong_answers(count: u64) {
+    metrics::counter!(OCSP_CACHE_WRONG).increment(count);
+}
+
+/// Tells how far the sequence of revocations is followed, and what is in memory.
+pub(crate) fn followed(state: &AppState) {
+    let engine = state.engine();
+    metrics::gauge!(REVOCATION_SEQUENCE).set(engine.following().sequence() as f64);
+    if let Some(lag) = engine.following().lag(engine.now()) {
+        metrics::gauge!(REVOCATION_LAG).set(lag.seconds() as f64);
+    }
+    metrics::gauge!(OCSP_CACHE_OCTETS).set(engine.answer_cache().octets() as f64);
+    metrics::gauge!(OCSP_CACHE_ENTRIES).set(engine.answer_cache().entries() as f64);
 }
 
 /// Counts the run of a job.

@@ -23,6 +23,10 @@ pub enum Liveness {
 pub struct Readiness {
     /// Whether the replica can do its work.
     pub status: ReadinessStatus,
+    /// What can be done with the record; on the admin listener only. A replica whose record can only be read is ready for what it
+    /// can do: it answers about status and what is on record, and refuses changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<RecordAccess>,
     /// What was looked at; on the admin listener only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checks: Option<Vec<ReadinessCheck>>,
@@ -36,6 +40,16 @@ pub enum ReadinessStatus {
     Ready,
     /// It cannot; send requests elsewhere.
     NotReady,
+}
+
+/// What a replica can do with the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordAccess {
+    /// All.
+    ReadWrite,
+    /// It can read it: the database is a standby, or its user may do no more.
+    ReadOnly,
 }
 
 /// One thing that must be in order.
@@ -62,5 +76,7 @@ mod tests {
         golden::round_trips::<Readiness>(include_str!("../testdata/ready.json"));
         let details = golden::round_trips::<Readiness>(include_str!("../testdata/not_ready_details.json"));
         assert_eq!(details.status, ReadinessStatus::NotReady);
+        let standby = golden::round_trips::<Readiness>(include_str!("../testdata/ready_read_only.json"));
+        assert_eq!(standby.access, Some(RecordAccess::ReadOnly));
     }
 }

@@ -13,8 +13,11 @@ use ca_core::template::Endpoints;
 use ca_core::time::{Lifetime, Timestamp};
 
 use crate::anchor_verdict::{AnchorVerdict, refuse_old_record};
+use crate::answer_cache::AnswerCache;
+use crate::answer_cache::flight::Flights;
 use crate::clock_verdict::{ClockVerdict, refuse_wrong_clock};
 use crate::error::{FlowError, FlowErrorKind};
+use crate::following::Following;
 use crate::hierarchy::{Authority, Hierarchy};
 use crate::lineage::Lineage;
 use crate::port::authorizer::Authorizer;
@@ -54,6 +57,8 @@ pub struct Settings {
     pub api_names: Vec<GeneralName>,
     /// How long an OCSP answer may be relied on.
     pub ocsp_validity: Lifetime,
+    /// How many octets of signed OCSP answers are kept in memory; 0 keeps none.
+    pub answer_cache_octets: usize,
     /// How long a CRL may be relied on.
     pub crl_validity: Lifetime,
     /// How long the CRL of an authority whose key is offline may be relied on.
@@ -107,6 +112,9 @@ pub struct Engine {
     lists_in_place: Mutex<BTreeMap<AuthorityId, u64>>,
     /// Up to which number of the revocation sequence nothing new concerns an authority, by authority.
     quiet_until: Mutex<BTreeMap<AuthorityId, u64>>,
+    following: Following,
+    answer_cache: AnswerCache,
+    flights: Flights,
 }
 
 impl Engine {
@@ -118,6 +126,7 @@ impl Engine {
         Ok(Self {
             ports,
             profiles,
+            answer_cache: AnswerCache::new(settings.answer_cache_octets),
             settings,
             hierarchy: ArcSwap::from_pointee(hierarchy),
             offline_signers: Mutex::new(BTreeMap::new()),
@@ -127,6 +136,8 @@ impl Engine {
             clock_compared_at: AtomicI64::new(i64::MIN),
             lists_in_place: Mutex::default(),
             quiet_until: Mutex::default(),
+            following: Following::default(),
+            flights: Flights::default(),
         })
     }
 
@@ -199,7 +210,11 @@ impl Engine {
     pub async fn reload_hierarchy(&self) -> Result<(), FlowError> {
         let offline = self.offline_signers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let hierarchy = Hierarchy::load(self.store(), self.keyring(), &offline).await?;
-        self.hierarchy.store(Arc::new(hierarchy));
+        let before = self.hierarchy.swap(Arc::new(hierarchy));
+        // A responder is not asked for its own status: what a revoked one has signed must fall silent with it.
+        if !self.hierarchy.load().has_responders_of(&before) {
+            self.answer_cache.clear();
+        }
         Ok(())
     }
 
@@ -288,6 +303,21 @@ impl Engine {
 
     pub(crate) fn set_quiet_until(&self, authority: &AuthorityId, sequence: u64) {
         self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner).insert(authority.clone(), sequence);
+    }
+
+    /// How far the sequence of revocations is followed.
+    pub fn following(&self) -> &Following {
+        &self.following
+    }
+
+    /// Signed answers in memory.
+    pub fn answer_cache(&self) -> &AnswerCache {
+        &self.answer_cache
+    }
+
+    /// What is being signed.
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.flights
     }
 
     fn lists_in_place(&self) -> MutexGuard<'_, BTreeMap<AuthorityId, u64>> {

@@ -166,15 +166,20 @@ impl std::error::Error for FlowError {}
 impl From<StoreError> for FlowError {
     fn from(error: StoreError) -> Self {
         let kind = match &error {
-            StoreError::Unavailable { .. } | StoreError::Unknown { .. } | StoreError::Full { .. } => {
-                FlowErrorKind::Unavailable
-            }
+            StoreError::Unavailable { .. }
+            | StoreError::Unknown { .. }
+            | StoreError::Full { .. }
+            | StoreError::ReadOnly { .. } => FlowErrorKind::Unavailable,
             StoreError::Fenced { .. } | StoreError::Conflict { .. } => FlowErrorKind::Overloaded,
             StoreError::Inconsistent { .. } => return Self::internal(&error),
         };
         let message = match &error {
             StoreError::Full { .. } => {
                 "the service has no storage left, so nothing was issued or changed; its operator must make room"
+            }
+            StoreError::ReadOnly { .. } => {
+                "the database of this replica is read-only (a standby), so nothing was issued or changed; ask another replica, or \
+                 again once it has taken over"
             }
             StoreError::Fenced { .. } | StoreError::Conflict { .. } => "another change came first; try again",
             _ => "the database is not available; try again",

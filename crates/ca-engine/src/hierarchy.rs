@@ -10,6 +10,7 @@ use ca_core::certificate::Certificate;
 use ca_core::id::{AuthorityId, CertificateId};
 use ca_core::ocsp::IssuerIdentity;
 use ca_core::revocation::{RevocationReason, Standing};
+use ca_core::serial::Serial;
 use ca_core::template::IssuerFacts;
 use ca_core::time::{Timestamp, Validity};
 
@@ -129,6 +130,7 @@ impl Authority {
 
 /// An OCSP responder, ready for use.
 pub struct Responder {
+    serial: Serial,
     certificate_der: Vec<u8>,
     key_hash: [u8; 20],
     validity: Validity,
@@ -147,6 +149,7 @@ impl Responder {
             return Err(fault(&"its key is not that of its certificate; the record was changed"));
         }
         Ok(Self {
+            serial: certificate.serial().clone(),
             key_hash: certificate.public_key().key_identifier(),
             validity: certificate.validity(),
             certificate_der: record.certificate_der,
@@ -272,6 +275,23 @@ impl Hierarchy {
     /// The roots.
     pub fn roots(&self) -> impl Iterator<Item = &Arc<Authority>> {
         self.authorities.iter().filter(|authority| authority.record.parent.is_none())
+    }
+
+    /// Whether `authority` issued, under this serial, the certificate of an authority or of a responder.
+    pub(crate) fn has_certificate(&self, authority: &AuthorityId, serial: &Serial) -> bool {
+        let of_authority = self.authorities.iter().any(|child| {
+            child.record.parent.as_ref().unwrap_or(child.id()) == authority && child.certificate.serial() == serial
+        });
+        let mut responders = self.responders.get(authority).into_iter().flatten();
+        of_authority || responders.any(|responder| responder.serial == *serial)
+    }
+
+    /// Whether every responder of an earlier hierarchy is still here.
+    pub(crate) fn has_responders_of(&self, before: &Self) -> bool {
+        before.responders.iter().all(|(authority, responders)| {
+            let now = self.responders.get(authority).map_or(&[][..], Vec::as_slice);
+            responders.iter().all(|responder| now.iter().any(|other| other.serial == responder.serial))
+        })
     }
 
     /// The responder of an authority that answers at `now`: of those in force, the one that ends last.

@@ -6,12 +6,15 @@
 #![warn(missing_docs)]
 
 pub mod anchor_verdict;
+pub mod answer_cache;
 pub mod clock_verdict;
 pub mod engine;
 pub mod error;
 #[cfg(any(test, feature = "testkit"))]
 pub mod fake;
 pub mod flow;
+pub mod following;
 pub mod hierarchy;
 pub mod lineage;
 pub mod port;
+mod status_answer;

@@ -21,6 +21,7 @@ use ca_engine::port::anchor::Anchor;
 use ca_engine::port::authorizer::Authorizer;
 use ca_engine::port::clock::Clock;
 use ca_engine::port::entropy::Entropy;
+use ca_engine::port::revocation_hints::RevocationHints;
 use ca_engine::port::store::{Store, StoreError};
 use ca_store::OpenMode;
 use thiserror::Error;
@@ -97,7 +98,12 @@ impl Purpose {
     }
 
     const fn open_mode(self) -> OpenMode {
-        if self.makes_what_is_missing() { OpenMode::Create } else { OpenMode::ReadWrite }
+        match self {
+            Self::Develop | Self::Initialise | Self::Local => OpenMode::Create,
+            // It changes nothing, so a user who may change nothing will do.
+            Self::ServeStatus => OpenMode::ReadOnly,
+            Self::Serve | Self::ServeWorker | Self::Job | Self::Administer | Self::Restore => OpenMode::ReadWrite,
+        }
     }
 
     /// Whether a passphrase is made too; an operator who runs `init` gives one.
@@ -180,6 +186,11 @@ impl Runtime {
     /// Closes the record: waits for the last commit. The locks are given back when the runtime is dropped.
     pub async fn close(&self) {
         self.record.close().await;
+    }
+
+    /// What wakes the follower of the sequence of revocations; must be called inside a tokio runtime, which then listens.
+    pub fn revocation_hints(&self) -> Arc<dyn RevocationHints> {
+        self.record.revocation_hints(&self.config.database)
     }
 
     /// Whether other replicas may be at work on the same record.
@@ -279,6 +290,7 @@ fn settings(config: &Config) -> Settings {
         base_url: config.public.base_url.as_ref().map(ToString::to_string),
         api_names: api_names(&config.api),
         ocsp_validity: config.status.ocsp_validity,
+        answer_cache_octets: config.status.cache,
         crl_validity: config.status.crl_validity,
         offline_crl_validity: OFFLINE_CRL_VALIDITY.max(config.status.crl_validity),
         outbox: config.outbox,

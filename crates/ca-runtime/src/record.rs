@@ -3,8 +3,11 @@
 
 use std::sync::Arc;
 
+use ca_engine::port::revocation_hints::{NoHints, RevocationHints};
 use ca_engine::port::store::Store;
-use ca_store::{OpenError, OpenMode, PostgresStore, SnapshotError, SnapshotSink, SnapshotSource, SqliteStore};
+use ca_store::{
+    OpenError, OpenMode, PostgresHints, PostgresStore, SnapshotError, SnapshotSink, SnapshotSource, SqliteStore,
+};
 
 use crate::config::DatabaseConfig;
 
@@ -20,8 +23,14 @@ pub(crate) enum Record {
 impl Record {
     pub(crate) async fn open(database: &DatabaseConfig, mode: OpenMode) -> Result<Self, OpenError> {
         Ok(match database {
-            DatabaseConfig::Sqlite { path } => Self::Embedded(Arc::new(SqliteStore::open(path, mode).await?)),
-            DatabaseConfig::Postgres { options } => Self::Shared(Arc::new(PostgresStore::open(options, mode).await?)),
+            DatabaseConfig::Sqlite { path } => {
+                // Who only reads such a file cannot make the files beside it that reading needs.
+                let mode = if mode == OpenMode::ReadOnly { OpenMode::ReadWrite } else { mode };
+                Self::Embedded(Arc::new(SqliteStore::open(path, mode).await?))
+            }
+            DatabaseConfig::Postgres { options, .. } => {
+                Self::Shared(Arc::new(PostgresStore::open(options, mode).await?))
+            }
         })
     }
 
@@ -29,7 +38,7 @@ impl Record {
     pub(crate) async fn migrate(database: &DatabaseConfig) -> Result<(i64, i64), OpenError> {
         match database {
             DatabaseConfig::Sqlite { path } => SqliteStore::migrate(path).await,
-            DatabaseConfig::Postgres { options } => PostgresStore::migrate(options).await,
+            DatabaseConfig::Postgres { options, .. } => PostgresStore::migrate(options).await,
         }
     }
 
@@ -37,7 +46,7 @@ impl Record {
     pub(crate) async fn dump(database: &DatabaseConfig, sink: &mut dyn SnapshotSink) -> Result<(), SnapshotError> {
         match database {
             DatabaseConfig::Sqlite { path } => SqliteStore::dump(path, sink).await,
-            DatabaseConfig::Postgres { options } => PostgresStore::dump(options, sink).await,
+            DatabaseConfig::Postgres { options, .. } => PostgresStore::dump(options, sink).await,
         }
     }
 
@@ -49,7 +58,7 @@ impl Record {
     ) -> Result<(), SnapshotError> {
         match database {
             DatabaseConfig::Sqlite { path } => SqliteStore::load(path, source, setting).await,
-            DatabaseConfig::Postgres { options } => PostgresStore::load(options, source, setting).await,
+            DatabaseConfig::Postgres { options, .. } => PostgresStore::load(options, source, setting).await,
         }
     }
 
@@ -57,7 +66,7 @@ impl Record {
     pub(crate) async fn check_empty(database: &DatabaseConfig) -> Result<(), SnapshotError> {
         match database {
             DatabaseConfig::Sqlite { path } => SqliteStore::check_empty(path),
-            DatabaseConfig::Postgres { options } => PostgresStore::check_empty(options).await,
+            DatabaseConfig::Postgres { options, .. } => PostgresStore::check_empty(options).await,
         }
     }
 
@@ -65,6 +74,22 @@ impl Record {
         match self {
             Self::Embedded(store) => store.clone(),
             Self::Shared(store) => store.clone(),
+        }
+    }
+
+    /// News of revocations: of this process in an embedded record, of every replica in a shared one. Through a pooler nobody can
+    /// listen, unless another way is configured.
+    pub(crate) fn revocation_hints(&self, database: &DatabaseConfig) -> Arc<dyn RevocationHints> {
+        match (self, database) {
+            (Self::Embedded(store), _) => store.revocation_hints(),
+            (Self::Shared(_), DatabaseConfig::Postgres { options, listen }) => {
+                let way = listen.as_deref().or(Some(&**options).filter(|options| options.can_listen()));
+                match way {
+                    Some(way) => Arc::new(PostgresHints::listen(way)),
+                    None => Arc::new(NoHints),
+                }
+            }
+            (Self::Shared(_), DatabaseConfig::Sqlite { .. }) => Arc::new(NoHints),
         }
     }
 

@@ -12,6 +12,6 @@ mod snapshot;
 mod sqlite;
 
 pub use open::{Database, OpenError, OpenMode};
-pub use postgres::{PostgresOptions, PostgresStore};
+pub use postgres::{PostgresHints, PostgresOptions, PostgresStore};
 pub use snapshot::{SnapshotError, SnapshotHeader, SnapshotKind, SnapshotPart, SnapshotSink, SnapshotSource};
 pub use sqlite::SqliteStore;

@@ -12,7 +12,7 @@ pub enum OpenMode {
     Create,
     /// The database must be there, with tables of exactly this build's version.
     ReadWrite,
-    /// As `ReadWrite`, but every change is refused with `Unavailable`.
+    /// As `ReadWrite`, but every change is refused with `StoreError::ReadOnly`.
     ReadOnly,
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, ensure};
@@ -91,6 +91,55 @@ impl PostgresServer {
         Ok(())
     }
 
+    /// A hot standby that streams from this server, made from a copy of its cluster. It goes on when this server ends.
+    pub fn standby(&self) -> anyhow::Result<Self> {
+        let folder = self.owner.folder(self.socket().parent().context("a folder has a parent")?)?;
+        let copied = self
+            .owner
+            .command(program("pg_basebackup"))
+            .args(["--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "-U", USER, "-D"])
+            .arg(folder.path().join("data"))
+            .arg("-h")
+            .arg(self.socket())
+            .env("PGPASSWORD", PASSWORD)
+            .output()
+            .context("pg_basebackup cannot be started")?;
+        ensure!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
+        // Names of databases that come later differ from those that were copied.
+        let databases = AtomicU64::new(self.databases.load(Ordering::SeqCst) + 1_000);
+        let mut standby = Self { keeper: None, folder, owner: self.owner, databases };
+        standby.run()?;
+        Ok(standby)
+    }
+
+    /// Makes a standby the primary, and waits until it is.
+    pub fn promote(&self) -> anyhow::Result<()> {
+        let promoted = self.run_sql("postgres", "SELECT pg_promote()")?;
+        ensure!(promoted.trim() == "t", "it was not promoted: {promoted}");
+        Ok(())
+    }
+
+    /// Lets every process of the server stand still, as a machine does that hangs: it accepts connections and says nothing.
+    pub fn stand_still(&self) -> anyhow::Result<()> {
+        self.signal("STOP")
+    }
+
+    /// Ends [`Self::stand_still`].
+    pub fn go_on(&self) -> anyhow::Result<()> {
+        self.signal("CONT")
+    }
+
+    fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        let file = fs::read_to_string(self.path("data/postmaster.pid")).context("the server does not run")?;
+        let postmaster = file.lines().next().context("an empty postmaster.pid")?.to_owned();
+        // The parent first, so that no child comes to be that is not stopped.
+        send_signal(signal, std::slice::from_ref(&postmaster))?;
+        let children = Command::new("pgrep").args(["-P", &postmaster]).output().context("pgrep cannot be started")?;
+        let children: Vec<String> =
+            String::from_utf8_lossy(&children.stdout).split_whitespace().map(str::to_owned).collect();
+        send_signal(signal, &children)
+    }
+
     /// The folder of its socket.
     pub fn socket(&self) -> &Path {
         self.folder.path()
@@ -154,6 +203,12 @@ impl PostgresServer {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
+}
+
+fn send_signal(signal: &str, processes: &[String]) -> anyhow::Result<()> {
+    // One that has just ended is no loss; the server itself is asked for by whoever waits for its silence.
+    let _sent = Command::new("kill").args(["-s", signal]).args(processes).output().context("kill cannot be started")?;
+    Ok(())
 }
 
 fn program(name: &str) -> PathBuf {

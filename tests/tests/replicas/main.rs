@@ -1,6 +1,9 @@
 //! Replicas of one service over one PostgreSQL, through a PgBouncer: each with a folder and ports of its own, one seal.
 
 mod events;
+mod outage;
+mod propagation;
+mod standby;
 
 use std::time::Duration;
 
@@ -143,6 +146,13 @@ async fn a_database_that_is_restarted_costs_answers_and_no_promise() -> anyhow::
         administrator.enrol("client", "after.example.com").await?;
     }
     chain_is_whole(&cluster.replicas[0].administrator()?, 1 + 1 + 2).await
+}
+
+/// How many OCSP answers of a replica came from there (`memory`, `outage`, `record`).
+async fn answers_from(replica: &Stack, origin: &str) -> anyhow::Result<u64> {
+    let metrics = replica.admin()?.get("/metrics").await?.expect(200)?.text();
+    let line = format!("ca_ocsp_answers_by_origin_total{{origin=\"{origin}\"}} ");
+    Ok(metrics.lines().find_map(|metric| metric.strip_prefix(&line)).map_or(Ok(0), str::parse)?)
 }
 
 /// The list of `tls` holds exactly so many entries soon.

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use ca_api::health::{Health, Liveness, Readiness, ReadinessCheck, ReadinessStatus};
+use ca_api::health::{Health, Liveness, Readiness, ReadinessCheck, ReadinessStatus, RecordAccess};
 use ca_engine::clock_verdict::ClockVerdict;
 use ca_engine::hierarchy::Authority;
 use ca_engine::port::store::AuthorityState;
@@ -37,22 +37,23 @@ pub(crate) async fn health() -> Json<Health> {
     )
 )]
 pub(crate) async fn ready(State(state): State<AppState>) -> Response {
-    respond(checks(&state).iter().all(|check| check.ready), None)
+    respond(checks(&state).iter().all(|check| check.ready), None, None)
 }
 
 /// The same, with every check; on the admin listener.
 pub(crate) async fn ready_in_detail(State(state): State<AppState>) -> Response {
     let checks = checks(&state);
-    respond(checks.iter().all(|check| check.ready), Some(checks))
+    let access = if state.is_read_only() { RecordAccess::ReadOnly } else { RecordAccess::ReadWrite };
+    respond(checks.iter().all(|check| check.ready), Some(access), Some(checks))
 }
 
-fn respond(ready: bool, checks: Option<Vec<ReadinessCheck>>) -> Response {
+fn respond(ready: bool, access: Option<RecordAccess>, checks: Option<Vec<ReadinessCheck>>) -> Response {
     let (code, status) = if ready {
         (StatusCode::OK, ReadinessStatus::Ready)
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, ReadinessStatus::NotReady)
     };
-    (code, Json(Readiness { status, checks })).into_response()
+    (code, Json(Readiness { status, access, checks })).into_response()
 }
 
 fn checks(state: &AppState) -> Vec<ReadinessCheck> {
@@ -84,8 +85,8 @@ fn checks(state: &AppState) -> Vec<ReadinessCheck> {
         checks.push(check(&format!("crl:{id}"), fresh));
         let responder = hierarchy.responder(id, now).map(|_| ()).ok_or("it has no OCSP responder in force");
         checks.push(check(&format!("responder:{id}"), responder));
-        // A root's key is offline by design.
-        if authority.record().parent.is_some() {
+        // A root's key is offline by design, and the status role holds none.
+        if authority.record().parent.is_some() && !state.answers_only() {
             let key = authority.can_sign().then_some(()).ok_or("its key cannot be used here");
             checks.push(check(&format!("key:{id}"), key));
         }

@@ -76,21 +76,23 @@ async fn ask(state: &AppState, request: &[u8]) -> StatusAnswer {
         tracing::error!(error = %error, detail = error.detail, "an OCSP request could not be answered");
     })
     .await;
-    crate::telemetry::metrics::ocsp_answer(answer.kind);
+    crate::telemetry::metrics::ocsp_answer(answer.kind, answer.origin);
     answer
 }
 
 fn respond(state: &AppState, answer: StatusAnswer, request: &HeaderMap, cacheable: bool) -> Response {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(RESPONSE));
+    // The octets in memory, not a copy of them.
+    let der = Bytes::from_owner(answer.der);
     let (Some(freshness), true) = (answer.freshness, cacheable) else {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        return (StatusCode::OK, headers, answer.der).into_response();
+        return (StatusCode::OK, headers, der).into_response();
     };
     let now = state.engine().now();
     let lifetime = cache_lifetime(&freshness, now, state.max_age());
     let cache_control = format!("public, no-transform, must-revalidate, max-age={}", lifetime.seconds());
-    let tag = etag(&answer.der);
+    let tag = etag(&der);
     for (name, value) in [
         (header::CACHE_CONTROL, cache_control),
         (header::ETAG, tag.clone()),
@@ -105,5 +107,5 @@ fn respond(state: &AppState, answer: StatusAnswer, request: &HeaderMap, cacheabl
     if unchanged {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    (StatusCode::OK, headers, answer.der).into_response()
+    (StatusCode::OK, headers, der).into_response()
 }

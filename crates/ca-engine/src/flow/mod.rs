@@ -6,6 +6,7 @@ pub mod deliver_events;
 pub mod establish;
 pub mod expire;
 pub mod follow_anchor;
+pub mod follow_revocations;
 mod issuance;
 pub mod issue;
 pub mod outbox;

@@ -81,7 +81,7 @@ pub async fn revoke(engine: &Engine, principal: &Principal, request: &RevokeRequ
             compromised_since: compromised_since(&certificate, &revocation),
             journal: revocation_journal(principal, request, &certificate, &revocation, &reach, now),
         };
-        match engine.store().change_standing(change).await {
+        match change_standing(engine, &certificate, change).await {
             Ok(ChangeOutcome::Applied { .. }) => {
                 certificate.standing = Standing::Revoked(revocation);
                 forget_if_ours(engine, &certificate).await;
@@ -127,7 +127,7 @@ pub async fn unhold(
             compromised_since: None,
             journal: release_journal(principal, &certificate, request_id, dependable_now(engine).await?),
         };
-        match engine.store().change_standing(change).await {
+        match change_standing(engine, &certificate, change).await {
             Ok(ChangeOutcome::Applied { .. }) => {
                 certificate.standing = Standing::Active;
                 forget_if_ours(engine, &certificate).await;
@@ -139,6 +139,18 @@ pub async fn unhold(
         }
     }
     Err(overtaken())
+}
+
+/// One commit, after which this process believes nothing of what it has signed before about the certificate; others learn of it by
+/// the sequence. Whatever the outcome: an acknowledgement may be lost, and what is dropped without need is signed anew.
+async fn change_standing(
+    engine: &Engine,
+    certificate: &StoredCertificate,
+    change: StandingChange,
+) -> Result<ChangeOutcome, StoreError> {
+    let outcome = engine.store().change_standing(change).await;
+    engine.answer_cache().drop_serial(&certificate.authority, &certificate.serial);
+    outcome
 }
 
 /// An authority or responder that is revoked, or released, is used otherwise from now on. Here at once where the record can be

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod entropy;
 pub mod keyring;
 pub mod publisher;
+pub mod revocation_hints;
 pub mod signer;
 pub mod sink;
 pub mod store;

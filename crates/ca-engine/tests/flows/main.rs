@@ -13,6 +13,7 @@ mod issue;
 mod publish_crl;
 mod query;
 mod reconcile;
+mod remembered;
 mod renew;
 mod respond;
 mod restore;

@@ -56,6 +56,7 @@ pub(crate) fn settings() -> Settings {
         base_url: Some("http://pki.example.org".to_owned()),
         api_names: Vec::new(),
         ocsp_validity: Lifetime::from_seconds(3_600),
+        answer_cache_octets: 1 << 14,
         crl_validity: Lifetime::from_days(7),
         offline_crl_validity: Lifetime::from_days(395),
         outbox: OutboxSettings::default(),

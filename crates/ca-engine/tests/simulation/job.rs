@@ -8,6 +8,7 @@ use ca_core::time::Lifetime;
 use ca_engine::engine::Engine;
 use ca_engine::error::FlowError;
 use ca_engine::flow::expire::drop_expired_idempotency;
+use ca_engine::flow::follow_revocations::follow_revocations;
 use ca_engine::flow::publish_crl::{self, is_due, publish_crl, republish};
 use ca_engine::flow::reconcile::abandon_reservations_older_than;
 use ca_engine::flow::respond::{self, make_responder, needs_responder};
@@ -34,6 +35,7 @@ pub(crate) enum Job {
     AuditChain,
     Reservations,
     Follow,
+    Revocations,
     Clock,
     IdempotencyKeys,
 }
@@ -69,6 +71,9 @@ impl Job {
             }
             Self::Follow => {
                 republish(&engine).await?;
+            }
+            Self::Revocations => {
+                follow_revocations(&engine).await?;
             }
             Self::Clock => {
                 watch_clock(&engine).await?;

@@ -24,7 +24,9 @@ impl Simulation {
         self.live()?;
         let engine = self.replicas[0].engine().ok_or("a replica does not start over a sound record")?;
         self.surroundings.truth.advance(PATIENCE.max(Lifetime::from_seconds(400)));
-        for job in [Job::Clock, Job::Reservations, Job::Responders, Job::Crl, Job::Follow, Job::AuditChain] {
+        for job in
+            [Job::Clock, Job::Reservations, Job::Responders, Job::Crl, Job::Follow, Job::Revocations, Job::AuditChain]
+        {
             self.repeat(job)?;
         }
         self.ask_everybody(&engine)?;

@@ -154,8 +154,8 @@ impl Simulation {
     /// One thing happens: a task goes on, a transaction comes to its end, an operation begins, or something goes wrong.
     fn take_step(&mut self) -> Result<(), String> {
         self.step += 1;
-        lock(&self.surroundings.auditor).step = self.step;
         self.surroundings.truth.advance_millis(self.random.within(0..120));
+        lock(&self.surroundings.auditor).begin_step(self.step);
         let ready = self.executor.ready(self.step);
         let waiting = self.surroundings.database.len();
         let begin = usize::from(self.left > 0 && self.executor.len() < AT_ONCE) * 2;
@@ -250,6 +250,7 @@ impl Simulation {
                 (2, Job::Responders),
                 (5, Job::Reservations),
                 (2, Job::Follow),
+                (8, Job::Revocations),
                 (2, Job::Clock),
                 (1, Job::IdempotencyKeys),
             ]);

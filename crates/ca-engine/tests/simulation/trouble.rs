@@ -3,6 +3,7 @@
 use ca_core::time::Lifetime;
 
 use crate::job::Job;
+use crate::lock;
 use crate::simulation::Simulation;
 
 #[derive(Clone, Copy)]
@@ -105,5 +106,6 @@ impl Simulation {
         let off = if self.random.one_in(2) { off } else { -off };
         self.note(format!("the clock of replica {number} is {off} ms off"));
         self.replicas[number].clock.set_off(off);
+        lock(&self.surroundings.auditor).clock_was_set();
     }
 }

@@ -23,6 +23,8 @@ pub enum DatabaseConfig {
     Postgres {
         /// Where it is, and as whom; nothing shows its password.
         options: Box<PostgresOptions>,
+        /// The way to the server on which news of revocations is listened for, where that is another one: past a pooler.
+        listen: Option<Box<PostgresOptions>>,
     },
 }
 
@@ -31,29 +33,57 @@ const DEFAULT_FILE: &str = "ca.db";
 impl DatabaseConfig {
     pub(super) fn read(settings: &mut Settings, data_dir: &Path) -> Self {
         let fallback = || Self::Sqlite { path: data_dir.join(DEFAULT_FILE) };
-        let (key, url) = match settings.one_of("database.url", "database.url_file") {
-            None => return fallback(),
-            Some("database.url_file") => {
-                let file = data_dir.join(settings.text("database.url_file").unwrap_or_default());
-                match read_url(&file) {
-                    Ok(url) => ("database.url_file", url),
-                    Err(error) => {
-                        settings.invalid("database.url_file", format!("{} cannot be read: {error}", file.display()));
-                        return fallback();
-                    }
-                }
-            }
-            Some(_) => ("database.url", Zeroizing::new(settings.text("database.url").unwrap_or_default().to_owned())),
+        // Judged whatever the database is: what is wrong must not come to light when that changes.
+        let listen = listen_options(settings, data_dir);
+        let Some((key, url)) = url_of(settings, data_dir, "database.url", "database.url_file") else {
+            return fallback();
         };
         // The URL may hold a password: no fault quotes it.
         let read = match is_postgres(&url) {
-            true => postgres_options(&url),
+            true => postgres_options(&url).map(|options| Self::Postgres { options, listen }),
             false => sqlite_file(&url).map(|file| Self::Sqlite { path: data_dir.join(file) }),
         };
         read.unwrap_or_else(|problem| {
             settings.fault(key, problem);
             fallback()
         })
+    }
+}
+
+/// The URL that one of two keys gives, and the key; a file that cannot be read is a fault.
+fn url_of(
+    settings: &mut Settings,
+    data_dir: &Path,
+    direct: &'static str,
+    by_file: &'static str,
+) -> Option<(&'static str, Zeroizing<String>)> {
+    let key = settings.one_of(direct, by_file)?;
+    let text = settings.text(key).unwrap_or_default().to_owned();
+    if key == direct {
+        return Some((key, Zeroizing::new(text)));
+    }
+    let file = data_dir.join(text);
+    match read_url(&file) {
+        Ok(url) => Some((key, url)),
+        Err(error) => {
+            settings.invalid(by_file, format!("{} cannot be read: {error}", file.display()));
+            None
+        }
+    }
+}
+
+fn listen_options(settings: &mut Settings, data_dir: &Path) -> Option<Box<PostgresOptions>> {
+    let (key, url) = url_of(settings, data_dir, "database.listen_url", "database.listen_url_file")?;
+    match postgres_options(&url) {
+        Ok(options) if options.can_listen() => Some(options),
+        Ok(_) => {
+            settings.invalid(key, "nobody can listen through a pooler in transaction mode; name the server itself");
+            None
+        }
+        Err(problem) => {
+            settings.fault(key, problem);
+            None
+        }
     }
 }
 
@@ -67,9 +97,9 @@ fn is_postgres(url: &str) -> bool {
     ["postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme))
 }
 
-fn postgres_options(url: &str) -> Result<DatabaseConfig, ConfigProblem> {
+fn postgres_options(url: &str) -> Result<Box<PostgresOptions>, ConfigProblem> {
     match PostgresOptions::parse(url) {
-        Ok(options) => Ok(DatabaseConfig::Postgres { options: Box::new(options) }),
+        Ok(options) => Ok(Box::new(options)),
         Err(OpenError::Address { detail }) => Err(ConfigProblem::Invalid {
             detail: format!("{detail}; write it like `postgres://user@host:5432/name?sslmode=verify-full`"),
         }),

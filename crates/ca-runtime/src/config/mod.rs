@@ -12,6 +12,7 @@ mod keys;
 mod listen;
 mod load;
 mod nearest;
+mod octets;
 mod outbox;
 mod policies;
 mod public;

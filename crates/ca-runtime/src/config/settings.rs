@@ -10,6 +10,7 @@ use toml::{Table, Value};
 use super::fault::{ConfigFault, ConfigProblem};
 use super::keys::{self, Kind};
 use super::nearest::nearest_key;
+use super::octets;
 
 /// Where a setting was made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -199,6 +200,15 @@ impl Settings {
         };
         lifetime.unwrap_or_else(|detail| {
             self.invalid(key, detail);
+            fallback
+        })
+    }
+
+    /// The octets of a key; `fallback` when it is absent or faulty (the fault is kept).
+    pub(super) fn octets(&mut self, key: &'static str, fallback: usize) -> usize {
+        let Some(text) = self.text(key) else { return fallback };
+        octets::parse(text).unwrap_or_else(|| {
+            self.invalid(key, octets::EXPECTED);
             fallback
         })
     }

@@ -11,6 +11,8 @@ pub struct StatusConfig {
     pub ocsp_validity: Lifetime,
     /// How long HTTP caches may keep an answer or a list.
     pub max_age: Lifetime,
+    /// How many octets of signed OCSP answers each process keeps in memory; 0 keeps none.
+    pub cache: usize,
     /// From `thisUpdate` to `nextUpdate` of a CRL.
     pub crl_validity: Lifetime,
     /// How long after the last CRL a new one is made when nothing was revoked.
@@ -22,6 +24,7 @@ impl StatusConfig {
         let status = Self {
             ocsp_validity: settings.lifetime("status.ocsp_validity", Lifetime::from_seconds(3_600)),
             max_age: settings.lifetime("status.max_age", Lifetime::from_seconds(5)),
+            cache: settings.octets("status.cache", 64 << 20),
             crl_validity: settings.lifetime("status.crl_validity", Lifetime::from_days(7)),
             crl_interval: settings.lifetime("status.crl_interval", Lifetime::from_days(1)),
         };

@@ -71,6 +71,7 @@ fn the_template_shows_every_key_and_the_true_defaults() {
         "certificate_file",
         "key_file",
         "base_url",
+        "listen_url",
         "dir",
         "passphrase_file",
         "url = \"https",
@@ -90,12 +91,33 @@ fn the_template_shows_every_key_and_the_true_defaults() {
     let all = all.join("\n");
     check(&all).expect("its examples are valid");
     let table: toml::Table = all.parse().expect("TOML");
-    for (key, kind) in
-        KEYS.iter().filter(|(key, kind)| *kind != Kind::Secret && !["data_dir", "database.url_file"].contains(key))
-    {
+    // Of two that exclude each other one is shown.
+    let unshown = ["data_dir", "database.url_file", "database.listen_url_file"];
+    for (key, kind) in KEYS.iter().filter(|(key, kind)| *kind != Kind::Secret && !unshown.contains(key)) {
         let found = key.split('.').try_fold(toml::Value::Table(table.clone()), |value, part| value.get(part).cloned());
         assert!(found.is_some(), "{key} ({kind:?}) is not in the template");
     }
+}
+
+#[test]
+fn the_way_to_listen_is_the_server_s_own() {
+    let with = |listen: &str| {
+        check(&format!("[database]\nurl = \"postgres://ca@pooler/ca?pooler=transaction\"\nlisten_url = \"{listen}\""))
+    };
+    let config = with("postgres://ca@server/ca").expect("no fault");
+    assert!(matches!(config.database, DatabaseConfig::Postgres { listen: Some(_), .. }));
+    let through = with("postgres://ca@pooler/ca?pooler=transaction").expect_err("nobody can listen there");
+    assert!(through[0].to_string().contains("name the server itself"), "{through:?}");
+    let faults = check("[database]\nlisten_url = \"sqlite:ca.db\"").expect_err("no server");
+    assert_eq!(faults.len(), 1, "{faults:?}");
+}
+
+#[test]
+fn the_memory_for_answers_is_bounded_by_what_is_written() {
+    assert_eq!(check("").expect("no fault").status.cache, 64 << 20);
+    assert_eq!(check("[status]\ncache = \"0\"").expect("no fault").status.cache, 0);
+    let faults = check("[status]\ncache = \"64 megabytes\"").expect_err("no number of octets");
+    assert!(faults[0].to_string().contains("64MiB"), "{faults:?}");
 }
 
 #[test]

@@ -72,6 +72,11 @@ impl PostgresOptions {
         Database::Server { name, address }
     }
 
+    /// Whether news can be listened for this way: not through a pooler, which gives each transaction another connection.
+    pub fn can_listen(&self) -> bool {
+        self.route == Route::Direct
+    }
+
     /// Whether the server is on another machine and need not prove that it is the right one.
     pub(super) fn trusts_the_network(&self) -> bool {
         let host = self.connect.get_host();

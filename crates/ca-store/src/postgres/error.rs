@@ -106,9 +106,7 @@ fn of_state(state: &str, detail: String) -> Failure {
         // disk_full
         "53100" => StoreError::Full { detail },
         // read_only_sql_transaction
-        "25006" => StoreError::Unavailable {
-            detail: format!("the database can only be read, as a standby can or one that was told so ({detail})"),
-        },
+        "25006" => StoreError::ReadOnly { detail },
         // insufficient_privilege
         "42501" => StoreError::Unavailable { detail },
         // Other constraints; tables that are not as they should be; damaged data.
@@ -191,7 +189,8 @@ mod tests {
         assert!(matches!(of("23505"), StoreError::Conflict { .. }));
         assert!(matches!(of("23514"), StoreError::Inconsistent { .. }));
         assert!(matches!(of("22021"), StoreError::Conflict { .. }));
-        for state in ["57014", "55P03", "53300", "25006", "42501", "08006", "57P01", "40P01", "99999"] {
+        assert!(matches!(of("25006"), StoreError::ReadOnly { .. }));
+        for state in ["57014", "55P03", "53300", "42501", "08006", "57P01", "40P01", "99999"] {
             assert!(matches!(of(state), StoreError::Unavailable { .. }), "{state}");
         }
     }

@@ -4,8 +4,9 @@
 //! way, [`writer`] joins those of concurrent callers into one commit, [`pool`] has the connections, [`address`] says where the
 //! database is, [`schema`] which version of the tables it has, [`month`] makes the tables that certificates are spread over.
 //!
-//! Nothing is kept in a session: no prepared statement that must survive, no setting, no lock, no listening. So it works
-//! through a pooler, and a connection that is lost is replaced without anybody noticing. Replicas share nothing but the tables.
+//! Nothing is kept in a session: no prepared statement that must survive, no setting, no lock. So it works through a pooler, and a
+//! connection that is lost is replaced without anybody noticing. Replicas share nothing but the tables. Only [`hints`] listens,
+//! where that is possible, and nothing but speed depends on it.
 
 mod abandonment;
 mod address;
@@ -19,6 +20,7 @@ mod completion;
 mod crl;
 mod descent;
 mod error;
+mod hints;
 mod holder;
 mod journal;
 mod lease;
@@ -41,9 +43,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ca_core::time::Timestamp;
-use ca_engine::port::store::{Completion, Reservation, StandingChange, Store, StoreError};
+use ca_engine::port::store::{Access, Completion, Reservation, StandingChange, Store, StoreError};
 
 pub use address::PostgresOptions;
+pub use hints::PostgresHints;
 
 use error::Failure;
 use holder::Shown;
@@ -62,6 +65,8 @@ use crate::open::{OpenError, OpenMode};
 pub struct PostgresStore {
     reads: Arc<Pool>,
     holders: Reader<Shown>,
+    /// For the status of serials and the sequence of revocations alone: what OCSP needs is not to wait behind slow queries.
+    statuses: Pool,
     writers: Option<Writers>,
 }
 
@@ -76,7 +81,7 @@ struct Writers {
 
 impl PostgresStore {
     /// The most connections that one store has: what a server must let in for each replica.
-    pub const CONNECTIONS: usize = READS + CHANGES;
+    pub const CONNECTIONS: usize = READS + STATUSES + CHANGES;
 
     /// Opens the record; must be called inside a tokio runtime, which then runs the writers.
     ///
@@ -94,7 +99,7 @@ impl PostgresStore {
         schema::check(options, mode).await?;
         let writers = (mode != OpenMode::ReadOnly).then(|| Writers::start(options));
         let reads = Arc::new(Pool::new(options, READS));
-        Ok(Self { holders: Reader::start(&reads), reads, writers })
+        Ok(Self { holders: Reader::start(&reads), reads, statuses: Pool::new(options, STATUSES), writers })
     }
 
     /// Brings the tables of a database to the version of this build; returns the versions before and after.
@@ -117,16 +122,24 @@ impl PostgresStore {
         }
         self.holders.close();
         self.reads.close().await;
+        self.statuses.close().await;
     }
 
     fn writers(&self) -> Result<&Writers, StoreError> {
-        let closed = || StoreError::Unavailable { detail: "the record was opened for reading only".to_owned() };
+        let closed = || StoreError::ReadOnly { detail: "the record was opened for reading only".to_owned() };
         self.writers.as_ref().ok_or_else(closed)
     }
 
     /// Makes a change in a transaction of its own.
     async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
         Ok(make(&self.writers()?.pool, &change).await?)
+    }
+
+    /// Whether the server is a standby, or the database or user was told to change nothing.
+    async fn is_read_only(&self) -> Result<bool, Failure> {
+        const SQL: &str = "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean";
+        let rows: Vec<(bool,)> = read(&self.statuses, || sqlx::query_as(SQL)).await?;
+        Ok(rows.first().is_none_or(|(read_only,)| *read_only))
     }
 
     async fn now(&self) -> Result<Timestamp, Failure> {
@@ -163,6 +176,13 @@ impl Store for PostgresStore {
     async fn database_time(&self) -> Result<Timestamp, StoreError> {
         Ok(self.now().await?)
     }
+
+    async fn access(&self) -> Result<Access, StoreError> {
+        match &self.writers {
+            Some(_) if !self.is_read_only().await? => Ok(Access::ReadWrite),
+            _ => Ok(Access::ReadOnly),
+        }
+    }
 }
 
 /// SQL of the server's clock in milliseconds, as it goes on within a transaction.
@@ -181,3 +201,6 @@ const CHANGES: usize = 2 * LANES + 1 + 4;
 
 /// Connections that read.
 const READS: usize = 8;
+
+/// Connections that read what OCSP needs.
+const STATUSES: usize = 4;

@@ -21,7 +21,7 @@ use crate::row::{self, RevocationColumns, inconsistent};
 #[async_trait]
 impl StatusStore for PostgresStore {
     async fn status(&self, authority: &AuthorityId, serial: &Serial) -> Result<Option<SerialStatus>, StoreError> {
-        Ok(status(&self.reads, authority, serial).await?)
+        Ok(status(&self.statuses, authority, serial).await?)
     }
 
     async fn change_standing(&self, change: StandingChange) -> Result<ChangeOutcome, StoreError> {
@@ -29,11 +29,11 @@ impl StatusStore for PostgresStore {
     }
 
     async fn revocation_sequence(&self) -> Result<u64, StoreError> {
-        Ok(newest_sequence(&self.reads).await?)
+        Ok(newest_sequence(&self.statuses).await?)
     }
 
     async fn revocations_after(&self, sequence: u64, limit: u32) -> Result<Vec<RevocationRow>, StoreError> {
-        Ok(revocations_after(&self.reads, sequence, limit).await?)
+        Ok(revocations_after(&self.statuses, sequence, limit).await?)
     }
 
     async fn revoked_serials(
@@ -196,7 +196,7 @@ pub(super) async fn take_numbers(numbered: &[Numbered<'_>], transaction: &mut Tr
                 FROM counter AS c, UNNEST($2::text[], $3::bytea[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
                     WITH ORDINALITY AS g (authority, serial, reason, revoked_at, invalidity_date, not_after, place)
         )
-        SELECT c.value - $1 FROM counter AS c, pg_notify('ca_revocations', c.value::text)";
+        SELECT c.value - $1 FROM counter AS c, pg_notify('ca_revocations', c.value::text)"; // hints::CHANNEL
     let each = || numbered.iter();
     let query = sqlx::query_as(SQL)
         .bind(row::signed("a group of revocations", numbered.len() as u64)?)

@@ -30,11 +30,14 @@ mod token;
 mod writer;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use ca_core::time::Timestamp;
-use ca_engine::port::store::{Store, StoreError};
+use ca_engine::port::revocation_hints::RevocationHints;
+use ca_engine::port::store::{Access, Store, StoreError};
 use sqlx::SqlitePool;
+use tokio::sync::Notify;
 
 use change::Change;
 use error::Failure;
@@ -49,6 +52,7 @@ use crate::open::{OpenError, OpenMode};
 pub struct SqliteStore {
     readers: SqlitePool,
     writer: Option<Writer>,
+    revocations: Arc<Notify>,
 }
 
 impl SqliteStore {
@@ -74,7 +78,7 @@ impl SqliteStore {
         };
         // After the writer: a reader alone cannot make the files of the write-ahead log.
         let readers = pool::readers(path);
-        Ok(Self { readers, writer })
+        Ok(Self { readers, writer, revocations: Arc::default() })
     }
 
     /// Brings the tables of an existing file to the version of this build; returns the versions before and after.
@@ -99,11 +103,16 @@ impl SqliteStore {
         }
     }
 
+    /// News of the revocations that this store makes. Those of another process are seen by who looks at the sequence.
+    pub fn revocation_hints(&self) -> Arc<dyn RevocationHints> {
+        Arc::new(Hints(Arc::clone(&self.revocations)))
+    }
+
     /// Makes a change through the writer.
     async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
         match &self.writer {
             Some(writer) => writer.change(change).await,
-            None => Err(StoreError::Unavailable { detail: "the record was opened for reading only".to_owned() }),
+            None => Err(StoreError::ReadOnly { detail: "the record was opened for reading only".to_owned() }),
         }
     }
 
@@ -115,10 +124,26 @@ impl SqliteStore {
     }
 }
 
+struct Hints(Arc<Notify>);
+
+#[async_trait]
+impl RevocationHints for Hints {
+    async fn wait(&self) {
+        self.0.notified().await;
+    }
+}
+
 #[async_trait]
 impl Store for SqliteStore {
     async fn database_time(&self) -> Result<Timestamp, StoreError> {
         Ok(self.now().await?)
+    }
+
+    async fn access(&self) -> Result<Access, StoreError> {
+        Ok(match self.writer {
+            Some(_) => Access::ReadWrite,
+            None => Access::ReadOnly,
+        })
     }
 }
 

@@ -34,7 +34,9 @@ impl StatusStore for SqliteStore {
     }
 
     async fn change_standing(&self, change: StandingChange) -> Result<ChangeOutcome, StoreError> {
-        self.change(change).await
+        let outcome = self.change(change).await;
+        self.revocations.notify_one();
+        outcome
     }
 
     async fn revocation_sequence(&self) -> Result<u64, StoreError> {

@@ -5,6 +5,7 @@ mod server;
 
 mod fencing;
 mod fixture;
+mod hints;
 mod opening;
 mod order;
 mod outbox;

@@ -43,7 +43,7 @@ async fn a_read_only_store_reads_beside_a_writer_and_refuses_changes() {
     assert_eq!(reader.certificate(issued.id).await, Ok(Some(issued)));
     assert_eq!(reader.pending_events(10).await.expect("events").len(), 1);
     let refused = reader.reserve(reservation(2)).await;
-    assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::ReadOnly { .. })), "{refused:?}");
 }
 
 #[tokio::test]

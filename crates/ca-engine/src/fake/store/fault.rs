@@ -67,6 +67,8 @@ pub enum StoreMethod {
     DropDeliveries,
     Backlog,
     DatabaseTime,
+    /// [`crate::port::store::Store::access`]
+    Access,
 }
 
 /// How a call fails.

@@ -29,7 +29,7 @@ use ca_core::time::Timestamp;
 use self::fault::Faults;
 use super::{FakeClock, yield_once};
 use crate::port::clock::Clock;
-use crate::port::store::{OutboxMessage, Store, StoreError};
+use crate::port::store::{Access, OutboxMessage, Store, StoreError};
 
 pub use self::fault::{StoreFault, StoreMethod};
 pub use self::record::{CrlRow, EventRow, IdempotencyRow, Issuance, IssuanceState, LeaseRow, QueuedMessage, Record};
@@ -149,5 +149,9 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn database_time(&self) -> Result<Timestamp, StoreError> {
         self.transact(StoreMethod::DatabaseTime, |_, now| Ok(now)).await
+    }
+
+    async fn access(&self) -> Result<Access, StoreError> {
+        self.transact(StoreMethod::Access, |_, _| Ok(Access::ReadWrite)).await
     }
 }

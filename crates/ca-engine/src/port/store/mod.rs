@@ -54,6 +54,18 @@ pub trait Store:
 {
     /// The database's present instant; for an embedded database, the machine's. Also proves that the record answers.
     async fn database_time(&self) -> Result<Timestamp, StoreError>;
+
+    /// What can be done with the record at this moment: a standby that takes over becomes writable while it is open.
+    async fn access(&self) -> Result<Access, StoreError>;
+}
+
+/// What can be done with a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// All.
+    ReadWrite,
+    /// It can be read: it is a standby's, or was opened so. Changes fail with [`StoreError::ReadOnly`].
+    ReadOnly,
 }
 
 /// Why the record did not do as asked. Nothing was changed, unless the error is [`StoreError::Unknown`].
@@ -64,6 +76,12 @@ pub enum StoreError {
     #[error("the database is not available: {detail}")]
     Unavailable {
         /// What went wrong, without credentials.
+        detail: String,
+    },
+    /// The database can only be read; another replica, or this one later, may change it.
+    #[error("the database can only be read: {detail}")]
+    ReadOnly {
+        /// What it said.
         detail: String,
     },
     /// The disk or the database's space is full.

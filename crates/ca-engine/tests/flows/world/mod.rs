@@ -65,6 +65,7 @@ impl Default for Parts {
                 base_url: Some("http://pki.example.org".to_owned()),
                 api_names: vec![name("dns:ca.example.org")],
                 ocsp_validity: HOUR,
+                answer_cache_octets: 1 << 20,
                 crl_validity: Lifetime::from_days(7),
                 offline_crl_validity: Lifetime::from_days(395),
                 outbox: OutboxSettings::default(),

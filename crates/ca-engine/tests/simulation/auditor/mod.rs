@@ -39,6 +39,10 @@ pub(crate) struct Auditor {
     truth: FakeClock,
     /// The number of the step under way.
     pub(crate) step: u64,
+    /// When each step began, by the true time.
+    begun: Vec<Timestamp>,
+    /// The last step at which a process's clock was set.
+    clock_set: u64,
     violation: Option<String>,
     histories: BTreeMap<CertificateId, History>,
     numbers: BTreeMap<(AuthorityId, Serial), CertificateId>,
@@ -65,8 +69,10 @@ impl Auditor {
         let issuers = issuers.map(|issuer| (issuer.id().clone(), issuer.certificate().clone())).collect();
         let mut auditor = Self {
             store,
+            begun: vec![truth.now()],
             truth,
             step: 0,
+            clock_set: 0,
             violation: None,
             histories: BTreeMap::new(),
             numbers: BTreeMap::new(),
@@ -84,6 +90,24 @@ impl Auditor {
         let store = auditor.store.clone();
         store.tables(|record| auditor.remember(record));
         auditor
+    }
+
+    /// A step begins.
+    pub(crate) fn begin_step(&mut self, step: u64) {
+        self.step = step;
+        self.begun.resize(step as usize, self.truth.now());
+        self.begun.push(self.truth.now());
+    }
+
+    /// Some process's clock was set, which shows it less time than passed, or more.
+    pub(crate) fn clock_was_set(&mut self) {
+        self.clock_set = self.step;
+    }
+
+    /// The step that was under way a while before another one began.
+    fn step_before(&self, step: u64, lifetime: Lifetime) -> u64 {
+        let instant = self.begun[step as usize].minus(lifetime);
+        self.begun.partition_point(|begun| *begun <= instant).saturating_sub(1) as u64
     }
 
     /// Says what went wrong; the first finding stays.

@@ -5,7 +5,7 @@ use ca_core::ocsp::{CertStatus, ParsedResponse, SingleResponse};
 use ca_core::revocation::Standing;
 use ca_core::serial::Serial;
 use ca_core::time::Lifetime;
-use ca_engine::flow::answer_status::{AnswerKind, StatusAnswer};
+use ca_engine::flow::answer_status::{AnswerKind, AnswerOrigin, StatusAnswer};
 use ca_engine::port::clock::Clock;
 
 use super::issuance::Phase;
@@ -13,6 +13,9 @@ use super::{AHEAD, Auditor};
 
 /// How long an answer may be relied on at the most: the settings of this service.
 const OCSP_VALIDITY: Lifetime = Lifetime::from_seconds(3_600);
+
+/// How far an answer from memory may be behind the record.
+const MEMORY: Lifetime = Lifetime::from_seconds(5);
 
 /// One answer of so many is read and verified as a relying party does.
 const READ_ONE_IN: u64 = 3;
@@ -31,6 +34,7 @@ impl Auditor {
         if !matches!(kind, AnswerKind::Good | AnswerKind::Revoked | AnswerKind::Unknown) {
             return;
         }
+        let since = self.earliest(answer, since);
         let id = self.numbers.get(&(authority.clone(), serial.clone()));
         let history = id.and_then(|id| self.histories.get(id));
         let begun_since = history.is_none_or(|history| history.phases[0].0 > since);
@@ -43,6 +47,20 @@ impl Auditor {
             && let Err(what) = self.read_answer(authority, answer)
         {
             self.violated(format!("the OCSP answer about {serial}: {what}"));
+        }
+    }
+
+    /// Since when what an answer says must have been so at some time, when it was asked for at the step `since`: an answer from
+    /// memory may be some seconds behind the record (invariant 4), as long as the clock that counts them was not set; while the
+    /// record cannot be followed it may be as old as it says.
+    fn earliest(&self, answer: &StatusAnswer, since: u64) -> u64 {
+        match (answer.origin, answer.freshness) {
+            (AnswerOrigin::Memory, _) => {
+                let bound = self.step_before(since, MEMORY);
+                if self.clock_set >= bound { self.step_before(since, OCSP_VALIDITY) } else { bound }
+            }
+            (AnswerOrigin::Outage, Some(_)) => self.step_before(since, OCSP_VALIDITY),
+            _ => since,
         }
     }
 

@@ -204,4 +204,6 @@ room!(OutboxStore {
 room!(Store {
     DatabaseTime = database_time() -> Timestamp
         | None, |store| store.database_time();
+    Access = access() -> Access
+        | None, |store| store.sound.access();
 });

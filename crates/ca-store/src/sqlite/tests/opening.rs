@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use ca_engine::port::store::{AuditStore, CertificateStore, Store, StoreError};
+use ca_engine::port::store::{Access, AuditStore, CertificateStore, Store, StoreError};
 
 use super::fixture::{Folder, issue, reservation, tamper};
 use crate::{Database, OpenError, OpenMode, SqliteStore};
@@ -49,7 +49,9 @@ async fn a_read_only_store_reads_beside_a_writer_and_refuses_changes() {
     assert_eq!(reader.certificate(issued.id).await, Ok(Some(issued)));
     assert_eq!(reader.pending_events(10).await.expect("events").len(), 1);
     let refused = reader.reserve(reservation(2)).await;
-    assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::ReadOnly { .. })), "{refused:?}");
+    assert_eq!(reader.access().await, Ok(Access::ReadOnly));
+    assert_eq!(writer.access().await, Ok(Access::ReadWrite));
 }
 
 #[tokio::test]

@@ -1,0 +1,76 @@
+//! Answers OCSP requests (RFC 6960, RFC 9919): read, find whose they are, and then from memory (`remembered`), else from the
+//! record, signed by the delegated responder (`signed`).
+
+mod remembered;
+mod signed;
+
+use ca_core::ocsp::{OcspRequest, ResponderError, error_response, request};
+use ca_core::serial::Serial;
+use ca_core::time::{Lifetime, Timestamp};
+
+use crate::engine::Engine;
+use crate::error::{FlowError, FlowErrorKind};
+use crate::hierarchy::{Authority, Hierarchy};
+
+pub use crate::status_answer::{AnswerKind, AnswerOrigin, Freshness, StatusAnswer};
+
+/// A request that one of our authorities is to answer.
+struct Question<'a> {
+    authority: &'a Authority,
+    hierarchy: &'a Hierarchy,
+    request: &'a OcspRequest,
+}
+
+impl Question<'_> {
+    /// The serial number, when others may be given the same answer: asked for alone, and bound to no nonce.
+    fn shared_serial(&self) -> Option<Serial> {
+        match &self.request.certificates[..] {
+            [only] if self.request.nonce.is_none() => only.serial(),
+            _ => None,
+        }
+    }
+}
+
+/// Answers one request. Never fails: what goes wrong becomes an OCSP error, and `on_fault` is told for the log.
+pub async fn answer_status(engine: &Engine, request_der: &[u8], on_fault: impl FnOnce(&FlowError)) -> StatusAnswer {
+    // 1. Read the request.
+    let Ok(request) = request::parse(request_der) else {
+        return refusal(ResponderError::MalformedRequest, AnswerKind::Malformed);
+    };
+    // 2. Whose is it? The first CertID of ours decides who signs; nothing of ours is `unauthorized`.
+    let hierarchy = engine.hierarchy();
+    let authority = request
+        .certificates
+        .iter()
+        .find_map(|cert_id| hierarchy.authorities().iter().find(|authority| authority.identity().matches(cert_id)));
+    let Some(authority) = authority else {
+        return refusal(ResponderError::Unauthorized, AnswerKind::Unauthorized);
+    };
+    // 3. A record that may be old calls nothing good, and neither does what was read from it before.
+    if let Err(error) = engine.check_anchor() {
+        on_fault(&error);
+        return refusal(ResponderError::TryLater, AnswerKind::TryLater);
+    }
+    // 4. From memory, or ask the record and sign.
+    let question = Question { authority, hierarchy: &hierarchy, request: &request };
+    let answered = match question.shared_serial() {
+        Some(serial) => remembered::answer(engine, &question, &serial).await,
+        None => signed::answer(engine, &question).await,
+    };
+    answered.unwrap_or_else(|error| {
+        on_fault(&error);
+        match error.kind {
+            FlowErrorKind::InternalError => refusal(ResponderError::InternalError, AnswerKind::Failed),
+            _ => refusal(ResponderError::TryLater, AnswerKind::TryLater),
+        }
+    })
+}
+
+fn refusal(error: ResponderError, kind: AnswerKind) -> StatusAnswer {
+    StatusAnswer { der: error_response(error).into(), kind, freshness: None, origin: AnswerOrigin::Refusal }
+}
+
+/// How long clients may keep an answer: `max_age`, but never past `nextUpdate` (RFC 9919 §5).
+pub fn cache_lifetime(freshness: &Freshness, now: Timestamp, max_age: Lifetime) -> Lifetime {
+    max_age.min(freshness.next_update.since(now))
+}

@@ -1,0 +1,100 @@
+//! Gives answers from memory: signed once for all who ask for the same in the first half of its life, and dropped when the
+//! sequence of revocations tells of its serial.
+//!
+//! While the record cannot be followed, what is in memory is given until its `nextUpdate`, and nothing new is signed.
+
+use ca_core::serial::Serial;
+
+use super::{Question, signed};
+use crate::answer_cache::flight::{Landing, Seat};
+use crate::engine::Engine;
+use crate::error::FlowError;
+use crate::flow::follow_revocations::assure_following;
+use crate::following::Knowledge;
+use crate::status_answer::{AnswerOrigin, StatusAnswer};
+
+/// How often one who waits for another's signature begins anew because that one was cut off.
+const MAXIMUM_FLIGHTS: usize = 3;
+
+/// Answers a question about this serial alone, without a nonce.
+pub(super) async fn answer(
+    engine: &Engine,
+    question: &Question<'_>,
+    serial: &Serial,
+) -> Result<StatusAnswer, FlowError> {
+    // 1. What is in memory, if it will do.
+    if let Some(answer) = recall(engine, question, serial, Need::Fresh) {
+        return Ok(answer);
+    }
+    // 2. Signed by one for all who wait; else what is in memory, as long as it is in force.
+    match together(engine, question, serial).await {
+        Err(error) => recall(engine, question, serial, Need::InForce).ok_or(error),
+        answered => answered,
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// One that would be given to anybody; while the record cannot be followed, one in force.
+    Fresh,
+    /// Better than nothing.
+    InForce,
+}
+
+fn recall(engine: &Engine, question: &Question<'_>, serial: &Serial, need: Need) -> Option<StatusAnswer> {
+    let cert_id = question.request.certificates.first()?;
+    let answer = engine.answer_cache().get(question.authority.id(), serial, cert_id.as_der())?;
+    let now = engine.now();
+    let freshness = answer.freshness?;
+    let knowledge = engine.following().knowledge(now);
+    if knowledge == Knowledge::Current && freshness.is_young(now) {
+        return Some(StatusAnswer { origin: AnswerOrigin::Memory, ..answer });
+    }
+    let will_do = need == Need::InForce || knowledge == Knowledge::Unreachable;
+    (will_do && freshness.is_in_force(now)).then_some(StatusAnswer { origin: AnswerOrigin::Outage, ..answer })
+}
+
+async fn together(engine: &Engine, question: &Question<'_>, serial: &Serial) -> Result<StatusAnswer, FlowError> {
+    let cert_id = question.request.certificates[0].as_der();
+    for _ in 0..MAXIMUM_FLIGHTS {
+        match engine.flights().join(cert_id) {
+            Seat::Pilot(pilot) => {
+                // Somebody may have landed between the look and the joining.
+                if let Some(answer) = recall(engine, question, serial, Need::Fresh) {
+                    pilot.land(Landing::Answered);
+                    return Ok(answer);
+                }
+                let outcome = sign_and_keep(engine, question, serial).await;
+                pilot.land(match &outcome {
+                    Ok(_) => Landing::Answered,
+                    Err(error) => Landing::Failed(error.clone()),
+                });
+                return outcome;
+            }
+            Seat::Passenger(landed) => match landed.await {
+                Ok(Landing::Failed(error)) => return Err(error),
+                Ok(Landing::Answered) => match recall(engine, question, serial, Need::Fresh) {
+                    Some(answer) => return Ok(answer),
+                    // It may not be kept, or something has changed since: what another was told is not told again.
+                    None => break,
+                },
+                // Whoever signed went away.
+                Err(_) => {}
+            },
+        }
+    }
+    signed::answer(engine, question).await
+}
+
+async fn sign_and_keep(engine: &Engine, question: &Question<'_>, serial: &Serial) -> Result<StatusAnswer, FlowError> {
+    let cache = engine.answer_cache();
+    let authority = question.authority.id();
+    // Before the record is asked, and after the sequence was looked at: what is dropped from here on keeps the answer out.
+    assure_following(engine).await?;
+    let ticket = cache.ticket(authority, serial);
+    let answer = signed::answer(engine, question).await?;
+    if answer.kind.may_be_kept() {
+        cache.insert(ticket, authority, serial, question.request.certificates[0].as_der(), &answer);
+    }
+    Ok(answer)
+}
