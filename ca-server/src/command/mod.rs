@@ -30,8 +30,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// People who run a one-shot command want its outcome, not its log.
 fn log_filter(args: &Args) -> String {
-    let quiet = matches!(args.command, Command::CheckConfig | Command::Init { .. } | Command::Job(_) | Command::Dev);
-    if quiet && args.global.log == "info" { "warn".to_owned() } else { args.global.log.clone() }
+    let quiet = matches!(args.command, Command::CheckConfig | Command::Init { .. } | Command::Dev);
+    match args.command {
+        _ if args.global.log != "info" => args.global.log.clone(),
+        // How far a long one has come.
+        Command::Job(_) => "warn,progress=info".to_owned(),
+        _ if quiet => "warn".to_owned(),
+        _ => args.global.log.clone(),
+    }
 }
 
 async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {

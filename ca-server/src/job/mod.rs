@@ -9,6 +9,7 @@ mod driver;
 mod each_authority;
 mod expiry;
 mod follow;
+mod personal_data;
 mod reservations;
 mod responders;
 
@@ -31,13 +32,18 @@ pub(crate) struct Plan {
 }
 
 /// The names and descriptions of the jobs that `ca-server job` knows.
-pub(crate) const NAMES: [(&str, &str); 5] = [
+pub(crate) const NAMES: [(&str, &str); 7] = [
     ("audit-chain", "put committed audit events into the hash chain"),
     ("crl", "make CRLs that are due, or stale since a revocation"),
     ("expiry", "drop idempotency keys that have expired"),
+    ("personal-data", "encrypt what of personal data lies in clear or under an older key"),
+    (REPLACE_KEY, "replace the key of personal data and encrypt all of it anew; only when asked"),
     ("reservations", "close issuances that were begun and never finished"),
     ("responders", "renew OCSP responders past half of their life"),
 ];
+
+/// The one job that no server starts by itself.
+const REPLACE_KEY: &str = "personal-data-key";
 
 /// One of [`NAMES`], for `ca-server job run`.
 pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Option<Box<dyn Job>> {
@@ -45,6 +51,8 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
         "audit-chain" => Box::new(audit_chain::AuditChainJob),
         "crl" => Box::new(crl::CrlJob::new(crl_interval)),
         "expiry" => Box::new(expiry::ExpiryJob),
+        "personal-data" => Box::new(personal_data::PersonalDataJob),
+        REPLACE_KEY => Box::new(personal_data::PersonalDataKeyJob),
         "reservations" => Box::new(reservations::ReservationsJob),
         "responders" => Box::new(responders::RespondersJob::new()),
         _ => return None,
@@ -55,7 +63,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
 pub(crate) fn start(state: &AppState, plan: Plan, jobs: &mut Jobs) {
     start_following(state, jobs);
     jobs.start(state, Box::new(administrators::AdministratorsJob));
-    for (name, _) in NAMES {
+    for (name, _) in NAMES.into_iter().filter(|(name, _)| *name != REPLACE_KEY) {
         if let Some(job) = by_name(name, plan.crl_interval) {
             jobs.start(state, job);
         }

@@ -21,6 +21,8 @@ const CRL_NEXT_UPDATE: &str = "ca_crl_next_update_timestamp_seconds";
 const RESPONDER_NOT_AFTER: &str = "ca_ocsp_responder_not_after_timestamp_seconds";
 const AUTHORITY_NOT_AFTER: &str = "ca_authority_not_after_timestamp_seconds";
 const ADMINISTRATOR_NOT_AFTER: &str = "ca_administrator_not_after_timestamp_seconds";
+const PERSONAL_DATA_DONE: &str = "ca_personal_data_encrypted";
+const PERSONAL_DATA_OLDER: &str = "ca_personal_data_under_older_keys";
 const CLOCK_RIGHT: &str = "ca_clock_right";
 
 /// Starts the recorder; once a process.
@@ -40,6 +42,8 @@ pub(crate) fn start() -> anyhow::Result<()> {
     metrics::describe_gauge!(RESPONDER_NOT_AFTER, "End of the OCSP responder in use");
     metrics::describe_gauge!(AUTHORITY_NOT_AFTER, "End of the authority's certificate");
     metrics::describe_gauge!(ADMINISTRATOR_NOT_AFTER, "End of the administrator's certificate that lasts longest");
+    metrics::describe_gauge!(PERSONAL_DATA_DONE, "Rows that the last run over personal data has encrypted so far");
+    metrics::describe_gauge!(PERSONAL_DATA_OLDER, "Rows that lay under older keys when that run began");
     metrics::describe_gauge!(CLOCK_RIGHT, "1 while the clock agrees with the database and what was published");
     Ok(())
 }
@@ -63,6 +67,12 @@ pub(crate) fn ocsp_answer(kind: AnswerKind) {
 /// Counts the run of a job.
 pub(crate) fn job_run(name: &'static str, succeeded: bool) {
     metrics::counter!(JOB_RUNS, "job" => name, "outcome" => if succeeded { "done" } else { "failed" }).increment(1);
+}
+
+/// Tells how far a run over personal data has come.
+pub(crate) fn personal_data(done: u64, older: u64) {
+    metrics::gauge!(PERSONAL_DATA_DONE).set(done as f64);
+    metrics::gauge!(PERSONAL_DATA_OLDER).set(older as f64);
 }
 
 /// Tells until when there is an administrator; `None` when there is none any more.

@@ -170,7 +170,7 @@ impl From<StoreError> for FlowError {
                 FlowErrorKind::Unavailable
             }
             StoreError::Fenced { .. } | StoreError::Conflict { .. } => FlowErrorKind::Overloaded,
-            StoreError::Inconsistent { .. } => return Self::internal(&error),
+            StoreError::Inconsistent { .. } | StoreError::NoPersonalDataKey { .. } => return Self::internal(&error),
         };
         let message = match &error {
             StoreError::Full { .. } => {

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use ca_engine::port::store::Store;
+use ca_engine::port::personal_data::PersonalDataVault;
+use ca_engine::port::store::{Store, StoreError};
 use ca_store::{OpenError, OpenMode, PostgresStore, SqliteStore};
 
 use crate::config::DatabaseConfig;
@@ -37,6 +38,14 @@ impl Record {
         match self {
             Self::Embedded(store) => store.clone(),
             Self::Shared(store) => store.clone(),
+        }
+    }
+
+    /// Gives it the key of personal data.
+    pub(crate) async fn hold_personal_data(&self, vault: Arc<dyn PersonalDataVault>) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.hold_personal_data(vault).await,
+            Self::Shared(store) => store.hold_personal_data(vault).await,
         }
     }
 

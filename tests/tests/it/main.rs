@@ -20,6 +20,7 @@ mod limits;
 mod ocsp;
 mod openapi;
 mod own_limits;
+mod personal_data;
 mod public_material;
 mod read;
 mod renew;

@@ -8,6 +8,7 @@ mod clock;
 pub mod contract;
 mod entropy;
 mod keyring;
+mod personal_data;
 mod publisher;
 mod signer;
 mod store;
@@ -16,6 +17,7 @@ pub use authorizer::ScriptedAuthorizer;
 pub use clock::FakeClock;
 pub use entropy::SeededEntropy;
 pub use keyring::MemoryKeyring;
+pub use personal_data::FakeVault;
 pub use publisher::{FlakyPublisher, PublishFault};
 pub use signer::{ScriptedSigner, SigningStep};
 pub use store::{

@@ -1,11 +1,13 @@
 //! The stories of the service, one file each. Steps are numbered; each consumes what the one before it made.
 
 pub mod answer_status;
+mod audit_text;
 pub mod authenticate;
 pub mod establish;
 pub mod expire;
 mod issuance;
 pub mod issue;
+pub mod personal_data;
 pub mod publish_crl;
 pub mod query;
 pub mod reconcile;

@@ -22,6 +22,7 @@ mod error;
 mod journal;
 mod lease;
 mod month;
+mod personal_data;
 mod pool;
 mod reservation;
 mod role;
@@ -36,7 +37,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ca_core::time::Timestamp;
-use ca_engine::port::store::{Completion, Reservation, StandingChange, Store, StoreError};
+use ca_engine::port::personal_data::PersonalDataVault;
+use ca_engine::port::store::{StandingChange, Store, StoreError};
 
 pub use address::PostgresOptions;
 
@@ -47,6 +49,9 @@ use transaction::{Change, make, read};
 use writer::Writer;
 
 use crate::open::{OpenError, OpenMode};
+use crate::personal_data::PersonalDataKeys;
+use crate::row::certificate::Completing;
+use crate::row::reservation::Reserving;
 
 /// The record in a PostgreSQL database.
 ///
@@ -55,14 +60,15 @@ use crate::open::{OpenError, OpenMode};
 pub struct PostgresStore {
     reads: Pool,
     writers: Option<Writers>,
+    personal_data: Arc<PersonalDataKeys>,
 }
 
 /// What changes are made by.
 struct Writers {
     pool: Arc<Pool>,
     months: Months,
-    reservations: Writer<Reservation>,
-    completions: Writer<Completion>,
+    reservations: Writer<Reserving>,
+    completions: Writer<Completing>,
     standings: Writer<StandingChange>,
 }
 
@@ -85,7 +91,16 @@ impl PostgresStore {
         }
         schema::check(options, mode).await?;
         let writers = (mode != OpenMode::ReadOnly).then(|| Writers::start(options));
-        Ok(Self { reads: Pool::new(options, READS), writers })
+        Ok(Self { reads: Pool::new(options, READS), writers, personal_data: Arc::default() })
+    }
+
+    /// Gives the store the key of personal data, and makes its first version when there is none and the record can be written.
+    ///
+    /// Without it, personal data can neither be read nor written.
+    pub async fn hold_personal_data(&self, vault: Arc<dyn PersonalDataVault>) -> Result<(), StoreError> {
+        self.personal_data.hold(vault);
+        self.make_first_key().await?;
+        self.learn_keys().await
     }
 
     /// Brings the tables of a database to the version of this build; returns the versions before and after.

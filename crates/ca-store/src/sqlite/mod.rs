@@ -17,6 +17,7 @@ mod descent;
 mod error;
 mod journal;
 mod lease;
+mod personal_data;
 mod pool;
 mod reservation;
 mod role;
@@ -27,9 +28,11 @@ mod token;
 mod writer;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use ca_core::time::Timestamp;
+use ca_engine::port::personal_data::PersonalDataVault;
 use ca_engine::port::store::{Store, StoreError};
 use sqlx::SqlitePool;
 
@@ -38,6 +41,7 @@ use error::Failure;
 use writer::Writer;
 
 use crate::open::{OpenError, OpenMode};
+use crate::personal_data::PersonalDataKeys;
 
 /// The record in an SQLite file.
 ///
@@ -46,6 +50,7 @@ use crate::open::{OpenError, OpenMode};
 pub struct SqliteStore {
     readers: SqlitePool,
     writer: Option<Writer>,
+    personal_data: Arc<PersonalDataKeys>,
 }
 
 impl SqliteStore {
@@ -71,7 +76,16 @@ impl SqliteStore {
         };
         // After the writer: a reader alone cannot make the files of the write-ahead log.
         let readers = pool::readers(path);
-        Ok(Self { readers, writer })
+        Ok(Self { readers, writer, personal_data: Arc::default() })
+    }
+
+    /// Gives the store the key of personal data, and makes its first version when there is none and the record can be written.
+    ///
+    /// Without it, personal data can neither be read nor written.
+    pub async fn hold_personal_data(&self, vault: Arc<dyn PersonalDataVault>) -> Result<(), StoreError> {
+        self.personal_data.hold(vault);
+        self.make_first_key().await?;
+        self.learn_keys().await
     }
 
     /// Brings the tables of an existing file to the version of this build; returns the versions before and after.

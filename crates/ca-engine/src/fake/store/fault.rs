@@ -52,6 +52,14 @@ pub enum StoreMethod {
     WithdrawRole,
     AcquireLease,
     ReleaseLease,
+    PersonalDataKeys,
+    PersonalDataRows,
+    AddPersonalDataKey,
+    ResealPersonalData,
+    SealClearPersonalData,
+    DropPersonalDataKeys,
+    AuditText,
+    EraseAuditText,
     DatabaseTime,
 }
 

@@ -10,6 +10,7 @@ mod certificate;
 mod crl;
 mod fault;
 mod lease;
+mod personal_data;
 mod record;
 mod reservation;
 mod role;

@@ -51,7 +51,18 @@ pub struct Record {
     pub chain: Vec<(usize, ChainHash)>,
     /// Places whose events somebody deleted.
     pub(super) lost_places: BTreeSet<u64>,
+    /// Personal data that is said to be so, by id, and the version of the key that it would lie under.
+    pub(super) personal_data: BTreeMap<[u8; 16], HeldUnder>,
+    /// The versions of that key after the first, and when each was made.
+    pub(super) personal_data_keys: BTreeMap<u32, Timestamp>,
     outbox: Vec<OutboxMessage>,
+}
+
+/// Where personal data would lie, were anything encrypted here.
+#[derive(Clone, Debug)]
+pub(super) struct HeldUnder {
+    pub(super) version: u32,
+    pub(super) audit_text: Option<Vec<u8>>,
 }
 
 /// A reservation and what became of it.

@@ -11,6 +11,7 @@ mod certificate;
 mod crl;
 mod journal;
 mod lease;
+mod personal_data;
 mod role;
 mod status;
 mod token;
@@ -24,6 +25,7 @@ pub use certificate::{
 pub use crl::{CrlIntent, CrlRecord, CrlStore, PublishedCrl};
 pub use journal::{Journal, OutboxMessage};
 pub use lease::{Lease, LeaseStore};
+pub use personal_data::{ClearWalk, PersonalData, PersonalDataHolder, PersonalDataKeyVersion, PersonalDataStore};
 pub use role::{RoleBinding, RoleStore};
 pub use status::{ChangeOutcome, RevocationRow, SerialState, SerialStatus, StandingChange, StatusStore};
 pub use token::{TokenRecord, TokenStore};
@@ -43,6 +45,7 @@ pub trait Store:
     + TokenStore
     + RoleStore
     + LeaseStore
+    + PersonalDataStore
     + Send
     + Sync
 {
@@ -83,6 +86,12 @@ pub enum StoreError {
     Inconsistent {
         /// Table and row, without personal data.
         detail: String,
+    },
+    /// This process was not given the key of personal data, and was asked for it.
+    #[error("{place} is personal data, and this process was given no key for it")]
+    NoPersonalDataKey {
+        /// Table and row.
+        place: String,
     },
     /// The acknowledgement was lost: the change may or may not be there.
     #[error("the database did not say whether the change was made: {detail}")]

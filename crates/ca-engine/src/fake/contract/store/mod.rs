@@ -9,6 +9,7 @@ mod fixture;
 mod idempotency;
 mod lease;
 mod list;
+mod personal_data;
 mod reserve;
 mod revocation;
 mod role;
@@ -31,7 +32,7 @@ use self::fixture::Fixture;
 /// A store under test and what the suite needs around it.
 #[derive(Clone)]
 pub struct StoreUnderTest {
-    /// The store, with an empty record.
+    /// The store, with an empty record and a key of personal data, as each of its other handles has the same.
     pub store: Arc<dyn Store>,
     /// Another handle on the same record, as a second replica or a restarted process has. The closures may own what must
     /// outlive the case, such as a temporary folder.
@@ -46,7 +47,7 @@ impl fmt::Debug for StoreUnderTest {
     }
 }
 
-/// Checks that a store keeps its contract. `make` makes a new, empty one for each of some eighty cases.
+/// Checks that a store keeps its contract. `make` makes a new, empty one for each of some ninety cases.
 ///
 /// Panics with the names of the broken rules.
 pub async fn check_store<F, Fut>(make: F)
@@ -62,6 +63,7 @@ where
     cases.extend(complete::cases());
     cases.extend(abandon::cases());
     cases.extend(list::cases());
+    cases.extend(personal_data::cases());
     cases.extend(status::cases());
     cases.extend(revocation::cases());
     cases.extend(crl::cases());
