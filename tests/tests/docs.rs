@@ -36,6 +36,11 @@ fn operating() -> anyhow::Result<()> {
 }
 
 #[test]
+fn personal_data() -> anyhow::Result<()> {
+    follow("docs/personal-data.md")
+}
+
+#[test]
 fn every_document_is_followed() -> anyhow::Result<()> {
     let source = include_str!("docs.rs");
     for entry in std::fs::read_dir(workspace().join("docs"))? {

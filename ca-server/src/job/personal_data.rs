@@ -59,8 +59,7 @@ impl Job for PersonalDataKeyJob {
 
 /// Goes on until all is done, and tells how far it is. The lease is prolonged at every step.
 async fn finish(mut run: SealingRun, state: &AppState, job: &'static str) -> anyhow::Result<Outcome> {
-    let mut progress = None;
-    let mut told = 0;
+    let (mut progress, mut told, mut held) = (None, 0, None);
     while !run.is_done() {
         let Some(lease) = lease(state, LEASE_NAME).await? else { return Ok(Outcome::Elsewhere) };
         let now = run.step(state.engine(), &PRINCIPAL, &lease).await.map_err(with_detail)?;
@@ -70,6 +69,11 @@ async fn finish(mut run: SealingRun, state: &AppState, job: &'static str) -> any
             tracing::info!(target: "progress", job, encrypted = now.done, under_older_keys_at_first = now.older, "going on");
         }
         progress = Some(now);
+        held = Some(lease);
+    }
+    if let Some(lease) = held {
+        // Whoever replaces the key by hand need not wait until it ends.
+        state.engine().store().release_lease(&lease).await?;
     }
     let progress = progress.unwrap_or_default();
     let left = state.engine().store().personal_data_keys().await?.len().saturating_sub(1);

@@ -128,9 +128,12 @@ async fn no_table_log_event_or_metric_names_a_person() -> anyhow::Result<()> {
     let read: Certificate = administrator.get(&path).await?.expect(200)?.json()?;
     assert_eq!(read.certificate, issued.certificate);
 
-    let events = ca_e2e::record::audit_events(&administrator).await?;
-    let events = serde_json::to_string(&events)?;
-    assert!(events.contains("personal_data_commitment"), "{events}");
+    // Events have their place within a second.
+    let events = ca_e2e::client::eventually(PATIENCE, "the events are in the chain", || async {
+        let events = serde_json::to_string(&ca_e2e::record::audit_events(&administrator).await?)?;
+        Ok((events.matches("personal_data_commitment").count() == 4).then_some(events))
+    })
+    .await?;
     let metrics = stack.admin()?.get("/metrics").await?.expect(200)?;
     assert_clean("the audit events", events.as_bytes());
     assert_clean("the metrics", &metrics.body);

@@ -10,7 +10,6 @@ use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::id::{CertificateId, ProfileName};
 use ca_core::principal::Principal;
 
-use super::query::{CertificateName, resolve};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::port::store::{Journal, Lease, PersonalDataHolder};
@@ -150,15 +149,25 @@ fn event(engine: &Engine, principal: &Principal, action: AuditAction, subject: S
     AuditEvent::new(engine.now(), action, principal.reference(), subject)
 }
 
-/// Erases the personal data that the audit event of a certificate commits to: the commitment and the chain stay, and nobody can
-/// tell any more what was committed to. For the operator of the host: no policy is asked.
-pub async fn erase_audit_text(engine: &Engine, name: &CertificateName) -> Result<CertificateId, FlowError> {
-    let certificate = resolve(engine, name).await?;
-    let subject = format!("certificate:{}", certificate.id);
+/// What the audit event of a certificate commits to: JSON, `{"salt": …, "text": …}`. SHA-256 over `cartorio audit commitment`, an octet
+/// 0, the salt's octets and the text is the event's `personal_data_commitment`. For the operator of the host: no policy is asked.
+pub async fn audit_text(engine: &Engine, certificate: CertificateId) -> Result<String, FlowError> {
+    let text = engine.store().audit_text(certificate).await?.ok_or_else(nothing_there)?;
+    String::from_utf8(text).map_err(|_| FlowError::internal(format!("personal_data {certificate}: not text")))
+}
+
+/// Erases it for ever: the commitment and the chain stay, and nobody can tell any more what was committed to. For the operator of the
+/// host as well.
+pub async fn erase_audit_text(engine: &Engine, certificate: CertificateId) -> Result<(), FlowError> {
+    let subject = format!("certificate:{certificate}");
     let event = event(engine, &Principal::LocalOperator, AuditAction::PersonalDataErased, subject);
-    if engine.store().erase_audit_text(certificate.id, Journal::of(event)).await? {
-        return Ok(certificate.id);
+    if engine.store().erase_audit_text(certificate, Journal::of(event)).await? {
+        return Ok(());
     }
-    let message = "the audit events of this certificate hold no personal data, or it was erased already";
-    Err(FlowError::new(FlowErrorKind::NotFound, message))
+    Err(nothing_there())
+}
+
+fn nothing_there() -> FlowError {
+    let message = "no audit event commits to personal data of this certificate, or it was erased already";
+    FlowError::new(FlowErrorKind::NotFound, message)
 }
