@@ -1,5 +1,5 @@
 -- Personal data is kept encrypted: `subject`, `names`, `der` and `to_be_signed` of certificates and reservations whose profile says
--- so, `names` and `common_name` of tokens for them. An encrypted value begins with the octet 1 and the version of its key (4
+-- so, `names` and `common_name` of tokens for them. An encrypted value begins with the octet 0xED and the version of its key (4
 -- octets); one in clear begins with 0x30, as all DER here does, or is empty. `certificate_names.value` of such a certificate is
 -- `keyed:` and the hexadecimal HMAC of the name under the same version.
 

@@ -5,6 +5,7 @@
 //! certificate may be issued, renewed or revoked is the flows' business.
 #![warn(missing_docs)]
 
+mod inconsistency;
 mod open;
 mod personal_data;
 mod postgres;

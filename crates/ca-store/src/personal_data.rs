@@ -14,7 +14,7 @@ use ca_engine::port::personal_data::{PersonalDataKey, PersonalDataVault};
 use ca_engine::port::store::{Idempotency, StoreError};
 use sqlx::FromRow;
 
-use crate::row::inconsistent;
+use crate::inconsistency::inconsistent;
 
 /// The keys that a store was given, and the versions it has met.
 #[derive(Default)]
@@ -187,8 +187,8 @@ pub(crate) fn certificate_place(id: ca_core::id::CertificateId) -> String {
     format!("certificates {id}")
 }
 
-/// The first octet of an encrypted value.
-const MARK: u8 = 1;
+/// The first octet of an encrypted value: no DER that is stored begins so.
+const MARK: u8 = 0xed;
 
 /// The mark and the version.
 const HEADER: usize = 5;

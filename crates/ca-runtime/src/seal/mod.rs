@@ -11,6 +11,7 @@
 mod data_key;
 mod keyring;
 mod passphrase;
+mod room;
 #[cfg(test)]
 mod tests;
 mod vault;
@@ -21,5 +22,6 @@ pub use data_key::{DataKey, SealingError};
 pub use keyring::SealedKeyring;
 pub(crate) use keyring::generate_software_key;
 pub use passphrase::{Passphrase, PassphraseError};
+pub use room::DataKeyRoom;
 pub use vault::SealedVault;
-pub use wrapping::{DataKeyRoom, DataKeys, MissingKeys, Passphrases, SealError, is_sealed};
+pub use wrapping::{DataKeys, MissingKeys, Passphrases, SealError, is_sealed};

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::data_key::{DataKey, SealingError};
 use super::passphrase::Passphrase;
-use super::wrapping::DataKeyRoom;
+use super::room::DataKeyRoom;
 
 /// OWASP's figure for PBKDF2-HMAC-SHA256; RFC 8018 §4.2 leaves it to the times.
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(600_000).expect("cannot fail: not zero");

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::data_key::{DataKey, SealingError};
 use super::passphrase::Passphrase;
+use super::room::DataKeyRoom;
 use super::wrapped_key::{Derivation, WrappedKey};
 
 /// The passphrases a process was given.
@@ -18,25 +19,6 @@ pub struct Passphrases {
     pub authorities: Option<Arc<Passphrase>>,
     /// For the keys of responders; often the same.
     pub responders: Arc<Passphrase>,
-}
-
-/// What a data key opens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DataKeyRoom {
-    /// Private keys.
-    Keys(KeyRoom),
-    /// The versions of the key of personal data. The status role is not given it.
-    PersonalData,
-}
-
-impl DataKeyRoom {
-    /// The name in messages, and in what a wrapped key is bound to.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Keys(room) => room.as_str(),
-            Self::PersonalData => "personal data",
-        }
-    }
 }
 
 /// What to do when the store has no data keys yet.

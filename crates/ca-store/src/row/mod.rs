@@ -25,10 +25,7 @@ use ca_core::serial::Serial;
 use ca_core::time::Timestamp;
 use ca_engine::port::store::{SerialState, StoreError};
 
-/// A stored row that makes no sense.
-pub(crate) fn inconsistent(place: &str, what: impl std::fmt::Display) -> StoreError {
-    StoreError::Inconsistent { detail: format!("{place}: {what}") }
-}
+pub(crate) use crate::inconsistency::inconsistent;
 
 /// The octets of an id or a digest.
 pub(crate) fn octets<const LENGTH: usize>(place: &str, column: Vec<u8>) -> Result<[u8; LENGTH], StoreError> {
