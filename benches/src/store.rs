@@ -173,6 +173,7 @@ impl Template {
             renews: None,
             token: None,
             idempotency: None,
+            personal_data: None,
             reserved_at: self.now,
         };
         let reserved = store.reserve(reservation).await?;
@@ -185,6 +186,7 @@ impl Template {
             certificate: self.certificate.der().to_vec(),
             completed_at: self.now,
             inherit_roles: false,
+            personal_data: false,
             journal: Journal::of(event).telling(OutboxMessage {
                 topic: "certificate.issued",
                 certificate: Some(id),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ca_core::id::CertificateId;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::telemetry::logs::LogFormat;
@@ -128,5 +129,13 @@ pub(crate) enum AdminCommand {
         /// CSR of the new administrator (PEM); without it a key is made in the data folder
         #[arg(long, value_name = "FILE")]
         admin_csr: Option<PathBuf>,
+    },
+    /// Show the personal data that the audit event of a certificate commits to, or erase it for ever; may run beside a server
+    AuditText {
+        /// The certificate's id
+        certificate: CertificateId,
+        /// Erase it: the chain stays whole, and nobody can tell any more what was committed to; audited
+        #[arg(long)]
+        erase: bool,
     },
 }

@@ -11,6 +11,7 @@ pub mod client;
 pub mod fake_clock;
 pub mod gateway;
 pub mod identity;
+pub mod leak;
 pub mod load;
 pub mod outage;
 pub mod process;

@@ -218,7 +218,12 @@ impl Site {
 
     /// Serves until the stack is stopped or dropped.
     pub fn serve(self) -> anyhow::Result<Stack> {
-        let process = self.start(&["serve"])?;
+        self.serve_with(&[])
+    }
+
+    /// The same with more arguments.
+    pub fn serve_with(self, arguments: &[&str]) -> anyhow::Result<Stack> {
+        let process = self.start(&[&["serve"], arguments].concat())?;
         process.wait_for_line("\"serving\"", PATIENCE)?;
         Ok(Stack { site: self, process })
     }

@@ -46,6 +46,11 @@ fn events() -> anyhow::Result<()> {
 }
 
 #[test]
+fn personal_data() -> anyhow::Result<()> {
+    follow("docs/personal-data.md")
+}
+
+#[test]
 fn every_document_is_followed() -> anyhow::Result<()> {
     let source = include_str!("docs.rs");
     let entries = |folder: &str| std::fs::read_dir(workspace().join("docs").join(folder));

@@ -11,7 +11,7 @@ pub(super) async fn job(global: &Global, command: JobCommand) -> anyhow::Result<
     let name = match command {
         JobCommand::List => {
             for (name, description) in job::NAMES {
-                say(format!("{name:<14}{description}"));
+                say(format!("{name:<19}{description}"));
             }
             return Ok(());
         }

@@ -39,10 +39,15 @@ fn log_filter(args: &Args) -> String {
             | Command::Dev
             | Command::Import { .. }
             | Command::Init { .. }
-            | Command::Job(_)
             | Command::Restore(_)
     );
-    if quiet && args.global.log == "info" { "warn".to_owned() } else { args.global.log.clone() }
+    match args.command {
+        _ if args.global.log != "info" => args.global.log.clone(),
+        // How far a long one has come.
+        Command::Job(_) => "warn,progress=info".to_owned(),
+        _ if quiet => "warn".to_owned(),
+        _ => args.global.log.clone(),
+    }
 }
 
 async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {

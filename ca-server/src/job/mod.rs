@@ -11,6 +11,7 @@ mod each_authority;
 mod expiry;
 mod follow;
 mod outbox;
+mod personal_data;
 mod reservations;
 mod responders;
 mod revocations;
@@ -36,15 +37,20 @@ pub(crate) struct Plan {
 }
 
 /// The names and descriptions of the jobs that `ca-server job` knows.
-pub(crate) const NAMES: [(&str, &str); 7] = [
+pub(crate) const NAMES: [(&str, &str); 9] = [
     ("anchor", "write what was published into the anchor, and compare the record with it"),
     ("audit-chain", "put committed audit events into the hash chain"),
     ("crl", "make CRLs that are due, or stale since a revocation"),
     ("expiry", "drop idempotency keys and events that have expired"),
     ("outbox", "deliver events to the sinks"),
+    ("personal-data", "encrypt what of personal data lies in clear or under an older key"),
+    (REPLACE_KEY, "replace the key of personal data and encrypt all of it anew; only when asked"),
     ("reservations", "close issuances that were begun and never finished"),
     ("responders", "renew OCSP responders past half of their life"),
 ];
+
+/// The one job that no server starts by itself.
+const REPLACE_KEY: &str = "personal-data-key";
 
 /// One of [`NAMES`], for `ca-server job run`.
 pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Option<Box<dyn Job>> {
@@ -54,6 +60,8 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
         "crl" => Box::new(crl::CrlJob::new(crl_interval)),
         "expiry" => Box::new(expiry::ExpiryJob),
         "outbox" => Box::new(outbox::OutboxJob::of_all()),
+        "personal-data" => Box::new(personal_data::PersonalDataJob),
+        REPLACE_KEY => Box::new(personal_data::PersonalDataKeyJob),
         "reservations" => Box::new(reservations::ReservationsJob),
         "responders" => Box::new(responders::RespondersJob::new()),
         _ => return None,
@@ -67,7 +75,7 @@ pub(crate) fn start(state: &AppState, plan: Plan, jobs: &mut Jobs) {
     for sink in state.engine().sinks().keys() {
         jobs.start(state, Box::new(outbox::OutboxJob::of(sink.clone())));
     }
-    for (name, _) in NAMES.iter().filter(|(name, _)| *name != "outbox") {
+    for (name, _) in NAMES.into_iter().filter(|(name, _)| !["outbox", REPLACE_KEY].contains(name)) {
         if let Some(job) = by_name(name, plan.crl_interval) {
             jobs.start(state, job);
         }

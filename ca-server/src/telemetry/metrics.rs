@@ -32,6 +32,8 @@ const ADMINISTRATOR_NOT_AFTER: &str = "ca_administrator_not_after_timestamp_seco
 const DELIVERIES: &str = "ca_outbox_deliveries_total";
 const OUTBOX_AGE: &str = "ca_outbox_oldest_undelivered_age_seconds";
 const OUTBOX_DEAD: &str = "ca_outbox_dead_letters";
+const PERSONAL_DATA_DONE: &str = "ca_personal_data_encrypted";
+const PERSONAL_DATA_OLDER: &str = "ca_personal_data_under_older_keys";
 const CLOCK_RIGHT: &str = "ca_clock_right";
 
 /// Starts the recorder; once a process.
@@ -69,6 +71,8 @@ pub(crate) fn start() -> anyhow::Result<()> {
         OUTBOX_DEAD,
         "Events that are given up unless they are replayed; at most 10000 are counted"
     );
+    metrics::describe_gauge!(PERSONAL_DATA_DONE, "Rows that the last run over personal data has encrypted so far");
+    metrics::describe_gauge!(PERSONAL_DATA_OLDER, "Rows that lay under older keys when that run began");
     metrics::describe_gauge!(CLOCK_RIGHT, "1 while the clock agrees with the database and what was published");
     Ok(())
 }
@@ -121,6 +125,12 @@ pub(crate) fn outbox(sink: &SinkName, backlog: &Backlog, now: Timestamp) {
     let age = backlog.oldest_pending.map_or(0, |oldest| now.since(oldest).seconds());
     metrics::gauge!(OUTBOX_AGE, "sink" => sink.to_string()).set(age as f64);
     metrics::gauge!(OUTBOX_DEAD, "sink" => sink.to_string()).set(backlog.dead as f64);
+}
+
+/// Tells how far a run over personal data has come.
+pub(crate) fn personal_data(done: u64, older: u64) {
+    metrics::gauge!(PERSONAL_DATA_DONE).set(done as f64);
+    metrics::gauge!(PERSONAL_DATA_OLDER).set(older as f64);
 }
 
 /// Tells until when there is an administrator; `None` when there is none any more.

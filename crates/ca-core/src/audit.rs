@@ -1,7 +1,8 @@
 //! Audit events: what happened, who asked, and the hash chain that puts committed events in order.
 //!
 //! An event is made with the change it describes and stored in the same transaction; a leased sequencer gives it a place in
-//! the chain within a second. Nothing here stores or reads a clock. Personal data and secrets never enter an event.
+//! the chain within a second. Nothing here stores or reads a clock. Secrets never enter an event, and of personal data it holds
+//! a [`commitment`] at most: the clear text lies beside it and can be erased, and the chain is whole all the same.
 
 use std::collections::BTreeMap;
 
@@ -53,6 +54,12 @@ pub enum AuditAction {
     RecordRestored,
     /// A certificate that was issued after the backup that the record comes from was taken back on record.
     CertificateRecovered,
+    /// A new version of the key of personal data was made.
+    PersonalDataKeyMade,
+    /// Versions of the key of personal data that nothing lies under any more were dropped.
+    PersonalDataKeyDropped,
+    /// The personal data that a certificate's event commits to was erased.
+    PersonalDataErased,
 }
 
 impl AuditAction {
@@ -133,6 +140,12 @@ impl AuditEvent {
         // Cannot fail: strings and a map with string keys are always JSON.
         serde_json::to_vec(&canonical).unwrap_or_default()
     }
+}
+
+/// What an event holds of personal data: SHA-256 over a label, a random salt and the clear text. Whoever is shown salt and text
+/// can check it; without the salt nothing can be guessed from it, however few the possible texts are.
+pub fn commitment(salt: &[u8; 32], text: &[u8]) -> [u8; 32] {
+    sha256(&[b"cartorio audit commitment\0", salt.as_slice(), text].concat())
 }
 
 /// The hash of a place in the chain.
@@ -219,6 +232,15 @@ mod tests {
             String::from_utf8(event("certificate:x").canonical()).expect("UTF-8"),
             r#"{"action":"certificate-issued","at":"1970-01-01T00:00:00Z","details":{"authority":"tls","serial":"0a"},"principal":"local","request_id":null,"subject":"certificate:x"}"#
         );
+    }
+
+    /// Made with Python: `hashlib.sha256(b"cartorio audit commitment\0" + bytes(32) + b"Ana").hexdigest()`.
+    #[test]
+    fn a_commitment_is_what_others_compute_and_says_nothing_without_its_salt() {
+        let committed = commitment(&[0; 32], b"Ana");
+        assert_eq!(hex::encode(committed), "65a22193cb2bf7615f85918e26ca06d2a6a950bc16c08fa957471e2c02a03b8a");
+        assert_ne!(committed, commitment(&[1; 32], b"Ana"));
+        assert_ne!(committed, sha256(b"Ana"));
     }
 
     #[test]

@@ -171,7 +171,7 @@ impl From<StoreError> for FlowError {
             | StoreError::Full { .. }
             | StoreError::ReadOnly { .. } => FlowErrorKind::Unavailable,
             StoreError::Fenced { .. } | StoreError::Conflict { .. } => FlowErrorKind::Overloaded,
-            StoreError::Inconsistent { .. } => return Self::internal(&error),
+            StoreError::Inconsistent { .. } | StoreError::NoPersonalDataKey { .. } => return Self::internal(&error),
         };
         let message = match &error {
             StoreError::Full { .. } => {

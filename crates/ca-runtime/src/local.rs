@@ -177,7 +177,7 @@ impl LocalError {
             Self::Store(error)
             | Self::Init(InitError::Store(error))
             | Self::Open(OpenError::Store(error) | OpenError::Seal(SealError::Store(error))) => {
-                !matches!(error, StoreError::Inconsistent { .. })
+                !matches!(error, StoreError::Inconsistent { .. } | StoreError::NoPersonalDataKey { .. })
             }
             other => file::is_disk_full(other),
         }

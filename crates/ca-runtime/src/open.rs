@@ -36,7 +36,7 @@ use crate::profiles::{self, ProfileLoadFault};
 use crate::record::Record;
 use crate::root_key::RootKeyFile;
 use crate::seal::{
-    DataKeys, MissingKeys, Passphrase, PassphraseError, Passphrases, SealError, SealedKeyring, is_sealed,
+    DataKeys, MissingKeys, Passphrase, PassphraseError, Passphrases, SealError, SealedKeyring, SealedVault, is_sealed,
 };
 use crate::sinks;
 pub use crate::sinks::SinkFault;
@@ -155,6 +155,10 @@ impl Runtime {
         let passphrases = passphrases(&config, purpose, &data_folder, &*store, &*entropy).await?;
         let missing = if purpose.makes_what_is_missing() { MissingKeys::Make } else { MissingKeys::Refuse };
         let data_keys = DataKeys::open(&*store, &passphrases, missing, &*entropy).await?;
+        if let Some(data_key) = data_keys.personal_data() {
+            let vault = SealedVault::new(data_key.clone(), Arc::clone(&entropy));
+            record.hold_personal_data(Arc::new(vault)).await?;
+        }
         let keyring = Arc::new(SealedKeyring::new(data_keys, Arc::clone(&entropy), clock.clone()));
         let root_key =
             passphrases.authorities.map(|passphrase| RootKeyFile::new(data_folder.root_key_file(), passphrase));

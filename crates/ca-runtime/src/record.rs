@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use ca_engine::port::personal_data::PersonalDataVault;
 use ca_engine::port::revocation_hints::{NoHints, RevocationHints};
-use ca_engine::port::store::Store;
+use ca_engine::port::store::{Store, StoreError};
 use ca_store::{
     OpenError, OpenMode, PostgresHints, PostgresStore, SnapshotError, SnapshotSink, SnapshotSource, SqliteStore,
 };
@@ -90,6 +91,14 @@ impl Record {
                 }
             }
             (Self::Shared(_), DatabaseConfig::Sqlite { .. }) => Arc::new(NoHints),
+        }
+    }
+
+    /// Gives it the key of personal data.
+    pub(crate) async fn hold_personal_data(&self, vault: Arc<dyn PersonalDataVault>) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.hold_personal_data(vault).await,
+            Self::Shared(store) => store.hold_personal_data(vault).await,
         }
     }
 

@@ -94,7 +94,8 @@ async fn issue(store: Arc<dyn Store>, number: u64) {
         payload: "{}".to_owned(),
     });
     let certificate = vec![0x30; 700];
-    let completion = Completion { id, certificate, completed_at: NOW, inherit_roles: false, journal };
+    let completion =
+        Completion { id, certificate, completed_at: NOW, inherit_roles: false, personal_data: false, journal };
     assert!(matches!(store.complete(completion).await, Ok(CompleteOutcome::Completed(_))));
 }
 
@@ -124,6 +125,7 @@ fn reservation(number: u64) -> Reservation {
         renews: None,
         token: None,
         idempotency: None,
+        personal_data: None,
         reserved_at: NOW,
     }
 }

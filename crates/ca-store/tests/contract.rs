@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ca_engine::fake::FakeVault;
 use ca_engine::fake::contract::store::{StoreUnderTest, check_store};
 use ca_engine::port::store::Store;
 use ca_store::{OpenMode, SqliteStore};
@@ -23,6 +24,7 @@ async fn sqlite_keeps_the_contract_of_the_store_port_and_walks_indexes_only() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("ca.db");
     let store = SqliteStore::open(&path, OpenMode::Create).await.expect("opens");
+    store.hold_personal_data(Arc::new(FakeVault::new(1))).await.expect("a key");
     filters::list_by_everything(&store).await;
     store.close().await;
     let seen = statements.seen();
@@ -42,14 +44,16 @@ async fn sqlite_keeps_the_contract_of_the_store_port_and_walks_indexes_only() {
 async fn make() -> StoreUnderTest {
     let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
     let path = folder.path().join("ca.db");
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path, OpenMode::Create).await.expect("opens"));
+    let store = SqliteStore::open(&path, OpenMode::Create).await.expect("opens");
+    store.hold_personal_data(Arc::new(FakeVault::new(1))).await.expect("a key");
     StoreUnderTest {
-        store,
+        store: Arc::new(store),
         another: Arc::new(move || {
             let folder = folder.clone();
             Box::pin(async move {
                 let path = folder.path().join("ca.db");
                 let another = SqliteStore::open(&path, OpenMode::ReadWrite).await.expect("opens again");
+                another.hold_personal_data(Arc::new(FakeVault::new(1))).await.expect("a key");
                 Arc::new(another) as Arc<dyn Store>
             })
         }),
@@ -89,6 +93,7 @@ const LEAVE: &[(&str, &str)] = &[
     ("SCAN authorities", "a handful"),
     ("SCAN given VIRTUAL TABLE", "what the statement was given"),
     ("SCAN outbox", "its first rows: what goes to no sink yet"),
+    ("SCAN personal_data_keys", "a handful"),
     ("SCAN published_crls", "one row for each authority"),
     ("SCAN roles", "administrators, auditors and registrars are few"),
     ("SCAN c USING INDEX sqlite_autoindex_certificates_1", "from the newest id down, to the end of the page"),

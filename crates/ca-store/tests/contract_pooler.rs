@@ -5,6 +5,7 @@ mod server;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ca_engine::fake::FakeVault;
 use ca_engine::fake::contract::store::{StoreUnderTest, check_store};
 use ca_engine::port::store::Store;
 use ca_store::{OpenError, OpenMode, PostgresOptions, PostgresStore};
@@ -52,5 +53,7 @@ async fn make() -> StoreUnderTest {
 }
 
 async fn open(options: &PostgresOptions) -> PostgresStore {
-    PostgresStore::open(options, OpenMode::ReadWrite).await.expect("opens")
+    let store = PostgresStore::open(options, OpenMode::ReadWrite).await.expect("opens");
+    store.hold_personal_data(Arc::new(FakeVault::new(1))).await.expect("a key");
+    store
 }

@@ -21,6 +21,7 @@ mod ocsp;
 mod openapi;
 mod outbox;
 mod own_limits;
+mod personal_data;
 mod public_material;
 mod read;
 mod renew;

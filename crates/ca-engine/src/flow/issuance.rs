@@ -18,14 +18,15 @@ use ca_core::tbs;
 use ca_core::template::{self, CertificateTemplate, Endpoints, Issuer, SerialChoice};
 use ca_core::time::{Lifetime, Timestamp};
 
+use super::audit_text::{self, AuditText};
 use super::reconcile::abandonment;
 use super::watch_clock::{assure_clock, dependable_now};
 use crate::engine::Engine;
 use crate::error::{Fault, FlowError, FlowErrorKind};
 use crate::port::signer::Signer;
 use crate::port::store::{
-    CompleteOutcome, Completion, Idempotency, Journal, OpenReservation, OutboxMessage, Reservation, ReserveOutcome,
-    StoreError, StoredCertificate,
+    CompleteOutcome, Completion, Idempotency, Journal, OpenReservation, OutboxMessage, PersonalData, Reservation,
+    ReserveOutcome, StoreError, StoredCertificate,
 };
 
 /// Everything an issuance is given once it was granted.
@@ -103,6 +104,8 @@ struct Settled<'a> {
     principal: &'a Principal,
     renews: Option<CertificateId>,
     request_id: Option<&'a str>,
+    /// What the event commits to, when the certificate is personal data.
+    commitment: Option<[u8; 32]>,
     reserved_at: Timestamp,
 }
 
@@ -142,6 +145,8 @@ fn prepare<'a>(engine: &Engine, order: Order<'a>) -> Result<(Settled<'a>, Prepar
     let encoded = tbs::encode(&template).map_err(FlowError::internal)?;
     let context = LintContext { issuer: order.issuer, public_key: template.public_key(), profile: order.profile };
     let linted = lint::check(encoded, &context).map_err(|findings| ill_formed(order.profile, &findings))?;
+    let audit_text = order.profile.has_personal_data().then(|| audit_text::of(engine, &template)).transpose()?;
+    let commitment = audit_text.as_ref().map(AuditText::commitment);
     let reservation = Reservation {
         id,
         authority: order.authority.clone(),
@@ -161,6 +166,7 @@ fn prepare<'a>(engine: &Engine, order: Order<'a>) -> Result<(Settled<'a>, Prepar
             request_sha256: asked.request_sha256,
             expires_at: now.plus(IDEMPOTENCY_LIFETIME),
         }),
+        personal_data: audit_text.map(|text| PersonalData { audit_text: text.to_record() }),
         reserved_at: now,
     };
     let order = Settled {
@@ -173,6 +179,7 @@ fn prepare<'a>(engine: &Engine, order: Order<'a>) -> Result<(Settled<'a>, Prepar
         principal: order.principal,
         renews: order.renews,
         request_id: order.request_id,
+        commitment,
         reserved_at: now,
     };
     Ok((order, Prepared { template, linted, reservation }))
@@ -230,6 +237,7 @@ async fn complete(engine: &Engine, order: &Settled<'_>, signed: Signed) -> Resul
         certificate: certificate.der().to_vec(),
         completed_at: now,
         inherit_roles: order.renews.is_some_and(|predecessor| is_held_by(predecessor, order.principal)),
+        personal_data: order.commitment.is_some(),
         journal: issuance_journal(order, &certificate, now),
     };
     let mut outcome = engine.store().complete(completion.clone()).await;
@@ -310,6 +318,9 @@ fn issuance_journal(order: &Settled<'_>, certificate: &Certificate, now: Timesta
         .in_request(order.request_id);
     if let Some(predecessor) = order.renews {
         event = event.with("renews", predecessor);
+    }
+    if let Some(commitment) = order.commitment {
+        event = event.with(audit_text::DETAIL, hex::encode(commitment));
     }
     let payload = serde_json::json!({
         "authority": order.authority.as_str(),

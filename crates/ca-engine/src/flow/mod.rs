@@ -1,6 +1,7 @@
 //! The stories of the service, one file each. Steps are numbered; each consumes what the one before it made.
 
 pub mod answer_status;
+mod audit_text;
 pub mod authenticate;
 pub mod deliver_events;
 pub mod establish;
@@ -10,6 +11,7 @@ pub mod follow_revocations;
 mod issuance;
 pub mod issue;
 pub mod outbox;
+pub mod personal_data;
 pub mod publish_crl;
 pub mod query;
 pub mod reconcile;

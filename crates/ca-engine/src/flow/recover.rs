@@ -10,12 +10,14 @@ use ca_core::id::{CertificateId, ProfileName};
 use ca_core::principal::Principal;
 use ca_core::profile::{Profile, ProfileKind};
 
+use super::audit_text;
 use super::watch_clock::assure_clock;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::hierarchy::Authority;
 use crate::port::store::{
-    CompleteOutcome, Completion, Journal, OutboxMessage, Reservation, ReserveOutcome, SerialState, StoredCertificate,
+    CompleteOutcome, Completion, Journal, OutboxMessage, PersonalData, Reservation, ReserveOutcome, SerialState,
+    StoredCertificate,
 };
 
 /// The profile of what none of the present ones describes.
@@ -118,7 +120,9 @@ async fn put_on_record(
 ) -> Result<Recovered, FlowError> {
     let now = engine.now();
     let id = CertificateId::new(certificate.validity().not_before, engine.random()?);
-    let profile = profile_of(engine, issuer, certificate)?;
+    let (profile, is_personal) = profile_of(engine, issuer, certificate)?;
+    let audit_text =
+        is_personal.then(|| audit_text::of_names(engine, certificate.subject(), certificate.names())).transpose()?;
     // Presented by its holder, it is its own principal.
     let reference = principal.map_or_else(|| format!("certificate:{id}"), Principal::reference);
     let reservation = Reservation {
@@ -137,6 +141,7 @@ async fn put_on_record(
         renews: None,
         token: None,
         idempotency: None,
+        personal_data: audit_text.as_ref().map(|text| PersonalData { audit_text: text.to_record() }),
         reserved_at: now,
     };
     match engine.store().reserve(reservation).await? {
@@ -148,12 +153,15 @@ async fn put_on_record(
         // Another request brought it at the same time.
         _ => return known(engine, issuer, certificate).await,
     }
-    let event = AuditEvent::new(now, AuditAction::CertificateRecovered, reference, format!("certificate:{id}"))
+    let mut event = AuditEvent::new(now, AuditAction::CertificateRecovered, reference, format!("certificate:{id}"))
         .with("authority", issuer.id())
         .with("fingerprint_sha256", hex::encode(certificate.fingerprint_sha256()))
         .with("not_after", certificate.validity().not_after)
         .with("profile", &profile)
         .with("serial", certificate.serial());
+    if let Some(text) = &audit_text {
+        event = event.with(audit_text::DETAIL, hex::encode(text.commitment()));
+    }
     let payload = serde_json::json!({
         "authority": issuer.id().as_str(),
         "certificate": id.to_string(),
@@ -166,6 +174,7 @@ async fn put_on_record(
         certificate: certificate.der().to_vec(),
         completed_at: now,
         inherit_roles: false,
+        personal_data: is_personal,
         journal: Journal::of(event).telling(message),
     };
     let mut outcome = engine.store().complete(completion.clone()).await;
@@ -183,8 +192,13 @@ async fn put_on_record(
 }
 
 /// The profile that describes a certificate: one of its issuer's that anybody may ask for and that has the same purposes; a name
-/// that no profile has where there is none, which access policies treat as one of the service's own.
-fn profile_of(engine: &Engine, issuer: &Authority, certificate: &Certificate) -> Result<ProfileName, FlowError> {
+/// that no profile has where there is none, which access policies treat as one of the service's own. And whether what it certifies
+/// is personal data: of what nobody describes any more, it may be.
+fn profile_of(
+    engine: &Engine,
+    issuer: &Authority,
+    certificate: &Certificate,
+) -> Result<(ProfileName, bool), FlowError> {
     let describes = |profile: &&std::sync::Arc<Profile>| {
         !profile.is_internal()
             && profile.kind() == ProfileKind::Leaf
@@ -192,7 +206,7 @@ fn profile_of(engine: &Engine, issuer: &Authority, certificate: &Certificate) ->
             && profile.extended_key_usage() == certificate.extended_key_usage()
     };
     match engine.profiles().values().find(describes) {
-        Some(profile) if !certificate.is_authority() => Ok(profile.name().clone()),
-        _ => RECOVERED.parse().map_err(FlowError::internal),
+        Some(profile) if !certificate.is_authority() => Ok((profile.name().clone(), profile.has_personal_data())),
+        _ => Ok((RECOVERED.parse().map_err(FlowError::internal)?, true)),
     }
 }

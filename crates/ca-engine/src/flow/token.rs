@@ -90,10 +90,12 @@ pub async fn create_token(
     let now = engine.now();
     let id = TokenId::new(now, engine.random()?);
     let secret = zeroize::Zeroizing::new(engine.random::<32>()?);
+    let personal_data = engine.profiles().get(&request.profile).is_some_and(|profile| profile.has_personal_data());
     let record = TokenRecord {
         id,
         secret_sha256: sha256(&*secret),
         binding: TokenBinding { profile: request.profile, names: request.names, common_name: request.common_name },
+        personal_data,
         uses: request.uses,
         used: 0,
         expires_at: now.plus(request.lifetime).floor_to_second(),

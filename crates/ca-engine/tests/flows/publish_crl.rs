@@ -412,6 +412,7 @@ fn abandon_one(world: &World, number: u64) {
         renews: None,
         token: None,
         idempotency: None,
+        personal_data: None,
         reserved_at: world.now(),
     };
     let event = AuditEvent::new(world.now(), AuditAction::IssuanceAbandoned, "local", "certificate:many");

@@ -3,6 +3,7 @@
 //! ```text
 //! passphrase ── PBKDF2-HMAC-SHA256, once a start ──► wrapping key ── AES-256-GCM ──► data keys, one per room of keys
 //!                                                    data key      ── AES-256-GCM ──► private keys, PKCS#8
+//!                                                                                  ► versions of the key of personal data
 //! ```
 //! Wrapped data keys and sealed private keys lie in the store; the passphrase never does. All of it is done with *ring*: what is
 //! on the wire or in a certificate is the business of aws-lc-rs, elsewhere.
@@ -10,8 +11,10 @@
 mod data_key;
 mod keyring;
 mod passphrase;
+mod room;
 #[cfg(test)]
 mod tests;
+mod vault;
 mod wrapped_key;
 mod wrapping;
 
@@ -19,4 +22,6 @@ pub use data_key::{DataKey, SealingError};
 pub use keyring::SealedKeyring;
 pub(crate) use keyring::generate_software_key;
 pub use passphrase::{Passphrase, PassphraseError};
+pub use room::DataKeyRoom;
+pub use vault::SealedVault;
 pub use wrapping::{DataKeys, MissingKeys, Passphrases, SealError, is_sealed};

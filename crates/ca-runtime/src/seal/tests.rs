@@ -86,7 +86,10 @@ async fn a_wrong_passphrase_is_said_to_be_wrong_and_where_it_came_from() {
     let (store, entropy) = store();
     DataKeys::open(&store, &one("correct horse"), MissingKeys::Make, &entropy).await.expect("made");
     let error = DataKeys::open(&store, &one("battery staple"), MissingKeys::Make, &entropy).await.expect_err("wrong");
-    assert_eq!(error, SealError::WrongPassphrase { room: KeyRoom::Authorities, origin: "the test".to_owned() });
+    assert_eq!(
+        error,
+        SealError::WrongPassphrase { room: DataKeyRoom::Keys(KeyRoom::Authorities), origin: "the test".to_owned() }
+    );
     assert!(error.to_string().starts_with("the passphrase from the test does not open"), "{error}");
 }
 
@@ -100,7 +103,7 @@ async fn the_status_role_opens_responders_keys_only() {
     assert!(status.of(KeyRoom::Authorities).is_none());
     assert!(status.of(KeyRoom::Responders).is_some());
     let wrong = DataKeys::open(&store, &status_only("correct horse"), MissingKeys::Refuse, &entropy).await;
-    assert!(matches!(wrong, Err(SealError::WrongPassphrase { room: KeyRoom::Responders, .. })));
+    assert!(matches!(wrong, Err(SealError::WrongPassphrase { room: DataKeyRoom::Keys(KeyRoom::Responders), .. })));
 }
 
 #[tokio::test]
@@ -125,7 +128,7 @@ async fn a_record_that_was_changed_is_said_to_be() {
     let record = store.setting("seal.authorities").await.expect("a store").expect("there");
     assert!(store.set_setting("seal.authorities", Some(&record), b"nonsense").await.expect("a store"));
     let error = DataKeys::open(&store, &one("correct horse"), MissingKeys::Make, &entropy).await.expect_err("changed");
-    assert_eq!(error, SealError::UnreadableRecord { room: KeyRoom::Authorities });
+    assert_eq!(error, SealError::UnreadableRecord { room: DataKeyRoom::Keys(KeyRoom::Authorities) });
 }
 
 /// What is sealed may be right and the record wrong: another kind of key than the one that opens.
@@ -151,4 +154,34 @@ async fn what_is_stored_shows_no_key() {
     for part in clear.windows(8) {
         assert!(!sealed.sealed.windows(8).any(|window| window == part));
     }
+}
+
+#[tokio::test]
+async fn the_key_of_personal_data_is_made_where_it_is_missing_and_kept_from_the_status_role() {
+    let (store, entropy) = store();
+    DataKeys::open(&store, &two("correct horse", "battery staple"), MissingKeys::Make, &entropy).await.expect("made");
+    // A record of a version that knew no such key.
+    let made = store.setting("seal.personal-data").await.expect("a store").expect("made with the others");
+    let (older, entropy) = (MemoryStore::new(clock()), entropy);
+    for name in ["seal.authorities", "seal.responders"] {
+        let value = store.setting(name).await.expect("a store").expect("made");
+        assert!(older.set_setting(name, None, &value).await.expect("a store"));
+    }
+    let status =
+        DataKeys::open(&older, &status_only("battery staple"), MissingKeys::Refuse, &entropy).await.expect("opened");
+    assert!(status.personal_data().is_none());
+    assert_eq!(older.setting("seal.personal-data").await, Ok(None), "the status role makes nothing");
+    let wrong = DataKeys::open(&older, &two("wrong horses", "battery staple"), MissingKeys::Refuse, &entropy).await;
+    assert!(wrong.is_err());
+    assert_eq!(older.setting("seal.personal-data").await, Ok(None), "nor does who cannot open the others");
+    let opened = DataKeys::open(&older, &two("correct horse", "battery staple"), MissingKeys::Refuse, &entropy)
+        .await
+        .expect("opened");
+    let sealed = opened.personal_data().expect("held").seal(b"", b"secret", &entropy).expect("sealed");
+    let again = DataKeys::open(&older, &two("correct horse", "battery staple"), MissingKeys::Refuse, &entropy)
+        .await
+        .expect("opened");
+    assert_eq!(again.personal_data().expect("held").open(b"", &sealed).expect("the same key").as_slice(), b"secret");
+    assert_ne!(older.setting("seal.personal-data").await.expect("a store"), Some(made), "a key of its own");
+    assert!(opened.of(KeyRoom::Authorities).expect("held").open(b"", &sealed).is_none(), "a key for each room");
 }

@@ -3,13 +3,13 @@
 use std::num::NonZeroU32;
 
 use ca_engine::port::entropy::{Entropy, EntropyUnavailable};
-use ca_engine::port::keyring::KeyRoom;
 use ring::pbkdf2;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::data_key::{DataKey, SealingError};
 use super::passphrase::Passphrase;
+use super::room::DataKeyRoom;
 
 /// OWASP's figure for PBKDF2-HMAC-SHA256; RFC 8018 §4.2 leaves it to the times.
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(600_000).expect("cannot fail: not zero");
@@ -61,7 +61,7 @@ struct Record {
 impl WrappedKey {
     /// Wraps a data key under the key that `derivation` gives.
     pub(super) fn wrap(
-        room: KeyRoom,
+        room: DataKeyRoom,
         data_key: &DataKey,
         derivation: Derivation,
         wrapping_key: &DataKey,
@@ -72,7 +72,7 @@ impl WrappedKey {
     }
 
     /// Unwraps it; `None` when another key wrapped it, or it was changed, or it is another room's.
-    pub(super) fn unwrap(&self, room: KeyRoom, wrapping_key: &DataKey) -> Option<DataKey> {
+    pub(super) fn unwrap(&self, room: DataKeyRoom, wrapping_key: &DataKey) -> Option<DataKey> {
         wrapping_key.open(&associated(room), &self.sealed).and_then(|octets| DataKey::from_octets(&octets))
     }
 
@@ -98,14 +98,19 @@ impl WrappedKey {
     }
 }
 
-fn associated(room: KeyRoom) -> Vec<u8> {
+fn associated(room: DataKeyRoom) -> Vec<u8> {
     format!("cartorio data key, {}", room.as_str()).into_bytes()
 }
 
 #[cfg(test)]
 mod tests {
+    use ca_engine::port::keyring::KeyRoom;
+
     use super::*;
     use crate::entropy::SystemEntropy;
+
+    const AUTHORITIES: DataKeyRoom = DataKeyRoom::Keys(KeyRoom::Authorities);
+    const RESPONDERS: DataKeyRoom = DataKeyRoom::Keys(KeyRoom::Responders);
 
     fn passphrase(text: &str) -> Passphrase {
         Passphrase::new(text, "the test".to_owned()).expect("long enough")
@@ -125,14 +130,13 @@ mod tests {
         let data_key = DataKey::generate(&entropy).expect("made");
         let derivation = Derivation::generate(&entropy).expect("made");
         let right = derivation.derive(&passphrase("correct horse"));
-        let wrapped =
-            WrappedKey::wrap(KeyRoom::Responders, &data_key, derivation.clone(), &right, &entropy).expect("wrapped");
+        let wrapped = WrappedKey::wrap(RESPONDERS, &data_key, derivation.clone(), &right, &entropy).expect("wrapped");
         let read = WrappedKey::from_record(wrapped.to_record().as_bytes()).expect("its own record");
         assert_eq!(read, wrapped);
-        assert_eq!(read.unwrap(KeyRoom::Responders, &right).expect("opens").as_octets(), data_key.as_octets());
-        assert!(read.unwrap(KeyRoom::Authorities, &right).is_none());
+        assert_eq!(read.unwrap(RESPONDERS, &right).expect("opens").as_octets(), data_key.as_octets());
+        assert!(read.unwrap(AUTHORITIES, &right).is_none());
         let wrong = derivation.derive(&passphrase("battery staple"));
-        assert!(read.unwrap(KeyRoom::Responders, &wrong).is_none());
+        assert!(read.unwrap(RESPONDERS, &wrong).is_none());
     }
 
     #[test]

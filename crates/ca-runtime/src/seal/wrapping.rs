@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::data_key::{DataKey, SealingError};
 use super::passphrase::Passphrase;
+use super::room::DataKeyRoom;
 use super::wrapped_key::{Derivation, WrappedKey};
 
 /// The passphrases a process was given.
@@ -34,6 +35,7 @@ pub enum MissingKeys {
 pub struct DataKeys {
     authorities: Option<DataKey>,
     responders: DataKey,
+    personal_data: Option<DataKey>,
 }
 
 impl DataKeys {
@@ -47,11 +49,20 @@ impl DataKeys {
     ) -> Result<Self, SealError> {
         let mut opening = Opening { store, missing, entropy, derived: Vec::new() };
         let authorities = match &passphrases.authorities {
-            Some(passphrase) => Some(opening.data_key(KeyRoom::Authorities, passphrase).await?),
+            Some(passphrase) => Some(opening.data_key(DataKeyRoom::Keys(KeyRoom::Authorities), passphrase).await?),
             None => None,
         };
-        let responders = opening.data_key(KeyRoom::Responders, &passphrases.responders).await?;
-        Ok(Self { authorities, responders })
+        let responders = opening.data_key(DataKeyRoom::Keys(KeyRoom::Responders), &passphrases.responders).await?;
+        let personal_data = match &passphrases.authorities {
+            Some(passphrase) => opening.personal_data_key(passphrase).await?,
+            None => None,
+        };
+        Ok(Self { authorities, responders, personal_data })
+    }
+
+    /// The data key of personal data, if this process holds it.
+    pub fn personal_data(&self) -> Option<&DataKey> {
+        self.personal_data.as_ref()
     }
 
     /// The data key of a room, if this process holds it.
@@ -65,8 +76,8 @@ impl DataKeys {
 
 /// Whether the store has data keys: whether a passphrase is in use with it.
 pub async fn is_sealed(store: &dyn AuthorityStore) -> Result<bool, StoreError> {
-    Ok(store.setting(setting_name(KeyRoom::Responders)).await?.is_some()
-        || store.setting(setting_name(KeyRoom::Authorities)).await?.is_some())
+    Ok(store.setting(setting_name(DataKeyRoom::Keys(KeyRoom::Responders))).await?.is_some()
+        || store.setting(setting_name(DataKeyRoom::Keys(KeyRoom::Authorities))).await?.is_some())
 }
 
 struct Opening<'a> {
@@ -78,7 +89,23 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    async fn data_key(&mut self, room: KeyRoom, passphrase: &Arc<Passphrase>) -> Result<DataKey, SealError> {
+    /// A record that was made before personal data was encrypted has no key for it, and gets one: the passphrase has just opened
+    /// the others. One that can only be read has no use for a key that nothing is encrypted under.
+    async fn personal_data_key(&mut self, passphrase: &Arc<Passphrase>) -> Result<Option<DataKey>, SealError> {
+        self.missing = MissingKeys::Make;
+        match self.data_key(DataKeyRoom::PersonalData, passphrase).await {
+            Err(SealError::Store(StoreError::Unavailable { detail })) => {
+                tracing::warn!(
+                    detail,
+                    "personal data cannot be read: its key is missing, and the record cannot be written"
+                );
+                Ok(None)
+            }
+            opened => opened.map(Some),
+        }
+    }
+
+    async fn data_key(&mut self, room: DataKeyRoom, passphrase: &Arc<Passphrase>) -> Result<DataKey, SealError> {
         let name = setting_name(room);
         if let Some(record) = self.store.setting(name).await? {
             return self.unwrap(room, passphrase, &record).await;
@@ -106,7 +133,7 @@ impl Opening<'_> {
 
     async fn unwrap(
         &mut self,
-        room: KeyRoom,
+        room: DataKeyRoom,
         passphrase: &Arc<Passphrase>,
         record: &[u8],
     ) -> Result<DataKey, SealError> {
@@ -129,10 +156,11 @@ impl Opening<'_> {
     }
 }
 
-const fn setting_name(room: KeyRoom) -> &'static str {
+const fn setting_name(room: DataKeyRoom) -> &'static str {
     match room {
-        KeyRoom::Authorities => "seal.authorities",
-        KeyRoom::Responders => "seal.responders",
+        DataKeyRoom::Keys(KeyRoom::Authorities) => "seal.authorities",
+        DataKeyRoom::Keys(KeyRoom::Responders) => "seal.responders",
+        DataKeyRoom::PersonalData => "seal.personal-data",
     }
 }
 
@@ -147,7 +175,7 @@ pub enum SealError {
     )]
     WrongPassphrase {
         /// The keys.
-        room: KeyRoom,
+        room: DataKeyRoom,
         /// Where the passphrase came from.
         origin: String,
     },
@@ -158,7 +186,7 @@ pub enum SealError {
     #[error("the database's record of the data key of {} cannot be read; it was changed, or made by a newer version", room.as_str())]
     UnreadableRecord {
         /// The keys.
-        room: KeyRoom,
+        room: DataKeyRoom,
     },
     /// The process is stopping.
     #[error("the process is stopping")]

@@ -19,18 +19,22 @@ use super::pool::Pool;
 use super::transaction::{Change, Transaction, read};
 use super::{PostgresStore, certificate_list, column, descent, reservation};
 use crate::row;
-use crate::row::certificate::CertificateRow;
+use crate::row::certificate::{CertificateRow, Completing};
+use crate::row::reservation::Reserving;
 
 #[async_trait]
 impl CertificateStore for PostgresStore {
     async fn reserve(&self, reservation: Reservation) -> Result<ReserveOutcome, StoreError> {
         let writers = self.writers()?;
         writers.months.ensure(&writers.pool, reservation.validity.not_after).await?;
-        writers.reservations.change(reservation).await
+        if reservation.personal_data.is_some() {
+            self.learn_keys().await?;
+        }
+        writers.reservations.change(Reserving::of(reservation, &self.personal_data)?).await
     }
 
     async fn complete(&self, completion: Completion) -> Result<CompleteOutcome, StoreError> {
-        self.writers()?.completions.change(completion).await
+        self.writers()?.completions.change(Completing::of(completion, &self.personal_data)?).await
     }
 
     async fn abandon(&self, id: CertificateId, journal: Journal) -> Result<bool, StoreError> {
@@ -42,8 +46,7 @@ impl CertificateStore for PostgresStore {
     }
 
     async fn certificate(&self, id: CertificateId) -> Result<Option<StoredCertificate>, StoreError> {
-        let rows: Vec<CertificateRow> = read(&self.reads, || by_id(id)).await?;
-        rows.into_iter().next().map(StoredCertificate::try_from).transpose()
+        self.opened(read(&self.reads, || by_id(id)).await?).await
     }
 
     async fn certificate_by_serial(
@@ -51,8 +54,7 @@ impl CertificateStore for PostgresStore {
         authority: &AuthorityId,
         serial: &Serial,
     ) -> Result<Option<StoredCertificate>, StoreError> {
-        let rows: Vec<CertificateRow> = read(&self.reads, || by_serial(authority, serial)).await?;
-        rows.into_iter().next().map(StoredCertificate::try_from).transpose()
+        self.opened(read(&self.reads, || by_serial(authority, serial)).await?).await
     }
 
     async fn list(
@@ -61,7 +63,13 @@ impl CertificateStore for PostgresStore {
         after: Option<PageCursor>,
         limit: u32,
     ) -> Result<Page<StoredCertificate>, StoreError> {
-        Ok(certificate_list::page(&self.reads, filter, after, limit).await?)
+        if filter.name.is_some() {
+            self.learn_keys().await?;
+        }
+        let limit = limit.clamp(1, certificate_list::MAX_PAGE);
+        let walks = certificate_list::walks(&self.reads, filter, after, limit, &self.personal_data).await?;
+        self.know_keys(walks.iter().flatten().flat_map(CertificateRow::key_versions)).await?;
+        row::certificate::page(walks, limit, &self.personal_data)
     }
 
     async fn successor(&self, id: CertificateId) -> Result<Option<CertificateId>, StoreError> {
@@ -81,6 +89,14 @@ impl CertificateStore for PostgresStore {
                 return Ok(dropped);
             }
         }
+    }
+}
+
+impl PostgresStore {
+    /// The certificate of the only row, if there is one.
+    async fn opened(&self, rows: Vec<CertificateRow>) -> Result<Option<StoredCertificate>, StoreError> {
+        self.know_keys(rows.iter().flat_map(CertificateRow::key_versions)).await?;
+        rows.into_iter().next().map(|row| row.certificate(&self.personal_data)).transpose()
     }
 }
 

@@ -3,7 +3,7 @@
 //! A page is a walk down one index in each month that can hold what is asked for, merged by id; PostgreSQL chooses the index by
 //! its statistics, and leaves out months by `not_after`. The other conditions are checked on the way.
 
-use ca_engine::port::store::{CertificateFilter, Page, PageCursor, StatusFilter, StoredCertificate};
+use ca_engine::port::store::{CertificateFilter, PageCursor, StatusFilter};
 use sqlx::AssertSqlSafe;
 
 use super::certificate_record::certificate_columns;
@@ -12,42 +12,58 @@ use super::error::Failure;
 use super::pool::Pool;
 use super::selection::Selection;
 use super::transaction::read;
+use crate::personal_data::PersonalDataKeys;
 use crate::row::certificate::CertificateRow;
+use crate::row::search::term_of;
 use crate::row::state;
 
-/// A page of certificates, newest id first.
-pub(super) async fn page(
+/// The rows of a page, newest id first: of one walk, or, when a name is asked for, of one for each way in which it may be on record.
+/// Each goes one row further than the page: that tells whether there is a next one.
+pub(super) async fn walks(
     reads: &Pool,
     filter: &CertificateFilter,
     after: Option<PageCursor>,
     limit: u32,
-) -> Result<Page<StoredCertificate>, Failure> {
-    let limit = limit.clamp(1, MAX_PAGE);
-    // One more than asked for tells whether there is a next page.
-    let Selection { sql, arguments } = selection(filter, after, limit + 1)?;
-    let query = || sqlx::query_as_with(AssertSqlSafe(sql.clone()), arguments.clone());
-    let rows: Vec<CertificateRow> = read(reads, query).await?;
-    let mut items = rows.into_iter().map(StoredCertificate::try_from).collect::<Result<Vec<_>, _>>()?;
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next = if more { items.last().map(|last| last.id) } else { None };
-    Ok(Page { items, next })
+    keys: &PersonalDataKeys,
+) -> Result<Vec<Vec<CertificateRow>>, Failure> {
+    let terms = match &filter.name {
+        Some(name) => {
+            let (kind, text) = term_of(name);
+            column::terms_of(kind, &text, keys).into_iter().map(Some).collect()
+        }
+        None => vec![None],
+    };
+    let mut walks = Vec::with_capacity(terms.len());
+    for term in terms {
+        let Selection { sql, arguments } = selection(filter, term, after, limit + 1)?;
+        let query = || sqlx::query_as_with(AssertSqlSafe(sql.clone()), arguments.clone());
+        walks.push(read(reads, query).await?);
+    }
+    Ok(walks)
 }
 
-fn selection(filter: &CertificateFilter, after: Option<PageCursor>, limit: u32) -> Result<Selection, Failure> {
+fn selection(
+    filter: &CertificateFilter,
+    term: Option<[u8; 32]>,
+    after: Option<PageCursor>,
+    limit: u32,
+) -> Result<Selection, Failure> {
     const NAMES: &str = "certificate_names AS n
          JOIN certificates AS c ON c.id = n.certificate_id AND c.not_after = n.not_after
          JOIN serials AS s ON s.certificate_id = n.certificate_id";
     const SERIALS: &str =
         "serials AS s JOIN certificates AS c ON c.id = s.certificate_id AND c.not_after = s.not_after";
     let mut selection = Selection::new(concat!("SELECT ", certificate_columns!(), " FROM "));
-    selection.push(if filter.name.is_some() { NAMES } else { SERIALS });
+    selection.push(if term.is_some() { NAMES } else { SERIALS });
     selection.push(" WHERE TRUE");
+    if let Some(term) = term {
+        selection.push_with(" AND n.term = ", term)?;
+    }
     push_equalities(&mut selection, filter)?;
     push_standing(&mut selection, filter.status)?;
     push_times(&mut selection, filter)?;
     // Of equal columns the leading table's, so that a walk down its index is in order.
-    let id = if filter.name.is_some() { "n.certificate_id" } else { "c.id" };
+    let id = if term.is_some() { "n.certificate_id" } else { "c.id" };
     if let Some(after) = after {
         selection.push_with(&format!(" AND {id} < "), column::certificate(after))?;
     }
@@ -56,9 +72,6 @@ fn selection(filter: &CertificateFilter, after: Option<PageCursor>, limit: u32) 
 }
 
 fn push_equalities(selection: &mut Selection, filter: &CertificateFilter) -> Result<(), Failure> {
-    if let Some(name) = &filter.name {
-        selection.push_with(" AND n.term = ", column::term_of(name))?;
-    }
     if let Some(serial) = &filter.serial {
         selection.push_with(" AND s.serial = ", serial.as_bytes())?;
     }
@@ -107,4 +120,4 @@ fn push_times(selection: &mut Selection, filter: &CertificateFilter) -> Result<(
 }
 
 /// The longest page.
-const MAX_PAGE: u32 = 1_000;
+pub(super) const MAX_PAGE: u32 = 1_000;

@@ -2,9 +2,9 @@
 
 use ca_core::hash::sha256;
 use ca_core::id::{CertificateId, DeliveryId, TokenId};
-use ca_engine::port::store::NameQuery;
 use sqlx::types::Uuid;
 
+use crate::personal_data::{PersonalDataKeys, Sealer};
 use crate::row::search::SearchTerms;
 
 /// The id of a certificate or reservation.
@@ -23,19 +23,22 @@ pub(super) fn delivery(id: DeliveryId) -> Uuid {
 }
 
 /// Everything a certificate is found by, as the column `reservations.terms`.
-pub(super) fn terms(terms: &SearchTerms) -> Vec<u8> {
-    let names = terms.names.iter().map(|name| term(0, name));
-    names.chain([term(1, &terms.subject)]).flatten().collect()
+pub(super) fn terms(terms: &SearchTerms, sealer: Option<&Sealer>) -> Vec<u8> {
+    terms.all().flat_map(|(kind, text)| term(kind, text, sealer)).collect()
 }
 
-/// What is looked for, as the column `certificate_names.term`.
-pub(super) fn term_of(query: &NameQuery) -> [u8; 32] {
-    match query {
-        NameQuery::AnyName(name) => term(0, &name.to_lowercase()),
-        NameQuery::Subject(subject) => term(1, &subject.to_lowercase()),
+/// What is looked for, as the column `certificate_names.term` has it: in clear, and under each version of the key, oldest first. A row
+/// that is moved to a newer version between two looks is found by the second.
+pub(super) fn terms_of(kind: u8, text: &str, keys: &PersonalDataKeys) -> Vec<[u8; 32]> {
+    let keyed = keys.sealers();
+    let keyed = keyed.iter().map(|sealer| term(kind, text, Some(sealer)));
+    std::iter::once(term(kind, text, None)).chain(keyed).collect()
+}
+
+/// A term, as the column `certificate_names.term`: a plain digest, or under the key of personal data.
+pub(super) fn term(kind: u8, text: &str, sealer: Option<&Sealer>) -> [u8; 32] {
+    match sealer {
+        Some(sealer) => sealer.blind(kind, text),
+        None => sha256(&[&[kind], text.as_bytes()].concat()),
     }
-}
-
-fn term(kind: u8, text: &str) -> [u8; 32] {
-    sha256(&[&[kind], text.as_bytes()].concat())
 }

@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use ca_core::hash::sha256;
-use ca_engine::port::store::{CompleteOutcome, Completion, Journal, StoredCertificate};
+use ca_engine::port::store::{CompleteOutcome, Journal};
 use sqlx::FromRow;
 
 use super::abandonment::{abandon, open_by_id};
@@ -15,7 +15,7 @@ use super::error::Failure;
 use super::journal;
 use super::transaction::Transaction;
 use super::writer::{Claim, Joint};
-use crate::row::certificate::IssuedRow;
+use crate::row::certificate::{Completing, IssuedRow};
 use crate::row::inconsistent;
 
 /// SQL that turns open reservations into certificates, unless the key is blocked or the predecessor is not active. A predecessor
@@ -67,14 +67,14 @@ struct Claimed {
 }
 
 #[async_trait]
-impl Joint for Completion {
+impl Joint for Completing {
     type Answer = CompleteOutcome;
 
     // Against a key that is blocked while this is made: those who block wait, and see the certificate afterwards.
     const LOCKS: &'static str = "; SELECT pg_advisory_xact_lock_shared(1128350529, 1)";
 
     fn claims(&self) -> Vec<Claim> {
-        vec![Claim::Certificate(self.id)]
+        vec![Claim::Certificate(self.completion.id)]
     }
 
     async fn apply_together(
@@ -90,31 +90,31 @@ impl Joint for Completion {
         for Claimed { place, certificate, .. } in claimed {
             // Places count from 1.
             let place = usize::try_from(place - 1).unwrap_or(usize::MAX);
-            let (Some(completion), Some(outcome)) = (completions.get(place), outcomes.get_mut(place)) else {
+            let (Some(completing), Some(outcome)) = (completions.get(place), outcomes.get_mut(place)) else {
                 return Err(inconsistent("reservations", "one was completed that nobody asked for").into());
             };
-            *outcome = Some(certificate.outcome(completion)?);
-            journals.push((place, &completion.journal));
+            *outcome = Some(certificate.outcome(completing)?);
+            journals.push((place, &completing.completion.journal));
         }
         journals.sort_unstable_by_key(|(place, _)| *place);
         let journals: Vec<&Journal> = journals.into_iter().map(|(_, journal)| journal).collect();
         journal::store(&journals, transaction).await?;
         let mut answers = Vec::with_capacity(completions.len());
-        for (completion, outcome) in completions.iter().zip(outcomes) {
+        for (completing, outcome) in completions.iter().zip(outcomes) {
             answers.push(match outcome {
                 Some(outcome) => outcome,
-                None => refuse(completion, transaction).await?,
+                None => refuse(completing, transaction).await?,
             });
         }
         Ok(answers)
     }
 }
 
-async fn claim(completions: &[&Completion], transaction: &mut Transaction) -> Result<Vec<Claimed>, Failure> {
-    let each = || completions.iter().copied();
+async fn claim(completions: &[&Completing], transaction: &mut Transaction) -> Result<Vec<Claimed>, Failure> {
+    let each = || completions.iter().map(|completing| &completing.completion);
     let query = sqlx::query_as(COMPLETE)
         .bind(each().map(|completion| column::certificate(completion.id)).collect::<Vec<_>>())
-        .bind(each().map(|completion| completion.certificate.as_slice()).collect::<Vec<_>>())
+        .bind(completions.iter().map(|completing| completing.der()).collect::<Vec<_>>())
         .bind(each().map(|completion| sha256(&completion.certificate)).collect::<Vec<[u8; 32]>>())
         .bind(each().map(|completion| completion.completed_at.unix_millis()).collect::<Vec<_>>())
         .bind(each().map(|completion| completion.inherit_roles).collect::<Vec<_>>());
@@ -122,12 +122,13 @@ async fn claim(completions: &[&Completion], transaction: &mut Transaction) -> Re
 }
 
 /// Says why there will be no certificate, and abandons the reservation when it was overtaken.
-async fn refuse(completion: &Completion, transaction: &mut Transaction) -> Result<CompleteOutcome, Failure> {
+async fn refuse(completing: &Completing, transaction: &mut Transaction) -> Result<CompleteOutcome, Failure> {
+    let completion = &completing.completion;
     let Some(open) = open_by_id(completion.id, transaction).await? else {
         // Completed before, by a call whose answer was lost? Otherwise abandoned, or never reserved.
         let earlier = transaction.row(by_id(completion.id)).await?;
-        let earlier = earlier.map(StoredCertificate::try_from).transpose()?;
-        return Ok(earlier.map_or(CompleteOutcome::NotReserved, |stored| CompleteOutcome::Completed(Box::new(stored))));
+        let earlier = earlier.map(|row| completing.repeated(row)).transpose()?;
+        return Ok(earlier.unwrap_or(CompleteOutcome::NotReserved));
     };
     let Some(cause) = open.overtaken_by() else { return Err(Failure::raced("reservations")) };
     let event = open.abandonment_event(completion, cause)?;

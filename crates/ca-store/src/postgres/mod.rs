@@ -26,6 +26,7 @@ mod journal;
 mod lease;
 mod month;
 mod outbox;
+mod personal_data;
 mod pool;
 mod reader;
 mod reservation;
@@ -43,7 +44,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ca_core::time::Timestamp;
-use ca_engine::port::store::{Access, Completion, Reservation, StandingChange, Store, StoreError};
+use ca_engine::port::personal_data::PersonalDataVault;
+use ca_engine::port::store::{Access, StandingChange, Store, StoreError};
 
 pub use address::PostgresOptions;
 pub use hints::PostgresHints;
@@ -57,6 +59,9 @@ use transaction::{Change, make, read};
 use writer::Writer;
 
 use crate::open::{OpenError, OpenMode};
+use crate::personal_data::PersonalDataKeys;
+use crate::row::certificate::Completing;
+use crate::row::reservation::Reserving;
 
 /// The record in a PostgreSQL database.
 ///
@@ -68,14 +73,15 @@ pub struct PostgresStore {
     /// For the status of serials and the sequence of revocations alone: what OCSP needs is not to wait behind slow queries.
     statuses: Pool,
     writers: Option<Writers>,
+    personal_data: Arc<PersonalDataKeys>,
 }
 
 /// What changes are made by.
 struct Writers {
     pool: Arc<Pool>,
     months: Months,
-    reservations: Writer<Reservation>,
-    completions: Writer<Completion>,
+    reservations: Writer<Reserving>,
+    completions: Writer<Completing>,
     standings: Writer<StandingChange>,
 }
 
@@ -99,7 +105,22 @@ impl PostgresStore {
         schema::check(options, mode).await?;
         let writers = (mode != OpenMode::ReadOnly).then(|| Writers::start(options));
         let reads = Arc::new(Pool::new(options, READS));
-        Ok(Self { holders: Reader::start(&reads), reads, statuses: Pool::new(options, STATUSES), writers })
+        Ok(Self {
+            holders: Reader::start(&reads),
+            reads,
+            statuses: Pool::new(options, STATUSES),
+            writers,
+            personal_data: Arc::default(),
+        })
+    }
+
+    /// Gives the store the key of personal data, and makes its first version when there is none and the record can be written.
+    ///
+    /// Without it, personal data can neither be read nor written.
+    pub async fn hold_personal_data(&self, vault: Arc<dyn PersonalDataVault>) -> Result<(), StoreError> {
+        self.personal_data.hold(vault);
+        self.make_first_key().await?;
+        self.learn_keys().await
     }
 
     /// Brings the tables of a database to the version of this build; returns the versions before and after.

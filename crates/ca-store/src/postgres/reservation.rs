@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use ca_core::time::Timestamp;
-use ca_engine::port::store::{OpenReservation, Reservation, ReserveOutcome};
+use ca_engine::port::store::{OpenReservation, ReserveOutcome};
 use sqlx::FromRow;
 
 use super::column;
@@ -13,9 +13,8 @@ use super::error::Failure;
 use super::pool::Pool;
 use super::transaction::{Transaction, read};
 use super::writer::{Claim, Joint};
-use crate::row;
-use crate::row::reservation::{Obstacle, OpenListRow};
-use crate::row::search::SearchTerms;
+use crate::row::personal_data;
+use crate::row::reservation::{Obstacle, OpenListRow, Reserving};
 
 /// SQL that puts reservations on record unless something stands in their way, in the order of [`ReserveOutcome`]. Either all that
 /// could be written are, or, when another transaction has just taken what one of them needs, none: `numbered` tells.
@@ -74,13 +73,15 @@ struct Judged {
 }
 
 #[async_trait]
-impl Joint for Reservation {
+impl Joint for Reserving {
     type Answer = ReserveOutcome;
 
     fn claims(&self) -> Vec<Claim> {
-        let mut claims = vec![Claim::Certificate(self.id), Claim::Serial(self.authority.clone(), self.serial.clone())];
-        claims.extend(self.renews.map(Claim::Successor));
-        claims.extend(self.token.map(Claim::Token));
+        let Self { reservation, .. } = self;
+        let serial = Claim::Serial(reservation.authority.clone(), reservation.serial.clone());
+        let mut claims = vec![Claim::Certificate(reservation.id), serial];
+        claims.extend(reservation.renews.map(Claim::Successor));
+        claims.extend(reservation.token.map(Claim::Token));
         claims.extend(self.idempotency.as_ref().map(|key| Claim::Idempotency(key.scope_sha256)));
         claims
     }
@@ -104,17 +105,16 @@ impl Joint for Reservation {
         }
         take_idempotency_keys(&reserved, transaction).await?;
         use_tokens(&reserved, transaction).await?;
+        hold_personal_data(&reserved, transaction).await?;
         Ok(outcomes)
     }
 }
 
-async fn judge_and_reserve(
-    reservations: &[&Reservation],
-    transaction: &mut Transaction,
-) -> Result<Vec<Judged>, Failure> {
-    let each = || reservations.iter().copied();
-    let keys = || each().map(|reservation| reservation.idempotency.as_ref());
-    let terms = |reservation: &Reservation| column::terms(&SearchTerms::of(&reservation.subject, &reservation.names));
+async fn judge_and_reserve(reservations: &[&Reserving], transaction: &mut Transaction) -> Result<Vec<Judged>, Failure> {
+    let columns = || reservations.iter().copied();
+    let each = || columns().map(|columns| &columns.reservation);
+    let keys = || columns().map(|columns| columns.idempotency.as_ref());
+    let terms = |columns: &Reserving| column::terms(&columns.terms, columns.sealer.as_ref());
     let query = sqlx::query_as(RESERVE)
         .bind(each().map(|reservation| column::certificate(reservation.id)).collect::<Vec<_>>())
         .bind(each().map(|reservation| reservation.authority.as_str()).collect::<Vec<_>>())
@@ -122,10 +122,10 @@ async fn judge_and_reserve(
         .bind(each().map(|reservation| reservation.profile.as_str()).collect::<Vec<_>>())
         .bind(each().map(|reservation| reservation.validity.not_before.unix_millis()).collect::<Vec<_>>())
         .bind(each().map(|reservation| reservation.validity.not_after.unix_millis()).collect::<Vec<_>>())
-        .bind(each().map(|reservation| reservation.subject.as_der()).collect::<Vec<_>>())
-        .bind(each().map(|reservation| row::general_names_column(&reservation.names)).collect::<Vec<_>>())
+        .bind(columns().map(|columns| columns.subject.as_slice()).collect::<Vec<_>>())
+        .bind(columns().map(|columns| columns.names.as_slice()).collect::<Vec<_>>())
         .bind(each().map(|reservation| reservation.spki_sha256.as_slice()).collect::<Vec<_>>())
-        .bind(each().map(|reservation| reservation.to_be_signed.as_slice()).collect::<Vec<_>>())
+        .bind(columns().map(|columns| columns.to_be_signed.as_slice()).collect::<Vec<_>>())
         .bind(each().map(|reservation| reservation.owner.as_str()).collect::<Vec<_>>())
         .bind(each().map(|reservation| reservation.requested_by.as_str()).collect::<Vec<_>>())
         .bind(each().map(|reservation| reservation.renews.map(column::certificate)).collect::<Vec<_>>())
@@ -133,12 +133,12 @@ async fn judge_and_reserve(
         .bind(keys().map(|key| key.map(|key| key.scope_sha256.as_slice())).collect::<Vec<_>>())
         .bind(keys().map(|key| key.map(|key| key.request_sha256.as_slice())).collect::<Vec<_>>())
         .bind(each().map(|reservation| reservation.reserved_at.unix_millis()).collect::<Vec<_>>())
-        .bind(each().map(terms).collect::<Vec<_>>());
+        .bind(columns().map(terms).collect::<Vec<_>>());
     transaction.rows(query).await
 }
 
 /// Takes the idempotency keys, in their order; one that has expired is taken over.
-async fn take_idempotency_keys(reserved: &[&Reservation], transaction: &mut Transaction) -> Result<(), Failure> {
+async fn take_idempotency_keys(reserved: &[&Reserving], transaction: &mut Transaction) -> Result<(), Failure> {
     const SQL: &str = "
         WITH given AS MATERIALIZED (
             SELECT * FROM UNNEST($1::bytea[], $2::bytea[], $3::uuid[], $4::bigint[], $5::bigint[])
@@ -150,18 +150,18 @@ async fn take_idempotency_keys(reserved: &[&Reservation], transaction: &mut Tran
                 certificate_id = excluded.certificate_id, expires_at = excluded.expires_at
             WHERE i.expires_at <= (SELECT g.reserved_at FROM given AS g WHERE g.scope_sha256 = excluded.scope_sha256)";
     let with_key =
-        |reservation: &&Reservation| reservation.idempotency.clone().map(|key| (*reservation.id.as_bytes(), key));
+        |columns: &&Reserving| columns.idempotency.clone().map(|key| (*columns.reservation.id.as_bytes(), key));
     let keys: Vec<_> = reserved.iter().filter_map(with_key).collect();
     if keys.is_empty() {
         return Ok(());
     }
-    let with_time = reserved.iter().filter(|reservation| reservation.idempotency.is_some());
+    let with_time = reserved.iter().filter(|columns| columns.idempotency.is_some());
     let query = sqlx::query(SQL)
         .bind(keys.iter().map(|(_, key)| key.scope_sha256.as_slice()).collect::<Vec<_>>())
         .bind(keys.iter().map(|(_, key)| key.request_sha256.as_slice()).collect::<Vec<_>>())
         .bind(keys.iter().map(|(id, _)| sqlx::types::Uuid::from_bytes(*id)).collect::<Vec<_>>())
         .bind(keys.iter().map(|(_, key)| key.expires_at.unix_millis()).collect::<Vec<_>>())
-        .bind(with_time.map(|reservation| reservation.reserved_at.unix_millis()).collect::<Vec<_>>());
+        .bind(with_time.map(|columns| columns.reservation.reserved_at.unix_millis()).collect::<Vec<_>>());
     match transaction.execute(query).await? {
         taken if taken == keys.len() as u64 => Ok(()),
         _ => Err(Failure::raced("idempotency keys")),
@@ -169,12 +169,13 @@ async fn take_idempotency_keys(reserved: &[&Reservation], transaction: &mut Tran
 }
 
 /// Counts the uses of tokens, in the order of their ids.
-async fn use_tokens(reserved: &[&Reservation], transaction: &mut Transaction) -> Result<(), Failure> {
+async fn use_tokens(reserved: &[&Reserving], transaction: &mut Transaction) -> Result<(), Failure> {
     const SQL: &str = "
         UPDATE enrolment_tokens AS t SET used = t.used + 1
         FROM UNNEST($1::uuid[], $2::bigint[]) AS g (id, reserved_at)
         WHERE t.id = g.id AND NOT t.withdrawn AND t.expires_at > g.reserved_at AND t.used < t.uses";
-    let with_token = |reservation: &&Reservation| {
+    let with_token = |columns: &&Reserving| {
+        let reservation = &columns.reservation;
         reservation.token.map(|id| (column::token(id), reservation.reserved_at.unix_millis()))
     };
     let mut uses: Vec<_> = reserved.iter().filter_map(with_token).collect();
@@ -188,6 +189,26 @@ async fn use_tokens(reserved: &[&Reservation], transaction: &mut Transaction) ->
         used if used == count => Ok(()),
         _ => Err(Failure::raced("enrolment tokens")),
     }
+}
+
+/// Says which of them hold encrypted values: their key cannot be dropped any more. One that was dropped meanwhile is a conflict.
+async fn hold_personal_data(reserved: &[&Reserving], transaction: &mut Transaction) -> Result<(), Failure> {
+    const SQL: &str = "INSERT INTO personal_data (id, kind, key_version, audit_text)
+             SELECT id, $4::smallint, key_version, audit_text
+             FROM UNNEST($1::uuid[], $2::integer[], $3::bytea[]) AS g (id, key_version, audit_text)";
+    let personal: Vec<_> = reserved
+        .iter()
+        .filter_map(|columns| columns.sealer.as_ref().map(|sealer| (columns, sealer.column() as i32)))
+        .collect();
+    if personal.is_empty() {
+        return Ok(());
+    }
+    let query = sqlx::query(SQL)
+        .bind(personal.iter().map(|(columns, _)| column::certificate(columns.reservation.id)).collect::<Vec<_>>())
+        .bind(personal.iter().map(|(_, version)| *version).collect::<Vec<_>>())
+        .bind(personal.iter().map(|(columns, _)| columns.audit_text.as_deref()).collect::<Vec<_>>())
+        .bind(personal_data::CERTIFICATE);
+    transaction.execute(query).await.map(|_| ())
 }
 
 /// Open reservations made before an instant, oldest first.

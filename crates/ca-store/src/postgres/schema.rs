@@ -176,7 +176,8 @@ impl Look {
                  UNNEST(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
              WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
                  AND (relname <> '_sqlx_migrations' OR privilege = 'SELECT')
-                 AND (privilege <> 'DELETE' OR relname IN ('reservations', 'idempotency_keys', 'roles', 'outbox', 'deliveries'))
+                 AND (privilege <> 'DELETE' OR relname IN ('reservations', 'idempotency_keys', 'roles', 'outbox', 'deliveries',
+                     'certificate_names', 'personal_data_keys'))
                  AND NOT has_table_privilege(oid, privilege) ORDER BY relname, privilege";
         let missing = self.texts(if mode == OpenMode::ReadOnly { READING } else { WRITING }).await?;
         if missing.is_empty() {

@@ -7,8 +7,8 @@ use ca_engine::port::store::{Journal, StoreError, TokenRecord, TokenStore};
 use super::error::Failure;
 use super::transaction::{Change, Transaction, read};
 use super::{PostgresStore, column, journal};
-use crate::row;
-use crate::row::token::TokenRow;
+use crate::row::personal_data;
+use crate::row::token::{AddedToken, TokenRow};
 
 /// The columns of a [`TokenRow`].
 macro_rules! token_columns {
@@ -21,13 +21,17 @@ macro_rules! token_columns {
 #[async_trait]
 impl TokenStore for PostgresStore {
     async fn add_token(&self, token: TokenRecord, journal: Journal) -> Result<(), StoreError> {
-        self.change(Addition { token, journal }).await
+        if token.personal_data {
+            self.learn_keys().await?;
+        }
+        let added = AddedToken::of(token, &self.personal_data)?;
+        self.change(Addition { added, journal }).await
     }
 
     async fn token(&self, id: TokenId) -> Result<Option<TokenRecord>, StoreError> {
         const SQL: &str = concat!("SELECT ", token_columns!(), " FROM enrolment_tokens WHERE id = $1");
         let rows: Vec<TokenRow> = read(&self.reads, || sqlx::query_as(SQL).bind(column::token(id))).await?;
-        rows.into_iter().next().map(TokenRecord::try_from).transpose()
+        Ok(self.records(rows).await?.pop())
     }
 
     async fn tokens(&self, after: Option<TokenId>, limit: u32) -> Result<Vec<TokenRecord>, StoreError> {
@@ -40,7 +44,7 @@ impl TokenStore for PostgresStore {
         let before = after.unwrap_or(TokenId::from_bytes([0xff; 16]));
         let query = || sqlx::query_as(SQL).bind(column::token(before)).bind(i64::from(limit));
         let rows: Vec<TokenRow> = read(&self.reads, query).await?;
-        rows.into_iter().map(TokenRecord::try_from).collect()
+        self.records(rows).await
     }
 
     async fn withdraw_token(&self, id: TokenId, journal: Journal) -> Result<bool, StoreError> {
@@ -48,8 +52,15 @@ impl TokenStore for PostgresStore {
     }
 }
 
+impl PostgresStore {
+    async fn records(&self, rows: Vec<TokenRow>) -> Result<Vec<TokenRecord>, StoreError> {
+        self.know_keys(rows.iter().flat_map(TokenRow::key_versions)).await?;
+        rows.into_iter().map(|row| row.record(&self.personal_data)).collect()
+    }
+}
+
 struct Addition {
-    token: TokenRecord,
+    added: AddedToken,
     journal: Journal,
 }
 
@@ -61,13 +72,13 @@ impl Change for Addition {
         const SQL: &str = "INSERT INTO enrolment_tokens (id, secret_sha256, profile, names, common_name, uses, used,
                  expires_at, created_at, created_by, withdrawn)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-        let token = &self.token;
+        let AddedToken { token, names, common_name, sealer } = &self.added;
         let query = sqlx::query(SQL)
             .bind(column::token(token.id))
             .bind(token.secret_sha256.as_slice())
             .bind(token.binding.profile.as_str())
-            .bind(row::general_names_column(&token.binding.names))
-            .bind(token.binding.common_name.as_deref())
+            .bind(names.as_slice())
+            .bind(common_name.as_deref())
             .bind(i64::from(token.uses))
             .bind(i64::from(token.used))
             .bind(token.expires_at.unix_millis())
@@ -75,6 +86,12 @@ impl Change for Addition {
             .bind(token.created_by.as_str())
             .bind(token.withdrawn);
         transaction.execute(query).await?;
+        if let Some(sealer) = sealer {
+            const HOLD: &str =
+                "INSERT INTO personal_data (id, kind, key_version) VALUES ($1, $2::smallint, $3::integer)";
+            let hold = sqlx::query(HOLD).bind(column::token(token.id)).bind(personal_data::TOKEN).bind(sealer.column());
+            transaction.execute(hold).await?;
+        }
         journal::store(&[&self.journal], transaction).await
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod authority;
 pub(crate) mod certificate;
 pub(crate) mod crl;
 pub(crate) mod outbox;
+pub(crate) mod personal_data;
 pub(crate) mod reservation;
 pub(crate) mod role;
 pub(crate) mod search;
@@ -25,10 +26,7 @@ use ca_core::serial::Serial;
 use ca_core::time::Timestamp;
 use ca_engine::port::store::{SerialState, StoreError};
 
-/// A stored row that makes no sense.
-pub(crate) fn inconsistent(place: &str, what: impl std::fmt::Display) -> StoreError {
-    StoreError::Inconsistent { detail: format!("{place}: {what}") }
-}
+pub(crate) use crate::inconsistency::inconsistent;
 
 /// The octets of an id or a digest.
 pub(crate) fn octets<const LENGTH: usize>(place: &str, column: Vec<u8>) -> Result<[u8; LENGTH], StoreError> {

@@ -4,10 +4,55 @@ use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::id::CertificateId;
 use ca_core::revocation::{Revocation, RevocationReason, Standing};
 use ca_core::time::Timestamp;
-use ca_engine::port::store::{Completion, Journal, OpenReservation, ReserveOutcome, StoreError};
+use ca_engine::port::store::{
+    Completion, Idempotency, Journal, OpenReservation, Reservation, ReserveOutcome, StoreError,
+};
 use sqlx::FromRow;
 
+use super::search::SearchTerms;
 use super::{RevocationColumns, inconsistent, state};
+use crate::personal_data::{PersonalDataKeys, Sealer, certificate_place};
+
+/// A reservation, and what of it columns hold otherwise than it is.
+pub(crate) struct Reserving {
+    pub(crate) reservation: Reservation,
+    pub(crate) subject: Vec<u8>,
+    pub(crate) names: Vec<u8>,
+    pub(crate) to_be_signed: Vec<u8>,
+    /// What it will be found by, in clear: a column has it as the database's room of names says, under `sealer` if there is one.
+    pub(crate) terms: SearchTerms,
+    pub(crate) idempotency: Option<Idempotency>,
+    /// The version of the key that all of it is under, when it is personal data.
+    pub(crate) sealer: Option<Sealer>,
+    pub(crate) audit_text: Option<Vec<u8>>,
+}
+
+impl Reserving {
+    pub(crate) fn of(mut reservation: Reservation, keys: &PersonalDataKeys) -> Result<Self, StoreError> {
+        let terms = SearchTerms::of(&reservation.subject, &reservation.names);
+        let subject = reservation.subject.as_der().to_vec();
+        let names = super::general_names_column(&reservation.names);
+        let to_be_signed = std::mem::take(&mut reservation.to_be_signed);
+        let idempotency = reservation.idempotency.take().map(|key| keys.digested(key));
+        let Some(personal) = reservation.personal_data.take() else {
+            let (sealer, audit_text) = (None, None);
+            return Ok(Self { reservation, subject, names, to_be_signed, terms, idempotency, sealer, audit_text });
+        };
+        let place = certificate_place(reservation.id);
+        let sealer = keys.newest(&place)?;
+        let seal = |column: &str, clear: &[u8]| sealer.seal(&place, column, clear);
+        Ok(Self {
+            subject: seal("subject", &subject)?,
+            names: seal("names", &names)?,
+            to_be_signed: seal("to_be_signed", &to_be_signed)?,
+            audit_text: Some(seal("audit_text", &personal.audit_text)?),
+            reservation,
+            terms,
+            idempotency,
+            sealer: Some(sealer),
+        })
+    }
+}
 
 /// What stands in the way of a reservation, and what the caller is told about it.
 #[derive(FromRow)]

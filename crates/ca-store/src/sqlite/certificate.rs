@@ -19,15 +19,20 @@ use super::error::Failure;
 use super::reservation;
 use super::{SqliteStore, certificate_list, certificate_record, descent};
 use crate::row;
+use crate::row::certificate::{CertificateRow, Completing};
+use crate::row::reservation::Reserving;
 
 #[async_trait]
 impl CertificateStore for SqliteStore {
     async fn reserve(&self, reservation: Reservation) -> Result<ReserveOutcome, StoreError> {
-        self.change(reservation).await
+        if reservation.personal_data.is_some() {
+            self.learn_keys().await?;
+        }
+        self.change(Reserving::of(reservation, &self.personal_data)?).await
     }
 
     async fn complete(&self, completion: Completion) -> Result<CompleteOutcome, StoreError> {
-        self.change(completion).await
+        self.change(Completing::of(completion, &self.personal_data)?).await
     }
 
     async fn abandon(&self, id: CertificateId, journal: Journal) -> Result<bool, StoreError> {
@@ -39,7 +44,7 @@ impl CertificateStore for SqliteStore {
     }
 
     async fn certificate(&self, id: CertificateId) -> Result<Option<StoredCertificate>, StoreError> {
-        Ok(certificate_record::by_id(&self.readers, id).await?)
+        self.opened(certificate_record::by_id(&self.readers, id).await?).await
     }
 
     async fn certificate_by_serial(
@@ -47,7 +52,7 @@ impl CertificateStore for SqliteStore {
         authority: &AuthorityId,
         serial: &Serial,
     ) -> Result<Option<StoredCertificate>, StoreError> {
-        Ok(certificate_record::by_serial(&self.readers, authority, serial).await?)
+        self.opened(certificate_record::by_serial(&self.readers, authority, serial).await?).await
     }
 
     async fn list(
@@ -56,7 +61,13 @@ impl CertificateStore for SqliteStore {
         after: Option<PageCursor>,
         limit: u32,
     ) -> Result<Page<StoredCertificate>, StoreError> {
-        Ok(certificate_list::page(&self.readers, filter, after, limit).await?)
+        if filter.name.is_some() {
+            self.learn_keys().await?;
+        }
+        let limit = limit.clamp(1, certificate_list::MAX_PAGE);
+        let walks = certificate_list::walks(&self.readers, filter, after, limit, &self.personal_data).await?;
+        self.know_keys(walks.iter().flatten().flat_map(CertificateRow::key_versions)).await?;
+        row::certificate::page(walks, limit, &self.personal_data)
     }
 
     async fn successor(&self, id: CertificateId) -> Result<Option<CertificateId>, StoreError> {
@@ -76,6 +87,14 @@ impl CertificateStore for SqliteStore {
                 return Ok(dropped);
             }
         }
+    }
+}
+
+impl SqliteStore {
+    /// The certificate of a row.
+    async fn opened(&self, row: Option<CertificateRow>) -> Result<Option<StoredCertificate>, StoreError> {
+        self.know_keys(row.iter().flat_map(CertificateRow::key_versions)).await?;
+        row.map(|row| row.certificate(&self.personal_data)).transpose()
     }
 }
 

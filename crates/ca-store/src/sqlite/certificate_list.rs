@@ -3,29 +3,40 @@
 //! A page is a walk down one index, the one that leads to the fewest rows for what is asked; the other conditions are checked
 //! on the way (a `+` keeps SQLite from choosing otherwise: it has no statistics here). Lists by time sort what they find.
 
-use ca_engine::port::store::{CertificateFilter, NameQuery, Page, PageCursor, StatusFilter, StoredCertificate};
+use ca_engine::port::store::{CertificateFilter, PageCursor, StatusFilter};
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
-use super::certificate_record::certificate_columns;
+use super::certificate_record::{certificate_columns, term};
 use super::error::Failure;
+use crate::personal_data::PersonalDataKeys;
 use crate::row::certificate::CertificateRow;
+use crate::row::search::term_of;
 use crate::row::state;
 
-/// A page of certificates, newest id first.
-pub(super) async fn page(
+/// The rows of a page, newest id first: of one walk, or, when a name is asked for, of one for each way in which it may be on record:
+/// in clear, and under each version of the key, oldest first. A row that is moved to a newer version between two walks is found by
+/// the second. Each goes one row further than the page: that tells whether there is a next one.
+pub(super) async fn walks(
     readers: &SqlitePool,
     filter: &CertificateFilter,
     after: Option<PageCursor>,
     limit: u32,
-) -> Result<Page<StoredCertificate>, Failure> {
-    let limit = limit.clamp(1, MAX_PAGE);
-    // One more than asked for tells whether there is a next page.
-    let rows: Vec<CertificateRow> = query(filter, after, limit + 1).build_query_as().fetch_all(readers).await?;
-    let mut items = rows.into_iter().map(StoredCertificate::try_from).collect::<Result<Vec<_>, _>>()?;
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next = if more { items.last().map(|last| last.id) } else { None };
-    Ok(Page { items, next })
+    keys: &PersonalDataKeys,
+) -> Result<Vec<Vec<CertificateRow>>, Failure> {
+    let terms = match &filter.name {
+        Some(name) => {
+            let (kind, text) = term_of(name);
+            let sealers = keys.sealers();
+            let ways = std::iter::once(None).chain(sealers.iter().map(Some));
+            ways.map(|sealer| Some((kind, term(kind, &text, sealer)))).collect()
+        }
+        None => vec![None],
+    };
+    let mut walks = Vec::with_capacity(terms.len());
+    for term in terms {
+        walks.push(query(filter, term, after, limit + 1).build_query_as().fetch_all(readers).await?);
+    }
+    Ok(walks)
 }
 
 /// The index that leads to a list, and the column in it that the list is ordered by.
@@ -96,10 +107,18 @@ impl Lead {
 }
 
 /// The query of a page.
-pub(super) fn query(filter: &CertificateFilter, after: Option<PageCursor>, limit: u32) -> QueryBuilder<Sqlite> {
+fn query(
+    filter: &CertificateFilter,
+    term: Option<(u8, String)>,
+    after: Option<PageCursor>,
+    limit: u32,
+) -> QueryBuilder<Sqlite> {
     let lead = Lead::of(filter);
     let mut query = QueryBuilder::new(concat!("SELECT ", certificate_columns!(), " FROM "));
     query.push(lead.tables()).push(" WHERE TRUE");
+    if let Some((kind, value)) = term {
+        push_term(&mut query, lead, kind, value);
+    }
     push_equalities(&mut query, lead, filter);
     push_standing(&mut query, lead, filter.status);
     push_times(&mut query, lead, filter);
@@ -110,22 +129,19 @@ pub(super) fn query(filter: &CertificateFilter, after: Option<PageCursor>, limit
     query
 }
 
+fn push_term(query: &mut QueryBuilder<Sqlite>, lead: Lead, kind: u8, value: String) {
+    if lead == Lead::Name {
+        query.push(" AND n.kind = ").push_bind(kind).push(" AND n.value = ").push_bind(value);
+    } else {
+        query.push(" AND EXISTS (SELECT 1 FROM certificate_names WHERE certificate_id = c.id AND kind = ");
+        query.push_bind(kind).push(" AND value = ").push_bind(value).push(")");
+    }
+}
+
 fn push_equalities(query: &mut QueryBuilder<Sqlite>, lead: Lead, filter: &CertificateFilter) {
     let equals = |answering, column| format!(" AND {} = ", lead.column(answering, column));
     if let Some(serial) = &filter.serial {
         query.push(equals(Lead::Serial, "s.serial")).push_bind(serial.as_bytes().to_vec());
-    }
-    if let Some(name) = &filter.name {
-        let (kind, value) = match name {
-            NameQuery::AnyName(name) => (0, name),
-            NameQuery::Subject(subject) => (1, subject),
-        };
-        if lead == Lead::Name {
-            query.push(" AND n.kind = ").push_bind(kind).push(" AND n.value = ").push_bind(value.to_lowercase());
-        } else {
-            query.push(" AND EXISTS (SELECT 1 FROM certificate_names WHERE certificate_id = c.id AND kind = ");
-            query.push_bind(kind).push(" AND value = ").push_bind(value.to_lowercase()).push(")");
-        }
     }
     if let Some(spki_sha256) = &filter.spki_sha256 {
         query.push(equals(Lead::Key, "c.spki_sha256")).push_bind(spki_sha256.to_vec());
@@ -176,4 +192,4 @@ fn push_times(query: &mut QueryBuilder<Sqlite>, lead: Lead, filter: &Certificate
 }
 
 /// The longest page.
-const MAX_PAGE: u32 = 1_000;
+pub(super) const MAX_PAGE: u32 = 1_000;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use async_trait::async_trait;
 use ca_core::hash::sha256;
 use ca_core::id::CertificateId;
-use ca_engine::port::store::{CompleteOutcome, Completion, Journal};
+use ca_engine::port::store::{CompleteOutcome, Journal};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{FromRow, Sqlite, SqliteConnection};
@@ -16,7 +16,7 @@ use super::error::{Failure, is_null_in};
 use super::journal::{self, journal_sql};
 use super::status::sequence_sql;
 use super::together::repeated;
-use crate::row::certificate::IssuedRow;
+use crate::row::certificate::{CertificateRow, Completing, IssuedRow};
 use crate::row::inconsistent;
 use crate::row::reservation::{OpenRow, abandonment_columns};
 
@@ -57,18 +57,19 @@ static FOUR: LazyLock<String> = LazyLock::new(|| repeated(COMPLETE, PARAMETERS, 
 
 fn bind<'q>(
     query: Query<'q, Sqlite, SqliteArguments>,
-    completion: &'q Completion,
+    completing: &'q Completing,
 ) -> Query<'q, Sqlite, SqliteArguments> {
+    let completion = &completing.completion;
     journal::bind_to(query, &completion.journal)
         .bind(completion.id.as_bytes().as_slice())
         .bind(sha256(&completion.certificate).to_vec())
         .bind(completion.completed_at.unix_millis())
-        .bind(completion.certificate.as_slice())
+        .bind(completing.der())
         .bind(completion.inherit_roles)
 }
 
 #[async_trait]
-impl Change for Completion {
+impl Change for Completing {
     type Answer = CompleteOutcome;
 
     const TOGETHER: &'static [usize] = &[16, 4];
@@ -115,13 +116,14 @@ async fn issued_rows(
 /// Says why there will be no certificate, and abandons the reservation when it was overtaken; `None` if nothing stands in the
 /// way after all.
 async fn refuse(
-    completion: &Completion,
+    completing: &Completing,
     connection: &mut SqliteConnection,
 ) -> Result<Option<CompleteOutcome>, Failure> {
+    let completion = &completing.completion;
     let Some(open) = open_by_id(completion.id, connection).await? else {
         // Completed before, by a call whose answer was lost? Otherwise abandoned, or never reserved.
-        let earlier = by_id(connection, completion.id).await?;
-        let outcome = earlier.map(|stored| CompleteOutcome::Completed(Box::new(stored)));
+        let earlier: Option<CertificateRow> = by_id(connection, completion.id).await?;
+        let outcome = earlier.map(|row| completing.repeated(row)).transpose()?;
         return Ok(Some(outcome.unwrap_or(CompleteOutcome::NotReserved)));
     };
     let Some(cause) = open.overtaken_by() else { return Ok(None) };

@@ -18,6 +18,7 @@ mod error;
 mod journal;
 mod lease;
 mod outbox;
+mod personal_data;
 mod pool;
 mod reservation;
 mod restore;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ca_core::time::Timestamp;
+use ca_engine::port::personal_data::PersonalDataVault;
 use ca_engine::port::revocation_hints::RevocationHints;
 use ca_engine::port::store::{Access, Store, StoreError};
 use sqlx::SqlitePool;
@@ -44,6 +46,7 @@ use error::Failure;
 use writer::Writer;
 
 use crate::open::{OpenError, OpenMode};
+use crate::personal_data::PersonalDataKeys;
 
 /// The record in an SQLite file.
 ///
@@ -53,6 +56,7 @@ pub struct SqliteStore {
     readers: SqlitePool,
     writer: Option<Writer>,
     revocations: Arc<Notify>,
+    personal_data: Arc<PersonalDataKeys>,
 }
 
 impl SqliteStore {
@@ -78,7 +82,16 @@ impl SqliteStore {
         };
         // After the writer: a reader alone cannot make the files of the write-ahead log.
         let readers = pool::readers(path);
-        Ok(Self { readers, writer, revocations: Arc::default() })
+        Ok(Self { readers, writer, revocations: Arc::default(), personal_data: Arc::default() })
+    }
+
+    /// Gives the store the key of personal data, and makes its first version when there is none and the record can be written.
+    ///
+    /// Without it, personal data can neither be read nor written.
+    pub async fn hold_personal_data(&self, vault: Arc<dyn PersonalDataVault>) -> Result<(), StoreError> {
+        self.personal_data.hold(vault);
+        self.make_first_key().await?;
+        self.learn_keys().await
     }
 
     /// Brings the tables of an existing file to the version of this build; returns the versions before and after.

@@ -8,17 +8,18 @@ use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use ca_core::time::Timestamp;
-use ca_engine::port::store::{OpenReservation, Reservation, ReserveOutcome};
+use ca_engine::port::store::{OpenReservation, ReserveOutcome};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{FromRow, Sqlite, SqliteConnection, SqlitePool};
 
+use super::certificate_record::term;
 use super::change::Change;
 use super::error::{Failure, is_null_in};
 use super::together::repeated;
-use crate::row;
-use crate::row::reservation::{Obstacle, OpenListRow};
-use crate::row::search::SearchTerms;
+use crate::personal_data::Sealer;
+use crate::row::reservation::{Obstacle, OpenListRow, Reserving};
+use crate::row::search::{NAME, SUBJECT};
 
 /// SQL of what stands in the way, in the order of [`ReserveOutcome`]; NULL when nothing does. Its parameters are those of
 /// [`bind`].
@@ -41,7 +42,7 @@ macro_rules! obstacle_sql {
 }
 
 /// SQL that puts a reservation on record, unless something stands in the way: then it fails on `serials.certificate_id`. Without
-/// token or idempotency key their statements find nothing to do.
+/// token, idempotency key or personal data their statements find nothing to do.
 const RESERVE: &str = concat!(
     "INSERT INTO serials (serial, authority, certificate_id, state, not_after, renews)
          SELECT $3, $2, iif((",
@@ -55,17 +56,18 @@ const RESERVE: &str = concat!(
          SELECT $14, $16, $1, $17 WHERE $14 IS NOT NULL
          ON CONFLICT (scope_sha256) DO UPDATE SET request_sha256 = excluded.request_sha256,
              certificate_id = excluded.certificate_id, expires_at = excluded.expires_at;
-     UPDATE enrolment_tokens SET used = used + 1 WHERE id = $13;"
+     UPDATE enrolment_tokens SET used = used + 1 WHERE id = $13;
+     INSERT INTO personal_data (id, kind, key_version, audit_text) SELECT $1, 0, $21, $22 WHERE $21 IS NOT NULL;"
 );
 
 /// How many parameters [`RESERVE`] takes: what [`bind`] binds.
-const PARAMETERS: usize = 20;
+const PARAMETERS: usize = 22;
 
 static SIXTEEN: LazyLock<String> = LazyLock::new(|| repeated(RESERVE, PARAMETERS, 16));
 static FOUR: LazyLock<String> = LazyLock::new(|| repeated(RESERVE, PARAMETERS, 4));
 
 #[async_trait]
-impl Change for Reservation {
+impl Change for Reserving {
     type Answer = ReserveOutcome;
 
     const TOGETHER: &'static [usize] = &[16, 4];
@@ -94,12 +96,10 @@ impl Change for Reservation {
 }
 
 /// Binds everything a reservation holds, whether the statement needs it or not.
-fn bind<'q>(
-    query: Query<'q, Sqlite, SqliteArguments>,
-    reservation: &'q Reservation,
-) -> Query<'q, Sqlite, SqliteArguments> {
-    let idempotency = reservation.idempotency.as_ref();
-    let terms = SearchTerms::of(&reservation.subject, &reservation.names);
+fn bind<'q>(query: Query<'q, Sqlite, SqliteArguments>, reserving: &'q Reserving) -> Query<'q, Sqlite, SqliteArguments> {
+    let Reserving { reservation, idempotency, terms, sealer, .. } = reserving;
+    let (idempotency, sealer) = (idempotency.as_ref(), sealer.as_ref());
+    let names = terms.names.iter().map(|name| term(NAME, name, sealer));
     query
         .bind(reservation.id.as_bytes().as_slice())
         .bind(reservation.authority.as_str())
@@ -107,8 +107,8 @@ fn bind<'q>(
         .bind(reservation.profile.as_str())
         .bind(reservation.validity.not_before.unix_millis())
         .bind(reservation.validity.not_after.unix_millis())
-        .bind(reservation.subject.as_der())
-        .bind(row::general_names_column(&reservation.names))
+        .bind(reserving.subject.as_slice())
+        .bind(reserving.names.as_slice())
         .bind(reservation.spki_sha256.as_slice())
         .bind(reservation.owner.as_str())
         .bind(reservation.requested_by.as_str())
@@ -118,14 +118,16 @@ fn bind<'q>(
         .bind(reservation.reserved_at.unix_millis())
         .bind(idempotency.map(|key| key.request_sha256.as_slice()))
         .bind(idempotency.map(|key| key.expires_at.unix_millis()))
-        .bind(reservation.to_be_signed.as_slice())
-        .bind(serde_json::Value::from_iter(terms.names).to_string())
-        .bind(terms.subject)
+        .bind(reserving.to_be_signed.as_slice())
+        .bind(serde_json::Value::from_iter(names).to_string())
+        .bind(term(SUBJECT, &terms.subject, sealer))
+        .bind(sealer.map(Sealer::column))
+        .bind(reserving.audit_text.as_deref())
 }
 
 /// Says what stands in the way: looks again, in the transaction in which the guard failed; `None` if nothing stands in the way after all.
 async fn obstacle(
-    reservation: &Reservation,
+    reservation: &Reserving,
     connection: &mut SqliteConnection,
 ) -> Result<Option<ReserveOutcome>, Failure> {
     const SQL: &str = concat!(

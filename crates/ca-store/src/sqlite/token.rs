@@ -9,21 +9,26 @@ use super::SqliteStore;
 use super::change::Change;
 use super::error::Failure;
 use super::journal::{self, journal_sql};
-use crate::row;
-use crate::row::token::TokenRow;
+use crate::personal_data::Sealer;
+use crate::row::token::{AddedToken, TokenRow};
 
 #[async_trait]
 impl TokenStore for SqliteStore {
     async fn add_token(&self, token: TokenRecord, journal: Journal) -> Result<(), StoreError> {
-        self.change(Addition { token, journal }).await
+        if token.personal_data {
+            self.learn_keys().await?;
+        }
+        let added = AddedToken::of(token, &self.personal_data)?;
+        self.change(Addition { added, journal }).await
     }
 
     async fn token(&self, id: TokenId) -> Result<Option<TokenRecord>, StoreError> {
-        Ok(by_id(&self.readers, id).await?)
+        let row = by_id(&self.readers, id).await?;
+        Ok(self.records(row.into_iter().collect()).await?.pop())
     }
 
     async fn tokens(&self, after: Option<TokenId>, limit: u32) -> Result<Vec<TokenRecord>, StoreError> {
-        Ok(list(&self.readers, after, limit).await?)
+        self.records(list(&self.readers, after, limit).await?).await
     }
 
     async fn withdraw_token(&self, id: TokenId, journal: Journal) -> Result<bool, StoreError> {
@@ -31,24 +36,29 @@ impl TokenStore for SqliteStore {
     }
 }
 
-async fn by_id(readers: &SqlitePool, id: TokenId) -> Result<Option<TokenRecord>, Failure> {
-    const SQL: &str = "SELECT id, secret_sha256, profile, names, common_name, uses, used, expires_at, created_at,
-             created_by, withdrawn FROM enrolment_tokens WHERE id = $1";
-    let row: Option<TokenRow> = sqlx::query_as(SQL).bind(id.as_bytes().as_slice()).fetch_optional(readers).await?;
-    Ok(row.map(TokenRecord::try_from).transpose()?)
+impl SqliteStore {
+    async fn records(&self, rows: Vec<TokenRow>) -> Result<Vec<TokenRecord>, StoreError> {
+        self.know_keys(rows.iter().flat_map(TokenRow::key_versions)).await?;
+        rows.into_iter().map(|row| row.record(&self.personal_data)).collect()
+    }
 }
 
-async fn list(readers: &SqlitePool, after: Option<TokenId>, limit: u32) -> Result<Vec<TokenRecord>, Failure> {
+async fn by_id(readers: &SqlitePool, id: TokenId) -> Result<Option<TokenRow>, Failure> {
+    const SQL: &str = "SELECT id, secret_sha256, profile, names, common_name, uses, used, expires_at, created_at,
+             created_by, withdrawn FROM enrolment_tokens WHERE id = $1";
+    Ok(sqlx::query_as(SQL).bind(id.as_bytes().as_slice()).fetch_optional(readers).await?)
+}
+
+async fn list(readers: &SqlitePool, after: Option<TokenId>, limit: u32) -> Result<Vec<TokenRow>, Failure> {
     const SQL: &str = "SELECT id, secret_sha256, profile, names, common_name, uses, used, expires_at, created_at,
              created_by, withdrawn FROM enrolment_tokens WHERE id < $1 ORDER BY id DESC LIMIT $2";
     // 17 octets are above every id of 16.
     let before = after.map_or_else(|| vec![0xff; 17], |id| id.as_bytes().to_vec());
-    let rows: Vec<TokenRow> = sqlx::query_as(SQL).bind(before).bind(limit).fetch_all(readers).await?;
-    Ok(rows.into_iter().map(TokenRecord::try_from).collect::<Result<_, _>>()?)
+    Ok(sqlx::query_as(SQL).bind(before).bind(limit).fetch_all(readers).await?)
 }
 
 struct Addition {
-    token: TokenRecord,
+    added: AddedToken,
     journal: Journal,
 }
 
@@ -61,21 +71,23 @@ impl Change for Addition {
             journal_sql!(),
             "INSERT INTO enrolment_tokens (id, secret_sha256, profile, names, common_name, uses, used, expires_at,
                  created_at, created_by, withdrawn)
-             VALUES ($7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17);"
+             VALUES ($7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17);
+             INSERT INTO personal_data (id, kind, key_version) SELECT $7, 1, $18 WHERE $18 IS NOT NULL;"
         );
-        let token = &self.token;
+        let AddedToken { token, names, common_name, sealer } = &self.added;
         journal::bind(SQL, &self.journal)
             .bind(token.id.as_bytes().as_slice())
             .bind(token.secret_sha256.as_slice())
             .bind(token.binding.profile.as_str())
-            .bind(row::general_names_column(&token.binding.names))
-            .bind(token.binding.common_name.as_deref())
+            .bind(names.as_slice())
+            .bind(common_name.as_deref())
             .bind(token.uses)
             .bind(token.used)
             .bind(token.expires_at.unix_millis())
             .bind(token.created_at.unix_millis())
             .bind(token.created_by.as_str())
             .bind(token.withdrawn)
+            .bind(sealer.as_ref().map(Sealer::column))
             .execute(connection)
             .await?;
         Ok(())

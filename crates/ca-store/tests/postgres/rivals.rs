@@ -68,6 +68,7 @@ async fn one_of_the_rivals_for_the_last_use_of_a_token_gets_it() {
         id: TokenId::new(NOW, [1; 10]),
         secret_sha256: sha256(b"secret"),
         binding: TokenBinding { profile: "server".parse().expect("a profile"), names: vec![], common_name: None },
+        personal_data: false,
         uses: 1,
         used: 0,
         expires_at: NOW.plus(Lifetime::from_days(1)),

@@ -11,6 +11,7 @@ mod crl;
 mod fault;
 mod lease;
 mod outbox;
+mod personal_data;
 mod record;
 mod reservation;
 mod restore;

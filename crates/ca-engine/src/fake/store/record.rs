@@ -53,6 +53,10 @@ pub struct Record {
     pub(super) lost_places: BTreeSet<u64>,
     /// The number that the next of the sequence of revocations is above, after a restoration.
     pub(super) sequence_floor: u64,
+    /// Personal data that is said to be so, by id, and the version of the key that it would lie under.
+    pub(super) personal_data: BTreeMap<[u8; 16], HeldUnder>,
+    /// The versions of that key after the first, and when each was made.
+    pub(super) personal_data_keys: BTreeMap<u32, Timestamp>,
     outbox: Vec<OutboxMessage>,
     /// Messages that go to no sink yet, by their number: their place among all of them, from 1.
     pub unassigned: BTreeMap<u64, QueuedMessage>,
@@ -67,6 +71,13 @@ pub struct QueuedMessage {
     pub message: OutboxMessage,
     /// When its change was made.
     pub at: Timestamp,
+}
+
+/// Where personal data would lie, were anything encrypted here.
+#[derive(Clone, Debug)]
+pub(super) struct HeldUnder {
+    pub(super) version: u32,
+    pub(super) audit_text: Option<Vec<u8>>,
 }
 
 /// A reservation and what became of it.

@@ -35,6 +35,9 @@ impl Record {
             token.used += 1;
         }
         self.serials.insert(number, reservation.id);
+        if let Some(personal) = &reservation.personal_data {
+            self.hold(*reservation.id.as_bytes(), Some(personal.audit_text.clone()));
+        }
         self.issuances.insert(reservation.id, Issuance { reservation, state: IssuanceState::Reserved });
         ReserveOutcome::Reserved
     }

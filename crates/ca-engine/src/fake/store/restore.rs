@@ -50,6 +50,7 @@ impl Record {
             renews: None,
             token: None,
             idempotency: None,
+            personal_data: None,
             reserved_at: lost.journal.event.at,
         };
         self.blocked_keys.extend(lost.blocked_key);

@@ -13,6 +13,9 @@ impl TokenStore for MemoryStore {
             if record.tokens.contains_key(&token.id) {
                 return Err(StoreError::Conflict { detail: format!("token {} exists", token.id) });
             }
+            if token.personal_data {
+                record.hold(*token.id.as_bytes(), None);
+            }
             record.tokens.insert(token.id, token);
             record.write_journal(journal);
             Ok(())

@@ -78,6 +78,7 @@ fn messages_of_a_change_are_in_the_outbox_and_of_no_change_are_not() {
         id: unknown,
         secret_sha256: [0; 32],
         binding: TokenBinding { profile: "server".parse().expect("a name"), names: vec![], common_name: None },
+        personal_data: false,
         uses: 1,
         used: 0,
         expires_at: Timestamp::from_unix_seconds(0),

@@ -9,7 +9,7 @@ use ca_core::revocation::Standing;
 use ca_core::serial::Serial;
 use ca_core::time::{Timestamp, Validity};
 
-use super::{Journal, StoreError};
+use super::{Journal, PersonalData, StoreError};
 
 /// What is put on record before a key is used: the exact octets to be signed, and everything that must hold.
 #[derive(Clone, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Reservation {
     pub token: Option<TokenId>,
     /// The idempotency key it was asked with.
     pub idempotency: Option<Idempotency>,
+    /// Present when subject, names and octets are personal data.
+    pub personal_data: Option<PersonalData>,
     /// When it was reserved.
     pub reserved_at: Timestamp,
 }
@@ -107,6 +109,8 @@ pub struct Completion {
     pub completed_at: Timestamp,
     /// Whether the roles of the predecessor are bound to this certificate as well.
     pub inherit_roles: bool,
+    /// Whether the certificate is personal data, as its reservation was.
+    pub personal_data: bool,
     /// The event `certificate-issued` or `certificate-renewed`.
     pub journal: Journal,
 }

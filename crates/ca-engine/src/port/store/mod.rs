@@ -12,6 +12,7 @@ mod crl;
 mod journal;
 mod lease;
 mod outbox;
+mod personal_data;
 mod restore;
 mod role;
 mod status;
@@ -27,6 +28,7 @@ pub use crl::{CrlIntent, CrlRecord, CrlStore, PublishedCrl};
 pub use journal::{Journal, OutboxMessage};
 pub use lease::{Lease, LeaseStore};
 pub use outbox::{Assignment, Backlog, Delivery, DeliveryState, FailedAttempt, OutboxStore, Settlement, Verdict};
+pub use personal_data::{ClearWalk, PersonalData, PersonalDataHolder, PersonalDataKeyVersion, PersonalDataStore};
 pub use restore::{Gaps, LostSerial, RestoreStore};
 pub use role::{Holder, RoleBinding, RoleStore};
 pub use status::{ChangeOutcome, RevocationRow, SerialState, SerialStatus, StandingChange, StatusStore};
@@ -49,6 +51,7 @@ pub trait Store:
     + LeaseStore
     + RestoreStore
     + OutboxStore
+    + PersonalDataStore
     + Send
     + Sync
 {
@@ -107,6 +110,12 @@ pub enum StoreError {
     Inconsistent {
         /// Table and row, without personal data.
         detail: String,
+    },
+    /// This process was not given the key of personal data, and was asked for it.
+    #[error("{place} is personal data, and this process was given no key for it")]
+    NoPersonalDataKey {
+        /// Table and row.
+        place: String,
     },
     /// The acknowledgement was lost: the change may or may not be there.
     #[error("the database did not say whether the change was made: {detail}")]

@@ -16,6 +16,8 @@ pub struct TokenRecord {
     pub secret_sha256: [u8; 32],
     /// What it may ask for.
     pub binding: TokenBinding,
+    /// Whether its names are personal data: they are kept encrypted then.
+    pub personal_data: bool,
     /// How often it may be used in all, at least 1.
     pub uses: u32,
     /// How often it was used.

@@ -203,6 +203,7 @@ impl World {
             renews: None,
             token: None,
             idempotency: None,
+            personal_data: None,
             reserved_at: self.now(),
         };
         block_on(self.store().reserve(reservation)).expect("a record");
@@ -212,6 +213,7 @@ impl World {
             certificate: stored.der,
             completed_at: self.now(),
             inherit_roles: false,
+            personal_data: false,
             journal: Journal::of(event),
         };
         block_on(self.store().complete(completion)).expect("a record");

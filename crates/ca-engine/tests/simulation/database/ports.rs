@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use ca_core::audit::AuditEvent;
-use ca_core::id::{AuthorityId, CertificateId, DeliveryId, SinkName, TokenId};
+use ca_core::id::{AuthorityId, CertificateId, DeliveryId, ProfileName, SinkName, TokenId};
 use ca_core::principal::Role;
 use ca_core::revocation::Revocation;
 use ca_core::serial::Serial;
@@ -199,6 +199,31 @@ room!(OutboxStore {
         | Some(lease.clone()), |store| store.sound.drop_deliveries(&lease, before, limit);
     Backlog = backlog(sink: &SinkName = sink.clone()) -> Backlog
         | None, |store| store.sound.backlog(&sink);
+});
+
+room!(PersonalDataStore {
+    PersonalDataKeys = personal_data_keys() -> Vec<PersonalDataKeyVersion>
+        | None, |store| store.sound.personal_data_keys();
+    PersonalDataRows = personal_data_rows(version: u32) -> u64
+        | None, |store| store.sound.personal_data_rows(version);
+    AddPersonalDataKey = add_personal_data_key(lease: &Lease = lease.clone(), journal: Journal) -> u32
+        | Some(lease.clone()), |store| store.sound.add_personal_data_key(&lease, journal);
+    ResealPersonalData = reseal_personal_data(lease: &Lease = lease.clone(), holder: PersonalDataHolder, limit: u32) -> u64
+        | Some(lease.clone()), |store| store.sound.reseal_personal_data(&lease, holder, limit);
+    SealClearPersonalData = seal_clear_personal_data(
+        lease: &Lease = lease.clone(),
+        holder: PersonalDataHolder,
+        profile: &ProfileName = profile.clone(),
+        after: Option<[u8; 16]>,
+        limit: u32
+    ) -> ClearWalk
+        | Some(lease.clone()), |store| store.sound.seal_clear_personal_data(&lease, holder, &profile, after, limit);
+    DropPersonalDataKeys = drop_personal_data_keys(lease: &Lease = lease.clone(), journal: Journal) -> u64
+        | Some(lease.clone()), |store| store.sound.drop_personal_data_keys(&lease, journal);
+    AuditText = audit_text(certificate: CertificateId) -> Option<Vec<u8>>
+        | None, |store| store.sound.audit_text(certificate);
+    EraseAuditText = erase_audit_text(certificate: CertificateId, journal: Journal) -> bool
+        | None, |store| store.sound.erase_audit_text(certificate, journal);
 });
 
 room!(Store {

@@ -58,6 +58,7 @@ pub(super) fn reservation(number: u64) -> Reservation {
         renews: None,
         token: None,
         idempotency: None,
+        personal_data: None,
         reserved_at: NOW,
     }
 }
@@ -74,6 +75,7 @@ pub(super) fn completion(id: CertificateId) -> Completion {
         certificate: [id.as_bytes().as_slice(), &[0x30; 700]].concat(),
         completed_at: NOW,
         inherit_roles: false,
+        personal_data: false,
         journal: journal(AuditAction::CertificateIssued, id),
     }
 }

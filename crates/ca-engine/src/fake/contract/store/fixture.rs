@@ -65,6 +65,7 @@ impl Fixture {
             renews: None,
             token: None,
             idempotency: None,
+            personal_data: None,
             reserved_at: NOW,
         }
     }
@@ -165,6 +166,7 @@ impl Fixture {
                 names: vec![name("dns:api.example.com"), name("ip:192.0.2.1")],
                 common_name: Some("api.example.com".to_owned()),
             },
+            personal_data: false,
             uses,
             used: 0,
             expires_at: NOW.plus(Lifetime::from_days(1)),
@@ -290,6 +292,7 @@ pub(super) fn completion(id: CertificateId) -> Completion {
         certificate: format!("certificate {id}").into_bytes(),
         completed_at: NOW,
         inherit_roles: false,
+        personal_data: false,
         journal: journal(AuditAction::CertificateIssued, id),
     }
 }

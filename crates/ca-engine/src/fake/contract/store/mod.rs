@@ -10,6 +10,7 @@ mod idempotency;
 mod lease;
 mod list;
 mod outbox;
+mod personal_data;
 mod reserve;
 mod restore;
 mod revocation;
@@ -33,7 +34,7 @@ use self::fixture::Fixture;
 /// A store under test and what the suite needs around it.
 #[derive(Clone)]
 pub struct StoreUnderTest {
-    /// The store, with an empty record.
+    /// The store, with an empty record and a key of personal data, as each of its other handles has the same.
     pub store: Arc<dyn Store>,
     /// Another handle on the same record, as a second replica or a restarted process has. The closures may own what must
     /// outlive the case, such as a temporary folder.
@@ -64,6 +65,7 @@ where
     cases.extend(complete::cases());
     cases.extend(abandon::cases());
     cases.extend(list::cases());
+    cases.extend(personal_data::cases());
     cases.extend(status::cases());
     cases.extend(revocation::cases());
     cases.extend(crl::cases());
