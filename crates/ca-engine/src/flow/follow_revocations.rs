@@ -78,17 +78,15 @@ async fn follow(engine: &Engine) -> Result<u64, FlowError> {
     }
 }
 
-/// The entries after a position; `None` when they do not follow from it.
+/// The entries after a position; `None` when they do not follow from it. There may be none at the position itself when following
+/// begins: then it is the end of the gap that a restoration left.
 fn later_than(at: &mut Position, mut rows: Vec<RevocationRow>) -> Option<Vec<RevocationRow>> {
-    if at.sequence > 0 {
-        if rows.first().is_none_or(|first| first.sequence != at.sequence) {
-            return None;
-        }
-        let first = rows.remove(0);
-        if *at.newest.get_or_insert_with(|| first.clone()) != first {
-            return None;
-        }
+    let is_there = rows.first().is_some_and(|first| first.sequence == at.sequence);
+    let newest = is_there.then(|| rows.remove(0));
+    if at.newest.is_some() && at.newest != newest {
+        return None;
     }
+    at.newest = newest;
     let without_gaps = rows.iter().zip(at.sequence + 1..).all(|(row, expected)| row.sequence == expected);
     without_gaps.then_some(rows)
 }

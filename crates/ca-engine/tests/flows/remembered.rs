@@ -2,6 +2,7 @@
 
 use std::task::{Context, Poll};
 
+use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::ocsp::{CertId, CertIdHash, CertStatus, request};
 use ca_core::principal::Principal;
 use ca_core::revocation::RevocationReason;
@@ -12,7 +13,7 @@ use ca_engine::fake::{StoreFault, StoreMethod};
 use ca_engine::flow::answer_status::{AnswerKind, AnswerOrigin, StatusAnswer, answer_status};
 use ca_engine::flow::follow_revocations::{Comparison, follow_revocations, reconcile_answers};
 use ca_engine::flow::revoke::{RevokeRequest, revoke, unhold};
-use ca_engine::port::store::StoreError;
+use ca_engine::port::store::{Gaps, Journal, RestoreStore, StoreError};
 use futures::executor::block_on;
 use futures::future::join_all;
 
@@ -287,4 +288,21 @@ fn the_comparison_finds_and_drops_what_is_not_so() {
         AnswerKind::Revoked
     );
     assert_eq!(world.status("tls", &other.serial), CertStatus::Good);
+}
+
+#[test]
+fn following_begins_at_the_end_of_the_gap_that_a_restoration_left() {
+    let world = World::new();
+    let (kept, revoked) = (world.issue(), world.issue());
+    let journal = Journal::of(AuditEvent::new(world.engine.now(), AuditAction::RecordRestored, "local", "record"));
+    let gaps = Gaps { revocation_sequence: 1_000_000, lease_tokens: 1_000_000, journal };
+    block_on(world.store().leave_gaps(gaps)).expect("a record");
+    let engine = world.restarted();
+    assert_eq!(look(&engine), 0, "no entry has the newest number");
+    assert_eq!(told(&engine, &kept.serial), GOOD_FROM_RECORD);
+    assert_eq!(told(&engine, &revoked.serial), GOOD_FROM_RECORD);
+    revoke_elsewhere(&world, revoked.id, RevocationReason::Superseded);
+    assert_eq!(look(&engine), 1);
+    assert_eq!(told(&engine, &revoked.serial), (AnswerKind::Revoked, AnswerOrigin::Record));
+    assert_eq!(told(&engine, &kept.serial), GOOD_FROM_MEMORY);
 }
