@@ -13,7 +13,7 @@ use ca_engine::fake::{StoreFault, StoreMethod};
 use ca_engine::flow::answer_status::{AnswerKind, AnswerOrigin, StatusAnswer, answer_status};
 use ca_engine::flow::follow_revocations::{Comparison, follow_revocations, reconcile_answers};
 use ca_engine::flow::revoke::{RevokeRequest, revoke, unhold};
-use ca_engine::port::store::{Gaps, Journal, RestoreStore, StoreError};
+use ca_engine::port::store::{Gaps, Journal, StoreError};
 use futures::executor::block_on;
 use futures::future::join_all;
 
