@@ -14,6 +14,7 @@ pub mod identity;
 pub mod leak;
 pub mod load;
 pub mod outage;
+pub mod port;
 pub mod process;
 pub mod programs;
 pub mod receiver;

@@ -3,7 +3,7 @@
 //! Keys are P-256: an RSA root would cost seconds a test. Certificates carry the URLs of this very service.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::client::Client;
 use crate::identity::Identity;
+use crate::port;
 use crate::process::Process;
 use crate::programs::programs;
 use crate::shared_record;
@@ -323,13 +324,9 @@ pub fn shared() -> anyhow::Result<Arc<Stack>> {
 }
 
 impl Ports {
-    /// Ports that were free a moment ago. They are bound together, so that they differ.
+    /// Ports that were free a moment ago.
     fn free() -> anyhow::Result<Self> {
-        let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free");
-        let sockets = [bind()?, bind()?, bind()?];
-        let port = |socket: &TcpListener| socket.local_addr().map(|address: SocketAddr| address.port());
-        let [api, public, admin] = [port(&sockets[0])?, port(&sockets[1])?, port(&sockets[2])?];
-        Ok(Self { api, public, admin })
+        Ok(Self { api: port::free()?, public: port::free()?, admin: port::free()? })
     }
 }
 

@@ -6,7 +6,6 @@
 //! kind with a file name (```` ```nginx gateway.conf ````) is written to that file. Ports are exchanged for free ones.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -186,14 +185,9 @@ fn environment(ports: &[(String, String)]) -> anyhow::Result<BTreeMap<String, St
     Ok(environment)
 }
 
-/// A free port for each that is written. All are held until all are found, so that none is given twice.
+/// A free port for each that is written.
 fn free_ports(written: &[&str]) -> anyhow::Result<Vec<(String, String)>> {
-    let held = written.iter().map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
-    let mut ports = Vec::new();
-    for (written, listener) in written.iter().zip(&held) {
-        ports.push(((*written).to_owned(), listener.local_addr()?.port().to_string()));
-    }
-    Ok(ports)
+    written.iter().map(|written| Ok(((*written).to_owned(), ca_e2e::port::free()?.to_string()))).collect()
 }
 
 fn blocks(text: &str) -> Vec<Block> {

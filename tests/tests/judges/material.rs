@@ -1,6 +1,5 @@
 //! What the judges are shown: a running service, and files with certificates, keys and lists of it and of impostors.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -115,8 +114,7 @@ pub(crate) fn wait<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::
 
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
-    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free")?;
-    Ok(socket.local_addr().context("a bound socket has an address")?.port())
+    ca_e2e::port::free()
 }
 
 /// Writes a file into a folder.
