@@ -27,13 +27,14 @@ pub(super) fn ask_status(runtime: &Runtime, site: &Site, extent: Option<Extent>)
     let certificate = Certificate::from_pem(pem("certificate")?)?;
     let chain = Certificate::all_from_pem(pem("chain")?)?;
     let issuer = chain.first().context("the chain is empty")?;
+    let http = site.client()?;
     let tasks: Vec<_> = (0..CLIENTS)
         .map(|client| {
+            let http = http.clone();
             let identity = IssuerIdentity::new(issuer.subject().as_der(), issuer.public_key().subject_public_key());
             let own = certificate.serial().clone();
             let url = format!("http://{}/ocsp", site.public_address());
             runtime.spawn(async move {
-                let http = reqwest::Client::builder().no_proxy().build().context("no client can be made")?;
                 let mut latencies = Vec::new();
                 for number in 0..REQUESTS {
                     let chance = scatter(client * REQUESTS + number);
@@ -83,7 +84,8 @@ pub(super) fn find_by_subject(runtime: &Runtime, site: &Site, extent: Extent) ->
 
 /// The published list of `tls`.
 pub(super) async fn list(site: &Site) -> anyhow::Result<Vec<u8>> {
-    let answer = reqwest::get(format!("http://{}/crl/tls.crl", site.public_address())).await?.error_for_status()?;
+    let asked = site.client()?.get(format!("http://{}/crl/tls.crl", site.public_address()));
+    let answer = asked.send().await?.error_for_status()?;
     Ok(answer.bytes().await?.to_vec())
 }
 

@@ -17,7 +17,7 @@ const SCRIPT: &str = r#"
     read -r how
     kill -"${how:-INT}" $!
     wait $!
-    [ -n "$how" ] || rm -rf "$folder""#;
+    [ -n "$how" ] || rm -rf "$folder" 2>/dev/null"#;
 
 /// A running server.
 pub(crate) struct Keeper {
