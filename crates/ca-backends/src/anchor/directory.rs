@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! FOLDER/SHA-256 of the root's certificate/
-//!     GENERATION/XXXXXXXX.log    revocations, a line each; every process writes a file of its own
+//!     GENERATION/PROCESS.log     revocations, a line each; every process writes a file of its own
 //!     GENERATION/chain           the furthest end of the audit chain
 //!     crl/AUTHORITY.crl          the newest list
 //! ```
