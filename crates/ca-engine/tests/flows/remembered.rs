@@ -8,6 +8,7 @@ use ca_core::principal::Principal;
 use ca_core::revocation::RevocationReason;
 use ca_core::serial::Serial;
 use ca_core::time::Lifetime;
+use ca_engine::anchor_verdict::AnchorVerdict;
 use ca_engine::engine::Engine;
 use ca_engine::fake::{StoreFault, StoreMethod};
 use ca_engine::flow::answer_status::{AnswerKind, AnswerOrigin, StatusAnswer, answer_status};
@@ -305,4 +306,16 @@ fn following_begins_at_the_end_of_the_gap_that_a_restoration_left() {
     assert_eq!(look(&engine), 1);
     assert_eq!(told(&engine, &revoked.serial), (AnswerKind::Revoked, AnswerOrigin::Record));
     assert_eq!(told(&engine, &kept.serial), GOOD_FROM_MEMORY);
+}
+
+#[test]
+fn a_record_that_may_be_old_has_nothing_called_good_from_memory_either() {
+    let world = World::new();
+    let serial = world.issue().serial;
+    look(&world.engine);
+    assert_eq!(told(&world.engine, &serial), GOOD_FROM_RECORD);
+    world.engine.set_anchor_verdict(AnchorVerdict::Unreadable("the folder is away".to_owned()));
+    assert_eq!(told(&world.engine, &serial), (AnswerKind::TryLater, AnswerOrigin::Refusal));
+    world.engine.set_anchor_verdict(AnchorVerdict::Agrees);
+    assert_eq!(told(&world.engine, &serial), GOOD_FROM_MEMORY);
 }
