@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ca_engine::flow::follow_anchor::{Anchored, compare, follow};
+use ca_engine::flow::follow_anchor::{Anchored, compare_again, follow};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -72,7 +72,7 @@ impl Job for AnchorWatchJob {
         if was_open && compared_at.is_some_and(|at| at.elapsed() < WATCH_INTERVAL) {
             return Ok(Outcome::Done(0));
         }
-        compare(state.engine(), state.anchor()).await.map_err(with_detail)?;
+        compare_again(state.engine(), state.anchor()).await.map_err(with_detail)?;
         *compared_at = Some(Instant::now());
         lists_follow(state, was_open).await?;
         Ok(Outcome::Done(0))

@@ -206,8 +206,7 @@ pub async fn follow(engine: &Engine, anchor: &dyn Anchor, anchored: &mut Anchore
     Ok(count)
 }
 
-/// Compares once a minute. An anchor that cannot be read now does not stop a record that agreed with it: what was found then
-/// is still so, and the next comparison tells the rest.
+/// Compares once a minute.
 async fn compare_in_time(engine: &Engine, anchor: &dyn Anchor, anchored: &mut Anchored) -> Result<(), FlowError> {
     let now = engine.now();
     let agrees = engine.check_anchor().is_ok();
@@ -216,9 +215,16 @@ async fn compare_in_time(engine: &Engine, anchor: &dyn Anchor, anchored: &mut An
         anchored.compared_at.get_or_insert(now);
         return Ok(());
     }
-    let verdict = judge(engine, anchor).await?;
+    compare_again(engine, anchor).await?;
     anchored.compared_at = Some(now);
-    if agrees && matches!(verdict, AnchorVerdict::Unreadable(_)) {
+    Ok(())
+}
+
+/// Compares in a running process. An anchor that cannot be read now does not stop a record that agreed with it: what was found
+/// then is still so, and the next comparison tells the rest.
+pub async fn compare_again(engine: &Engine, anchor: &dyn Anchor) -> Result<(), FlowError> {
+    let verdict = judge(engine, anchor).await?;
+    if engine.check_anchor().is_ok() && matches!(verdict, AnchorVerdict::Unreadable(_)) {
         return Ok(());
     }
     let is_news = *engine.anchor_verdict() != verdict;

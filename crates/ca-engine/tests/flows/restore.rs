@@ -11,7 +11,7 @@ use ca_engine::error::{FlowError, FlowErrorKind as Kind};
 use ca_engine::fake::MemoryAnchor;
 use ca_engine::flow::answer_status::AnswerKind;
 use ca_engine::flow::authenticate::certificate_holder;
-use ca_engine::flow::follow_anchor::{Anchored, compare, follow};
+use ca_engine::flow::follow_anchor::{Anchored, compare, compare_again, follow};
 use ca_engine::flow::publish_crl::{is_due, republish};
 use ca_engine::flow::recover::{Recovered, import};
 use ca_engine::flow::restore::{Evidence, GAP, RestoreReport, restore};
@@ -316,6 +316,26 @@ fn an_anchor_that_was_lost_closes_the_record_and_a_replica_s_own_empty_one_does_
     anchoring.revoke(&certificate, RevocationReason::Superseded);
     anchoring.follow();
     assert_eq!(anchoring.compare(), AnchorVerdict::Agrees, "it is told what there is");
+}
+
+#[test]
+fn a_replica_that_only_compares_goes_on_while_the_anchor_cannot_be_read_and_stops_when_it_says_more() {
+    let mut anchoring = Anchoring::new();
+    let again = |anchoring: &Anchoring| {
+        block_on(compare_again(&anchoring.world.engine, &anchoring.anchor)).expect("the record answers");
+        anchoring.world.engine.check_anchor().map_err(|error| error.kind)
+    };
+    anchoring.anchor.break_down("the share is away");
+    assert_eq!(again(&anchoring), Ok(()));
+    anchoring.anchor.repair();
+    let backup = anchoring.backup();
+    let revoked = anchoring.world.issue();
+    anchoring.world.revoke(revoked.id, RevocationReason::Superseded).expect("revoked");
+    anchoring.follow();
+    anchoring.world.store.tables(|record| *record = backup);
+    assert!(again(&anchoring).is_err(), "it was set back");
+    anchoring.anchor.break_down("the share is away");
+    assert!(again(&anchoring).is_err(), "what was found stays found");
 }
 
 #[test]
