@@ -1,17 +1,20 @@
 //! What end-to-end tests and the demo are made of. The programs are black boxes: built, started, spoken to, stopped.
 //!
-//! `programs` builds them, `process` runs one and collects what it says, `stack` is a service in a folder of its own,
-//! `client` speaks to its API, `identity` makes keys and CSRs, `status` asks OCSP and reads CRLs, `gateway` is an mTLS server
-//! that trusts them, `cli` runs `ca-cli`, `tools` runs programs that others wrote; `load` issues and revokes,
-//! `outage` kills the service under that load and judges what came of it, `record` reads what lies on the disk, `receiver`
-//! takes webhooks, `fake_clock` sets the time, `small_disk` fills up. Tests themselves stand in `tests/`.
+//! `programs` builds them, `process` runs one and collects what it says, `stack` is a service in a folder of its own, `cluster` two
+//! replicas over a database with a standby, `client` speaks to their API, `identity` makes keys and CSRs, `status` asks OCSP and
+//! reads CRLs, `gateway` is an mTLS server that trusts them, `cli` runs `ca-cli`, `tools` runs programs that others wrote; `load`
+//! issues and revokes, and `ledger` has what was promised; `outage` kills the service under that load and judges what came of it,
+//! `survival` does everything to a cluster while `status_watch` asks; `record` reads what lies on the disk, `receiver` takes
+//! webhooks, `fake_clock` sets the time, `small_disk` fills up. Tests themselves stand in `tests/`.
 
 pub mod cli;
 pub mod client;
+pub mod cluster;
 pub mod fake_clock;
 pub mod gateway;
 pub mod identity;
 pub mod leak;
+pub mod ledger;
 pub mod load;
 pub mod outage;
 pub mod port;
@@ -23,4 +26,6 @@ pub mod shared_record;
 pub mod small_disk;
 pub mod stack;
 pub mod status;
+pub mod status_watch;
+pub mod survival;
 pub mod tools;

@@ -1,23 +1,29 @@
-//! Callers that issue and revoke, each over a connection of its own, until they are told to stop or the service dies under
-//! them; and the ledger of what they were promised.
+//! Callers that issue and revoke, each over connections of its own, until they are told to stop; the [ledger](crate::ledger) has
+//! what they were promised.
+//!
+//! Those of one service end when it dies under them. Those of replicas are as patient as a client should be: they ask for the same
+//! again, under the same key, through the other replica.
 //!
 //! Whether the promises were kept is judged elsewhere ([`crate::outage`]).
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use ca_api::certificate::{Certificate, IDEMPOTENCY_KEY, NewCertificate};
+use ca_api::problem::ProblemType;
 use ca_api::route;
 use ca_api::token::{CreatedEnrolmentToken, NewEnrolmentToken};
 use reqwest::Method;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::client::{Answer, Client, send};
 use crate::identity::{SubjectKey, dns};
+use crate::ledger::{Application, Ledger, Promise, Promises, SharedLedger};
 use crate::stack::Stack;
 
 /// Reasons that block no key: callers use theirs again.
@@ -26,66 +32,32 @@ const REASONS: [&str; 4] = ["superseded", "cessationOfOperation", "affiliationCh
 /// How many certificates the callers leave alone for each that they revoke.
 const REVOKED_ONE_IN: usize = 3;
 
-/// A certificate that a caller received.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Promise {
-    /// Its id.
-    pub id: String,
-    /// Its authority.
-    pub authority: String,
-    /// Its serial, lower-case hexadecimal.
-    pub serial: String,
-    /// Its octets.
-    pub der: Vec<u8>,
-}
+/// How often a patient caller asks for the same before it turns to something else.
+const PATIENT_ATTEMPTS: usize = 60;
 
-/// What a caller asked for: it can be asked for again, by the same caller under the same key.
-#[derive(Clone, Debug)]
-pub struct Application {
-    /// Which of the callers.
-    pub caller: usize,
-    /// The name that it is for.
-    pub name: String,
-    /// The idempotency key.
-    pub key: String,
-}
+/// How often it asks again when the first request is still at work, as it may be for minutes when its replica died.
+const PATIENT_REPETITIONS: usize = 8;
 
-/// What callers were promised, and what they never heard of.
-#[derive(Debug, Default)]
-pub struct Ledger {
-    /// Certificates received.
-    pub issued: Vec<(Application, Arc<Promise>)>,
-    /// Revocations acknowledged, with their reasons.
-    pub revoked: Vec<(Arc<Promise>, &'static str)>,
-    /// Applications whose answer never came.
-    pub unheard: Vec<Application>,
-    /// Revocations whose answer never came.
-    pub unheard_revocations: Vec<(Arc<Promise>, &'static str)>,
-    /// How often a caller was told to come again later.
-    pub turned_away: u64,
-}
-
-impl Ledger {
-    /// Adds another one's promises.
-    pub fn take_in(&mut self, other: Self) {
-        self.issued.extend(other.issued);
-        self.revoked.extend(other.revoked);
-        self.unheard.extend(other.unheard);
-        self.unheard_revocations.extend(other.unheard_revocations);
-        self.turned_away += other.turned_away;
-    }
-}
+/// How long it rests between two attempts.
+const REST: Duration = Duration::from_millis(250);
 
 /// The callers of a service: administrators over mTLS, and some bearers of enrolment tokens.
 pub struct Callers {
     issuers: Vec<Arc<Issuer>>,
-    revokers: Vec<Client>,
+    revokers: Vec<Way>,
     applications: Arc<AtomicU64>,
+}
+
+/// How a caller reaches the service: one client for each replica.
+#[derive(Clone)]
+struct Way {
+    clients: Vec<Client>,
+    next: Arc<AtomicUsize>,
 }
 
 struct Issuer {
     number: usize,
-    client: Client,
+    way: Way,
     csr: String,
     /// The one name it may ask for; any name where there is none.
     bound_to: Option<String>,
@@ -95,24 +67,34 @@ impl Callers {
     /// `issuers` callers that issue, one in five of them with a token, and `revokers` that revoke. Their keys are made here,
     /// before the load.
     pub async fn new(stack: &Stack, issuers: usize, revokers: usize) -> anyhow::Result<Self> {
-        let administrator = stack.administrator()?;
+        Self::of_replicas(&[stack], issuers, revokers).await
+    }
+
+    /// The same for replicas of one service, each asked in turn by each caller.
+    pub async fn of_replicas(replicas: &[&Stack], issuers: usize, revokers: usize) -> anyhow::Result<Self> {
+        let administrator = replicas.first().context("no replica")?.administrator()?;
         let mut all = Vec::with_capacity(issuers);
         for number in 0..issuers {
             let csr = SubjectKey::generate()?.csr(&format!("caller-{number}.example"), &[])?;
             let bound_to = (number % 5 == 4).then(|| format!("bearer-{number}.example"));
-            let client = match &bound_to {
-                Some(name) => stack.bearer(&token(&administrator, name).await?)?,
-                None => stack.administrator()?,
+            let clients = match &bound_to {
+                Some(name) => {
+                    let token = token(&administrator, name).await?;
+                    replicas.iter().map(|replica| replica.bearer(&token)).collect::<anyhow::Result<_>>()?
+                }
+                None => administrators(replicas)?,
             };
-            all.push(Arc::new(Issuer { number, client, csr, bound_to }));
+            all.push(Arc::new(Issuer { number, way: Way::new(clients, number), csr, bound_to }));
         }
-        let revokers = (0..revokers).map(|_| stack.administrator()).collect::<anyhow::Result<_>>()?;
+        let revokers = (0..revokers)
+            .map(|number| Ok(Way::new(administrators(replicas)?, number)))
+            .collect::<anyhow::Result<_>>()?;
         Ok(Self { issuers: all, revokers, applications: Arc::default() })
     }
 
     /// Starts every caller.
     pub fn start(&self) -> Load {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SharedLedger::default());
         let mut tasks = JoinSet::new();
         for issuer in &self.issuers {
             let (issuer, shared) = (Arc::clone(issuer), Arc::clone(&shared));
@@ -121,7 +103,7 @@ impl Callers {
         }
         for (number, revoker) in self.revokers.iter().enumerate() {
             let (revoker, shared) = (revoker.clone(), Arc::clone(&shared));
-            tasks.spawn(async move { revoke(&revoker, number, &shared).await });
+            tasks.spawn(async move { revoke_some(&revoker, number, &shared).await });
         }
         Load { shared, tasks }
     }
@@ -140,7 +122,7 @@ impl Callers {
 
 /// Callers at work.
 pub struct Load {
-    shared: Arc<Shared>,
+    shared: Arc<SharedLedger>,
     tasks: JoinSet<anyhow::Result<()>>,
 }
 
@@ -158,45 +140,57 @@ impl Load {
     pub fn issued(&self) -> usize {
         self.shared.ledger().issued.len()
     }
-}
 
-#[derive(Default)]
-struct Shared {
-    stop: AtomicBool,
-    ledger: Mutex<Ledger>,
-    revocable: Mutex<Vec<Arc<Promise>>>,
-}
-
-impl Shared {
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How many certificates were received and revocations acknowledged so far.
+    pub fn operations(&self) -> usize {
+        let ledger = self.shared.ledger();
+        ledger.issued.len() + ledger.revoked.len()
     }
 
-    fn revocable(&self) -> MutexGuard<'_, Vec<Arc<Promise>>> {
-        self.revocable.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What was promised so far, for those who watch meanwhile.
+    pub fn promises(&self) -> Promises {
+        Promises(Arc::clone(&self.shared))
     }
 
-    fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+    /// Whether a caller has given up already: then it was answered what no caller should be, and [`Load::finish`] says what.
+    pub fn has_failed(&self) -> bool {
+        self.shared.failed.load(Ordering::Relaxed)
+    }
+}
+
+impl Way {
+    fn new(clients: Vec<Client>, first: usize) -> Self {
+        Self { clients, next: Arc::new(AtomicUsize::new(first)) }
+    }
+
+    /// The replica whose turn it is.
+    fn client(&self) -> &Client {
+        &self.clients[self.next.fetch_add(1, Ordering::Relaxed) % self.clients.len()]
+    }
+
+    /// Whether it has another replica to ask.
+    fn is_patient(&self) -> bool {
+        self.clients.len() > 1
     }
 }
 
 impl Issuer {
-    async fn work(&self, shared: &Shared, applications: &AtomicU64) -> anyhow::Result<()> {
+    async fn work(&self, shared: &SharedLedger, applications: &AtomicU64) -> anyhow::Result<()> {
         while !shared.stopped() {
             let count = applications.fetch_add(1, Ordering::Relaxed);
             let name = self.bound_to.clone().unwrap_or_else(|| format!("n{count}.example"));
             let application = Application { caller: self.number, name, key: format!("application-{count}") };
-            match outcome(self.ask(&application).await, 201)? {
+            match shared.obtain(self.way.is_patient(), 201, || self.ask(&application)).await? {
                 Outcome::Done(answer) => {
                     let promise = Arc::new(promise(&answer)?);
                     let mut ledger = shared.ledger();
                     ledger.issued.push((application, Arc::clone(&promise)));
                     if ledger.issued.len().is_multiple_of(REVOKED_ONE_IN) {
-                        shared.revocable().push(promise);
+                        shared.revocable().push_back(promise);
                     }
                 }
-                Outcome::Later => turned_away(shared).await,
+                Outcome::Later if !self.way.is_patient() => {}
+                Outcome::Later | Outcome::InProgress => shared.ledger().unheard.push(application),
                 Outcome::Unheard => {
                     shared.ledger().unheard.push(application);
                     return Ok(());
@@ -214,23 +208,29 @@ impl Issuer {
             subject_alternative_names: Some(vec![dns(&application.name)]),
             validity: None,
         };
-        let request = self.client.request(Method::POST, route::CERTIFICATES);
+        let request = self.way.client().request(Method::POST, route::CERTIFICATES);
         send(request.header(IDEMPOTENCY_KEY, &application.key).json(&body)).await
     }
 }
 
-async fn revoke(revoker: &Client, number: usize, shared: &Shared) -> anyhow::Result<()> {
+async fn revoke_some(revoker: &Way, number: usize, shared: &SharedLedger) -> anyhow::Result<()> {
     while !shared.stopped() {
-        // Newest first: those are the ones that a crash could lose.
-        let Some(promise) = shared.revocable().pop() else {
+        let Some(promise) = shared.next_to_revoke(revoker.is_patient()) else {
             tokio::time::sleep(Duration::from_millis(5)).await;
             continue;
         };
         let reason = REASONS[number % REASONS.len()];
         let path = format!("/v1/certificates/{}/revoke", promise.id);
-        match outcome(revoker.post(&path, &serde_json::json!({ "reason": reason })).await, 200)? {
-            Outcome::Done(_) => shared.ledger().revoked.push((promise, reason)),
-            Outcome::Later => turned_away(shared).await,
+        let body = serde_json::json!({ "reason": reason });
+        let asked = || async { revoker.client().post(&path, &body).await };
+        match shared.obtain(revoker.is_patient(), 200, asked).await? {
+            Outcome::Done(_) => {
+                let mut ledger = shared.ledger();
+                ledger.revoked.push((promise, reason));
+                ledger.acknowledged.push(Instant::now());
+            }
+            Outcome::Later if !revoker.is_patient() => {}
+            Outcome::Later | Outcome::InProgress => shared.ledger().unheard_revocations.push((promise, reason)),
             Outcome::Unheard => {
                 shared.ledger().unheard_revocations.push((promise, reason));
                 return Ok(());
@@ -240,28 +240,79 @@ async fn revoke(revoker: &Client, number: usize, shared: &Shared) -> anyhow::Res
     Ok(())
 }
 
-enum Outcome {
-    Done(Answer),
-    Later,
-    Unheard,
-}
-
-/// A promise, "come again later", or silence; any other answer fails the caller.
-fn outcome(answer: anyhow::Result<Answer>, done: u16) -> anyhow::Result<Outcome> {
-    match answer {
-        Err(_) => Ok(Outcome::Unheard),
-        Ok(answer) if answer.status == done => Ok(Outcome::Done(answer)),
-        Ok(answer) if answer.status == 503 => {
-            answer.problem()?;
-            Ok(Outcome::Later)
+impl SharedLedger {
+    /// Asks once, or, if patient, until it is done or has taken too long. One who is not patient ends with the silence of its
+    /// service.
+    async fn obtain<F>(&self, patient: bool, done: u16, mut ask: impl FnMut() -> F) -> anyhow::Result<Outcome>
+    where
+        F: Future<Output = anyhow::Result<Answer>>,
+    {
+        let mut repetitions = 0;
+        for attempt in 0..if patient { PATIENT_ATTEMPTS } else { 1 } {
+            let outcome = self.outcome(ask().await, done, attempt > 0);
+            match outcome.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))? {
+                Outcome::Unheard if patient => {}
+                Outcome::InProgress => repetitions += 1,
+                Outcome::Later => {}
+                other => return Ok(other),
+            }
+            if patient && (self.stopped() || repetitions == PATIENT_REPETITIONS) {
+                break;
+            }
+            tokio::time::sleep(if patient { REST } else { Duration::from_millis(100) }).await;
         }
-        Ok(answer) => bail!("unexpected: {} {}", answer.status, answer.text()),
+        Ok(Outcome::Later)
+    }
+
+    /// A promise, "come again later", or silence; any other answer fails the caller.
+    fn outcome(&self, answer: anyhow::Result<Answer>, done: u16, is_repeated: bool) -> anyhow::Result<Outcome> {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                let timed_out = error
+                    .chain()
+                    .filter_map(|cause| cause.downcast_ref::<reqwest::Error>())
+                    .any(reqwest::Error::is_timeout);
+                let mut ledger = self.ledger();
+                *(if timed_out { &mut ledger.timed_out } else { &mut ledger.cut_off }) += 1;
+                return Ok(Outcome::Unheard);
+            }
+        };
+        if answer.status == done {
+            return Ok(Outcome::Done(answer));
+        }
+        let unexpected = || format!("unexpected: {} {}", answer.status, answer.text());
+        let (outcome, is_hinted) = match answer.problem().with_context(unexpected)?.kind {
+            // The service's own limit of time.
+            ProblemType::RequestTimeout => {
+                self.ledger().timed_out += 1;
+                return Ok(Outcome::Later);
+            }
+            ProblemType::RequestInProgress if is_repeated => {
+                self.ledger().in_progress += 1;
+                (Outcome::InProgress, !answer.header("retry-after").is_empty())
+            }
+            _ if answer.status == 503 => {
+                self.ledger().turned_away += 1;
+                (Outcome::Later, !answer.header("retry-after").is_empty())
+            }
+            _ => bail!(unexpected()),
+        };
+        ensure!(is_hinted, "no hint when to come again: {} {}", answer.status, answer.text());
+        Ok(outcome)
     }
 }
 
-async fn turned_away(shared: &Shared) {
-    shared.ledger().turned_away += 1;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+enum Outcome {
+    Done(Answer),
+    Later,
+    /// The first request is still at work: only who asks again is told so.
+    InProgress,
+    Unheard,
+}
+
+fn administrators(replicas: &[&Stack]) -> anyhow::Result<Vec<Client>> {
+    replicas.iter().map(|replica| replica.administrator()).collect()
 }
 
 fn promise(answer: &Answer) -> anyhow::Result<Promise> {

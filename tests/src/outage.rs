@@ -15,7 +15,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::client::{Client, eventually};
-use crate::load::{Application, Callers, Ledger};
+use crate::ledger::{Application, Ledger};
+use crate::load::Callers;
 use crate::record;
 use crate::stack::{Site, Stack};
 use crate::status::Subject;
@@ -98,13 +99,19 @@ impl Lists {
     /// Fetches the list once.
     pub async fn fetch(&mut self, public: &Client) -> anyhow::Result<ParsedCrl> {
         let list = ParsedCrl::from_der(public.get("/crl/tls.crl").await?.expect(200)?.body)?;
+        self.see(&list)?;
+        Ok(list)
+    }
+
+    /// Takes notice of a list, and gives its number.
+    pub fn see(&mut self, list: &ParsedCrl) -> anyhow::Result<u64> {
         let found = (list.number().context("a CRL without a number")?, list.this_update());
         if let Some(newest) = self.newest {
             ensure!(found.0 >= newest.0, "the CRL number fell from {} to {}", newest.0, found.0);
             ensure!(found.1 >= newest.1, "thisUpdate fell from {} to {}", newest.1, found.1);
         }
         self.newest = Some(found);
-        Ok(list)
+        Ok(found.0)
     }
 }
 
@@ -214,11 +221,25 @@ impl<'a> Judge<'a> {
         Ok(there)
     }
 
+    /// Every application for a name of its own that was answered came to one certificate, however often it was asked for.
+    pub fn one_certificate_for_each_application(&self, callers: &Callers, ledger: &Ledger) -> anyhow::Result<()> {
+        let by_name = self.certificates_by_name()?;
+        let unique = |(application, _): &&(Application, _)| callers.has_unique_names(application.caller);
+        for (application, promise) in ledger.issued.iter().filter(unique) {
+            let count = by_name.get(&application.name).map_or(0, BTreeSet::len);
+            ensure!(count == 1, "{}: {count} certificates beside {}", application.key, promise.id);
+        }
+        Ok(())
+    }
+
     fn certificates_by_name(&self) -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
-        let sql = "SELECT value, certificate_id FROM certificate_names WHERE kind = 0";
         let mut by_name: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (name, id) in record::rows::<(String, String)>(self.stack, sql)? {
-            by_name.entry(name).or_default().insert(id);
+        for (id, der) in record::rows::<(String, String)>(self.stack, "SELECT id, der FROM certificates")? {
+            for name in Certificate::from_der(&hex::decode(&der)?)?.names() {
+                if let Some(name) = name.to_string().strip_prefix("dns:") {
+                    by_name.entry(name.to_owned()).or_default().insert(id.clone());
+                }
+            }
         }
         Ok(by_name)
     }

@@ -1,7 +1,7 @@
-//! The record as it lies on the disk, read by a program that shares no code with the service: Python's `sqlite3`; and the
-//! audit chain, hashed anew by Python's `hashlib`.
+//! The record as it lies on the disk, read by a program that shares no code with the service: Python's `sqlite3`, or `psql`; and
+//! the audit chain, hashed anew by Python's `hashlib`.
 //!
-//! Reading beside a running service is safe (write-ahead log). Changing is for tests of damage, while nothing runs.
+//! Reading beside a running service is safe. Changing is for tests of damage, while nothing runs.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail, ensure};
 use ca_api::audit::AuditEvent;
 use ca_api::page::Page;
+use ca_test_services::run_sql_at;
 use serde::de::DeserializeOwned;
 
 use crate::client::Client;
@@ -20,6 +21,19 @@ import json, pathlib, sqlite3, sys
 connection = sqlite3.connect(pathlib.Path(sys.argv[1]).as_uri() + '?mode=ro', uri=True, timeout=30)
 for row in connection.execute(sys.argv[2]):
     print(json.dumps([value.hex() if isinstance(value, bytes) else value for value in row]))
+";
+
+/// The same from objects of JSON, one a line, as PostgreSQL makes them; ids without dashes.
+const FROM_OBJECTS: &str = r"
+import json, re, sys
+def plain(value):
+    if isinstance(value, str) and value.startswith('\\x'):
+        return value[2:]
+    if isinstance(value, str) and re.fullmatch('[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}', value):
+        return value.replace('-', '')
+    return value
+for line in sys.stdin.readlines():
+    print(json.dumps([plain(value) for value in json.loads(line).values()]))
 ";
 
 const EXECUTE: &str = r"
@@ -45,9 +59,15 @@ for line in sys.stdin:
         sys.exit('event %d does not hash to what the chain says' % count)
 ";
 
-/// The rows that a query gives, each a JSON array that becomes a tuple; blobs are lower-case hexadecimal.
+/// The rows that a query gives, each a JSON array that becomes a tuple; blobs and ids are lower-case hexadecimal.
 pub fn rows<T: DeserializeOwned>(site: &Site, sql: &str) -> anyhow::Result<Vec<T>> {
-    let said = on_database(site, SELECT, sql)?;
+    let said = match site.server_url() {
+        Some(url) => {
+            let objects = run_sql_at(&url, &format!("SELECT row_to_json(asked) FROM ({sql}) AS asked"))?;
+            python(&[], FROM_OBJECTS, &[], &objects)?
+        }
+        None => on_database(site, SELECT, sql)?,
+    };
     said.lines().map(|line| serde_json::from_str(line).with_context(|| format!("not of the shape: {line}"))).collect()
 }
 
@@ -60,7 +80,10 @@ pub fn number(site: &Site, sql: &str) -> anyhow::Result<i64> {
 
 /// Changes the record behind the service's back.
 pub fn damage(site: &Site, sql: &str) -> anyhow::Result<()> {
-    on_database(site, EXECUTE, sql).map(drop)
+    match site.server_url() {
+        Some(url) => run_sql_at(&url, sql).map(drop),
+        None => on_database(site, EXECUTE, sql).map(drop),
+    }
 }
 
 /// Every audit event that has its place in the chain, in order.

@@ -104,6 +104,12 @@ impl Site {
         Ok(replica)
     }
 
+    /// The address of its record, as libpq reads it; `None` when that is a file.
+    pub fn server_url(&self) -> Option<String> {
+        let url = self.environment.get(DATABASE_URL).filter(|url| url.starts_with("postgres:"))?;
+        Some(url.replace("&pooler=transaction", ""))
+    }
+
     /// Everything that is on record, as it lies on the disk or as a dump has it.
     pub fn record_octets(&self) -> anyhow::Result<Vec<u8>> {
         if let Some(url) = self.environment.get(DATABASE_URL).filter(|url| url.starts_with("postgres:")) {

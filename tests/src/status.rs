@@ -2,6 +2,7 @@
 //!
 //! Answers are believed only after their signature was verified.
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context, bail, ensure};
@@ -14,6 +15,7 @@ use reqwest::Method;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
 use crate::client::{Answer, Client, send};
+use crate::tools::run;
 
 /// A certificate, by its serial number, and its issuer, as relying parties know them.
 pub struct Subject {
@@ -84,6 +86,21 @@ impl Subject {
     fn issuer_identity(&self) -> IssuerIdentity {
         IssuerIdentity::new(self.issuer.subject().as_der(), self.issuer.public_key().subject_public_key())
     }
+}
+
+/// What openssl's OCSP client is told of a serial number (hexadecimal): `good`, `revoked` or `unknown`; `None` when nobody answers
+/// or the answer is `tryLater`. `folder` holds `issuer.pem`, and `trust.pem` with the chain up to the root.
+pub fn openssl_ocsp(url: &str, serial: &str, folder: &Path) -> anyhow::Result<Option<String>> {
+    let (url, serial) = (format!("{url}/ocsp"), format!("0x{serial}"));
+    let arguments =
+        ["ocsp", "-issuer", "issuer.pem", "-serial", &serial, "-CAfile", "trust.pem", "-url", &url, "-no_nonce"];
+    let said = run("openssl", arguments, folder)?.all();
+    if ["trylater", "Error querying OCSP responder", "Error connecting"].iter().any(|silence| said.contains(silence)) {
+        return Ok(None);
+    }
+    ensure!(said.contains("Response verify OK"), "{said}");
+    let status = said.lines().find_map(|line| line.strip_prefix(&serial)?.strip_prefix(": ")).context("no status")?;
+    Ok(Some(status.to_owned()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a relying party judges by the wall clock")]

@@ -1,4 +1,5 @@
-//! The long runs, `make soak`: twenty kills under load, and ten minutes of everything at once. Each prints its figures.
+//! The long runs, `make soak`: twenty kills under load, ten minutes of everything at once, and replicas under attack. Each prints its
+//! figures.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use ca_e2e::load::Callers;
 use ca_e2e::outage::{Judge, Lists, kill_rounds};
 use ca_e2e::stack::Stack;
 use ca_e2e::status::Subject;
+use ca_e2e::survival::survive;
 use tokio::time::Instant;
 
 /// How long the mixed load lasts.
@@ -87,4 +89,13 @@ async fn ten_minutes_of_issuing_revoking_and_asking_leave_memory_where_it_was() 
     judge.serials_are_unique()?;
     judge.audit_chain_is_whole(&ledger).await?;
     stack.stop().map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: make soak"]
+async fn twenty_thousand_operations_while_everything_fails_in_turn_lose_nothing() -> anyhow::Result<()> {
+    let figures = survive(20_000).await?;
+    println!("{figures:#?}");
+    ensure!(figures.operations >= 20_000 && figures.seen.still_good > 0, "nobody asked at the right time: {figures:?}");
+    Ok(())
 }

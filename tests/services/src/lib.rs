@@ -7,4 +7,4 @@ mod pgbouncer;
 mod postgres;
 
 pub use pgbouncer::PgBouncer;
-pub use postgres::{PASSWORD, PostgresServer, USER};
+pub use postgres::{PASSWORD, PostgresServer, USER, run_sql_at};

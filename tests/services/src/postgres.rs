@@ -112,6 +112,27 @@ impl PostgresServer {
         Ok(standby)
     }
 
+    /// Lets no change count before its standby has it: sets `synchronous_standby_names`, and waits until the standby streams as a
+    /// synchronous one.
+    pub fn wait_for_standby(&self) -> anyhow::Result<()> {
+        self.run_sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = 'walreceiver'")?;
+        self.run_sql("postgres", "SELECT pg_reload_conf()")?;
+        wait_until(&self.path("log"), || self.has_synchronous_standby())
+    }
+
+    /// Whether a standby streams without whose word no change counts.
+    pub fn has_synchronous_standby(&self) -> bool {
+        let sql = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND sync_state = 'sync'";
+        self.run_sql("postgres", sql).is_ok_and(|count| count.trim() == "1")
+    }
+
+    /// Ends every connection of clients, as an administrator or a machine in between does, and gives how many there were.
+    pub fn cut_connections(&self) -> anyhow::Result<u32> {
+        let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+            WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+        self.run_sql("postgres", sql)?.trim().parse().context("not a count")
+    }
+
     /// Makes a standby the primary, and waits until it is.
     pub fn promote(&self) -> anyhow::Result<()> {
         let promoted = self.run_sql("postgres", "SELECT pg_promote()")?;
@@ -203,6 +224,17 @@ impl PostgresServer {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
+}
+
+/// Runs SQL at an address, by `psql`, and gives what it prints, as [`PostgresServer::run_sql`] does.
+pub fn run_sql_at(url: &str, sql: &str) -> anyhow::Result<String> {
+    let ran = Command::new(program("psql"))
+        .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql, "-d", url])
+        .stdin(Stdio::null())
+        .output()
+        .context("psql cannot be started")?;
+    ensure!(ran.status.success(), "psql: {}", String::from_utf8_lossy(&ran.stderr).trim());
+    Ok(String::from_utf8_lossy(&ran.stdout).into_owned())
 }
 
 fn send_signal(signal: &str, processes: &[String]) -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ use ca_core::ocsp::CertStatus;
 use ca_e2e::cli::Terminal;
 use ca_e2e::client::eventually;
 use ca_e2e::identity::{SubjectKey, request};
-use ca_e2e::load::Ledger;
+use ca_e2e::ledger::Ledger;
 use ca_e2e::outage::{AGREEMENT, Judge, Lists};
 use ca_e2e::small_disk::SmallDisk;
 use ca_e2e::stack::{Site, Stack};

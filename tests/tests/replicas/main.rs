@@ -4,6 +4,7 @@ mod events;
 mod outage;
 mod propagation;
 mod standby;
+mod survival;
 
 use std::time::Duration;
 
