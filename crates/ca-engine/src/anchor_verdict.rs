@@ -13,6 +13,8 @@ pub enum AnchorVerdict {
     NotKept,
     /// The record has everything that the anchor has.
     Agrees,
+    /// Another record came into the place of the one that this process followed, and was not compared yet.
+    Uncompared(String),
     /// The anchor could not be read: the record may be old.
     Unreadable(String),
     /// The record is one that was anchored, and the anchor does not know it: it was lost, or another place is configured.
@@ -26,7 +28,7 @@ impl AnchorVerdict {
     pub fn obstacle(&self) -> Option<&str> {
         match self {
             Self::NotKept | Self::Agrees => None,
-            Self::Unreadable(why) | Self::Unknown(why) | Self::Behind(why) => Some(why),
+            Self::Uncompared(why) | Self::Unreadable(why) | Self::Unknown(why) | Self::Behind(why) => Some(why),
         }
     }
 }
@@ -38,6 +40,11 @@ pub const RECONCILE_COMMAND: &str = "ca-server restore --reconcile";
 pub(crate) fn refuse_old_record(verdict: &AnchorVerdict) -> Result<(), FlowError> {
     let Some(why) = verdict.obstacle() else { return Ok(()) };
     let error = match verdict {
+        AnchorVerdict::Uncompared(_) => FlowError::new(
+            FlowErrorKind::SigningSuspended,
+            "the record is another than a moment ago, so nothing is signed or changed until it was compared with the anchor",
+        )
+        .retry_after(2),
         AnchorVerdict::Unreadable(_) => FlowError::new(
             FlowErrorKind::SigningSuspended,
             "the service cannot read its anchor, so it does not know whether its record is the newest and signs nothing",
@@ -63,7 +70,12 @@ mod tests {
         let why = || "test".to_owned();
         assert_eq!(refuse_old_record(&AnchorVerdict::Agrees), Ok(()));
         assert_eq!(refuse_old_record(&AnchorVerdict::NotKept), Ok(()));
-        for verdict in [AnchorVerdict::Behind(why()), AnchorVerdict::Unknown(why()), AnchorVerdict::Unreadable(why())] {
+        for verdict in [
+            AnchorVerdict::Uncompared(why()),
+            AnchorVerdict::Behind(why()),
+            AnchorVerdict::Unknown(why()),
+            AnchorVerdict::Unreadable(why()),
+        ] {
             let error = refuse_old_record(&verdict).expect_err("closed");
             assert_eq!(error.kind, FlowErrorKind::SigningSuspended);
             assert_eq!(error.detail.as_deref(), Some("test"), "the log says why");

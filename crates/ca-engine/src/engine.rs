@@ -104,6 +104,8 @@ pub struct Engine {
     offline_signers: Mutex<BTreeMap<AuthorityId, Arc<dyn Signer>>>,
     clock_verdict: ArcSwap<ClockVerdict>,
     anchor_verdict: ArcSwap<AnchorVerdict>,
+    /// How often the record was found to be another; held while a verdict is given.
+    replacements: Mutex<u64>,
     /// Where the record comes from, as it was read with the last comparison.
     lineage: ArcSwapOption<Lineage>,
     /// When the clock was compared last, by itself, in milliseconds.
@@ -132,6 +134,7 @@ impl Engine {
             offline_signers: Mutex::new(BTreeMap::new()),
             clock_verdict: ArcSwap::from_pointee(ClockVerdict::Unknown),
             anchor_verdict: ArcSwap::from_pointee(AnchorVerdict::NotKept),
+            replacements: Mutex::default(),
             lineage: ArcSwapOption::empty(),
             clock_compared_at: AtomicI64::new(i64::MIN),
             lists_in_place: Mutex::default(),
@@ -267,6 +270,30 @@ impl Engine {
     /// before it does anything else: until the first comparison the record is not known to be the newest.
     pub fn set_anchor_verdict(&self, verdict: AnchorVerdict) {
         self.anchor_verdict.store(Arc::new(verdict));
+    }
+
+    /// How often the record was found to be another, for [`Self::conclude`].
+    pub(crate) fn replacements(&self) -> u64 {
+        *self.replacements.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the verdict of a comparison that began when there had been so many `replacements`; none when there was one since, since
+    /// it may be about the record before.
+    pub(crate) fn conclude(&self, verdict: AnchorVerdict, replacements: u64) {
+        let since = self.replacements.lock().unwrap_or_else(PoisonError::into_inner);
+        if *since == replacements {
+            self.set_anchor_verdict(verdict);
+        }
+    }
+
+    /// Closes the engine until the record was compared with its anchor, since it is another than the one that was followed. Nothing
+    /// where no anchor is kept, or what was found is worse.
+    pub(crate) fn record_was_replaced(&self, why: &str) {
+        let mut replacements = self.replacements.lock().unwrap_or_else(PoisonError::into_inner);
+        *replacements += 1;
+        if **self.anchor_verdict.load() == AnchorVerdict::Agrees {
+            self.set_anchor_verdict(AnchorVerdict::Uncompared(why.to_owned()));
+        }
     }
 
     /// Refuses while the record is not known to hold everything that was published.

@@ -223,6 +223,7 @@ async fn compare_in_time(engine: &Engine, anchor: &dyn Anchor, anchored: &mut An
 /// Compares in a running process. An anchor that cannot be read now does not stop a record that agreed with it: what was found
 /// then is still so, and the next comparison tells the rest.
 pub async fn compare_again(engine: &Engine, anchor: &dyn Anchor) -> Result<(), FlowError> {
+    let replacements = engine.replacements();
     let verdict = judge(engine, anchor).await?;
     if engine.check_anchor().is_ok() && matches!(verdict, AnchorVerdict::Unreadable(_)) {
         return Ok(());
@@ -231,7 +232,7 @@ pub async fn compare_again(engine: &Engine, anchor: &dyn Anchor) -> Result<(), F
     if let Some(why) = verdict.obstacle().filter(|_| is_news) {
         tracing::error!(why, "the record does not agree with its anchor: nothing is signed or changed");
     }
-    engine.set_anchor_verdict(verdict);
+    engine.conclude(verdict, replacements);
     Ok(())
 }
 

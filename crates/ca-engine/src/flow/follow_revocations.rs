@@ -61,6 +61,8 @@ async fn follow(engine: &Engine) -> Result<u64, FlowError> {
                 sequence = at.sequence,
                 "the sequence of revocations is not the one that was followed: all answers in memory are dropped"
             );
+            // What was revoked since it parted may be `good` in this one.
+            engine.record_was_replaced("the sequence of revocations is not the one that was followed");
             *position = None;
             continue;
         };

@@ -15,6 +15,7 @@ mod query;
 mod reconcile;
 mod remembered;
 mod renew;
+mod replaced;
 mod respond;
 mod restore;
 mod revoke;
