@@ -20,6 +20,13 @@ impl SmallDisk {
     /// Puts a disk of this many MiB in the place of the site's data folder, for every command that is started from now on.
     pub fn under(site: &mut Site, mebibytes: u32) -> anyhow::Result<Self> {
         let folder = site.own_data_folder();
+        let disk = Self::at(site, &folder, mebibytes)?;
+        site.see_data_folder_at(disk.seen_at.clone());
+        Ok(disk)
+    }
+
+    /// The same in the place of another folder, which is there.
+    pub fn at(site: &mut Site, folder: &Path, mebibytes: u32) -> anyhow::Result<Self> {
         let text = folder.to_str().context("a path that is not UTF-8")?;
         let is_root = rustix::process::geteuid().is_root();
         let new_namespace: &[&str] = if is_root { &["--mount"] } else { &["--user", "--map-root-user", "--mount"] };
@@ -35,9 +42,12 @@ impl SmallDisk {
         let id = holder.id().to_string();
         let enter: &[&str] = if is_root { &["--mount"] } else { &["--user", "--preserve-credentials", "--mount"] };
         site.start_through(&[&["nsenter", "--target", id.as_str()], enter, &["--"]].concat());
-        let seen_at = PathBuf::from(format!("/proc/{id}/root{text}"));
-        site.see_data_folder_at(seen_at.clone());
-        Ok(Self { seen_at, _holder: holder })
+        Ok(Self { seen_at: PathBuf::from(format!("/proc/{id}/root{text}")), _holder: holder })
+    }
+
+    /// Where its folder is seen from here.
+    pub fn seen_at(&self) -> &Path {
+        &self.seen_at
     }
 
     /// Leaves not one octet of room.

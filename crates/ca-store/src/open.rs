@@ -85,8 +85,21 @@ pub enum OpenError {
         /// What went wrong.
         detail: String,
     },
+    /// The server is not known to be the right one, or cannot be asked for a proof.
+    #[error(
+        "the server of the database {database} does not prove that it is the right one ({detail}): `sslrootcert` in \
+         `database.url` names the CA that issued its certificate, and the host must be a name in that certificate"
+    )]
+    Unproved {
+        /// Which database.
+        database: Database,
+        /// What is wrong with its certificate, or that it has none.
+        detail: String,
+    },
     /// The server does not let this user in.
-    #[error("the database {database} refuses the connection ({detail}); look at user and password in `database.url`")]
+    #[error(
+        "the database {database} refuses the connection ({detail}); look at user, password and `sslmode` in `database.url`"
+    )]
     Refused {
         /// Which database.
         database: Database,
@@ -156,6 +169,15 @@ pub enum OpenError {
          was changed"
     )]
     Changed {
+        /// The version of the migration.
+        version: i64,
+    },
+    /// A migration was begun by something that does not do all of it or nothing.
+    #[error(
+        "migration {version} was begun and not finished on this database, and not by this service: restore the database from \
+         a backup"
+    )]
+    Unfinished {
         /// The version of the migration.
         version: i64,
     },

@@ -80,7 +80,8 @@ pub enum SnapshotError {
     Stream(#[from] io::Error),
     /// There is something already where the record is to be loaded into.
     #[error(
-        "{database} is not empty: a backup is restored into an empty database only, so that nothing is lost; {advice}"
+        "{database} is not empty: a backup is restored into an empty database only, so that nothing is lost; {advice}; \
+         if a restoration was cut off here, `ca-server restore --reconcile` goes on with it"
     )]
     NotEmpty {
         /// Which database.

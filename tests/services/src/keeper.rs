@@ -75,6 +75,14 @@ impl Owner {
         Ok(folder)
     }
 
+    /// Makes a file its own.
+    pub(crate) fn hand_over(self, file: &Path) -> anyhow::Result<()> {
+        if let Self(Some((user, group))) = self {
+            chown(file, Some(user), Some(group)).context("the file cannot be handed over")?;
+        }
+        Ok(())
+    }
+
     /// A command that runs as it.
     pub(crate) fn command(self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);

@@ -1,6 +1,7 @@
 //! PostgreSQL 15, with fsync.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,6 +45,8 @@ pub struct PostgresServer {
     folder: TempDir,
     owner: Owner,
     databases: AtomicU64,
+    /// What it is started with beside [`SETTINGS`].
+    settings: Vec<String>,
 }
 
 impl PostgresServer {
@@ -68,16 +71,39 @@ impl PostgresServer {
             .output()
             .context("initdb cannot be started")?;
         ensure!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let mut server = Self { keeper: None, folder, owner, databases: AtomicU64::new(0) };
+        let mut server = Self { keeper: None, folder, owner, databases: AtomicU64::new(0), settings: Vec::new() };
         server.run()?;
         Ok(server)
+    }
+
+    /// Lets clients in on a port of the loopback interface, by TLS alone, and shows them a certificate (PEM, the leaf first) with
+    /// its key. Restarts the server.
+    pub fn serve_tls(&mut self, port: u16, certificate: &str, key: &str) -> anyhow::Result<()> {
+        let (certificate_file, key_file) = (self.path("server.crt"), self.path("server.key"));
+        fs::write(&certificate_file, certificate).context("the certificate")?;
+        fs::write(&key_file, key).context("the key")?;
+        // The server refuses a key that others may read.
+        fs::set_permissions(&key_file, PermissionsExt::from_mode(0o600)).context("permissions")?;
+        self.owner.hand_over(&key_file)?;
+        let rules = "local all all scram-sha-256\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
+        fs::write(self.path("data/pg_hba.conf"), rules).context("who may connect")?;
+        self.settings = vec![
+            "listen_addresses=127.0.0.1".to_owned(),
+            format!("port={port}"),
+            "ssl=on".to_owned(),
+            format!("ssl_cert_file={}", certificate_file.display()),
+            format!("ssl_key_file={}", key_file.display()),
+        ];
+        self.end("INT")?;
+        self.run()
     }
 
     /// Starts the server, after [`Self::end`], and waits until it answers.
     pub fn run(&mut self) -> anyhow::Result<()> {
         let (data, socket) = (self.path("data"), self.socket().to_owned());
         let (data, socket) = (text(&data)?, text(&socket)?);
-        let arguments: Vec<&str> = ["-D", data, "-k", socket].into_iter().chain(SETTINGS).collect();
+        let more = self.settings.iter().flat_map(|setting| ["-c", setting]);
+        let arguments: Vec<&str> = ["-D", data, "-k", socket].into_iter().chain(SETTINGS).chain(more).collect();
         self.keeper = Some(Keeper::start(self.socket(), self.owner, &program("postgres"), &arguments)?);
         wait_until(&self.path("log"), || self.run_sql("postgres", "SELECT 1").is_ok())
     }
@@ -107,7 +133,7 @@ impl PostgresServer {
         ensure!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
         // Names of databases that come later differ from those that were copied.
         let databases = AtomicU64::new(self.databases.load(Ordering::SeqCst) + 1_000);
-        let mut standby = Self { keeper: None, folder, owner: self.owner, databases };
+        let mut standby = Self { keeper: None, folder, owner: self.owner, databases, settings: Vec::new() };
         standby.run()?;
         Ok(standby)
     }
@@ -183,6 +209,7 @@ impl PostgresServer {
             .command(program("psql"))
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", database, "-c", sql, "-h"])
             .arg(self.socket())
+            .env("PGPORT", self.port())
             .env("PGPASSWORD", PASSWORD)
             .stdin(Stdio::null())
             .output()
@@ -219,6 +246,11 @@ impl PostgresServer {
 
     pub(crate) fn owner(&self) -> Owner {
         self.owner
+    }
+
+    /// The number in the name of its socket.
+    fn port(&self) -> &str {
+        self.settings.iter().find_map(|setting| setting.strip_prefix("port=")).unwrap_or("5432")
     }
 
     fn path(&self, name: &str) -> PathBuf {

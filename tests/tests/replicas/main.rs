@@ -1,10 +1,13 @@
 //! Replicas of one service over one PostgreSQL, through a PgBouncer: each with a folder and ports of its own, one seal.
 
 mod events;
+mod opening;
 mod outage;
 mod propagation;
+mod rollback;
 mod standby;
 mod survival;
+mod tls;
 
 use std::time::Duration;
 

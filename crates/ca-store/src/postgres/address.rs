@@ -5,6 +5,7 @@
 //! kept prepared, and settings are made for each transaction.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use crate::open::{Database, OpenError};
 pub struct PostgresOptions {
     pub(super) connect: PgConnectOptions,
     pub(super) route: Route,
+    /// The files that the address names, each with its parameter.
+    files: Vec<(String, PathBuf)>,
 }
 
 /// What lies between this process and the server.
@@ -36,7 +39,8 @@ impl PostgresOptions {
     /// from libpq's environment and password file. An unknown parameter is an error: it might be a misspelt `sslmode`.
     ///
     /// `sslmode` is `prefer` when absent, as everywhere; over a network it should be `verify-full` with `sslrootcert`, since
-    /// anything less lets whoever sits between be the database.
+    /// anything less lets whoever sits between be the database. What `sslrootcert` names is trusted beside the CAs of the public
+    /// web, which sqlx brings.
     pub fn parse(url: &str) -> Result<Self, OpenError> {
         let scheme = url.split_once("://").map(|(scheme, _)| scheme);
         if !matches!(scheme, Some("postgres" | "postgresql")) {
@@ -44,13 +48,19 @@ impl PostgresOptions {
         }
         let (place, parameters) = url.split_once('?').unwrap_or((url, ""));
         let mut route = Route::Direct;
-        let mut kept = Vec::new();
+        let (mut kept, mut files) = (Vec::new(), Vec::new());
         for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             match name {
                 "pooler" if value == "transaction" => route = Route::Pooler,
                 "pooler" => return Err(malformed("`pooler` can only be `transaction`")),
-                name if PARAMETERS.contains(&name) => kept.push(parameter),
+                name if PARAMETERS.contains(&name) => {
+                    kept.push(parameter);
+                    // One that is written otherwise than it is named is left to whoever opens it.
+                    if FILES.contains(&name) && !value.contains(['%', '+']) {
+                        files.push((name.to_owned(), PathBuf::from(value)));
+                    }
+                }
                 // Without its value: it might be a misspelt password.
                 name => return Err(malformed(&format!("it has an unknown parameter `{name}`"))),
             }
@@ -58,7 +68,20 @@ impl PostgresOptions {
         let address = format!("{place}?{}", kept.join("&"));
         // What sqlx says of an address holds no part of it but the value of sslmode.
         let connect = PgConnectOptions::from_str(&address).map_err(|error| malformed(&error.to_string()))?;
-        Ok(Self { connect: prepared(connect, route), route })
+        Ok(Self { connect: prepared(connect, route), route, files })
+    }
+
+    /// Refuses an address that names a file which cannot be read: what is said of a connection that fails for it names no file.
+    pub(super) fn check_files(&self) -> Result<(), OpenError> {
+        for (parameter, path) in &self.files {
+            if let Err(error) = std::fs::File::open(path) {
+                return Err(malformed(&format!(
+                    "`{parameter}` names {}, which cannot be read: {error}",
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Which database, as errors name it.
@@ -140,6 +163,9 @@ pub(super) const SETTINGS: [(&str, &str); 9] = [
 
 /// Longer than the server itself allows a statement: who waits longer waits for a server that is gone.
 pub(super) const PATIENCE: Duration = Duration::from_secs(12);
+
+/// Parameters whose value is a file's path.
+const FILES: [&str; 3] = ["sslrootcert", "sslcert", "sslkey"];
 
 const PARAMETERS: [&str; 12] = [
     "sslmode",

@@ -5,6 +5,8 @@
 //! a constraint that still fails is the last guard and becomes a conflict. No text here holds a value of a row: what the
 //! server says about values stands in its DETAIL, which is left out.
 
+use std::io::ErrorKind;
+
 use ca_engine::port::store::StoreError;
 
 use crate::open::{Database, OpenError};
@@ -138,13 +140,20 @@ fn unknown(detail: String) -> Failure {
 /// What went wrong when a database was connected to or its tables were looked at.
 pub(super) fn of_opening(database: &Database, error: sqlx::Error) -> OpenError {
     let database = database.clone();
-    let detail = error.to_string();
     let sqlx::Error::Database(said) = &error else {
+        let detail = error.to_string();
         return match error {
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) => OpenError::Unreachable { database, detail },
+            sqlx::Error::Tls(error) => OpenError::Unproved { database, detail: error.to_string() },
+            // What rustls says of a certificate comes as what was read from the socket.
+            sqlx::Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
+                OpenError::Unproved { database, detail: error.to_string() }
+            }
+            sqlx::Error::Io(_) => OpenError::Unreachable { database, detail },
             _ => OpenError::Unreadable { database, detail },
         };
     };
+    // What the server says; sqlx adds the line of the server's source.
+    let detail = said.message().to_owned();
     match said.code().unwrap_or_default().as_ref() {
         // invalid_password, invalid_authorization_specification
         "28P01" | "28000" => OpenError::Refused { database, detail },
@@ -164,7 +173,7 @@ mod tests {
     use super::*;
 
     fn lost() -> sqlx::Error {
-        std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()
+        std::io::Error::from(ErrorKind::ConnectionReset).into()
     }
 
     #[test]
@@ -180,6 +189,15 @@ mod tests {
             assert!(!failure.is_passing() && failure.lost_connection());
             assert!(matches!(failure.into(), StoreError::Unknown { .. }));
         }
+    }
+
+    #[test]
+    fn a_server_that_proves_nothing_is_told_from_one_that_is_not_there() {
+        let database = || Database::Server { name: "ca".to_owned(), address: "db:5432".to_owned() };
+        let wrong = std::io::Error::new(ErrorKind::InvalidData, "invalid peer certificate: UnknownIssuer");
+        let error = of_opening(&database(), wrong.into());
+        assert!(matches!(&error, OpenError::Unproved { detail, .. } if detail.contains("UnknownIssuer")), "{error}");
+        assert!(matches!(of_opening(&database(), lost()), OpenError::Unreachable { .. }));
     }
 
     #[test]

@@ -61,6 +61,7 @@ pub(super) struct Look {
 impl Look {
     pub(super) async fn begin(options: &PostgresOptions, sql: &'static str) -> Result<Self, OpenError> {
         let database = options.database();
+        options.check_files()?;
         let connection = match timeout(CONNECT_PATIENCE, options.connect.connect()).await {
             Ok(connected) => connected.map_err(|error| of_opening(&database, error))?,
             Err(_) => return Err(OpenError::Unreachable { database, detail: "nobody answers there".to_owned() }),
@@ -113,8 +114,8 @@ impl Look {
         if !tables.iter().any(|table| *table == *MIGRATOR.table_name) || mark != [OUR_MARK] {
             return Err(OpenError::Foreign { database: self.database.clone() });
         }
-        let applied: Vec<(i64, Vec<u8>)> =
-            sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations ORDER BY version")
+        let applied: Vec<(i64, Vec<u8>, bool)> =
+            sqlx::query_as("SELECT version, checksum, success FROM _sqlx_migrations ORDER BY version")
                 .persistent(false)
                 .fetch_all(&mut self.connection)
                 .await
@@ -197,15 +198,16 @@ impl Look {
     }
 }
 
-fn newest_applied(applied: &[(i64, Vec<u8>)]) -> Result<i64, OpenError> {
+fn newest_applied(applied: &[(i64, Vec<u8>, bool)]) -> Result<i64, OpenError> {
     let mut newest = 0;
-    for (version, checksum) in applied {
+    for (version, checksum, is_finished) in applied {
         match MIGRATOR.iter().find(|ours| ours.version == *version) {
             None => {
-                let found = applied.iter().map(|(version, _)| *version).max().unwrap_or(*version);
+                let found = applied.iter().map(|(version, _, _)| *version).max().unwrap_or(*version);
                 return Err(OpenError::Newer { found, known: newest_version() });
             }
             Some(ours) if *ours.checksum != **checksum => return Err(OpenError::Changed { version: *version }),
+            Some(_) if !is_finished => return Err(OpenError::Unfinished { version: *version }),
             Some(_) => newest = newest.max(*version),
         }
     }

@@ -70,7 +70,11 @@ async fn version(connection: &mut SqliteConnection, path: &Path) -> Result<i64, 
     if !applied.is_empty() && application != APPLICATION_ID {
         return Err(OpenError::Foreign { database: Database::file(path) });
     }
-    check_applied(&applied)
+    let unfinished = connection.dirty_version(&MIGRATOR.table_name).await.map_err(|error| of_migrating(path, error))?;
+    match unfinished {
+        Some(version) => Err(OpenError::Unfinished { version }),
+        None => check_applied(&applied),
+    }
 }
 
 fn check_applied(applied: &[AppliedMigration]) -> Result<i64, OpenError> {
@@ -92,6 +96,7 @@ fn check_applied(applied: &[AppliedMigration]) -> Result<i64, OpenError> {
 
 fn of_migrating(path: &Path, error: MigrateError) -> OpenError {
     match error {
+        MigrateError::Dirty(version) => OpenError::Unfinished { version },
         MigrateError::VersionMismatch(version) => OpenError::Changed { version },
         MigrateError::ExecuteMigration(error, _) if is_full(&error) => of_connecting(path, error),
         MigrateError::ExecuteMigration(error, version) => OpenError::Migration { version, detail: error.to_string() },
