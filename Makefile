@@ -9,10 +9,10 @@ FUZZ_SECONDS ?= 60
 CERTIFICATES ?= 10000000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check advisories bench bench-scale fuzz soak
+.PHONY: help demo test test-postgres check advisories bench bench-scale fuzz soak
 
 help: ## List the recipes
-	@awk '/^[a-z-]+:.*## / { name = $$0; sub(/:.*/, "", name); sub(/.*## /, ""); printf "  make %-11s %s\n", name, $$0 }' $(MAKEFILE_LIST)
+	@awk '/^[a-z-]+:.*## / { name = $$0; sub(/:.*/, "", name); sub(/.*## /, ""); printf "  make %-13s %s\n", name, $$0 }' $(MAKEFILE_LIST)
 
 # Without --package: what the programs share is built once, not once for each.
 demo: ## Build, then show a hierarchy, certificates, mutual TLS, revocation, OCSP and CRL at work
@@ -26,12 +26,20 @@ test: ## Everything: install what the tests drive, check, all tests, the demo
 	CA_E2E_RECORD=postgres $(CARGO) test --package ca-e2e --test it
 	$(MAKE) demo
 
+# The address goes by the environment: it may hold a password, and a `$` that is no variable.
+test-postgres: export CA_TEST_POSTGRES = $(value DSN)
+test-postgres: ## What a PostgreSQL must do for us, in the database DSN=postgres://… names; what is made there is dropped again
+	@test -n "$$CA_TEST_POSTGRES" || { echo "name a database: make test-postgres DSN=postgres://user:password@host/database"; exit 2; }
+	@$(CARGO) test --quiet --workspace --test named -- --nocapture contract::
+	@$(CARGO) test --quiet --workspace --test named -- --nocapture --test-threads=1 --skip contract::
+
 check: $(CARGO_DENY) ## Format, clippy, documentation, licences, sources, confined crates, layers
 	@$(CARGO) clippy --version >/dev/null 2>&1 && $(CARGO) fmt --version >/dev/null 2>&1 || rustup component add clippy rustfmt
 	$(CARGO) fmt --all --check
 	$(CARGO) run --quiet --package xtask -- layers
 	$(CARGO_DENY) --log-level error check --allow unused-wrapper bans licenses sources
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --test named -- -D warnings
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' $(CARGO) doc --quiet --workspace --no-deps --document-private-items
 
 advisories: $(CARGO_DENY) ## Known vulnerabilities of dependencies (fetches RustSec's database)

@@ -10,6 +10,7 @@ use ca_api::certificate::Certificate;
 use ca_api::problem::ProblemType;
 use ca_api::route;
 use ca_core::ocsp::CertStatus;
+use ca_e2e::anchor;
 use ca_e2e::client::{Client, eventually};
 use ca_e2e::identity::Identity;
 use ca_e2e::record::{audit_events, rehash};
@@ -18,13 +19,10 @@ use ca_e2e::stack::{EMBEDDED, PATIENCE, Site, Stack};
 use ca_e2e::status::Subject;
 use ca_e2e::tools::openssl;
 
-/// Within this time the anchor has what was committed.
-const ANCHORED: Duration = Duration::from_secs(10);
-
 const PASSPHRASE: &str = "a passphrase of this backup alone";
 
 /// The files of a backup of this site, beside its data folder.
-struct Backup {
+pub(super) struct Backup {
     file: String,
     passphrase: String,
 }
@@ -46,6 +44,11 @@ impl Backup {
     fn restore(&self, site: &Site, more: &[&str]) -> anyhow::Result<(bool, String)> {
         site.run(&[&["restore", &self.file, "--passphrase-file", &self.passphrase], more].concat())
     }
+
+    /// The command that restores it.
+    pub(super) fn restore_command(&self) -> [String; 4] {
+        ["restore", &self.file, "--passphrase-file", &self.passphrase].map(str::to_owned)
+    }
 }
 
 /// Loses the record of a site: its file, or the database, for an empty one on the same server.
@@ -60,36 +63,17 @@ fn destroy_record(site: &mut Site) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Everything that lies in the anchor's logs.
-fn anchored(folder: &Path) -> anyhow::Result<String> {
-    let mut text = String::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            text.push_str(&anchored(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "log") {
-            text.push_str(&std::fs::read_to_string(&path)?);
-        }
-    }
-    Ok(text)
-}
-
 async fn wait_for_anchor(site: &Site, serials: &[&str]) -> anyhow::Result<()> {
-    let folder = site.data_folder().join("anchor");
-    let all = || async {
-        let text = anchored(&folder)?;
-        Ok(serials.iter().all(|serial| text.contains(serial)).then_some(()))
-    };
-    eventually(ANCHORED, "the anchor has every revocation", all).await
+    anchor::wait_for(&site.data_folder().join("anchor"), serials).await
 }
 
 /// The number of a list, as openssl reads it, and whether it lists serials.
-struct List {
-    number: u64,
+pub(super) struct List {
+    pub(super) number: u64,
     text: String,
 }
 
-async fn list(public: &Client, folder: &Path) -> anyhow::Result<List> {
+pub(super) async fn list(public: &Client, folder: &Path) -> anyhow::Result<List> {
     let list = public.get("/crl/tls.crl").await?.expect(200)?;
     let path = tempfile::NamedTempFile::new_in(folder)?;
     std::fs::write(path.path(), &list.body)?;
@@ -102,13 +86,13 @@ async fn list(public: &Client, folder: &Path) -> anyhow::Result<List> {
 }
 
 impl List {
-    fn has(&self, certificate: &Certificate) -> bool {
+    pub(super) fn has(&self, certificate: &Certificate) -> bool {
         self.text.contains(&format!("serial number: {}", certificate.serial))
     }
 }
 
 /// What openssl's OCSP client is told of a certificate.
-fn ocsp(site: &Site, certificate: &Certificate) -> anyhow::Result<String> {
+pub(super) fn ocsp(site: &Site, certificate: &Certificate) -> anyhow::Result<String> {
     let folder = tempfile::tempdir_in(site.work_folder())?;
     std::fs::write(folder.path().join("leaf.pem"), &certificate.certificate)?;
     std::fs::write(folder.path().join("chain.pem"), &certificate.chain)?;
@@ -131,17 +115,17 @@ async fn enrol(client: &Client, names: &str, count: usize) -> anyhow::Result<Vec
 }
 
 /// A service that was backed up, issued ten certificates and revoked five (three of the ten, two older ones), and lost its record.
-struct Lost {
-    site: Site,
-    backup: Backup,
-    old: Vec<(Certificate, Identity)>,
-    new: Vec<(Certificate, Identity)>,
-    revoked: Vec<Certificate>,
-    number: u64,
+pub(super) struct Lost {
+    pub(super) site: Site,
+    pub(super) backup: Backup,
+    pub(super) old: Vec<(Certificate, Identity)>,
+    pub(super) new: Vec<(Certificate, Identity)>,
+    pub(super) revoked: Vec<Certificate>,
+    pub(super) number: u64,
     serials: BTreeSet<String>,
 }
 
-async fn lose() -> anyhow::Result<Lost> {
+pub(super) async fn lose() -> anyhow::Result<Lost> {
     let site = Site::initialised(&[])?;
     let backup = Backup::of(&site)?;
     let stack = site.serve()?;
