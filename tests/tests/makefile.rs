@@ -24,7 +24,7 @@ fn test_postgres(url: &str) -> anyhow::Result<(bool, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn test_postgres_judges_the_server_that_is_named_and_leaves_nothing_there() -> anyhow::Result<()> {
-    let postgres = PostgresServer::start()?;
+    let mut postgres = PostgresServer::start()?;
     let database = postgres.empty_database()?;
     // No more than the right to make a schema; and a password with what a shell and make could mistake for theirs.
     postgres.run_sql(
@@ -38,7 +38,9 @@ async fn test_postgres_judges_the_server_that_is_named_and_leaves_nothing_there(
     ensure!(!said.contains("its) own"), "the password is shown: {said}");
     let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'cartorio_test%'";
     let gone = || async { Ok((postgres.run_sql(&database, schemas)?.trim() == "0").then_some(())) };
-    eventually(Duration::from_secs(30), "every schema is dropped", gone).await
+    eventually(Duration::from_secs(60), "every schema is dropped", gone).await?;
+    // At once: an orderly end would first write down what was dropped.
+    postgres.end("QUIT")
 }
 
 #[test]

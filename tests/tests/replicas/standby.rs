@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use ca_api::certificate::Certificate;
+use ca_api::certificate::{Certificate, IDEMPOTENCY_KEY};
 use ca_api::health::{Readiness, ReadinessStatus, RecordAccess};
 use ca_api::problem::ProblemType;
 use ca_api::route;
 use ca_core::ocsp::CertStatus;
-use ca_e2e::client::{Client, eventually};
+use ca_e2e::client::{Client, eventually, send};
 use ca_e2e::identity::{SubjectKey, request};
 use ca_e2e::stack::{PATIENCE, Site};
 use ca_e2e::status::Subject;
 use ca_test_services::PostgresServer;
+use tokio::time::Instant;
+
+use super::chain_is_whole;
 
 const URL: &str = "CA__DATABASE__URL";
 
@@ -82,6 +85,48 @@ async fn over_a_standby_it_tells_and_refuses_until_the_standby_takes_over() -> a
     };
     eventually(TAKEN_OVER, "its jobs work again", listed).await?;
     stack.stop().map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_synchronous_standby_is_away_nothing_is_acknowledged_and_nothing_lost() -> anyhow::Result<()> {
+    let primary = PostgresServer::start()?;
+    let stack = Site::initialised(&[(URL, &primary.url(&primary.empty_database()?))])?.serve()?;
+    let mut standby = primary.standby()?;
+    primary.wait_for_standby()?;
+    let (administrator, public) = (stack.administrator()?, stack.public()?);
+    let (known, _) = administrator.enrol("client", "known.example.com").await?;
+    let subject = Subject::of(&known)?;
+    ensure!(subject.ask_ocsp(&public).await? == CertStatus::Good);
+
+    standby.end("KILL")?;
+    let path = format!("/v1/certificates/{}/revoke", known.id);
+    let reason = serde_json::json!({ "reason": "superseded" });
+    let key = SubjectKey::generate()?;
+    let applied = request("client", key.csr("waits.example.com", &["waits.example.com"])?);
+    let application = || {
+        let request = administrator.request(reqwest::Method::POST, route::CERTIFICATES);
+        send(request.header(IDEMPOTENCY_KEY, "waits").json(&applied))
+    };
+    let asked = Instant::now();
+    let (applied, revoked) = tokio::join!(application(), administrator.post(&path, &reason));
+    for refused in [applied?, revoked?] {
+        refused.expect_problem(ProblemType::Unavailable)?;
+        ensure!(!refused.header("retry-after").is_empty(), "and when to come again");
+    }
+    println!("refused after {:?}", asked.elapsed());
+    // What was not acknowledged is not told, and what is known is.
+    ensure!(subject.ask_ocsp(&public).await? == CertStatus::Good);
+    administrator.get(&format!("/v1/certificates/{}", known.id)).await?.expect(200)?;
+
+    standby.run()?;
+    let acknowledged = || async { Ok((administrator.post(&path, &reason).await?.status == 200).then_some(())) };
+    eventually(PATIENCE, "the revocation is acknowledged", acknowledged).await?;
+    ensure!(matches!(subject.ask_ocsp(&public).await?, CertStatus::Revoked { .. }));
+    administrator.enrol("client", "after.example.com").await?;
+    // What was given up while nothing could be committed is either closed or made; never both.
+    let answer = application().await?;
+    ensure!(answer.status == 201 || answer.problem()?.kind == ProblemType::RequestInProgress, "{}", answer.text());
+    chain_is_whole(&administrator, 4).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
