@@ -197,16 +197,43 @@ impl Disturbances {
     /// Until when a replica may not have heard of what was acknowledged at an instant: `patience` later, and as long after the end
     /// of each disturbance that came before that. `None` while the disturbance goes on.
     pub fn excuse(&self, acknowledged: Instant, patience: Duration) -> Option<Instant> {
-        let mut until = acknowledged + patience;
-        for (begin, end) in self.lock().iter() {
-            if *begin <= until && end.is_none_or(|end| end + patience > until) {
-                until = (*end)? + patience;
-            }
-        }
-        Some(until)
+        excuse(&self.lock(), acknowledged, patience)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Disturbance>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn excuse(disturbances: &[Disturbance], acknowledged: Instant, patience: Duration) -> Option<Instant> {
+    let mut until = acknowledged + patience;
+    for (begin, end) in disturbances {
+        if *begin <= until && end.is_none_or(|end| end + patience > until) {
+            until = (*end)? + patience;
+        }
+    }
+    Some(until)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn a_disturbance_excuses_what_was_acknowledged_before_its_end_and_nothing_else() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let disturbances = [(at(10), Some(at(20))), (at(24), Some(at(30))), (at(50), Some(at(55)))];
+        let excused = |seconds| excuse(&disturbances, at(seconds), PATIENCE);
+        assert_eq!(excused(4), Some(at(9)), "it was over before");
+        assert_eq!(excused(6), Some(at(35)), "the first falls into its time, the second into what follows");
+        assert_eq!(excused(15), Some(at(35)));
+        assert_eq!(excused(19), Some(at(35)), "the second as well");
+        assert_eq!(excused(31), Some(at(36)), "all is well again");
+        assert_eq!(excused(60), Some(at(65)));
+        assert_eq!(excuse(&[(at(10), None)], at(7), PATIENCE), None, "it goes on");
+        assert_eq!(excuse(&[(at(10), None)], at(4), PATIENCE), Some(at(9)));
     }
 }
