@@ -19,6 +19,9 @@ const CONNECTIONS: u32 = 20;
 /// How long whatever was done lasts before it is put right.
 const DOWNTIME: Duration = Duration::from_secs(2);
 
+/// How far the standby is behind when the primary dies.
+const LAG: Duration = Duration::from_secs(1);
+
 /// How long a cluster may take until it is whole again.
 const RECOVERY: Duration = Duration::from_secs(60);
 
@@ -142,7 +145,11 @@ impl Cluster {
     }
 
     async fn fail_over(&mut self) -> anyhow::Result<()> {
+        // The standby lags when the primary dies: what waits for it was promised to nobody.
+        self.standby.stand_still()?;
+        sleep(LAG).await;
         block_in_place(|| self.primary.end("KILL"))?;
+        self.standby.go_on()?;
         sleep(DOWNTIME).await;
         block_in_place(|| {
             self.standby.promote()?;
