@@ -20,6 +20,7 @@ pub mod renew;
 pub mod renewal_period;
 pub mod respond;
 pub mod restore;
+pub mod retention;
 pub mod revoke;
 pub mod role;
 pub mod sequence_audit;

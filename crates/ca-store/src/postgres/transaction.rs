@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::{FutureExt, StreamExt};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::{Query, QueryAs};
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, Postgres};
@@ -23,7 +24,7 @@ pub(super) trait Change: Send + Sync {
     /// What the caller is told after the commit.
     type Answer: Send;
 
-    /// Statements that take locks before the first look, each behind a semicolon.
+    /// Statements that take locks, or set time limits, before the first look, each behind a semicolon.
     const LOCKS: &'static str = "";
 
     /// Makes the change. After an error all of it is taken back.
@@ -89,6 +90,37 @@ impl Transaction {
         R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
         Ok(self.rows(query).await?.into_iter().next())
+    }
+
+    /// As [`Self::row`], of what takes longer than anybody else would wait for.
+    pub(super) async fn patient_row<R>(
+        &mut self,
+        query: QueryAs<'_, Postgres, R, PgArguments>,
+        patience: Duration,
+    ) -> Result<Option<R>, Failure>
+    where
+        R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let query = query.persistent(self.session.route == Route::Direct);
+        within(patience, query.fetch_optional(&mut self.session.connection)).await
+    }
+
+    /// Hands on the rows of a query one by one, however many there are.
+    pub(super) async fn each_row<R>(
+        &mut self,
+        query: QueryAs<'_, Postgres, R, PgArguments>,
+        patience: Duration,
+        mut take: impl FnMut(R) + Send,
+    ) -> Result<(), Failure>
+    where
+        R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let query = query.persistent(self.session.route == Route::Direct);
+        let mut rows = query.fetch(&mut self.session.connection);
+        while let Some(row) = within(patience, rows.next().map(Option::transpose)).await? {
+            take(row);
+        }
+        Ok(())
     }
 
     /// Runs a statement; returns how many rows it changed.
@@ -185,7 +217,14 @@ async fn simple(connection: &mut PgConnection, sql: &str) -> Result<(), sqlx::Er
 }
 
 async fn within_patience<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Failure> {
-    match timeout(PATIENCE, answer).await {
+    within(PATIENCE, answer).await
+}
+
+async fn within<T>(
+    patience: Duration,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, Failure> {
+    match timeout(patience, answer).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(Failure::silent()),
     }

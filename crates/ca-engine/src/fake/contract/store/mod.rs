@@ -13,6 +13,7 @@ mod outbox;
 mod personal_data;
 mod reserve;
 mod restore;
+mod retention;
 mod revocation;
 mod role;
 mod status;
@@ -74,6 +75,7 @@ where
     cases.extend(role::cases());
     cases.extend(lease::cases());
     cases.extend(restore::cases());
+    cases.extend(retention::cases());
     cases.extend(outbox::cases());
     run_cases("store", cases, || async { Fixture::new(make().await) }).await;
 }
