@@ -24,13 +24,16 @@ pub(super) async fn retention(global: &Global, output: Output) -> anyhow::Result
 
 fn tell(keep_expired: Option<Lifetime>, plans: &[MonthPlan]) {
     match keep_expired {
-        Some(kept) => say(format!("certificates go {kept} after the month of their end, unless their profile keeps them longer")),
+        Some(kept) => {
+            say(format!("certificates go {kept} after the month of their end, unless their profile keeps them longer"))
+        }
         None => say("retention.expired is off: every certificate stays for ever"),
     }
     say(format!("{:<9}{:>10}{:>10}  WHY THEY STAY", "MONTH", "GO", "STAY"));
     for plan in plans {
         let why: Vec<String> = plan.stays.iter().map(reason).collect();
-        let line = format!("{:<9}{:>10}{:>10}  {}", plan.month.to_string(), plan.goes, plan.stay_count(), why.join(", "));
+        let line =
+            format!("{:<9}{:>10}{:>10}  {}", plan.month.to_string(), plan.goes, plan.stay_count(), why.join(", "));
         say(line.trim_end());
     }
     say(format!("in all, {} would go now", plans.iter().map(|plan| plan.goes).sum::<u64>()));

@@ -8,7 +8,9 @@ use super::{renewal_period, retention};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::port::authorizer::{Action, Question, Resource};
-use crate::port::store::{CertificateFilter, ChainedEvent, EventFilter, Page, PageCursor, RemovedCertificate, StoredCertificate};
+use crate::port::store::{
+    CertificateFilter, ChainedEvent, EventFilter, Page, PageCursor, RemovedCertificate, StoredCertificate,
+};
 
 /// How a certificate is named by a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,10 +122,7 @@ pub async fn permitted(
         Err(error) => {
             // Only those who may read everything learn that a name is free, ambiguous or was taken. That the record is silent may be
             // known.
-            if matches!(
-                error.kind,
-                FlowErrorKind::NotFound | FlowErrorKind::AmbiguousSerial | FlowErrorKind::Removed
-            ) {
+            if matches!(error.kind, FlowErrorKind::NotFound | FlowErrorKind::AmbiguousSerial | FlowErrorKind::Removed) {
                 permit(engine, principal, Action::ListCertificates, Resource::Service)?;
             }
             return Err(error);

@@ -112,7 +112,9 @@ async fn known(engine: &Engine, issuer: &Authority, certificate: &Certificate) -
         {
             return Err(removed_error(&removed));
         }
-        return Err(FlowError::new(FlowErrorKind::Overloaded, "the record changes at this moment; try again").retry_after(1));
+        return Err(
+            FlowError::new(FlowErrorKind::Overloaded, "the record changes at this moment; try again").retry_after(1)
+        );
     };
     match stored.der == certificate.der() {
         true => Ok(Recovered::Known(Box::new(stored))),

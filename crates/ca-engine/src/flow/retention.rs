@@ -271,7 +271,11 @@ mod tests {
         assert_eq!(faults([&at("400d")], YEAR), []);
         let faults = faults([&at("40d")], YEAR);
         assert_eq!(faults.len(), 1);
-        assert!(faults[0].to_string().contains("\"40d\" is shorter than `retention.expired` = \"365d\""), "{}", faults[0]);
+        assert!(
+            faults[0].to_string().contains("\"40d\" is shorter than `retention.expired` = \"365d\""),
+            "{}",
+            faults[0]
+        );
     }
 
     #[test]

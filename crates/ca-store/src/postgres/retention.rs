@@ -12,8 +12,7 @@ use ca_core::id::CertificateId;
 use ca_core::month::Month;
 use ca_core::time::Timestamp;
 use ca_engine::port::store::{
-    Journal, Lease, MonthRemoval, MonthShare, RemovalOutcome, RemovedCertificate, RetentionStore,
-    StoreError,
+    Journal, Lease, MonthRemoval, MonthShare, RemovalOutcome, RemovedCertificate, RetentionStore, StoreError,
 };
 use sqlx::FromRow;
 use tokio::time::sleep;

@@ -220,10 +220,7 @@ async fn within_patience<T>(answer: impl Future<Output = Result<T, sqlx::Error>>
     within(PATIENCE, answer).await
 }
 
-async fn within<T>(
-    patience: Duration,
-    answer: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, Failure> {
+async fn within<T>(patience: Duration, answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Failure> {
     match timeout(patience, answer).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(Failure::silent()),

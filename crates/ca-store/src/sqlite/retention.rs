@@ -20,9 +20,9 @@ use super::change::Change;
 use super::error::Failure;
 use super::journal::{self, journal_sql};
 use super::lease::fence;
+use crate::row::inconsistent;
 use crate::row::personal_data::CERTIFICATE;
 use crate::row::retention::{RemovableRow, RemovedRow, ShareRow, require_old, shares};
-use crate::row::inconsistent;
 
 /// SQL of the ids that stay whatever their age, each with the place of its reason in [`ca_engine::port::store::KeptFor::ALL`].
 macro_rules! references_sql {
@@ -91,8 +91,7 @@ impl SqliteStore {
     /// The first end of a certificate's validity at or after an instant.
     async fn first_end(&self, from: Timestamp) -> Result<Option<Timestamp>, Failure> {
         const SQL: &str = "SELECT not_after FROM certificates WHERE not_after >= $1 ORDER BY not_after LIMIT 1";
-        let end: Option<i64> =
-            sqlx::query_scalar(SQL).bind(from.unix_millis()).fetch_optional(&self.readers).await?;
+        let end: Option<i64> = sqlx::query_scalar(SQL).bind(from.unix_millis()).fetch_optional(&self.readers).await?;
         Ok(end.map(Timestamp::from_unix_millis))
     }
 
@@ -156,7 +155,8 @@ impl SqliteStore {
     }
 
     async fn removed_row(&self, id: CertificateId) -> Result<Option<RemovedRow>, Failure> {
-        const SQL: &str = "SELECT authority, serial, not_after FROM serials WHERE certificate_id = $1 AND removed_at IS NOT NULL";
+        const SQL: &str =
+            "SELECT authority, serial, not_after FROM serials WHERE certificate_id = $1 AND removed_at IS NOT NULL";
         Ok(sqlx::query_as(SQL).bind(id.as_bytes().as_slice()).fetch_optional(&self.readers).await?)
     }
 }
@@ -214,8 +214,7 @@ impl Removal {
         connection: &mut SqliteConnection,
     ) -> Result<(), Failure> {
         for (kind, value) in terms {
-            const FORGET: &str =
-                "DELETE FROM certificate_names WHERE kind = $1 AND value = $2 AND certificate_id = $3";
+            const FORGET: &str = "DELETE FROM certificate_names WHERE kind = $1 AND value = $2 AND certificate_id = $3";
             let forget = sqlx::query(FORGET).bind(kind).bind(value.as_str()).bind(row.id.as_slice());
             if forget.execute(&mut *connection).await?.rows_affected() == 0 {
                 return Err(inconsistent("certificate_names", "a certificate that is not found by its names").into());
@@ -223,7 +222,8 @@ impl Removal {
         }
         const ERASE: &str = "DELETE FROM personal_data WHERE id = $1 AND kind = $2";
         sqlx::query(ERASE).bind(row.id.as_slice()).bind(CERTIFICATE).execute(&mut *connection).await?;
-        const MARK: &str = "UPDATE serials SET removed_at = $3 WHERE serial = $1 AND authority = $2 AND state BETWEEN 1 AND 3";
+        const MARK: &str =
+            "UPDATE serials SET removed_at = $3 WHERE serial = $1 AND authority = $2 AND state BETWEEN 1 AND 3";
         let mark = sqlx::query(MARK)
             .bind(row.serial.as_slice())
             .bind(row.authority.as_str())

@@ -74,9 +74,7 @@ impl Record {
             KeptFor::Authority => self.authorities.values().any(|authority| authority.certificate == id),
             KeptFor::Responder => self.responders.contains_key(&id),
             KeptFor::Role => self.roles.keys().any(|(bound, _)| *bound == id),
-            KeptFor::Renewal => {
-                self.issuances.values().filter(is_open).any(|open| open.reservation.renews == Some(id))
-            }
+            KeptFor::Renewal => self.issuances.values().filter(is_open).any(|open| open.reservation.renews == Some(id)),
             KeptFor::Message => {
                 self.unassigned.values().any(|queued| queued.message.certificate == Some(id))
                     || self.deliveries.values().any(|delivery| delivery.certificate == Some(id))

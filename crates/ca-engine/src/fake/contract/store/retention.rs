@@ -412,7 +412,10 @@ async fn what_was_removed_is_changed_by_nobody(fixture: Fixture) {
     assert_eq!(fixture.change(gone.id, Standing::Active, SUPERSEDED).await, ChangeOutcome::Stale);
     assert_eq!(fixture.complete(gone.id).await, CompleteOutcome::NotReserved, "what is repeated is not made again");
     assert!(!fixture.abandon(gone.id).await);
-    assert_eq!(fixture.store.erase_audit_text(gone.id, journal(AuditAction::PersonalDataErased, gone.id)).await, Ok(false));
+    assert_eq!(
+        fixture.store.erase_audit_text(gone.id, journal(AuditAction::PersonalDataErased, gone.id)).await,
+        Ok(false)
+    );
     assert_eq!(fixture.sequence().await, 0);
 }
 
