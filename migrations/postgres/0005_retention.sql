@@ -92,7 +92,12 @@ BEGIN
             RETURN;
         END IF;
     END IF;
-    EXECUTE format('LOCK TABLE ONLY %I, ONLY %I IN SHARE ROW EXCLUSIVE MODE', certs, names);
+    BEGIN
+        EXECUTE format('LOCK TABLE ONLY %I, ONLY %I IN SHARE ROW EXCLUSIVE MODE', certs, names);
+    EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+        outcome := 'in use';
+        RETURN;
+    END;
     IF EXISTS (SELECT FROM reservations AS v
             WHERE v.abandoned_at IS NULL AND v.not_after >= lower_end AND v.not_after < upper_end) THEN
         outcome := 'in use';

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use ca_core::principal::Principal;
 use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::flow::retention::{LEASE_NAME, due, remove};
-use ca_engine::port::store::{Lease, RemovalOutcome};
+use ca_engine::port::store::{Lease, MonthRemoval, RemovalOutcome};
 
 use super::driver::{Job, Outcome, with_detail};
 use crate::state::AppState;
@@ -50,37 +50,56 @@ impl Job for RetentionJob {
             return Ok(Outcome::Done(0));
         }
         let months = due(state.engine(), &PRINCIPAL).await.map_err(with_detail)?;
-        let (mut total, mut waiting) = (0, 0);
-        for month in months {
-            let Some(lease) = lease(state).await? else { return Ok(Outcome::Elsewhere) };
-            let name = month.month;
-            match remove(state.engine(), &lease, month).await.map_err(with_detail)? {
-                RemovalOutcome::Nothing => {}
-                RemovalOutcome::Removed { removed, kept } => {
-                    total += removed;
-                    metrics::certificates_removed(removed);
-                    tracing::info!(target: "progress", month = %name, removed, kept, "a month of certificates was removed");
-                }
-                RemovalOutcome::Busy => {
-                    waiting += 1;
-                    tracing::info!(target: "progress", month = %name, "a month is in use; it is removed by a later run");
-                }
-            }
+        if months.is_empty() {
+            self.done(now);
+            return Ok(Outcome::Done(0));
         }
+        let Some(lease) = lease(state).await? else { return Ok(Outcome::Elsewhere) };
+        let removed = remove_all(state, months).await;
+        // Whoever runs it by hand need not wait until the lease ends.
+        state.engine().store().release_lease(&lease).await?;
+        let Some((total, waiting)) = removed? else { return Ok(Outcome::Elsewhere) };
         metrics::months_waiting(waiting);
         if waiting == 0 {
-            *self.done_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+            self.done(now);
         }
         Ok(Outcome::Done(total))
     }
 }
 
 impl RetentionJob {
+    fn done(&self, now: Timestamp) {
+        *self.done_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+
     fn was_done_within_a_day(&self, now: Timestamp) -> bool {
         let done_at = *self.done_at.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that was set back is no reason to wait longer.
         done_at.is_some_and(|done_at| done_at <= now && now.since(done_at) < DAY)
     }
+}
+
+/// How many certificates went, and how many months wait for another run; `None` when another has the lease by now.
+async fn remove_all(state: &AppState, months: Vec<MonthRemoval>) -> anyhow::Result<Option<(u64, u64)>> {
+    let (mut total, mut waiting) = (0, 0);
+    for month in months {
+        // Prolonged for each: the months before it may have taken long.
+        let Some(lease) = lease(state).await? else { return Ok(None) };
+        let name = month.month;
+        match remove(state.engine(), &lease, month).await.map_err(with_detail)? {
+            RemovalOutcome::Nothing => {}
+            RemovalOutcome::Removed { removed, kept } => {
+                total += removed;
+                metrics::certificates_removed(removed);
+                tracing::info!(target: "progress", month = %name, removed, kept, "a month of certificates was removed");
+            }
+            RemovalOutcome::Busy => {
+                waiting += 1;
+                tracing::info!(target: "progress", month = %name, "a month is in use; it is removed by a later run");
+            }
+        }
+    }
+    Ok(Some((total, waiting)))
 }
 
 async fn lease(state: &AppState) -> anyhow::Result<Option<Lease>> {

@@ -36,9 +36,9 @@ fn past(site: &mut Site) -> anyhow::Result<Past> {
     terminal.done(&["issue", "server", "revoked.example"])?;
     terminal.done(&["issue", "document", "Ana Souza", "--san", "email:ana@example.com", "--file-name", "ana"])?;
     terminal.done(&["revoke", "revoked.example.crt", "--reason", "superseded"])?;
-    let page: Page<Certificate> = terminal.json(&["list"])?;
+    let listed: Vec<Certificate> = terminal.json(&["list"])?;
     let named = |text: &str| {
-        let found = page.items.iter().find(|certificate| certificate.subject.contains(text));
+        let found = listed.iter().find(|certificate| certificate.subject.contains(text));
         found.cloned().with_context(|| format!("no certificate of {text}"))
     };
     let past = Past { kept: named("kept.example")?, revoked: named("revoked.example")?, document: named("Ana")? };
