@@ -25,7 +25,7 @@ pub(super) async fn retention(global: &Global, output: Output) -> anyhow::Result
 fn tell(keep_expired: Option<Lifetime>, plans: &[MonthPlan]) {
     match keep_expired {
         Some(kept) => {
-            say(format!("certificates go {kept} after the month of their end, unless their profile keeps them longer"))
+            say(format!("certificates go {kept} after the month of their end, unless their profile keeps them longer"));
         }
         None => say("retention.expired is off: every certificate stays for ever"),
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ca_core::principal::Principal;
 use ca_core::time::{Lifetime, Timestamp};
-use ca_engine::flow::retention::{LEASE_NAME, due, remove};
+use ca_engine::flow::retention::{Due, LEASE_NAME, due, remove};
 use ca_engine::port::store::{Lease, MonthRemoval, RemovalOutcome};
 
 use super::driver::{Job, Outcome, with_detail};
@@ -49,7 +49,13 @@ impl Job for RetentionJob {
         if self.was_done_within_a_day(now) {
             return Ok(Outcome::Done(0));
         }
-        let months = due(state.engine(), &PRINCIPAL).await.map_err(with_detail)?;
+        let months = match due(state.engine(), &PRINCIPAL).await.map_err(with_detail)? {
+            Due::Months(months) => months,
+            Due::NotBefore(from) => {
+                tracing::info!(target: "progress", not_before = %from, "nothing is removed before the clock was watched for a day");
+                return Ok(Outcome::Done(0));
+            }
+        };
         if months.is_empty() {
             self.done(now);
             return Ok(Outcome::Done(0));

@@ -53,7 +53,7 @@ impl PostgresServer {
         Self::start_in(&std::env::temp_dir())
     }
 
-    /// A new server that runs with these variables of the environment, until [`Self::leave_environment`].
+    /// A new server that runs with these variables of the environment.
     pub fn start_with(environment: Vec<(String, String)>) -> anyhow::Result<Self> {
         let mut server = Self::made_in(&std::env::temp_dir())?;
         server.environment = environment;
@@ -61,9 +61,11 @@ impl PostgresServer {
         Ok(server)
     }
 
-    /// Runs without them from the next start on.
-    pub fn leave_environment(&mut self) {
-        self.environment.clear();
+    /// Ends the server in order, and starts it with other variables.
+    pub fn restart_with(&mut self, environment: Vec<(String, String)>) -> anyhow::Result<()> {
+        self.end("INT")?;
+        self.environment = environment;
+        self.run()
     }
 
     /// A new server whose cluster lies in a folder of its own below `parent`: where there is room for much.

@@ -18,6 +18,9 @@ use serde_json::Value;
 /// A server's certificate of then, of 90 days, ended 410 days ago.
 const THEN: &str = "-500d";
 
+/// When retention looked at the clock for the first time.
+const THE_OTHER_DAY: &str = "-2d";
+
 /// What was issued then.
 struct Past {
     kept: Certificate,
@@ -26,8 +29,7 @@ struct Past {
 }
 
 /// Three certificates, issued in the past through the command line, one of them revoked.
-fn past(site: &mut Site) -> anyhow::Result<Past> {
-    let clock = FakeClock::of(site)?;
+fn past(site: &mut Site, clock: &FakeClock) -> anyhow::Result<Past> {
     clock.set(THEN)?;
     let (succeeded, said) = site.run(&["init"])?;
     ensure!(succeeded, "{said}");
@@ -43,8 +45,18 @@ fn past(site: &mut Site) -> anyhow::Result<Past> {
     };
     let past = Past { kept: named("kept.example")?, revoked: named("revoked.example")?, document: named("Ana")? };
     ensure!(past.revoked.status == CertificateStatus::Revoked, "{:?}", past.revoked.status);
-    clock.set("+0")?;
     Ok(past)
+}
+
+/// The first run of retention, which watches the clock and does no more.
+fn watch(site: &mut Site, clock: &FakeClock) -> anyhow::Result<()> {
+    clock.set(THE_OTHER_DAY)?;
+    let before = site.set("CA__RETENTION__EXPIRED", "300d");
+    ensure!(before.is_empty(), "{before}");
+    let said = run(site, &["job", "run", "retention"])?;
+    ensure!(said.contains("retention: done, 0 changed") && said.contains("before the clock was watched"), "{said}");
+    site.set("CA__RETENTION__EXPIRED", "off");
+    clock.set("+0")
 }
 
 /// Runs `ca-server` in a site; it must succeed.
@@ -68,7 +80,9 @@ fn goes(review: &Value) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ended_long_ago_goes_from_an_embedded_record_and_its_status_stays() -> anyhow::Result<()> {
     let mut site = Site::empty(&[EMBEDDED])?;
-    let past = past(&mut site)?;
+    let clock = FakeClock::of(&mut site)?;
+    let past = past(&mut site, &clock)?;
+    watch(&mut site, &clock)?;
     remove(site, &past, || Ok(())).await?;
     Ok(())
 }
@@ -78,10 +92,11 @@ async fn the_tables_of_a_month_that_ended_long_ago_go_from_a_shared_record() -> 
     let mut server = PostgresServer::start_with(environment(THEN)?)?;
     let database = server.empty_database()?;
     let mut site = Site::empty(&[("CA__DATABASE__URL", server.url(&database).as_str())])?;
-    let past = past(&mut site)?;
-    server.end("INT")?;
-    server.leave_environment();
-    server.run()?;
+    let clock = FakeClock::of(&mut site)?;
+    let past = past(&mut site, &clock)?;
+    server.restart_with(environment(THE_OTHER_DAY)?)?;
+    watch(&mut site, &clock)?;
+    server.restart_with(Vec::new())?;
     let tables = || {
         let of_month = past.kept.not_after.get(..7).context("a time")?.replace('-', "_");
         let sql =

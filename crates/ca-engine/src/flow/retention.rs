@@ -11,6 +11,7 @@ use ca_core::principal::Principal;
 use ca_core::profile::{Profile, Retention};
 use ca_core::time::{Lifetime, Timestamp};
 
+use super::clock_watch;
 use super::watch_clock::assure_clock;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
@@ -73,14 +74,26 @@ pub fn faults<'a>(
     profiles.into_iter().filter_map(with_fault).collect()
 }
 
-/// The months of which something may go now, oldest first, each with what may go. Nothing may while the record is not known to be the
-/// newest, or the clock to be right.
-pub async fn due(engine: &Engine, principal: &Principal) -> Result<Vec<MonthRemoval>, FlowError> {
+/// What is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Of these months something may go now; oldest first, each with what may go.
+    Months(Vec<MonthRemoval>),
+    /// Nothing may before this instant: the clock is being watched.
+    NotBefore(Timestamp),
+}
+
+/// What is due. Nothing is while the record is not known to be the newest, or the clock to be right; nor before the clock has gone on for
+/// a day without a leap ([`super::clock_watch`]): to be called again and again.
+pub async fn due(engine: &Engine, principal: &Principal) -> Result<Due, FlowError> {
     if engine.settings().keep_expired.is_none() {
-        return Ok(Vec::new());
+        return Ok(Due::Months(Vec::new()));
     }
     assure_clock(engine).await?;
     let now = dependable_past(engine).await?;
+    if let Some(from) = clock_watch::look(engine, now).await? {
+        return Ok(Due::NotBefore(from));
+    }
     let months = engine.store().months_before(now.minus(LEAST_RETENTION)).await?;
     let removal = |month| MonthRemoval {
         month,
@@ -88,7 +101,7 @@ pub async fn due(engine: &Engine, principal: &Principal) -> Result<Vec<MonthRemo
         principal: principal.reference(),
         at: engine.now(),
     };
-    Ok(months.into_iter().map(removal).filter(|removal| !removal.profiles.is_empty()).collect())
+    Ok(Due::Months(months.into_iter().map(removal).filter(|removal| !removal.profiles.is_empty()).collect()))
 }
 
 /// Removes what may go of a month; the caller keeps the lease.

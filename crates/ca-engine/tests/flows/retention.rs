@@ -14,7 +14,7 @@ use ca_engine::flow::expire::drop_stale_events;
 use ca_engine::flow::issue::IssueRequest;
 use ca_engine::flow::query::{CertificateName, resolve};
 use ca_engine::flow::recover::import;
-use ca_engine::flow::retention::{LEASE_NAME, MonthPlan, StayReason, due, remove, review};
+use ca_engine::flow::retention::{Due, LEASE_NAME, MonthPlan, StayReason, due, remove, review};
 use ca_engine::flow::role::grant_role;
 use ca_engine::flow::sequence_audit::{sequence_audit, verify_chain};
 use ca_engine::port::store::{KeptFor, RemovalOutcome, StoredCertificate};
@@ -46,8 +46,19 @@ fn run(world: &World) -> Result<u64, FlowError> {
 
 fn run_by(world: &World, engine: &Engine) -> Result<u64, FlowError> {
     let lease = block_on(world.store().acquire_lease(LEASE_NAME, "test", SECOND)).expect("a record").expect("ours");
+    let months = match block_on(due(engine, &JOB))? {
+        Due::Months(months) => months,
+        // The tests leap.
+        Due::NotBefore(_) => {
+            world.clock.advance(DAY);
+            match block_on(due(engine, &JOB))? {
+                Due::Months(months) => months,
+                Due::NotBefore(from) => panic!("it was watched for a day, and waits until {from}"),
+            }
+        }
+    };
     let mut gone = 0;
-    for removal in block_on(due(engine, &JOB))? {
+    for removal in months {
         if let RemovalOutcome::Removed { removed, .. } = block_on(remove(engine, &lease, removal))? {
             gone += removed;
         }
@@ -202,4 +213,27 @@ fn nothing_goes_by_a_clock_that_is_wrong_or_from_a_record_that_may_be_old() {
     assert!(world.stored(certificate.id).is_some());
     world.engine.set_anchor_verdict(AnchorVerdict::Agrees);
     assert_eq!(run(&world), Ok(1));
+}
+
+/// A machine whose clock is years ahead when it starts, the database's with it.
+#[test]
+fn nothing_goes_before_the_clock_has_gone_on_for_a_day_without_a_leap() {
+    let world = keeping(100);
+    let certificate = world.issue();
+    let due_now = || block_on(due(&world.engine, &JOB)).expect("the record answers");
+    settle(&world);
+    for _ in 0..40 {
+        // What it does every day.
+        due_now();
+        world.clock.advance(DAY);
+    }
+    assert_eq!(due_now(), Due::Months(vec![]), "nothing has expired");
+    world.clock.advance(Lifetime::from_days(3_000));
+    let leapt = world.now();
+    assert_eq!(due_now(), Due::NotBefore(leapt.plus(DAY)));
+    world.clock.advance(HOUR);
+    assert_eq!(due_now(), Due::NotBefore(leapt.plus(DAY)), "however often it is asked");
+    assert!(world.stored(certificate.id).is_some());
+    world.clock.advance(DAY);
+    assert!(matches!(due_now(), Due::Months(months) if !months.is_empty()), "by then somebody has looked");
 }

@@ -104,6 +104,9 @@ impl Change for Removal {
 
     const LOCKS: &'static str = LONG;
 
+    // The server answers when the files of large tables are gone from the disk; nobody else waits for that.
+    const COMMIT_PATIENCE: Duration = Duration::from_secs(600);
+
     async fn apply(&self, transaction: &mut Transaction) -> Result<RemovalOutcome, Failure> {
         const SET_APART: &str = "SELECT outcome, removed, kept FROM set_month_apart($1, $2, $3)";
         let [lower_end, upper_end] = ends(self.removal.month);

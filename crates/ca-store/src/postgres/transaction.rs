@@ -27,6 +27,9 @@ pub(super) trait Change: Send + Sync {
     /// Statements that take locks, or set time limits, before the first look, each behind a semicolon.
     const LOCKS: &'static str = "";
 
+    /// How long the answer to its COMMIT is waited for.
+    const COMMIT_PATIENCE: Duration = PATIENCE;
+
     /// Makes the change. After an error all of it is taken back.
     async fn apply(&self, transaction: &mut Transaction) -> Result<Self::Answer, Failure>;
 }
@@ -54,7 +57,7 @@ pub(super) async fn make<C: Change>(pool: &Pool, change: &C) -> Result<C::Answer
 async fn attempt_to_make<C: Change>(pool: &Pool, change: &C) -> Result<C::Answer, Failure> {
     let mut transaction = Transaction::begin(pool, C::LOCKS).await?;
     match change.apply(&mut transaction).await {
-        Ok(answer) => transaction.commit().await.map(|()| answer),
+        Ok(answer) => transaction.commit(C::COMMIT_PATIENCE).await.map(|()| answer),
         Err(failure) => {
             transaction.take_back(&failure).await;
             Err(failure)
@@ -129,11 +132,11 @@ impl Transaction {
         Ok(within_patience(query.execute(&mut self.session.connection)).await?.rows_affected())
     }
 
-    async fn commit(mut self) -> Result<(), Failure> {
+    async fn commit(mut self, patience: Duration) -> Result<(), Failure> {
         // Without a time limit of the server's: it would end the wait for a synchronous standby, and the commit would look
         // durable without being so.
         let commit = sqlx::raw_sql("SET LOCAL statement_timeout = 0; COMMIT").execute(&mut self.session.connection);
-        match timeout(PATIENCE, commit).await {
+        match timeout(patience, commit).await {
             Ok(Ok(_)) => {
                 self.session.give_back();
                 Ok(())

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ca_core::audit::AuditAction;
 use ca_core::time::{Lifetime, Timestamp, Validity};
@@ -12,6 +12,7 @@ use ca_engine::port::store::{
 };
 use ca_store::{OpenMode, PostgresOptions, PostgresStore, SnapshotPart, SnapshotSink, SnapshotSource};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::time::Instant;
 
 use super::fixture::{NOW, completion, connect, issue, journal, reservation, store};
 use super::server;
@@ -267,6 +268,23 @@ async fn only_who_was_given_the_right_removes_and_no_right_to_drop_tables_is_nee
     limited.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_waits_while_much_is_on_its_way() {
+    let (store, database) = store().await;
+    full_month(&store).await;
+    let server = server::shared().await;
+    let lease = acquire(&store, "retention").await;
+    // None of them is about a certificate of the month, and all would be looked through while everybody waits.
+    let queue = "INSERT INTO outbox (created_at, topic, payload) SELECT 0, 'certificate.issued', '{}' FROM generate_series(1, 20001)";
+    server.run_sql(&database, queue);
+    assert_eq!(store.remove_month(&lease, removal()).await, Ok(RemovalOutcome::Busy));
+    let mut connection = connect(&database).await;
+    assert_eq!(number(&mut connection, "SELECT COUNT(*) FROM certificates").await, 21);
+    server.run_sql(&database, "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox LIMIT 1)");
+    let outcome = store.remove_month(&lease, removal()).await;
+    assert_eq!(outcome, Ok(RemovalOutcome::Removed { removed: 20, kept: 1 }));
+}
+
 /// Takes a snapshot, and a while over its beginning.
 #[derive(Default)]
 struct SlowlyBegun {
@@ -276,7 +294,8 @@ struct SlowlyBegun {
 impl SnapshotSink for SlowlyBegun {
     fn put(&mut self, part: SnapshotPart) -> io::Result<()> {
         if matches!(part, SnapshotPart::Header(_)) {
-            tokio::task::block_in_place(|| std::thread::sleep(Duration::from_secs(3)));
+            let pause = tokio::time::sleep(Duration::from_secs(3));
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(pause));
         }
         self.parts.push_back(part);
         Ok(())

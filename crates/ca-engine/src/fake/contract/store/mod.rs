@@ -7,6 +7,7 @@ mod complete;
 mod crl;
 mod fixture;
 mod idempotency;
+mod kept;
 mod lease;
 mod list;
 mod outbox;
@@ -76,6 +77,7 @@ where
     cases.extend(lease::cases());
     cases.extend(restore::cases());
     cases.extend(retention::cases());
+    cases.extend(kept::cases());
     cases.extend(outbox::cases());
     run_cases("store", cases, || async { Fixture::new(make().await) }).await;
 }

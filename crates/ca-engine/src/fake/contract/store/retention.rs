@@ -1,8 +1,8 @@
-//! Removal of what has expired, and what is left of it.
+//! Removal of what has expired, and what is left of it. What stays all the same is in [`super::kept`].
 
 use ca_core::audit::{AuditAction, AuditEvent, link};
 use ca_core::hash::sha256;
-use ca_core::id::{CertificateId, DeliveryId};
+use ca_core::id::CertificateId;
 use ca_core::month::Month;
 use ca_core::principal::Role;
 use ca_core::revocation::Standing;
@@ -14,12 +14,10 @@ use super::fixture::{
     Fixture, NOW, SUPERSEDED, action_and_subject, authority, certificate_id, change, completion, event, idempotency,
     journal, name, profile, subject,
 };
-use crate::port::keyring::KeyRoom;
 use crate::port::store::{
-    Assignment, AuthorityRecord, AuthorityState, CertificateFilter, ChainLink, ChangeOutcome, CompleteOutcome,
-    Completion, Journal, KeptFor, KeyHome, LEAST_RETENTION, Lease, MonthRemoval, MonthShare, NameQuery, PersonalData,
-    PersonalDataHolder, RemovalOutcome, RemovedCertificate, Reservation, ReserveOutcome, ResponderRecord, RoleBinding,
-    SerialState, StandingChange, StoreError, StoredCertificate,
+    CertificateFilter, ChainLink, ChangeOutcome, CompleteOutcome, Completion, Journal, Lease, MonthRemoval, MonthShare,
+    NameQuery, PersonalData, PersonalDataHolder, RemovalOutcome, RemovedCertificate, Reservation, ReserveOutcome,
+    RoleBinding, SerialState, StandingChange, StoredCertificate,
 };
 
 pub(super) fn cases() -> Vec<Case<Fixture>> {
@@ -28,11 +26,7 @@ pub(super) fn cases() -> Vec<Case<Fixture>> {
         a_removal_has_one_event_that_says_what_went,
         a_month_without_certificates_is_none,
         other_months_are_left_alone,
-        what_something_refers_to_stays_as_long_as_that_is_so,
-        a_month_into_which_an_issuance_is_under_way_waits,
         what_comes_into_a_month_after_its_removal_is_on_record_and_goes_again,
-        a_month_that_has_just_ended_stays_whatever_is_asked,
-        only_the_newest_lease_removes,
         personal_data_goes_with_its_certificate,
         what_was_removed_is_changed_by_nobody,
         a_compromise_reaches_through_a_successor_that_was_removed,
@@ -41,20 +35,20 @@ pub(super) fn cases() -> Vec<Case<Fixture>> {
     ]
 }
 
-const OLD: &str = "2024-05";
+pub(super) const OLD: &str = "2024-05";
 
-fn month(text: &str) -> Month {
+pub(super) fn month(text: &str) -> Month {
     text.parse().expect("a month")
 }
 
 /// Ends on the tenth of a month.
-fn ending_in(of: &str, reservation: Reservation) -> Reservation {
+pub(super) fn ending_in(of: &str, reservation: Reservation) -> Reservation {
     let not_after = month(of).start().plus(Lifetime::from_days(9));
     let not_before = not_after.minus(Lifetime::from_days(90));
     Reservation { validity: Validity { not_before, not_after }, reserved_at: not_before, ..reservation }
 }
 
-async fn old(fixture: &Fixture) -> StoredCertificate {
+pub(super) async fn old(fixture: &Fixture) -> StoredCertificate {
     fixture.issue(ending_in(OLD, fixture.reservation())).await
 }
 
@@ -64,25 +58,25 @@ async fn document(fixture: &Fixture) -> StoredCertificate {
     fixture.issue(reservation).await
 }
 
-fn removal(of: &str) -> MonthRemoval {
+pub(super) fn removal(of: &str) -> MonthRemoval {
     let profiles = vec![profile("client"), profile("server")];
     MonthRemoval { month: month(of), profiles, principal: "job:retention".to_owned(), at: NOW }
 }
 
-async fn lease(fixture: &Fixture) -> Lease {
+pub(super) async fn lease(fixture: &Fixture) -> Lease {
     fixture.lease("retention").await
 }
 
-async fn remove(fixture: &Fixture, lease: &Lease, of: &str) -> RemovalOutcome {
+pub(super) async fn remove(fixture: &Fixture, lease: &Lease, of: &str) -> RemovalOutcome {
     fixture.store.remove_month(lease, removal(of)).await.expect("remove_month")
 }
 
-const fn removed(removed: u64, kept: u64) -> RemovalOutcome {
+pub(super) const fn removed(removed: u64, kept: u64) -> RemovalOutcome {
     RemovalOutcome::Removed { removed, kept }
 }
 
 /// Gives every event its place and drops every message: nothing of the past keeps a certificate.
-async fn settle(fixture: &Fixture) {
+pub(super) async fn settle(fixture: &Fixture) {
     chain_all(fixture).await;
     let lease = fixture.lease("settling-outbox").await;
     let later = NOW.plus(Lifetime::from_days(1));
@@ -90,7 +84,7 @@ async fn settle(fixture: &Fixture) {
     fixture.store.release_lease(&lease).await.expect("release_lease");
 }
 
-async fn chain_all(fixture: &Fixture) {
+pub(super) async fn chain_all(fixture: &Fixture) {
     let lease = fixture.lease("settling-audit").await;
     let head = fixture.store.chain_head().await.expect("chain_head");
     let (mut sequence, mut hash, mut links) = (head.sequence, head.hash, vec![]);
@@ -103,7 +97,7 @@ async fn chain_all(fixture: &Fixture) {
     fixture.store.release_lease(&lease).await.expect("release_lease");
 }
 
-async fn is_on_record(fixture: &Fixture, id: CertificateId) -> bool {
+pub(super) async fn is_on_record(fixture: &Fixture, id: CertificateId) -> bool {
     fixture.store.certificate(id).await.expect("certificate").is_some()
 }
 
@@ -206,123 +200,6 @@ async fn other_months_are_left_alone(fixture: Fixture) {
     assert!(!is_on_record(&fixture, within.id).await);
 }
 
-async fn what_something_refers_to_stays_as_long_as_that_is_so(fixture: Fixture) {
-    let mut certificates = vec![];
-    for _ in 0..8 {
-        certificates.push(old(&fixture).await);
-    }
-    settle(&fixture).await;
-    let [of_authority, of_responder, with_role, renewed, queued, delivered, pending, free] = &certificates[..] else {
-        panic!("eight")
-    };
-    add_authority(&fixture, of_authority).await;
-    add_responder(&fixture, of_responder).await;
-    let binding = RoleBinding { certificate: with_role.id, role: Role::Administrator, granted_at: NOW };
-    let granted = Journal::of(event(AuditAction::RoleGranted, "role"));
-    fixture.store.grant_role(binding, granted).await.expect("grant_role");
-    let open = fixture.reserve_now(fixture.successor_of(renewed)).await;
-    tell_of(&fixture, delivered).await;
-    assign_all(&fixture).await;
-    tell_of(&fixture, queued).await;
-    chain_all(&fixture).await;
-    let told = event(AuditAction::CertificateRevoked, &format!("certificate:{}", pending.id));
-    fixture.store.append_event(told).await.expect("append_event");
-
-    let shares = fixture.store.review_month(month(OLD)).await.expect("review_month");
-    let mut found: Vec<_> = shares.iter().map(|share| (share.kept_for, share.certificates)).collect();
-    found.sort_unstable();
-    let expected = [
-        (None, 1),
-        (Some(KeptFor::Authority), 1),
-        (Some(KeptFor::Responder), 1),
-        (Some(KeptFor::Role), 1),
-        (Some(KeptFor::Renewal), 1),
-        (Some(KeptFor::Message), 2),
-        (Some(KeptFor::Event), 1),
-    ];
-    assert_eq!(found, expected);
-    let lease = lease(&fixture).await;
-    assert_eq!(remove(&fixture, &lease, OLD).await, removed(1, 7));
-    for certificate in &certificates {
-        assert_eq!(is_on_record(&fixture, certificate.id).await, certificate.id != free.id);
-        let stays = fixture.store.certificate(certificate.id).await.expect("certificate");
-        assert!(stays.is_none_or(|stays| stays.der == certificate.der), "as it was");
-    }
-    assert_eq!(remove(&fixture, &lease, OLD).await, RemovalOutcome::Nothing);
-
-    // What passes, passes.
-    let withdrawn = Journal::of(event(AuditAction::RoleWithdrawn, "role"));
-    assert_eq!(fixture.store.withdraw_role(with_role.id, Role::Administrator, withdrawn).await, Ok(true));
-    assert!(fixture.abandon(open.id).await);
-    let outbox = fixture.lease("dropping").await;
-    let later = Timestamp::from_unix_millis(i64::MAX);
-    assert_eq!(fixture.store.drop_deliveries(&outbox, later, 10).await, Ok(1));
-    settle(&fixture).await;
-    assert_eq!(remove(&fixture, &lease, OLD).await, removed(5, 2));
-    for certificate in [of_authority, of_responder] {
-        assert!(is_on_record(&fixture, certificate.id).await);
-    }
-}
-
-async fn add_authority(fixture: &Fixture, certificate: &StoredCertificate) {
-    let key = fixture.sealed_key(KeyRoom::Authorities);
-    fixture.store.add_key(key.clone()).await.expect("add_key");
-    let record = AuthorityRecord {
-        id: authority("expired"),
-        certificate: certificate.id,
-        certificate_der: certificate.der.clone(),
-        parent: None,
-        key_home: KeyHome::Sealed(key.id),
-        state: AuthorityState::Retired,
-    };
-    let journal = Journal::of(event(AuditAction::AuthorityCreated, "authority:expired"));
-    fixture.store.add_authority(record, journal).await.expect("add_authority");
-}
-
-async fn add_responder(fixture: &Fixture, certificate: &StoredCertificate) {
-    let key = fixture.sealed_key(KeyRoom::Responders);
-    fixture.store.add_key(key.clone()).await.expect("add_key");
-    let record = ResponderRecord {
-        authority: authority("tls"),
-        certificate: certificate.id,
-        certificate_der: certificate.der.clone(),
-        key_id: key.id,
-        validity: certificate.validity,
-    };
-    fixture.store.add_responder(None, record).await.expect("add_responder");
-}
-
-/// Revokes it, which sends a message.
-async fn tell_of(fixture: &Fixture, certificate: &StoredCertificate) {
-    fixture.revoke(certificate).await;
-}
-
-async fn assign_all(fixture: &Fixture) {
-    let lease = fixture.lease("assigning").await;
-    // What was told before of others is of no interest.
-    for sequence in fixture.store.unassigned_messages(100).await.expect("unassigned_messages") {
-        let mut random = [0; 10];
-        random[2..].copy_from_slice(&fixture.number().to_be_bytes());
-        let id = DeliveryId::new(NOW, random);
-        let assignment = Assignment { sequence, sink: "one".parse().expect("a sink"), id };
-        fixture.store.assign_messages(&lease, vec![assignment]).await.expect("assign_messages");
-    }
-}
-
-async fn a_month_into_which_an_issuance_is_under_way_waits(fixture: Fixture) {
-    let certificate = old(&fixture).await;
-    let open = fixture.reserve_now(ending_in(OLD, fixture.reservation())).await;
-    settle(&fixture).await;
-    let lease = lease(&fixture).await;
-    assert_eq!(remove(&fixture, &lease, OLD).await, RemovalOutcome::Busy);
-    assert!(is_on_record(&fixture, certificate.id).await);
-    assert_eq!(fixture.event_count().await, 0, "nothing happened");
-    let late = fixture.complete_now(open.id).await;
-    settle(&fixture).await;
-    assert_eq!(remove(&fixture, &lease, OLD).await, removed(2, 0));
-    assert!(!is_on_record(&fixture, late.id).await);
-}
-
 async fn what_comes_into_a_month_after_its_removal_is_on_record_and_goes_again(fixture: Fixture) {
     let another = fixture.another().await;
     // It knows the month, and does not learn that it goes.
@@ -339,31 +216,6 @@ async fn what_comes_into_a_month_after_its_removal_is_on_record_and_goes_again(f
     assert_eq!(fixture.store.months_before(NOW).await, Ok(vec![month(OLD)]));
     settle(&fixture).await;
     assert_eq!(remove(&fixture, &lease, OLD).await, removed(1, 0));
-}
-
-async fn a_month_that_has_just_ended_stays_whatever_is_asked(fixture: Fixture) {
-    let now = fixture.store.database_time().await.expect("database_time");
-    let too_young = Month::of(now.minus(LEAST_RETENTION)).to_string();
-    for of in [too_young.as_str(), &Month::of(now).to_string(), "2999-01"] {
-        let certificate = fixture.issue(ending_in(of, fixture.reservation())).await;
-        settle(&fixture).await;
-        let lease = lease(&fixture).await;
-        let refused = fixture.store.remove_month(&lease, removal(of)).await;
-        assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{of}: {refused:?}");
-        assert!(is_on_record(&fixture, certificate.id).await);
-        fixture.store.release_lease(&lease).await.expect("release_lease");
-    }
-    assert_eq!(fixture.event_count().await, 0);
-}
-
-async fn only_the_newest_lease_removes(fixture: Fixture) {
-    let certificate = old(&fixture).await;
-    settle(&fixture).await;
-    let lost = fixture.lost_lease("retention").await;
-    let fenced = Err(StoreError::Fenced { lease: "retention".to_owned() });
-    assert_eq!(fixture.store.remove_month(&lost, removal(OLD)).await, fenced);
-    assert!(is_on_record(&fixture, certificate.id).await);
-    assert_eq!(fixture.event_count().await, 0);
 }
 
 async fn personal_data_goes_with_its_certificate(fixture: Fixture) {
