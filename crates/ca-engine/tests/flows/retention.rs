@@ -17,7 +17,7 @@ use ca_engine::flow::recover::import;
 use ca_engine::flow::retention::{Due, LEASE_NAME, MonthPlan, StayReason, due, remove, review};
 use ca_engine::flow::role::grant_role;
 use ca_engine::flow::sequence_audit::{sequence_audit, verify_chain};
-use ca_engine::port::store::{KeptFor, RemovalOutcome, StoredCertificate};
+use ca_engine::port::store::{KeptFor, RemovalOutcome, ShownCertificate, StoredCertificate};
 use futures::executor::block_on;
 
 use crate::world::*;
@@ -160,8 +160,7 @@ fn what_was_removed_is_told_apart_from_what_never_was() {
     // It does not come back.
     let imported = block_on(import(&world.engine, &Principal::LocalOperator, &certificate.der));
     assert_eq!(imported.map(|_| ()).expect_err("removed").kind, Kind::Removed);
-    let shown =
-        block_on(certificate_holder(&world.engine, &certificate.authority, &certificate.serial, &certificate.der));
+    let shown = block_on(certificate_holder(&world.engine, &ShownCertificate::from(&certificate), &certificate.der));
     assert_eq!(refused(shown), Kind::InvalidCredential);
 }
 

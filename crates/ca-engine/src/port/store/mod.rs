@@ -34,7 +34,7 @@ pub use restore::{Gaps, LostSerial, RestoreStore};
 pub use retention::{
     KeptFor, LEAST_RETENTION, MonthRemoval, MonthShare, RemovalOutcome, RemovedCertificate, RetentionStore,
 };
-pub use role::{Holder, RoleBinding, RoleStore};
+pub use role::{Holder, RoleBinding, RoleStore, ShownCertificate};
 pub use status::{ChangeOutcome, RevocationRow, SerialState, SerialStatus, StandingChange, StatusStore};
 pub use token::{TokenRecord, TokenStore};
 

@@ -115,7 +115,7 @@ async fn what_may_go_goes_and_its_serial_stays(fixture: Fixture) {
     for (gone, standing) in [(&goes, Standing::Active), (&revoked, SUPERSEDED)] {
         assert!(!is_on_record(&fixture, gone.id).await);
         assert_eq!(fixture.store.certificate_by_serial(&gone.authority, &gone.serial).await, Ok(None));
-        assert_eq!(fixture.store.holder(&gone.authority, &gone.serial).await, Ok(None));
+        assert_eq!(fixture.store.holder(&gone.into()).await, Ok(None));
         let status = fixture.store.status(&gone.authority, &gone.serial).await.expect("status").expect("known");
         assert_eq!((status.certificate, status.state), (gone.id, SerialState::Issued(standing)));
         assert_eq!(status.not_after, gone.validity.not_after);
