@@ -26,6 +26,7 @@ mod public_material;
 mod read;
 mod renew;
 mod restore;
+mod retention;
 mod revoke;
 mod start;
 mod token;

@@ -17,6 +17,7 @@ mod remembered;
 mod renew;
 mod respond;
 mod restore;
+mod retention;
 mod revoke;
 mod status;
 mod token;
