@@ -64,6 +64,7 @@ impl World {
             crl_validity: Lifetime::from_days(7),
             offline_crl_validity: Lifetime::from_days(395),
             outbox: OutboxSettings::default(),
+            keep_expired: None,
         };
         let profiles = profiles.context("a built-in profile is refused")?;
         let engine = block_on(Engine::start(ports, profiles, settings)).context("the record cannot be read")?;

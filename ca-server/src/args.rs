@@ -138,4 +138,20 @@ pub(crate) enum AdminCommand {
         #[arg(long)]
         erase: bool,
     },
+    /// Show what the job `retention` would remove of the months that have ended, and what stays and why; changes nothing, and may run
+    /// beside a server
+    Retention {
+        /// For people or for programs
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+}
+
+/// How a result is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// Columns
+    Table,
+    /// JSON
+    Json,
 }

@@ -8,13 +8,14 @@ use ca_runtime::administrator::{AdministratorKey, api_url};
 use ca_runtime::open::{Purpose, Runtime};
 
 use super::init::read_csr;
-use super::{load, say};
+use super::{load, retention, say};
 use crate::args::{AdminCommand, Global};
 use crate::job::with_detail;
 
 pub(super) async fn admin(global: &Global, command: AdminCommand) -> anyhow::Result<()> {
     match command {
         AdminCommand::Reset { admin_csr } => reset(global, admin_csr.as_deref()).await,
+        AdminCommand::Retention { output } => retention::retention(global, output).await,
         AdminCommand::AuditText { certificate, erase } => show_or_erase(global, certificate, erase).await,
     }
 }

@@ -8,6 +8,7 @@ mod init;
 mod job;
 mod migrate;
 mod restore;
+mod retention;
 mod serve;
 
 use std::io::Write;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use ca_runtime::config::{Config, process_environment};
 
-use crate::args::{Args, Command, Global};
+use crate::args::{AdminCommand, Args, Command, Global};
 use crate::telemetry::logs::{self, LogFormat};
 
 /// Runs a subcommand to its end.
@@ -45,6 +46,7 @@ fn log_filter(args: &Args) -> String {
         _ if args.global.log != "info" => args.global.log.clone(),
         // How far a long one has come.
         Command::Job(_) => "warn,progress=info".to_owned(),
+        Command::Admin(AdminCommand::Retention { .. }) => "warn".to_owned(),
         _ if quiet => "warn".to_owned(),
         _ => args.global.log.clone(),
     }

@@ -47,6 +47,7 @@ fn tell(report: &RestoreReport) {
     let row = |what: &str, number: String| say(format!("{what:<66}{number:>8}"));
     row("revoked since the backup, and revoked again", count(report.revoked.len()));
     row("issued and revoked since the backup: their serials answer as revoked", count(report.lost.len()));
+    row("revoked since the backup, removed after their retention before", count(report.removed.len()));
     row("released since the backup, and on hold again", count(report.held_again.len()));
     row("issuances under way when the backup was made: answer as revoked", report.abandoned.to_string());
     row("enrolment tokens withdrawn, since they may have been used", report.tokens_withdrawn.to_string());

@@ -3,10 +3,11 @@
 pub(crate) mod authentication;
 pub(crate) mod convert;
 pub(crate) mod extract;
+mod guard;
 pub(crate) mod openapi;
 pub(crate) mod problem;
 pub(crate) mod refusal;
-pub(crate) mod request_id;
+mod request_id;
 pub(crate) mod route;
 pub(crate) mod router;
 mod to_the_end;

@@ -11,10 +11,10 @@ use utoipa::{IntoResponses, ToSchema};
 
 use ProblemType::{
     AccessDenied, AlreadyRenewed, AlreadyRevoked, AmbiguousSerial, AuthenticationRequired, AuthorityCannotSign,
-    CertificateRevoked, ContentTooLarge, CsrRejected, HeaderFieldsTooLarge, IdempotencyConflict, InternalError,
-    InvalidCredential, InvalidRequest, KeyBlocked, KeyRejected, MalformedRequest, NotAcceptable, NotFound, NotHeld,
-    Overloaded, ProfileViolation, RenewalTooEarly, RenewalTooLate, RequestInProgress, RequestTimeout, SigningSuspended,
-    TokenExpired, TokenUsedUp, Unavailable, UnknownProfile, UnsupportedMediaType,
+    CertificateRemoved, CertificateRevoked, ContentTooLarge, CsrRejected, HeaderFieldsTooLarge, IdempotencyConflict,
+    InternalError, InvalidCredential, InvalidRequest, KeyBlocked, KeyRejected, MalformedRequest, NotAcceptable,
+    NotFound, NotHeld, Overloaded, ProfileViolation, RenewalTooEarly, RenewalTooLate, RequestInProgress,
+    RequestTimeout, SigningSuspended, TokenExpired, TokenUsedUp, Unavailable, UnknownProfile, UnsupportedMediaType,
 };
 
 /// Whatever is asked for.
@@ -37,7 +37,7 @@ const QUERY: &[ProblemType] = &[MalformedRequest, InvalidRequest];
 /// Something named in the path.
 const NAMED: &[ProblemType] = &[MalformedRequest, NotFound];
 /// A certificate named in the path.
-const CERTIFICATE: &[ProblemType] = &[MalformedRequest, NotFound, AmbiguousSerial];
+const CERTIFICATE: &[ProblemType] = &[MalformedRequest, NotFound, CertificateRemoved, AmbiguousSerial];
 /// A signature of an authority over a certificate.
 const ISSUANCE: &[ProblemType] = &[
     IdempotencyConflict,
@@ -129,7 +129,10 @@ mod tests {
     fn each_status_is_listed_once_with_all_of_its_problems() {
         let responses = Revoke::responses();
         let statuses: Vec<&str> = responses.keys().map(String::as_str).collect();
-        assert_eq!(statuses, ["400", "401", "403", "404", "408", "409", "413", "415", "422", "431", "500", "503"]);
+        assert_eq!(
+            statuses,
+            ["400", "401", "403", "404", "408", "409", "410", "413", "415", "422", "431", "500", "503"]
+        );
         let Some(RefOr::T(conflict)) = responses.get("409") else { panic!("no response but a reference") };
         let [serial, revoked] =
             [AmbiguousSerial, AlreadyRevoked].map(|problem| conflict.description.contains(problem.uri()));

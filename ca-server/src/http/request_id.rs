@@ -2,9 +2,8 @@
 //!
 //! A caller's own id is not taken over: it would let strangers write into the logs and the audit chain.
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::Next;
 use axum::response::Response;
 use ca_core::id::RequestId;
 use tracing::Instrument;
@@ -23,23 +22,24 @@ pub(crate) fn current() -> String {
     CURRENT.try_with(Clone::clone).unwrap_or_default()
 }
 
-/// Gives each request its id and a span, and logs its end.
-pub(crate) async fn identify(State(state): State<AppState>, request: Request, next: Next) -> Response {
+/// Gives a request its id and a span, has it answered, and logs its end.
+pub(crate) async fn identify<A>(state: &AppState, request: Request, answer: impl FnOnce(Request) -> A) -> Response
+where
+    A: Future<Output = Response>,
+{
     let engine = state.engine();
     let id = engine.random().map_or_else(|_| String::new(), |random| RequestId::new(engine.now(), random).to_string());
     let span = tracing::info_span!("request", request_id = id);
     let method = request.method().clone();
     // Only the route's shape, never the path: an OCSP path or a search may name people.
-    let route = request
-        .extensions()
-        .get::<axum::extract::MatchedPath>()
-        .map_or_else(|| "unmatched".to_owned(), |matched| matched.as_str().to_owned());
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
     let started = tokio::time::Instant::now();
-    let mut response = CURRENT.scope(id.clone(), next.run(request).instrument(span)).await;
+    let mut response = CURRENT.scope(id.clone(), answer(request).instrument(span)).await;
     let status = response.status().as_u16();
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(request_id = id, %method, route, status, milliseconds, "request");
-    crate::telemetry::metrics::request(&route, status, started.elapsed());
+    crate::telemetry::metrics::request(route, status, started.elapsed());
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }

@@ -1,28 +1,24 @@
 //! Every route of every listener, on one page.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderValue, Method, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{Method, header};
 use axum::routing::get;
 use axum::{Router, middleware};
 use ca_api::problem::ProblemType;
-use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use super::extract::not_found;
+use super::guard::guard;
 use super::openapi::Document;
 use super::problem::ProblemResponse;
-use super::request_id;
 use super::route::{
     audit, authorities, certificates, crl, health, issue_certificate, ocsp, outbox, profiles, renew_certificate,
     revoke_certificate, tokens,
 };
-use super::unread_body;
 use crate::state::AppState;
 use crate::telemetry::metrics;
 
@@ -31,13 +27,6 @@ const MAXIMUM_BODY: usize = 256 * 1024;
 
 /// The largest OCSP request, in octets; larger than any that [`ca_core::ocsp`] reads.
 const MAXIMUM_OCSP_BODY: usize = 64 * 1024;
-
-/// The most that all header fields of a request may have, names and values, in octets. hyper's own limit is of a buffer and
-/// lets through what arrives at once.
-const MAXIMUM_HEADER_FIELDS: usize = 32 * 1024;
-
-/// How long a request may take from its headers to its answer.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The HTTPS listener: the API, and what the public listener has.
 pub(crate) fn api(state: AppState) -> Router {
@@ -112,46 +101,6 @@ fn finish(router: Router<AppState>, state: AppState) -> Router {
             ProblemResponse::new(ProblemType::MethodNotAllowed, format!("{method} is not possible here"))
         })
         .layer(DefaultBodyLimit::max(MAXIMUM_BODY))
-        .layer(middleware::from_fn(limit_time))
-        .layer(middleware::from_fn(unread_body::read_out))
-        .layer(middleware::from_fn(limit_header_fields))
-        .layer(middleware::from_fn(harden))
-        .layer(CatchPanicLayer::custom(|_panic| {
-            tracing::error!("a handler panicked");
-            ProblemResponse::new(ProblemType::InternalError, "the service failed; its log says why").into_response()
-        }))
-        .layer(middleware::from_fn_with_state(state.clone(), request_id::identify))
+        .layer(middleware::from_fn_with_state(state.clone(), guard))
         .with_state(state)
-}
-
-async fn limit_header_fields(request: axum::extract::Request, next: middleware::Next) -> Response {
-    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
-    if fields.sum::<usize>() <= MAXIMUM_HEADER_FIELDS {
-        return next.run(request).await;
-    }
-    let detail = format!("the header fields have more than {MAXIMUM_HEADER_FIELDS} octets");
-    let mut response = ProblemResponse::new(ProblemType::HeaderFieldsTooLarge, detail).into_response();
-    // Whoever sends such a header is not worth the connection (RFC 6585 §5). HTTP/2 has no such field; hyper drops it there.
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
-}
-
-async fn limit_time(request: axum::extract::Request, next: middleware::Next) -> Response {
-    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            ProblemResponse::new(ProblemType::RequestTimeout, "the request took too long; try again").into_response()
-        }
-    }
-}
-
-/// Browsers are no clients of ours; these headers keep them from guessing.
-async fn harden(request: axum::extract::Request, next: middleware::Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if !headers.contains_key(header::CACHE_CONTROL) {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
-    response
 }

@@ -11,8 +11,6 @@ use std::time::Duration;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::{Version, header};
-use axum::middleware::Next;
-use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
@@ -23,13 +21,13 @@ const MAXIMUM: usize = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Sees to it that the body is read to its end, by the handler or after it.
-pub(crate) async fn read_out(request: Request, next: Next) -> Response {
+pub(crate) fn read_out(request: Request) -> Request {
     // Who waits for `100 Continue` sends nothing after a refusal.
     let waits = request.headers().contains_key(header::EXPECT);
-    if request.version() >= Version::HTTP_2 || waits {
-        return next.run(request).await;
+    if request.version() >= Version::HTTP_2 || waits || request.body().is_end_stream() {
+        return request;
     }
-    next.run(request.map(|body| Body::new(ReadOut { rest: Some(body) }))).await
+    request.map(|body| Body::new(ReadOut { rest: Some(body) }))
 }
 
 /// A body whose rest is read when it is dropped.
@@ -86,16 +84,20 @@ async fn discard(mut body: Body) {
 #[cfg(test)]
 mod tests {
     use axum::Router;
-    use axum::middleware::from_fn;
+    use axum::middleware::{Next, from_fn};
     use axum::routing::post;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
+    async fn through(request: Request, next: Next) -> axum::response::Response {
+        next.run(read_out(request)).await
+    }
+
     /// Sends a body that nobody reads, larger than any buffer on the way, and only then looks for the answer.
     async fn answer_after(octets: usize) -> std::io::Result<String> {
-        let router = Router::new().route("/", post(|| async { "no need to read that" })).layer(from_fn(read_out));
+        let router = Router::new().route("/", post(|| async { "no need to read that" })).layer(from_fn(through));
         let socket = TcpListener::bind("127.0.0.1:0").await?;
         let mut client = TcpStream::connect(socket.local_addr()?).await?;
         let server = tokio::spawn(async { axum::serve(socket, router).await });

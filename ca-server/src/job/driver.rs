@@ -33,6 +33,11 @@ pub(crate) trait Job: Send + Sync {
     /// How long it rests between runs.
     fn interval(&self) -> Duration;
 
+    /// How long after the start it runs first.
+    fn first(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Whether it changes the record; if so it rests while that can only be read.
     fn changes_the_record(&self) -> bool {
         true
@@ -60,6 +65,10 @@ impl Jobs {
         let mut stop = self.stop.clone();
         self.tasks.spawn(async move {
             let mut failures = 0u32;
+            tokio::select! {
+                () = tokio::time::sleep(job.first()) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
             loop {
                 let rests = job.changes_the_record() && state.is_read_only();
                 failures = match rests || run_guarded(&job, &state).await.is_ok() {

@@ -14,6 +14,7 @@ mod outbox;
 mod personal_data;
 mod reservations;
 mod responders;
+mod retention;
 mod revocations;
 
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub(crate) struct Plan {
 }
 
 /// The names and descriptions of the jobs that `ca-server job` knows.
-pub(crate) const NAMES: [(&str, &str); 9] = [
+pub(crate) const NAMES: [(&str, &str); 10] = [
     ("anchor", "write what was published into the anchor, and compare the record with it"),
     ("audit-chain", "put committed audit events into the hash chain"),
     ("crl", "make CRLs that are due, or stale since a revocation"),
@@ -47,6 +48,7 @@ pub(crate) const NAMES: [(&str, &str); 9] = [
     (REPLACE_KEY, "replace the key of personal data and encrypt all of it anew; only when asked"),
     ("reservations", "close issuances that were begun and never finished"),
     ("responders", "renew OCSP responders past half of their life"),
+    ("retention", "remove certificates that ended longer ago than retention.expired says"),
 ];
 
 /// The one job that no server starts by itself.
@@ -64,6 +66,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
         REPLACE_KEY => Box::new(personal_data::PersonalDataKeyJob),
         "reservations" => Box::new(reservations::ReservationsJob),
         "responders" => Box::new(responders::RespondersJob::new()),
+        "retention" => Box::new(retention::RetentionJob::default()),
         _ => return None,
     })
 }

@@ -34,6 +34,8 @@ const OUTBOX_AGE: &str = "ca_outbox_oldest_undelivered_age_seconds";
 const OUTBOX_DEAD: &str = "ca_outbox_dead_letters";
 const PERSONAL_DATA_DONE: &str = "ca_personal_data_encrypted";
 const PERSONAL_DATA_OLDER: &str = "ca_personal_data_under_older_keys";
+const RETENTION_REMOVED: &str = "ca_retention_removed_total";
+const RETENTION_BUSY: &str = "ca_retention_months_waiting";
 const CLOCK_RIGHT: &str = "ca_clock_right";
 
 /// Starts the recorder; once a process.
@@ -73,6 +75,11 @@ pub(crate) fn start() -> anyhow::Result<()> {
     );
     metrics::describe_gauge!(PERSONAL_DATA_DONE, "Rows that the last run over personal data has encrypted so far");
     metrics::describe_gauge!(PERSONAL_DATA_OLDER, "Rows that lay under older keys when that run began");
+    metrics::describe_counter!(RETENTION_REMOVED, "Certificates removed from the record after their retention");
+    metrics::describe_gauge!(
+        RETENTION_BUSY,
+        "Months that the last run of retention left for the next one, because they were in use"
+    );
     metrics::describe_gauge!(CLOCK_RIGHT, "1 while the clock agrees with the database and what was published");
     Ok(())
 }
@@ -113,6 +120,16 @@ pub(crate) fn followed(state: &AppState) {
 /// Counts the run of a job.
 pub(crate) fn job_run(name: &'static str, succeeded: bool) {
     metrics::counter!(JOB_RUNS, "job" => name, "outcome" => if succeeded { "done" } else { "failed" }).increment(1);
+}
+
+/// Counts certificates that were removed after their retention.
+pub(crate) fn certificates_removed(count: u64) {
+    metrics::counter!(RETENTION_REMOVED).increment(count);
+}
+
+/// Tells how many months wait for another run of retention.
+pub(crate) fn months_waiting(count: u64) {
+    metrics::gauge!(RETENTION_BUSY).set(count as f64);
 }
 
 /// Counts an attempt to deliver an event.

@@ -135,6 +135,8 @@ problem_types! {
     RenewalTooLate = "renewal-too-late", 409, "It is too late to renew the certificate";
     /// The authority is retiring or retired, or its key is not here.
     AuthorityCannotSign = "authority-cannot-sign", 409, "The authority cannot sign";
+    /// The certificate was on record and was removed after its retention; its serial is never given out again.
+    CertificateRemoved = "certificate-removed", 410, "The certificate was removed after its retention";
     /// The body is larger than the route takes.
     ContentTooLarge = "content-too-large", 413, "The content is too large";
     /// The URI is longer than the service takes.

@@ -60,6 +60,8 @@ pub enum AuditAction {
     PersonalDataKeyDropped,
     /// The personal data that a certificate's event commits to was erased.
     PersonalDataErased,
+    /// Certificates of a month were removed from the record after their retention; their serials stay.
+    CertificatesRemoved,
 }
 
 impl AuditAction {

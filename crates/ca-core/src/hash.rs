@@ -14,6 +14,35 @@ pub fn sha256(octets: &[u8]) -> [u8; 32] {
     fixed(&digest::SHA256, octets)
 }
 
+/// SHA-256 of octets that come piece by piece.
+pub struct Sha256(digest::Context);
+
+impl Sha256 {
+    /// Of nothing yet.
+    pub fn new() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    /// Takes the octets that follow.
+    pub fn update(&mut self, octets: &[u8]) {
+        self.0.update(octets);
+    }
+
+    /// The digest of everything that was taken.
+    pub fn finish(self) -> [u8; 32] {
+        let mut output = [0; 32];
+        // Cannot fail: a SHA-256 digest is 32 octets.
+        output.copy_from_slice(self.0.finish().as_ref());
+        output
+    }
+}
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Whether two digests are equal, without telling by its duration where they differ.
 pub fn digests_equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(one, other).is_ok()
@@ -34,6 +63,14 @@ mod tests {
     fn compares_digests() {
         assert!(digests_equal(&sha256(b"a"), &sha256(b"a")));
         assert!(!digests_equal(&sha256(b"a"), &sha256(b"b")));
+    }
+
+    #[test]
+    fn pieces_have_the_digest_of_the_whole() {
+        let mut digest = Sha256::new();
+        digest.update(b"a");
+        digest.update(b"bc");
+        assert_eq!(digest.finish(), sha256(b"abc"));
     }
 
     /// FIPS 180-2, appendices A.1 and B.1.

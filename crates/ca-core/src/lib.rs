@@ -21,6 +21,7 @@ pub mod hash;
 pub mod id;
 pub mod key;
 pub mod lint;
+pub mod month;
 pub mod name;
 pub mod ocsp;
 pub mod oid;

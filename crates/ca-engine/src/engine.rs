@@ -65,6 +65,8 @@ pub struct Settings {
     pub offline_crl_validity: Lifetime,
     /// How events are delivered.
     pub outbox: OutboxSettings,
+    /// How long certificates stay on record after their end, unless their profile keeps them longer; `None`: for ever.
+    pub keep_expired: Option<Lifetime>,
 }
 
 /// How often, and for how long, events are tried to be delivered.

@@ -24,6 +24,8 @@ pub enum FlowErrorKind {
     AccessDenied,
     /// What was named is not on record, or may not be seen.
     NotFound,
+    /// What was named was on record and was removed after its retention.
+    Removed,
     /// A bare serial fits several certificates.
     AmbiguousSerial,
     /// The idempotency key was used for another request.

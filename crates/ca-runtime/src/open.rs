@@ -16,6 +16,7 @@ use ca_engine::anchor_verdict::AnchorVerdict;
 use ca_engine::engine::{Engine, Ports, Settings};
 use ca_engine::error::{FlowError, FlowErrorKind};
 use ca_engine::flow::follow_anchor;
+use ca_engine::flow::retention::{self, RetentionFault};
 use ca_engine::flow::watch_clock::watch_clock;
 use ca_engine::port::anchor::Anchor;
 use ca_engine::port::authorizer::Authorizer;
@@ -226,6 +227,10 @@ pub fn check_policies(config: &Config) -> Result<(), OpenError> {
 
 fn profiles(config: &Config, purpose: Purpose) -> Result<Vec<Profile>, OpenError> {
     let profiles = profiles::load(config.policies.dir.as_deref()).map_err(OpenError::Profiles)?;
+    let unfit = retention::faults(&profiles, config.keep_expired);
+    if !unfit.is_empty() {
+        return Err(OpenError::Retention(unfit));
+    }
     Ok(if purpose == Purpose::Develop { profiles::shortened_for_development(profiles) } else { profiles })
 }
 
@@ -298,6 +303,7 @@ fn settings(config: &Config) -> Settings {
         crl_validity: config.status.crl_validity,
         offline_crl_validity: OFFLINE_CRL_VALIDITY.max(config.status.crl_validity),
         outbox: config.outbox,
+        keep_expired: config.keep_expired,
     }
 }
 
@@ -332,10 +338,13 @@ pub enum OpenError {
     #[error(transparent)]
     Seal(#[from] SealError),
     /// The profiles.
-    #[error("{} of the profiles cannot be used:{}", .0.len(), listed(.0))]
+    #[error("{} of the profiles cannot be used:{}", .0.len(), lines(.0))]
     Profiles(Vec<ProfileLoadFault>),
+    /// Profiles whose certificates would be removed too early, or that ask for less than all are kept.
+    #[error("`retention.expired` does not fit {} of the profiles:{}", .0.len(), lines(.0))]
+    Retention(Vec<RetentionFault>),
     /// Where events are to go.
-    #[error("{} of the webhooks cannot be used:{}", .0.len(), each(.0))]
+    #[error("{} of the webhooks cannot be used:{}", .0.len(), lines(.0))]
     Sinks(Vec<SinkFault>),
     /// The access policy.
     #[error("the access policy cannot be used: {detail}")]
@@ -365,10 +374,6 @@ fn unusable(error: &FlowError) -> String {
     }
 }
 
-fn each(faults: &[SinkFault]) -> String {
-    faults.iter().map(|fault| format!("\n  {fault}")).collect()
-}
-
-fn listed(faults: &[ProfileLoadFault]) -> String {
+fn lines<T: std::fmt::Display>(faults: &[T]) -> String {
     faults.iter().map(|fault| format!("\n  {fault}")).collect()
 }

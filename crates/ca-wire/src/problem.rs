@@ -31,6 +31,7 @@ pub const fn problem_type(kind: FlowErrorKind) -> ProblemType {
         FlowErrorKind::TokenUsedUp => ProblemType::TokenUsedUp,
         FlowErrorKind::AccessDenied => ProblemType::AccessDenied,
         FlowErrorKind::NotFound => ProblemType::NotFound,
+        FlowErrorKind::Removed => ProblemType::CertificateRemoved,
         FlowErrorKind::AmbiguousSerial => ProblemType::AmbiguousSerial,
         FlowErrorKind::IdempotencyConflict => ProblemType::IdempotencyConflict,
         FlowErrorKind::RequestInProgress => ProblemType::RequestInProgress,

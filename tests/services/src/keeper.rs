@@ -27,7 +27,19 @@ pub(crate) struct Keeper {
 impl Keeper {
     /// Runs a program in the background; its output goes to `log` in the folder.
     pub(crate) fn start(folder: &Path, owner: Owner, program: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
+        Self::start_in(&[], folder, owner, program, arguments)
+    }
+
+    /// The same with variables of its environment.
+    pub(crate) fn start_in(
+        environment: &[(String, String)],
+        folder: &Path,
+        owner: Owner,
+        program: &Path,
+        arguments: &[&str],
+    ) -> anyhow::Result<Self> {
         let mut command = owner.command("/bin/sh");
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         command.args(["-c", SCRIPT, "sh"]).arg(folder).arg(program).args(arguments).stdin(Stdio::piped());
         // So that an interrupt from the keyboard does not end the shell before the server.
         let shell = command.process_group(0).spawn().context("a shell cannot be started")?;

@@ -47,6 +47,7 @@ pub struct PostgresServer {
     databases: AtomicU64,
     /// What it is started with beside [`SETTINGS`].
     settings: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl PostgresServer {
@@ -55,8 +56,29 @@ impl PostgresServer {
         Self::start_in(&std::env::temp_dir())
     }
 
+    /// A new server that runs with these variables of the environment.
+    pub fn start_with(environment: Vec<(String, String)>) -> anyhow::Result<Self> {
+        let mut server = Self::made_in(&std::env::temp_dir())?;
+        server.environment = environment;
+        server.run()?;
+        Ok(server)
+    }
+
+    /// Ends the server in order, and starts it with other variables.
+    pub fn restart_with(&mut self, environment: Vec<(String, String)>) -> anyhow::Result<()> {
+        self.end("INT")?;
+        self.environment = environment;
+        self.run()
+    }
+
     /// A new server whose cluster lies in a folder of its own below `parent`: where there is room for much.
     pub fn start_in(parent: &Path) -> anyhow::Result<Self> {
+        let mut server = Self::made_in(parent)?;
+        server.run()?;
+        Ok(server)
+    }
+
+    fn made_in(parent: &Path) -> anyhow::Result<Self> {
         need(&program("initdb"), "postgresql-15")?;
         let owner = Owner::find()?;
         let folder = owner.folder(parent)?;
@@ -71,9 +93,8 @@ impl PostgresServer {
             .output()
             .context("initdb cannot be started")?;
         ensure!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let mut server = Self { keeper: None, folder, owner, databases: AtomicU64::new(0), settings: Vec::new() };
-        server.run()?;
-        Ok(server)
+        let databases = AtomicU64::new(0);
+        Ok(Self { keeper: None, folder, owner, databases, settings: Vec::new(), environment: Vec::new() })
     }
 
     /// Lets clients in on a port of the loopback interface, by TLS alone, and shows them a certificate (PEM, the leaf first) with
@@ -104,7 +125,8 @@ impl PostgresServer {
         let (data, socket) = (text(&data)?, text(&socket)?);
         let more = self.settings.iter().flat_map(|setting| ["-c", setting]);
         let arguments: Vec<&str> = ["-D", data, "-k", socket].into_iter().chain(SETTINGS).chain(more).collect();
-        self.keeper = Some(Keeper::start(self.socket(), self.owner, &program("postgres"), &arguments)?);
+        let server = program("postgres");
+        self.keeper = Some(Keeper::start_in(&self.environment, self.socket(), self.owner, &server, &arguments)?);
         wait_until(&self.path("log"), || self.run_sql("postgres", "SELECT 1").is_ok())
     }
 
@@ -133,7 +155,8 @@ impl PostgresServer {
         ensure!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
         // Names of databases that come later differ from those that were copied.
         let databases = AtomicU64::new(self.databases.load(Ordering::SeqCst) + 1_000);
-        let mut standby = Self { keeper: None, folder, owner: self.owner, databases, settings: Vec::new() };
+        let (settings, environment) = (Vec::new(), Vec::new());
+        let mut standby = Self { keeper: None, folder, owner: self.owner, databases, settings, environment };
         standby.run()?;
         Ok(standby)
     }

@@ -27,6 +27,7 @@ mod read;
 mod renew;
 mod restore;
 mod restore_cut_off;
+mod retention;
 mod revoke;
 mod start;
 mod token;

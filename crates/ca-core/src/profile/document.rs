@@ -12,7 +12,7 @@ use super::consistency;
 use super::reader::{ProfileFault, ProfileFaults, Reader};
 use super::rules::{
     CommonNameRule, Count, DirectoryRule, DnsRule, DomainRule, EmailRule, IpNetwork, IpRule, NameRules, OtherNameRule,
-    RegisteredIdRule, RenewalRules, StatusUrlRules, SubjectRules, UriRule, ValidityRules,
+    RegisteredIdRule, RenewalRules, Retention, StatusUrlRules, SubjectRules, UriRule, ValidityRules,
 };
 use super::{Profile, ProfileKind};
 use crate::id::ProfileName;
@@ -65,7 +65,8 @@ fn read(mut reader: Reader<'_>) -> Option<Profile> {
     let names = names(&mut reader);
     let renewal = renewal(&mut reader);
     let status_urls = status_urls(&mut reader);
-    let profile = Profile {
+    let retention = retention(&mut reader);
+    let mut profile = Profile {
         // Stand-ins where a fault was recorded: the caller then discards the profile.
         name: name.or_else(|| "unnamed".parse().ok())?,
         kind,
@@ -83,7 +84,11 @@ fn read(mut reader: Reader<'_>) -> Option<Profile> {
         names,
         renewal,
         status_urls,
+        retention: retention.unwrap_or(Retention::AsConfigured),
     };
+    if retention.is_none() && is_evidence(&profile) {
+        profile.retention = Retention::Forever;
+    }
     consistency::check(&profile, &mut reader);
     reader.finish(&[
         "name",
@@ -102,8 +107,34 @@ fn read(mut reader: Reader<'_>) -> Option<Profile> {
         "names",
         "renewal",
         "status_urls",
+        "retain",
     ]);
     Some(profile)
+}
+
+/// Whether what its keys sign is held against its certificates long after their end: signed documents, and all that authorities and
+/// responders have signed.
+fn is_evidence(profile: &Profile) -> bool {
+    profile.kind != ProfileKind::Leaf
+        || profile.key_usage.contains(KeyUsage::NonRepudiation)
+        || profile.extended_key_usage.contains(&ExtendedKeyUsage::DOCUMENT_SIGNING)
+}
+
+/// What the profile says; `None` when it says nothing.
+fn retention(reader: &mut Reader<'_>) -> Option<Retention> {
+    let text = reader.string("retain")?;
+    match (text.as_str(), text.parse()) {
+        ("forever", _) => Some(Retention::Forever),
+        (_, Ok(Lifetime::ZERO)) => {
+            reader.fault("retain", "is zero; give a length of time like 3650d, or `forever`");
+            None
+        }
+        (_, Ok(lifetime)) => Some(Retention::AtLeast(lifetime)),
+        (_, Err(_)) => {
+            reader.fault("retain", format!("`{text}` is neither `forever` nor a length of time like 3650d"));
+            None
+        }
+    }
 }
 
 fn kind(reader: &mut Reader<'_>) -> ProfileKind {

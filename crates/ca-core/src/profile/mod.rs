@@ -15,7 +15,7 @@ pub use built_in::{BuiltIn, built_in};
 pub use reader::{ProfileFault, ProfileFaults};
 pub use rules::{
     CommonNameRule, Count, DirectoryRule, DnsRule, DomainRule, EmailRule, IpNetwork, IpRule, NameRules, OtherNameRule,
-    RegisteredIdRule, RenewalRules, StatusUrlRules, SubjectRules, UriRule, ValidityRules,
+    RegisteredIdRule, RenewalRules, Retention, StatusUrlRules, SubjectRules, UriRule, ValidityRules,
 };
 
 use const_oid::ObjectIdentifier;
@@ -63,6 +63,7 @@ pub struct Profile {
     pub(crate) subject: SubjectRules,
     pub(crate) names: NameRules,
     pub(crate) renewal: RenewalRules,
+    pub(crate) retention: Retention,
     pub(crate) status_urls: StatusUrlRules,
 }
 
@@ -160,6 +161,11 @@ impl Profile {
         self.validity.maximum = self.validity.maximum.min(limit);
         self.validity.default = self.validity.default.min(limit);
         self
+    }
+
+    /// How long a certificate stays on record after its end.
+    pub fn retention(&self) -> Retention {
+        self.retention
     }
 
     /// When a certificate may be renewed.

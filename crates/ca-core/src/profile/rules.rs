@@ -162,6 +162,17 @@ pub struct RenewalRules {
     pub until: Lifetime,
 }
 
+/// How long a certificate stays on record after its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retention {
+    /// As long as the operator keeps what has expired.
+    AsConfigured,
+    /// At least so long; where the operator keeps everything, for ever all the same.
+    AtLeast(Lifetime),
+    /// For ever.
+    Forever,
+}
+
 /// Which places for status and issuer a certificate names, where the service has such places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatusUrlRules {

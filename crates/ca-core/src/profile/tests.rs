@@ -272,3 +272,31 @@ proptest! {
         let _ = Profile::from_toml(&format!("{key} = {value}\n{SMALL}"));
     }
 }
+
+#[test]
+fn certificates_stay_as_configured_unless_they_are_evidence_or_the_profile_says_so() {
+    let retention = |more: &str| {
+        let text = SMALL.replace("[validity]", &format!("{more}\n[validity]"));
+        Profile::from_toml(&text).expect("a profile").retention()
+    };
+    assert_eq!(retention(""), Retention::AsConfigured);
+    assert_eq!(retention("retain = \"3650d\""), Retention::AtLeast(Lifetime::from_days(3650)));
+    assert_eq!(retention("retain = \"forever\""), Retention::Forever);
+    for (name, expected) in [
+        ("server", Retention::AsConfigured),
+        ("operator", Retention::AsConfigured),
+        ("document", Retention::Forever),
+        ("ocsp-responder", Retention::Forever),
+        ("subordinate", Retention::Forever),
+        ("root", Retention::Forever),
+    ] {
+        assert_eq!(built(name).retention(), expected, "{name}");
+    }
+    let signs = |usage: &str| SMALL.replace("[\"digitalSignature\"]", usage);
+    let of = |text: String| Profile::from_toml(&text).expect("a profile").retention();
+    assert_eq!(of(signs("[\"digitalSignature\", \"nonRepudiation\"]")), Retention::Forever, "it signs documents");
+    for value in ["\"0s\"", "\"ever\"", "\"\"", "400"] {
+        let text = SMALL.replace("[validity]", &format!("retain = {value}\n[validity]"));
+        assert_eq!(paths(&text), ["retain"], "{value}");
+    }
+}

@@ -3,6 +3,7 @@
 pub mod answer_status;
 mod audit_text;
 pub mod authenticate;
+pub mod clock_watch;
 pub mod deliver_events;
 pub mod establish;
 pub mod expire;
@@ -20,6 +21,7 @@ pub mod renew;
 pub mod renewal_period;
 pub mod respond;
 pub mod restore;
+pub mod retention;
 pub mod revoke;
 pub mod role;
 pub mod sequence_audit;

@@ -4,11 +4,13 @@ use ca_core::id::{AuthorityId, CertificateId};
 use ca_core::principal::Principal;
 use ca_core::serial::Serial;
 
-use super::renewal_period;
+use super::{renewal_period, retention};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::port::authorizer::{Action, Question, Resource};
-use crate::port::store::{CertificateFilter, ChainedEvent, EventFilter, Page, PageCursor, StoredCertificate};
+use crate::port::store::{
+    CertificateFilter, ChainedEvent, EventFilter, Page, PageCursor, RemovedCertificate, StoredCertificate,
+};
 
 /// How a certificate is named by a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +64,40 @@ pub async fn resolve(engine: &Engine, name: &CertificateName) -> Result<StoredCe
             items.pop()
         }
     };
-    found.ok_or_else(|| FlowError::new(FlowErrorKind::NotFound, "no certificate of that name is on record"))
+    match found {
+        Some(certificate) => Ok(certificate),
+        None => Err(absent(engine, name).await?),
+    }
+}
+
+/// Why there is no certificate of a name: it was removed after its retention, or never was.
+async fn absent(engine: &Engine, name: &CertificateName) -> Result<FlowError, FlowError> {
+    let removed = match name {
+        CertificateName::Id(id) => engine.store().removed(*id).await?,
+        CertificateName::Serial(authority, serial) => removed_serial(engine, authority, serial).await?,
+        CertificateName::BareSerial(serial) => {
+            let mut removed = None;
+            for authority in engine.hierarchy().authorities() {
+                removed = removed.or(removed_serial(engine, authority.id(), serial).await?);
+            }
+            removed
+        }
+    };
+    Ok(match removed {
+        Some(removed) => retention::removed_error(&removed),
+        None => FlowError::new(FlowErrorKind::NotFound, "no certificate of that name is on record"),
+    })
+}
+
+async fn removed_serial(
+    engine: &Engine,
+    authority: &AuthorityId,
+    serial: &Serial,
+) -> Result<Option<RemovedCertificate>, FlowError> {
+    match engine.store().status(authority, serial).await? {
+        Some(status) => Ok(engine.store().removed(status.certificate).await?),
+        None => Ok(None),
+    }
 }
 
 /// A certificate, if the principal may do `action` to it. Without permission, whether it exists is not told.
@@ -85,8 +120,9 @@ pub async fn permitted(
     let certificate = match resolve(engine, name).await {
         Ok(certificate) => certificate,
         Err(error) => {
-            // Only those who may read everything learn that a name is free or ambiguous. That the record is silent may be known.
-            if matches!(error.kind, FlowErrorKind::NotFound | FlowErrorKind::AmbiguousSerial) {
+            // Only those who may read everything learn that a name is free, ambiguous or was taken. That the record is silent may be
+            // known.
+            if matches!(error.kind, FlowErrorKind::NotFound | FlowErrorKind::AmbiguousSerial | FlowErrorKind::Removed) {
                 permit(engine, principal, Action::ListCertificates, Resource::Service)?;
             }
             return Err(error);

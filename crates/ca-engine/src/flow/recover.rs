@@ -11,6 +11,7 @@ use ca_core::principal::Principal;
 use ca_core::profile::{Profile, ProfileKind};
 
 use super::audit_text;
+use super::retention::removed_error;
 use super::watch_clock::assure_clock;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
@@ -56,7 +57,7 @@ pub(super) async fn presented(engine: &Engine, der: &[u8]) -> Result<Option<Stor
     }
     match recover(engine, None, &certificate).await {
         Ok(Recovered::Taken(stored) | Recovered::Known(stored)) => Ok(Some(*stored)),
-        Err(error) if error.kind == FlowErrorKind::InvalidCredential => Ok(None),
+        Err(error) if matches!(error.kind, FlowErrorKind::InvalidCredential | FlowErrorKind::Removed) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -103,9 +104,21 @@ async fn recover(
 
 async fn known(engine: &Engine, issuer: &Authority, certificate: &Certificate) -> Result<Recovered, FlowError> {
     let stored = engine.store().certificate_by_serial(issuer.id(), certificate.serial()).await?;
-    match stored.filter(|stored| stored.der == certificate.der()) {
-        Some(stored) => Ok(Recovered::Known(Box::new(stored))),
-        None => Err(FlowError::new(
+    let Some(stored) = stored else {
+        // Nothing is left to compare it with, and it ended long ago: it does not come back.
+        let status = engine.store().status(issuer.id(), certificate.serial()).await?;
+        if let Some(status) = status
+            && let Some(removed) = engine.store().removed(status.certificate).await?
+        {
+            return Err(removed_error(&removed));
+        }
+        return Err(
+            FlowError::new(FlowErrorKind::Overloaded, "the record changes at this moment; try again").retry_after(1)
+        );
+    };
+    match stored.der == certificate.der() {
+        true => Ok(Recovered::Known(Box::new(stored))),
+        false => Err(FlowError::new(
             FlowErrorKind::InvalidCredential,
             "another certificate of that serial number is on record; report this: a key of the service may be in use elsewhere",
         )),

@@ -18,6 +18,7 @@ mod renew;
 mod replaced;
 mod respond;
 mod restore;
+mod retention;
 mod revoke;
 mod status;
 mod token;

@@ -60,6 +60,7 @@ pub(crate) fn settings() -> Settings {
         crl_validity: Lifetime::from_days(7),
         offline_crl_validity: Lifetime::from_days(395),
         outbox: OutboxSettings::default(),
+        keep_expired: None,
     }
 }
 

@@ -59,6 +59,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("outbox.longest_retry", Text),
     ("outbox.keep_undelivered", Text),
     ("outbox.keep_unassigned", Text),
+    ("retention.expired", Text),
     ("policies.dir", Text),
 ];
 

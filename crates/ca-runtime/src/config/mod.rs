@@ -16,6 +16,7 @@ mod octets;
 mod outbox;
 mod policies;
 mod public;
+mod retention;
 mod seal;
 mod settings;
 mod status;
@@ -38,6 +39,7 @@ pub use seal::{PassphraseSource, SealConfig};
 pub use status::StatusConfig;
 pub use webhook::WebhookConfig;
 
+use ca_core::time::Lifetime;
 use ca_engine::engine::OutboxSettings;
 use settings::Settings;
 
@@ -73,6 +75,8 @@ pub struct Config {
     pub webhooks: Vec<WebhookConfig>,
     /// How events are delivered.
     pub outbox: OutboxSettings,
+    /// How long certificates stay on record after their end; `None`: for ever.
+    pub keep_expired: Option<Lifetime>,
     /// Profiles.
     pub policies: PoliciesConfig,
 }
@@ -109,6 +113,7 @@ impl Config {
             status: StatusConfig::read(&mut settings),
             webhooks: webhook::read(&mut settings, &data_dir),
             outbox: outbox::read(&mut settings),
+            keep_expired: retention::read(&mut settings),
             policies: PoliciesConfig::read(&mut settings, &data_dir),
             data_dir,
             listen,

@@ -444,3 +444,22 @@ fn an_anchor_that_is_not_named_is_whole_only_where_one_process_writes_the_record
     assert_eq!((named.dir.as_path(), named.is_whole), (Path::new("/mnt/anchor"), true));
     assert_eq!(faults("[anchor]\ndir = \"\"", &[]).len(), 1);
 }
+
+#[test]
+fn what_has_expired_is_kept_for_ever_unless_a_length_of_time_is_given() {
+    let kept = |text: &str| check(&format!("[retention]\n{text}")).expect("no fault").keep_expired;
+    assert_eq!(check("").expect("no fault").keep_expired, None);
+    assert_eq!(kept("expired = \"off\""), None);
+    assert_eq!(kept("expired = \"30d\""), Some(Lifetime::from_days(30)));
+    assert_eq!(kept("expired = \"400d\""), Some(Lifetime::from_days(400)));
+    for (value, hint) in [
+        ("719h", "719h is too short"),
+        ("0s", "for 30d at least"),
+        ("never", "`never` is neither `off`"),
+        ("forever", "is neither `off` (certificates stay for ever)"),
+        ("", "like 400d"),
+    ] {
+        let found = faults(&format!("[retention]\nexpired = \"{value}\""), &[]);
+        assert!(found.len() == 1 && format!("{:?}", found).contains(hint), "{value}: {found:?}");
+    }
+}

@@ -26,11 +26,21 @@ use crate::row::reservation::Reserving;
 impl CertificateStore for PostgresStore {
     async fn reserve(&self, reservation: Reservation) -> Result<ReserveOutcome, StoreError> {
         let writers = self.writers()?;
-        writers.months.ensure(&writers.pool, reservation.validity.not_after).await?;
+        let not_after = reservation.validity.not_after;
+        // One that comes back on record long after its end. Its month may be dropped until it is reserved, and not afterwards.
+        let is_late = not_after < reservation.reserved_at;
+        match is_late {
+            true => writers.months.ensure_now(&writers.pool, not_after).await?,
+            false => writers.months.ensure(&writers.pool, not_after).await?,
+        }
         if reservation.personal_data.is_some() {
             self.learn_keys().await?;
         }
-        writers.reservations.change(Reserving::of(reservation, &self.personal_data)?).await
+        let outcome = writers.reservations.change(Reserving::of(reservation, &self.personal_data)?).await?;
+        if is_late {
+            writers.months.ensure_now(&writers.pool, not_after).await?;
+        }
+        Ok(outcome)
     }
 
     async fn complete(&self, completion: Completion) -> Result<CompleteOutcome, StoreError> {

@@ -10,13 +10,14 @@ use super::pool::Pool;
 use super::transaction::{Transaction, read};
 use crate::row;
 
-/// SQL of the ids of certificates that descend from $1 by a renewal completed at $2 or after it.
+/// SQL of the ids of certificates that descend from $1 by a renewal completed at $2 or after it, or at an instant that went with the
+/// certificate after its retention.
 macro_rules! descendants_sql {
     () => {
         "WITH RECURSIVE heirs (id) AS (
              SELECT s.certificate_id FROM serials AS s
-                 JOIN certificates AS c ON c.id = s.certificate_id AND c.not_after = s.not_after
-                 WHERE s.renews = $1 AND c.issued_at >= $2
+                 LEFT JOIN certificates AS c ON c.id = s.certificate_id AND c.not_after = s.not_after
+                 WHERE s.renews = $1 AND s.state BETWEEN 1 AND 3 AND (c.issued_at >= $2 OR c.id IS NULL)
              UNION SELECT s.certificate_id FROM heirs JOIN serials AS s ON s.renews = heirs.id WHERE s.state BETWEEN 1 AND 3
          )"
     };

@@ -31,6 +31,7 @@ mod pool;
 mod reader;
 mod reservation;
 mod restore;
+mod retention;
 mod role;
 mod schema;
 mod selection;

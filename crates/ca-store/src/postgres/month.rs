@@ -1,4 +1,4 @@
-//! The tables of a month, made before the first certificate that ends in it is reserved.
+//! The tables of a month, made before the first certificate that ends in it is reserved. How they go is in [`super::retention`].
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -31,9 +31,14 @@ impl Months {
         if self.known().contains(&month) {
             return Ok(());
         }
-        make(pool, &Month { not_after }).await?;
+        self.ensure_now(pool, not_after).await?;
         self.known().insert(month);
         Ok(())
+    }
+
+    /// The same, whatever this process knows: of a month that has ended, another may have dropped the tables meanwhile.
+    pub(super) async fn ensure_now(&self, pool: &Pool, not_after: Timestamp) -> Result<(), Failure> {
+        make(pool, &Month { not_after }).await
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {

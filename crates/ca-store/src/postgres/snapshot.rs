@@ -20,6 +20,11 @@ use crate::snapshot::{
 const UNLIMITED: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
      SET LOCAL enable_seqscan = on";
 
+/// Begins anew, at the instant that is copied. The lock comes before the first look, which fixes the instant: a month that retention
+/// replaces after it would be there without a row, since its new table was filled later. So retention waits for the copy.
+const INSTANT: &str = "COMMIT; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+     LOCK TABLE ONLY certificates, ONLY certificate_names IN ACCESS SHARE MODE";
+
 /// The tables of the record, those before the others that these refer to.
 const TABLES: &str = "
     WITH RECURSIVE ours AS (
@@ -43,12 +48,13 @@ const MONTHS: &str = "SELECT right(c.relname::text, 7) FROM pg_class AS c JOIN p
 impl PostgresStore {
     /// Gives the record as it stands to `sink`. Servers may be at work on it; they are not kept waiting.
     pub async fn dump(options: &PostgresOptions, sink: &mut dyn SnapshotSink) -> Result<(), SnapshotError> {
-        let mut look = Look::begin(options, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        look.run(UNLIMITED).await?;
+        let mut look = Look::begin(options, "BEGIN READ ONLY").await?;
         let (found, known) = (look.version().await?, schema::newest_version());
         if found < known {
             return Err(OpenError::Older { found, known }.into());
         }
+        look.run(INSTANT).await?;
+        look.run(UNLIMITED).await?;
         let months = look.texts(MONTHS).await?;
         sink.put(SnapshotPart::Header(SnapshotHeader { kind: SnapshotKind::Postgres, schema_version: known, months }))?;
         for table in look.texts(TABLES).await? {

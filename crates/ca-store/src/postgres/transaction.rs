@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::{FutureExt, StreamExt};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::{Query, QueryAs};
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, Postgres};
@@ -23,8 +24,11 @@ pub(super) trait Change: Send + Sync {
     /// What the caller is told after the commit.
     type Answer: Send;
 
-    /// Statements that take locks before the first look, each behind a semicolon.
+    /// Statements that take locks, or set time limits, before the first look, each behind a semicolon.
     const LOCKS: &'static str = "";
+
+    /// How long the answer to its COMMIT is waited for.
+    const COMMIT_PATIENCE: Duration = PATIENCE;
 
     /// Makes the change. After an error all of it is taken back.
     async fn apply(&self, transaction: &mut Transaction) -> Result<Self::Answer, Failure>;
@@ -53,7 +57,7 @@ pub(super) async fn make<C: Change>(pool: &Pool, change: &C) -> Result<C::Answer
 async fn attempt_to_make<C: Change>(pool: &Pool, change: &C) -> Result<C::Answer, Failure> {
     let mut transaction = Transaction::begin(pool, C::LOCKS).await?;
     match change.apply(&mut transaction).await {
-        Ok(answer) => transaction.commit().await.map(|()| answer),
+        Ok(answer) => transaction.commit(C::COMMIT_PATIENCE).await.map(|()| answer),
         Err(failure) => {
             transaction.take_back(&failure).await;
             Err(failure)
@@ -91,17 +95,48 @@ impl Transaction {
         Ok(self.rows(query).await?.into_iter().next())
     }
 
+    /// As [`Self::row`], of what takes longer than anybody else would wait for.
+    pub(super) async fn patient_row<R>(
+        &mut self,
+        query: QueryAs<'_, Postgres, R, PgArguments>,
+        patience: Duration,
+    ) -> Result<Option<R>, Failure>
+    where
+        R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let query = query.persistent(self.session.route == Route::Direct);
+        within(patience, query.fetch_optional(&mut self.session.connection)).await
+    }
+
+    /// Hands on the rows of a query one by one, however many there are.
+    pub(super) async fn each_row<R>(
+        &mut self,
+        query: QueryAs<'_, Postgres, R, PgArguments>,
+        patience: Duration,
+        mut take: impl FnMut(R) + Send,
+    ) -> Result<(), Failure>
+    where
+        R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let query = query.persistent(self.session.route == Route::Direct);
+        let mut rows = query.fetch(&mut self.session.connection);
+        while let Some(row) = within(patience, rows.next().map(Option::transpose)).await? {
+            take(row);
+        }
+        Ok(())
+    }
+
     /// Runs a statement; returns how many rows it changed.
     pub(super) async fn execute(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<u64, Failure> {
         let query = query.persistent(self.session.route == Route::Direct);
         Ok(within_patience(query.execute(&mut self.session.connection)).await?.rows_affected())
     }
 
-    async fn commit(mut self) -> Result<(), Failure> {
+    async fn commit(mut self, patience: Duration) -> Result<(), Failure> {
         // Without a time limit of the server's: it would end the wait for a synchronous standby, and the commit would look
         // durable without being so.
         let commit = sqlx::raw_sql("SET LOCAL statement_timeout = 0; COMMIT").execute(&mut self.session.connection);
-        match timeout(PATIENCE, commit).await {
+        match timeout(patience, commit).await {
             Ok(Ok(_)) => {
                 self.session.give_back();
                 Ok(())
@@ -185,7 +220,11 @@ async fn simple(connection: &mut PgConnection, sql: &str) -> Result<(), sqlx::Er
 }
 
 async fn within_patience<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Failure> {
-    match timeout(PATIENCE, answer).await {
+    within(PATIENCE, answer).await
+}
+
+async fn within<T>(patience: Duration, answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Failure> {
+    match timeout(patience, answer).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(Failure::silent()),
     }

@@ -12,6 +12,7 @@ pub(crate) mod crl;
 pub(crate) mod outbox;
 pub(crate) mod personal_data;
 pub(crate) mod reservation;
+pub(crate) mod retention;
 pub(crate) mod role;
 pub(crate) mod search;
 pub(crate) mod status;

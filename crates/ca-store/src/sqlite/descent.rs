@@ -7,18 +7,19 @@ use sqlx::SqliteExecutor;
 use super::error::Failure;
 use crate::row;
 
-/// SQL of a list of ids: the certificates that descend from `$id` by a renewal completed at `$since` or after it.
+/// SQL of a list of ids: the certificates that descend from `$id` by a renewal completed at `$since` or after it, or at an instant
+/// that went with the certificate after its retention.
 macro_rules! descendants_sql {
     ($id:literal, $since:literal) => {
         concat!(
             "WITH RECURSIVE heirs (id) AS (
-                 SELECT s.certificate_id FROM serials AS s JOIN certificates AS c ON c.id = s.certificate_id
+                 SELECT s.certificate_id FROM serials AS s LEFT JOIN certificates AS c ON c.id = s.certificate_id
                      WHERE s.renews = ",
             $id,
-            " AND c.issued_at >= ",
+            " AND s.state BETWEEN 1 AND 3 AND (c.id IS NULL OR c.issued_at >= ",
             $since,
-            " UNION SELECT s.certificate_id FROM heirs JOIN serials AS s ON s.renews = heirs.id
-                     JOIN certificates AS c ON c.id = s.certificate_id
+            ") UNION SELECT s.certificate_id FROM heirs JOIN serials AS s ON s.renews = heirs.id
+                     WHERE s.state BETWEEN 1 AND 3
              ) SELECT id FROM heirs"
         )
     };

@@ -22,6 +22,7 @@ mod personal_data;
 mod pool;
 mod reservation;
 mod restore;
+mod retention;
 mod role;
 mod schema;
 mod snapshot;

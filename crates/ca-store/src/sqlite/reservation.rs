@@ -36,7 +36,8 @@ macro_rules! obstacle_sql {
                  WHERE c.id = $12 AND s.state = 1) THEN 'predecessor'
              WHEN EXISTS (SELECT 1 FROM serials WHERE serial = $3 AND authority = $2)
                  OR EXISTS (SELECT 1 FROM reservations WHERE id = $1)
-                 OR EXISTS (SELECT 1 FROM certificates WHERE id = $1) THEN 'taken'
+                 OR EXISTS (SELECT 1 FROM certificates WHERE id = $1)
+                 OR EXISTS (SELECT 1 FROM serials WHERE certificate_id = $1 AND removed_at IS NOT NULL) THEN 'taken'
          END"
     };
 }

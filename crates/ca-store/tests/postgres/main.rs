@@ -10,5 +10,6 @@ mod opening;
 mod order;
 mod outbox;
 mod recovery;
+mod retention;
 mod rivals;
 mod snapshot;

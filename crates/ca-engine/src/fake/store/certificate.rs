@@ -83,7 +83,7 @@ impl CertificateStore for MemoryStore {
 impl Record {
     /// The certificate of this id, when one was issued.
     pub(super) fn stored(&self, id: CertificateId) -> Option<StoredCertificate> {
-        let issuance = self.issuances.get(&id)?;
+        let issuance = self.issuances.get(&id).filter(|_| !self.removed.contains(&id))?;
         let IssuanceState::Issued { certificate, issued_at, standing } = &issuance.state else {
             return None;
         };
@@ -117,7 +117,7 @@ impl Record {
                 }
             })
         };
-        let direct = heirs_of(id).filter(|(_, issued_at)| *issued_at >= since);
+        let direct = heirs_of(id).filter(|(heir, issued_at)| *issued_at >= since || self.removed.contains(heir));
         let mut waiting: Vec<CertificateId> = direct.map(|(heir, _)| heir).collect();
         let mut found = BTreeSet::new();
         while let Some(heir) = waiting.pop() {

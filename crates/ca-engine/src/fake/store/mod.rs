@@ -15,6 +15,7 @@ mod personal_data;
 mod record;
 mod reservation;
 mod restore;
+mod retention;
 mod role;
 mod status;
 mod token;

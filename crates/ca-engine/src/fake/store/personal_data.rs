@@ -154,7 +154,8 @@ impl Record {
             let token = self.tokens.get(&ca_core::id::TokenId::from_bytes(*id));
             return token.is_some_and(|token| profile.is_none_or(|profile| token.binding.profile == *profile));
         }
-        let Some(issuance) = self.issuances.get(&CertificateId::from_bytes(*id)) else { return false };
+        let id = CertificateId::from_bytes(*id);
+        let Some(issuance) = self.issuances.get(&id).filter(|_| !self.removed.contains(&id)) else { return false };
         let of_profile = profile.is_none_or(|profile| issuance.reservation.profile == *profile);
         of_profile
             && match issuance.state {

@@ -24,6 +24,8 @@ use crate::port::store::{
 pub struct Record {
     /// Every reservation and what became of it.
     pub issuances: BTreeMap<CertificateId, Issuance>,
+    /// Certificates that were removed after their retention; of each the issuance stays, without its octets.
+    pub removed: BTreeSet<CertificateId>,
     /// Serial numbers in use.
     pub serials: BTreeMap<(AuthorityId, Serial), CertificateId>,
     /// Idempotency keys in use, by scope.

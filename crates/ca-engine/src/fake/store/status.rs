@@ -68,7 +68,7 @@ impl StatusStore for MemoryStore {
 
 impl Record {
     fn change_standing(&mut self, change: StandingChange) -> ChangeOutcome {
-        let Some(issuance) = self.issuances.get_mut(&change.id) else {
+        let Some(issuance) = self.issuances.get_mut(&change.id).filter(|_| !self.removed.contains(&change.id)) else {
             return ChangeOutcome::Stale;
         };
         match &mut issuance.state {

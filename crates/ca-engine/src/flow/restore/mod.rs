@@ -40,6 +40,8 @@ pub struct RestoreReport {
     pub revoked: Vec<(AuthorityId, Serial)>,
     /// Serials that were revoked since the backup and whose certificates were issued since too.
     pub lost: Vec<(AuthorityId, Serial)>,
+    /// Serials that were revoked since the backup and whose certificates had been removed after their retention.
+    pub removed: Vec<(AuthorityId, Serial)>,
     /// Holds that were ended since the backup and hold again, until an operator ends them.
     pub held_again: Vec<(AuthorityId, Serial)>,
     /// Of each authority, the number of the newest list that is known, and the number that the next one is above.

@@ -111,11 +111,14 @@ pub(super) async fn take_over(
             report.lost.push(named());
         }
         Some(SerialState::Issued(standing)) if weight(standing) < weight(anchored.standing) => {
-            let certificate = engine.store().certificate_by_serial(authority, serial).await?.ok_or_else(|| {
-                FlowError::internal(format!("the certificate {authority}:{serial} is issued and not on record"))
-            })?;
-            change(engine, principal, &certificate, revocation).await?;
-            report.revoked.push(named());
+            match engine.store().certificate_by_serial(authority, serial).await? {
+                Some(certificate) => {
+                    change(engine, principal, &certificate, revocation).await?;
+                    report.revoked.push(named());
+                }
+                // It ended long before it was removed: nobody may rely on it, whatever is said of it.
+                None => report.removed.push(named()),
+            }
         }
         // As it should be; or abandoned a moment ago, which answers as revoked too.
         Some(SerialState::Issued(_) | SerialState::Abandoned(_) | SerialState::Reserved) => {}

@@ -316,8 +316,9 @@ pub trait CertificateStore: Send + Sync {
     /// The live successor of a certificate (issued and not revoked), if it has one.
     async fn successor(&self, id: CertificateId) -> Result<Option<CertificateId>, StoreError>;
 
-    /// The certificates on record that descend from one by a renewal completed at or after `since`, and by any further
-    /// renewals, whatever became of them; in order of id, at most 1,000.
+    /// The certificates that descend from one by a renewal completed at or after `since`, and by any further renewals, whatever
+    /// became of them; in order of id, at most 1,000. A successor that was removed after its retention counts as completed since
+    /// then: nobody knows any more that it was not.
     async fn descendants(&self, id: CertificateId, since: Timestamp) -> Result<Vec<CertificateId>, StoreError>;
 
     /// Deletes idempotency keys that expired before `now`; returns how many.

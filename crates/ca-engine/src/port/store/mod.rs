@@ -14,6 +14,7 @@ mod lease;
 mod outbox;
 mod personal_data;
 mod restore;
+mod retention;
 mod role;
 mod status;
 mod token;
@@ -30,6 +31,9 @@ pub use lease::{Lease, LeaseStore};
 pub use outbox::{Assignment, Backlog, Delivery, DeliveryState, FailedAttempt, OutboxStore, Settlement, Verdict};
 pub use personal_data::{ClearWalk, PersonalData, PersonalDataHolder, PersonalDataKeyVersion, PersonalDataStore};
 pub use restore::{Gaps, LostSerial, RestoreStore};
+pub use retention::{
+    KeptFor, LEAST_RETENTION, MonthRemoval, MonthShare, RemovalOutcome, RemovedCertificate, RetentionStore,
+};
 pub use role::{Holder, RoleBinding, RoleStore, ShownCertificate};
 pub use status::{ChangeOutcome, RevocationRow, SerialState, SerialStatus, StandingChange, StatusStore};
 pub use token::{TokenRecord, TokenStore};
@@ -50,6 +54,7 @@ pub trait Store:
     + RoleStore
     + LeaseStore
     + RestoreStore
+    + RetentionStore
     + OutboxStore
     + PersonalDataStore
     + Send

@@ -69,6 +69,7 @@ impl Default for Parts {
                 crl_validity: Lifetime::from_days(7),
                 offline_crl_validity: Lifetime::from_days(395),
                 outbox: OutboxSettings::default(),
+                keep_expired: None,
             },
             sinks: BTreeMap::new(),
         }

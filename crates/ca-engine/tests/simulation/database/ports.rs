@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use ca_core::audit::AuditEvent;
 use ca_core::id::{AuthorityId, CertificateId, DeliveryId, ProfileName, SinkName, TokenId};
+use ca_core::month::Month;
 use ca_core::principal::Role;
 use ca_core::revocation::Revocation;
 use ca_core::serial::Serial;
@@ -199,6 +200,17 @@ room!(OutboxStore {
         | Some(lease.clone()), |store| store.sound.drop_deliveries(&lease, before, limit);
     Backlog = backlog(sink: &SinkName = sink.clone()) -> Backlog
         | None, |store| store.sound.backlog(&sink);
+});
+
+room!(RetentionStore {
+    MonthsBefore = months_before(instant: Timestamp) -> Vec<Month>
+        | None, |store| store.sound.months_before(instant);
+    ReviewMonth = review_month(month: Month) -> Vec<MonthShare>
+        | None, |store| store.sound.review_month(month);
+    RemoveMonth = remove_month(lease: &Lease = lease.clone(), removal: MonthRemoval) -> RemovalOutcome
+        | Some(lease.clone()), |store| store.sound.remove_month(&lease, removal);
+    Removed = removed(id: CertificateId) -> Option<RemovedCertificate>
+        | None, |store| store.sound.removed(id);
 });
 
 room!(PersonalDataStore {

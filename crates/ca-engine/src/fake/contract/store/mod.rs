@@ -7,12 +7,14 @@ mod complete;
 mod crl;
 mod fixture;
 mod idempotency;
+mod kept;
 mod lease;
 mod list;
 mod outbox;
 mod personal_data;
 mod reserve;
 mod restore;
+mod retention;
 mod revocation;
 mod role;
 mod status;
@@ -74,6 +76,8 @@ where
     cases.extend(role::cases());
     cases.extend(lease::cases());
     cases.extend(restore::cases());
+    cases.extend(retention::cases());
+    cases.extend(kept::cases());
     cases.extend(outbox::cases());
     run_cases("store", cases, || async { Fixture::new(make().await) }).await;
 }
