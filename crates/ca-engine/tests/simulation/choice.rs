@@ -22,6 +22,7 @@ impl Simulation {
             (4, 8),
             (4, 9),
             (3, 10),
+            (3, 11),
         ]);
         let subscriber = self.random.below(FOUNDATION.requests.len());
         let known = self.known();
@@ -50,6 +51,7 @@ impl Simulation {
             (5, Some(known), _) => Operation::Ocsp { known },
             (9, Some(known), _) => Operation::Authenticate { known },
             (10, Some(known), _) => Operation::Grant { certificate: known.id },
+            (11, ..) => Operation::Replay { place: self.random.below(8) },
             (6, ..) => Operation::CreateToken { uses: 1 + u32::from(self.random.one_in(2)) },
             (7, _, Some((_, token))) => Operation::UseToken { token, subscriber },
             (8, _, Some((token, _))) => Operation::WithdrawToken { token },

@@ -13,9 +13,9 @@ use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError, SealedKey};
 use ca_engine::port::signer::{Signer, SignerError};
 
 use crate::auditor::Auditor;
-use crate::database::planted::PlantedBug;
 use crate::executor::nap;
 use crate::lock;
+use crate::planted_bug::PlantedBug;
 use crate::random::Random;
 
 /// The private keys of a service: the how manieth each is, and the signers of those that were used.

@@ -15,6 +15,7 @@ use ca_engine::error::{FlowError, FlowErrorKind};
 use ca_engine::flow::answer_status::answer_status;
 use ca_engine::flow::authenticate::{certificate_holder, token_bearer};
 use ca_engine::flow::issue::{IssueRequest, Issued, issue};
+use ca_engine::flow::outbox::replay_delivery;
 use ca_engine::flow::query::CertificateName;
 use ca_engine::flow::renew::{RenewRequest, renew};
 use ca_engine::flow::revoke::{RevokeRequest, revoke, unhold};
@@ -71,6 +72,8 @@ pub(crate) enum Operation {
     UseToken { token: String, subscriber: usize },
     /// The end of a token.
     WithdrawToken { token: ca_core::id::TokenId },
+    /// Another try of the dead letter that is found at this place.
+    Replay { place: usize },
 }
 
 /// What an operation needs around it.
@@ -137,6 +140,12 @@ impl Client {
             Operation::Ocsp { known } => self.ask_status(engine, known).await?,
             Operation::Authenticate { known } => drop(self.authenticated(engine, known).await?),
             Operation::Grant { certificate } => grant_role(engine, &local, *certificate, Role::Registrar).await?,
+            Operation::Replay { place } => {
+                let dead = lock(&self.auditor).dead_letter(*place);
+                if let Some(id) = dead {
+                    replay_delivery(engine, &local, id, None).await?;
+                }
+            }
             Operation::CreateToken { uses } => self.make_token(engine, *uses).await?,
             Operation::UseToken { token, subscriber } => {
                 let bearer = token_bearer(engine, token).await?;

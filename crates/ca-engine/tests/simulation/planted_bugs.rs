@@ -1,39 +1,44 @@
 //! Each planted bug, and a seed that finds it: the first from 0 on, so that the number says how hard it is to find.
 
-use crate::database::planted::PlantedBug;
+use crate::planted_bug::PlantedBug;
 use crate::simulation::run;
 
 /// Every bug is found by one of so many seeds.
 const SEEDS: u64 = 10_000;
 
 /// Which seed finds which bug. A change of what a seed does changes these: `search_anew` prints the table.
-const FOUND_BY: [(PlantedBug, u64); 27] = [
-    (PlantedBug::SequenceNumberLost, 113),
+const FOUND_BY: [(PlantedBug, u64); 32] = [
+    (PlantedBug::SequenceNumberLost, 45),
     (PlantedBug::CompletionAcknowledgedBeforeCommit, 0),
     (PlantedBug::ReservationAcknowledgedBeforeCommit, 0),
-    (PlantedBug::SerialReused, 3),
-    (PlantedBug::StaleLeaseWritesCrl, 0),
+    (PlantedBug::SerialReused, 0),
+    (PlantedBug::StaleLeaseWritesCrl, 12),
     (PlantedBug::IdempotencyForgotten, 0),
-    (PlantedBug::TokenUseNotCounted, 1),
-    (PlantedBug::TokenUseNotGivenBack, 47),
-    (PlantedBug::WithdrawnTokenAccepted, 305),
-    (PlantedBug::SecondSuccessorAccepted, 13),
+    (PlantedBug::TokenUseNotCounted, 11),
+    (PlantedBug::TokenUseNotGivenBack, 13),
+    (PlantedBug::WithdrawnTokenAccepted, 26),
+    (PlantedBug::SecondSuccessorAccepted, 15),
     (PlantedBug::KeyNotBlocked, 7),
-    (PlantedBug::BlockedKeyCompleted, 100),
-    (PlantedBug::PredecessorNotLookedAt, 15),
-    (PlantedBug::RolesLeftToHeirs, 52),
+    (PlantedBug::BlockedKeyCompleted, 149),
+    (PlantedBug::PredecessorNotLookedAt, 61),
+    (PlantedBug::RolesLeftToHeirs, 260),
     (PlantedBug::AuditEventDropped, 0),
-    (PlantedBug::StaleLeaseChains, 1),
+    (PlantedBug::StaleLeaseChains, 19),
     (PlantedBug::LeaseTokenRepeated, 0),
-    (PlantedBug::CrlNumberNotRaised, 144),
-    (PlantedBug::HoldEndOverwritesRevocation, 114),
-    (PlantedBug::AbandonedReservationCompleted, 184),
-    (PlantedBug::StatusFromStaleCopy, 562),
+    (PlantedBug::CrlNumberNotRaised, 22),
+    (PlantedBug::HoldEndOverwritesRevocation, 45),
+    (PlantedBug::AbandonedReservationCompleted, 3),
+    (PlantedBug::StatusFromStaleCopy, 130),
     (PlantedBug::RevokedPageLosesLast, 3),
     (PlantedBug::SequenceBeforeRow, 0),
-    (PlantedBug::OlderListPublished, 305),
+    (PlantedBug::OlderListPublished, 1131),
     (PlantedBug::WrongClockUnseen, 5),
-    (PlantedBug::FailOverLosesCommits, 0),
+    (PlantedBug::FailOverLosesCommits, 2),
+    (PlantedBug::MessageLostForASink, 0),
+    (PlantedBug::DeliveryForgottenUntaken, 0),
+    (PlantedBug::PendingDeliveryPassed, 22),
+    (PlantedBug::AttemptsCountedTwice, 0),
+    (PlantedBug::StaleLeaseSettles, 36),
     (PlantedBug::OtherOctetsSigned, 0),
 ];
 
@@ -54,7 +59,13 @@ fn finds_each_planted_bug() {
 #[ignore = "prints the table anew after a change of what a seed does"]
 fn search_anew() {
     for bug in PlantedBug::ALL {
-        let found = (0..SEEDS).find_map(|seed| Some((seed, run(seed, Some(bug)).err()?)));
+        // A seed that still finds it is tried first.
+        let known = FOUND_BY.iter().find(|(planted, _)| *planted == bug).map(|(_, seed)| *seed);
+        let found = known.into_iter().chain(0..SEEDS).find_map(|seed| {
+            let failure = run(seed, Some(bug)).err()?;
+            // Else it is no planted bug that was found.
+            run(seed, None).is_ok().then_some((seed, failure))
+        });
         match found {
             Some((seed, failure)) => println!("    (PlantedBug::{bug:?}, {seed}),\n        // {}", failure.what),
             None => println!("    // {bug:?} is not found"),

@@ -8,9 +8,9 @@ use ca_core::id::AuthorityId;
 use ca_engine::port::publisher::{PublishError, Publisher};
 
 use crate::auditor::Auditor;
-use crate::database::planted::PlantedBug;
 use crate::executor::nap;
 use crate::lock;
+use crate::planted_bug::PlantedBug;
 use crate::random::Random;
 
 /// The newest list of each authority; now and then it cannot be reached.

@@ -4,19 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use ca_core::id::SinkName;
 use ca_core::time::Timestamp;
 use ca_engine::engine::{Engine, Ports};
 use ca_engine::error::FlowError;
 use ca_engine::fake::{FakeClock, ScriptedAuthorizer};
 use ca_engine::port::clock::Clock;
+use ca_engine::port::sink::Sink;
 
 use crate::auditor::Auditor;
-use crate::database::planted::{Planted, PlantedBug};
+use crate::database::planted::Planted;
 use crate::database::{Connection, Database};
 use crate::foundation::{Foundation, profiles, settings};
+use crate::job::Habits;
 use crate::keyring::{KeyPool, WitnessKeyring};
+use crate::planted_bug::PlantedBug;
 use crate::publisher::SharedFolder;
 use crate::random::Random;
+use crate::sink::{Receiver, receivers};
 use crate::weak_entropy::WeakEntropy;
 
 /// A clock that goes as the true one does, some way off.
@@ -51,6 +56,7 @@ pub(crate) struct Surroundings {
     pub(crate) database: Database,
     pub(crate) keys: Arc<Mutex<KeyPool>>,
     pub(crate) folder: SharedFolder,
+    pub(crate) receivers: BTreeMap<SinkName, Receiver>,
     pub(crate) auditor: Arc<Mutex<Auditor>>,
     pub(crate) bug: Option<PlantedBug>,
 }
@@ -65,11 +71,20 @@ pub(crate) struct Replica {
     pub(crate) starts: u64,
     /// `None` while it is down or starting.
     pub(crate) engine: Arc<Mutex<Option<Arc<Engine>>>>,
+    /// What its jobs remember, from start to death.
+    pub(crate) habits: Habits,
 }
 
 impl Replica {
     pub(crate) fn new(number: usize, truth: &FakeClock, status_only: bool) -> Self {
-        Self { number, clock: ReplicaClock::new(truth.clone()), status_only, starts: 0, engine: Arc::default() }
+        Self {
+            number,
+            clock: ReplicaClock::new(truth.clone()),
+            status_only,
+            starts: 0,
+            engine: Arc::default(),
+            habits: Habits::default(),
+        }
     }
 
     /// The engine, while it runs.
@@ -89,6 +104,7 @@ impl Replica {
         random: &mut Random,
     ) -> impl Future<Output = Result<Engine, FlowError>> + 'static {
         self.starts += 1;
+        self.habits = Habits::default();
         let planted = Planted::new(surroundings.store.clone(), surroundings.bug, self.clock.clone());
         let keyring = WitnessKeyring {
             pool: surroundings.keys.clone(),
@@ -97,6 +113,8 @@ impl Replica {
             random: Arc::new(Mutex::new(Random::new(random.next()))),
             bug: surroundings.bug,
         };
+        let sinks = surroundings.receivers.iter();
+        let sinks = sinks.map(|(name, receiver)| (name.clone(), Arc::new(receiver.clone()) as Arc<dyn Sink>));
         let ports = Ports {
             clock: Arc::new(self.clock.clone()),
             entropy: Arc::new(WeakEntropy::new(random.next())),
@@ -104,7 +122,7 @@ impl Replica {
             keyring: Arc::new(keyring),
             authorizer: Arc::new(ScriptedAuthorizer::allow_all()),
             publisher: Arc::new(surroundings.folder.of_replica()),
-            sinks: BTreeMap::new(),
+            sinks: sinks.collect(),
         };
         Engine::start(ports, profiles().to_vec(), settings())
     }
@@ -122,6 +140,7 @@ pub(crate) fn surroundings(foundation: &Foundation, seed: u64, bug: Option<Plant
     let auditor = Arc::new(Mutex::new(Auditor::new(store.clone(), truth.clone(), foundation)));
     Surroundings {
         folder: SharedFolder::new(seed, auditor.clone(), bug),
+        receivers: receivers(seed, &auditor),
         keys: Arc::new(Mutex::new(crate::lock(&foundation.keys).forked())),
         database: Database::default(),
         truth,

@@ -9,12 +9,14 @@ use crate::foundation::{ONLINE, authority};
 use crate::job::{Job, PATIENCE};
 use crate::lock;
 use crate::simulation::Simulation;
+use crate::sink::Receiver;
 
 impl Simulation {
     /// Everything is repaired; then every promise that takes time must be kept.
     pub(super) fn settle(&mut self) -> Result<(), String> {
         self.settling = true;
         self.outage_until = 0;
+        self.surroundings.receivers.values().for_each(Receiver::repair);
         for number in 0..self.replicas.len() {
             self.replicas[number].clock.set_off(0);
         }
@@ -30,6 +32,7 @@ impl Simulation {
             self.repeat(job)?;
         }
         self.ask_everybody(&engine)?;
+        self.deliver_everything()?;
         let auditor = self.surroundings.auditor.clone();
         let auditor = lock(&auditor);
         auditor.check_no_reservation_is_open()?;
@@ -45,9 +48,9 @@ impl Simulation {
         for _ in 0..8 {
             let engine = self.replicas[0].engine().ok_or("the replica is gone")?;
             let (outcome, holder) = (Arc::new(Mutex::new(None)), self.replicas[0].holder());
-            let told = outcome.clone();
+            let (told, habits) = (outcome.clone(), self.replicas[0].habits.clone());
             self.executor.spawn(0, format!("{job:?} at last"), async move {
-                let done = job.run(engine, holder).await;
+                let done = job.run(engine, holder, habits).await;
                 *lock(&told) = Some(done);
             });
             self.live()?;
@@ -60,6 +63,21 @@ impl Simulation {
             }
         }
         Err(format!("job {job:?} does not do its work though all is repaired: {last:?}"))
+    }
+
+    /// Every event reaches its sinks, or was given up before.
+    fn deliver_everything(&mut self) -> Result<(), String> {
+        let mut delivered = Ok(());
+        for _ in 0..12 {
+            self.repeat(Job::Outbox)?;
+            delivered = lock(&self.surroundings.auditor).check_all_delivered();
+            if delivered.is_ok() {
+                break;
+            }
+            // What failed waits for its next attempt.
+            self.surroundings.truth.advance(Lifetime::from_seconds(60));
+        }
+        delivered
     }
 
     /// Of every certificate that clients know, OCSP says how it stands.

@@ -7,12 +7,12 @@ use ca_engine::fake::Record;
 use ca_engine::port::store::StoreError;
 
 use crate::database::Fate;
-use crate::database::planted::PlantedBug;
 use crate::executor::Executor;
 use crate::foundation::FOUNDATION;
 use crate::job::Job;
 use crate::lock;
 use crate::operation::{Client, Operation, Population};
+use crate::planted_bug::PlantedBug;
 use crate::random::Random;
 use crate::replica::{Replica, Surroundings, surroundings};
 use crate::trace::Trace;
@@ -252,7 +252,8 @@ impl Simulation {
                 (2, Job::Follow),
                 (8, Job::Revocations),
                 (2, Job::Clock),
-                (1, Job::IdempotencyKeys),
+                (1, Job::Expiry),
+                (7, Job::Outbox),
             ]);
             self.run_job(number, job);
             return;
@@ -276,8 +277,9 @@ impl Simulation {
         let Some(engine) = self.replicas[number].engine() else { return };
         self.note(format!("replica {number} begins its job {job:?}"));
         let (client, holder) = (self.client.clone(), self.replicas[number].holder());
+        let habits = self.replicas[number].habits.clone();
         self.executor.spawn(number, format!("{job:?}"), async move {
-            let outcome = job.run(engine, holder).await;
+            let outcome = job.run(engine, holder, habits).await;
             client.note(&format_args!("replica {number}: job {job:?}"), &outcome);
         });
     }

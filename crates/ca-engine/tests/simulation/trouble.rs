@@ -86,14 +86,14 @@ impl Simulation {
             self.note(format!("{seconds} s pass"));
             self.surroundings.truth.advance(Lifetime::from_seconds(seconds));
             let other = (number + 1) % self.replicas.len();
-            let job = self.random.pick(&[Job::Crl, Job::AuditChain]);
+            let job = self.random.pick(&[Job::Crl, Job::AuditChain, Job::Outbox]);
             self.run_job(other, job);
         }
     }
 
     /// A process that does what it needs a lease for, every other time there is one.
     fn leaseholder(&mut self) -> Option<usize> {
-        let leased = [Job::Crl, Job::AuditChain, Job::Responders].map(|job| format!("{job:?}"));
+        let leased = [Job::Crl, Job::AuditChain, Job::Responders, Job::Outbox].map(|job| format!("{job:?}"));
         let tasks = self.executor.tasks_mut().iter();
         let holders: Vec<usize> = tasks.filter(|task| leased.contains(&task.name)).map(|task| task.replica).collect();
         (!holders.is_empty() && self.random.one_in(2)).then(|| self.random.pick(&holders))

@@ -162,7 +162,8 @@ impl Record {
         self.events.iter().map(|row| row.event.clone()).collect()
     }
 
-    pub(super) fn outbox(&self) -> &[OutboxMessage] {
+    /// Every committed outbox message, in commit order, delivered or not; its number is its index plus one.
+    pub fn outbox(&self) -> &[OutboxMessage] {
         &self.outbox
     }
 

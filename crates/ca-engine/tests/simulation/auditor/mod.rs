@@ -4,6 +4,7 @@
 
 mod chain;
 mod crl;
+mod delivery;
 mod issuance;
 mod promise;
 mod role;
@@ -21,8 +22,9 @@ use ca_engine::fake::{FakeClock, MemoryStore, Record, StoreMethod};
 use ca_engine::port::clock::Clock;
 use ca_engine::port::store::{CrlIntent, Lease};
 
+use self::delivery::Deliveries;
 use self::issuance::History;
-use crate::foundation::Foundation;
+use crate::foundation::{Foundation, settings};
 
 /// What a check found wrong.
 pub(crate) type Finding = Result<(), String>;
@@ -54,6 +56,7 @@ pub(crate) struct Auditor {
     lease_holders: BTreeMap<(String, u64), String>,
     roles: BTreeMap<(CertificateId, Role), u64>,
     in_place: BTreeMap<AuthorityId, u64>,
+    deliveries: Deliveries,
     answers: BTreeMap<String, CertificateId>,
     issuers: BTreeMap<AuthorityId, ca_core::certificate::Certificate>,
 }
@@ -84,6 +87,7 @@ impl Auditor {
             lease_holders: BTreeMap::new(),
             roles: BTreeMap::new(),
             in_place: BTreeMap::new(),
+            deliveries: Deliveries::new(settings().outbox),
             answers: BTreeMap::new(),
             issuers,
         };
@@ -128,6 +132,11 @@ impl Auditor {
             match method {
                 // These write to no other table.
                 StoreMethod::AcquireLease | StoreMethod::ReleaseLease => self.check_leases(record),
+                StoreMethod::AssignMessages
+                | StoreMethod::DropUnassigned
+                | StoreMethod::SettleDeliveries
+                | StoreMethod::HastenDeliveries
+                | StoreMethod::DropDeliveries => self.check_deliveries(record, method, &mut Vec::new()),
                 _ => self.check(record, method),
             }
         });
@@ -153,6 +162,10 @@ impl Auditor {
         self.check_tokens(record, &mut changes)?;
         self.check_crls(record, &mut changes)?;
         self.check_roles(record, method, &mut changes)?;
+        self.check_messages(record, method, &changes)?;
+        if method == StoreMethod::ReplayDelivery {
+            self.check_deliveries(record, method, &mut changes)?;
+        }
         self.check_events(record, &changes)?;
         self.check_chain(record)
     }
@@ -165,6 +178,7 @@ impl Auditor {
             self.crls.insert(key.clone(), (row.intent.clone(), row.der.is_some()));
         }
         self.remember_issuances(record);
+        self.remember_deliveries(record);
     }
 
     /// Two holders never have the same token of a lease: a fence could not tell them apart.

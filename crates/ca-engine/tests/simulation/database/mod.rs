@@ -5,6 +5,7 @@
 //! what they tell, and a transaction whose caller died may still commit.
 
 pub(crate) mod planted;
+mod planted_outbox;
 mod ports;
 
 use std::future::Future;
@@ -230,5 +231,13 @@ fn is_write(method: StoreMethod) -> bool {
             | WithdrawRole
             | AcquireLease
             | ReleaseLease
+            | RecordLostSerial
+            | LeaveGaps
+            | AssignMessages
+            | DropUnassigned
+            | SettleDeliveries
+            | HastenDeliveries
+            | ReplayDelivery
+            | DropDeliveries
     )
 }
