@@ -89,6 +89,7 @@ impl Foundation {
             keyring: Arc::new(WitnessKeyring {
                 pool: keys.clone(),
                 witness: None,
+                process: (0, 0),
                 status_only: false,
                 random: Arc::new(Mutex::new(Random::new(1))),
                 bug: None,

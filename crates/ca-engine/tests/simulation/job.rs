@@ -10,6 +10,7 @@ use ca_engine::engine::Engine;
 use ca_engine::error::FlowError;
 use ca_engine::flow::deliver_events::{self, assign_messages, deliver_due, lease_name, welcome_back};
 use ca_engine::flow::expire::{self, drop_expired_idempotency, drop_stale_events};
+use ca_engine::flow::follow_anchor::{Anchored, compare_again, follow};
 use ca_engine::flow::follow_revocations::follow_revocations;
 use ca_engine::flow::publish_crl::{self, is_due, publish_crl, republish};
 use ca_engine::flow::reconcile::abandon_reservations_older_than;
@@ -20,6 +21,7 @@ use ca_engine::port::store::Lease;
 
 use crate::foundation::{ONLINE, authority};
 use crate::lock;
+use crate::shared_anchor::SharedAnchor;
 
 /// How long a lease lasts unless it is prolonged.
 const LEASE: Lifetime = Lifetime::from_seconds(8);
@@ -42,6 +44,7 @@ pub(crate) enum Job {
     Clock,
     Expiry,
     Outbox,
+    Anchor,
 }
 
 /// How many events go to a sink side by side.
@@ -58,6 +61,32 @@ const OUTAGE: u32 = 3;
 pub(crate) struct Habits {
     /// In how many runs in a row a sink was not available.
     failures: Arc<Mutex<BTreeMap<SinkName, u32>>>,
+    anchor: Option<SharedAnchor>,
+    /// Whether it only answers: then it writes nothing into the anchor.
+    answers_only: bool,
+    /// What it knows to be in the anchor.
+    anchored: Arc<futures::lock::Mutex<Anchored>>,
+}
+
+impl Habits {
+    /// Those of a process that has just begun.
+    pub(crate) fn of(anchor: Option<SharedAnchor>, answers_only: bool) -> Self {
+        Self { anchor, answers_only, ..Self::default() }
+    }
+
+    async fn follow_anchor(&self, engine: &Engine) -> Result<(), FlowError> {
+        let Some(anchor) = &self.anchor else { return Ok(()) };
+        if self.answers_only {
+            return compare_again(engine, anchor).await;
+        }
+        let mut anchored = self.anchored.lock().await;
+        follow(engine, anchor, &mut anchored).await.map(drop)
+    }
+
+    /// How often the anchor could not be used so far.
+    pub(crate) fn anchor_failures(&self) -> u64 {
+        self.anchor.as_ref().map_or(0, SharedAnchor::failures)
+    }
 }
 
 impl Job {
@@ -104,6 +133,7 @@ impl Job {
                     drop_stale_events(&engine, &lease).await?;
                 }
             }
+            Self::Anchor => habits.follow_anchor(&engine).await?,
             Self::Outbox => {
                 assign(&engine, &holder).await?;
                 for sink in engine.sinks().keys() {

@@ -22,7 +22,8 @@ use ca_engine::flow::revoke::{RevokeRequest, revoke, unhold};
 use ca_engine::flow::role::grant_role;
 use ca_engine::flow::token::{TokenRequest, create_token, delete_token};
 
-use crate::auditor::Auditor;
+use crate::auditor::{Auditor, Process};
+use crate::careless_memory::CarelessMemory;
 use crate::foundation::FOUNDATION;
 use crate::lock;
 use crate::trace::Trace;
@@ -82,6 +83,10 @@ pub(crate) struct Client {
     pub(crate) auditor: Arc<Mutex<Auditor>>,
     pub(crate) population: Arc<Mutex<Population>>,
     pub(crate) trace: Arc<Mutex<Trace>>,
+    /// Whom it asks.
+    pub(crate) process: Process,
+    /// What stands before it, where such a bug is planted.
+    pub(crate) careless: Option<CarelessMemory>,
 }
 
 /// How often a client asks again when it was told to.
@@ -131,11 +136,14 @@ impl Client {
                     request_id: None,
                 };
                 revoke(engine, &local, &asked).await?;
-                lock(&self.auditor).revocation_told(*certificate, *reason, since);
+                if let Some(careless) = &self.careless {
+                    careless.revoked(*certificate);
+                }
+                lock(&self.auditor).revocation_told(self.process, *certificate, *reason, since);
             }
             Operation::Unhold { certificate } => {
                 unhold(engine, &local, *certificate, None).await?;
-                lock(&self.auditor).release_told(*certificate, since);
+                lock(&self.auditor).release_told(self.process, *certificate, since);
             }
             Operation::Ocsp { known } => self.ask_status(engine, known).await?,
             Operation::Authenticate { known } => drop(self.authenticated(engine, known).await?),
@@ -177,19 +185,31 @@ impl Client {
 
     /// Asks OCSP, and reads the answer as a relying party does.
     pub(crate) async fn ask_status(&self, engine: &Engine, known: &Known) -> Result<(), FlowError> {
-        let since = lock(&self.auditor).step;
+        let question = lock(&self.auditor).asked(self.process, &known.authority, &known.serial);
         let identity = engine.authority(&known.authority)?;
-        let question = CertId::new(CertIdHash::Sha1, identity.identity(), &known.serial);
-        let answer = answer_status(engine, &request::encode(&[question], None), |_| {}).await;
-        lock(&self.auditor).answered(&known.authority, &known.serial, &answer, since);
+        let cert_id = CertId::new(CertIdHash::Sha1, identity.identity(), &known.serial);
+        let asked = request::encode(&[cert_id], None);
+        let answer = match &self.careless {
+            Some(careless) => careless.answer(engine, known, &asked).await,
+            None => answer_status(engine, &asked, |_| {}).await,
+        };
+        lock(&self.auditor).answered(&question, &answer, engine.now());
         Ok(())
+    }
+
+    /// The process has followed the sequence of revocations, with a look that began at the step `since`.
+    pub(crate) fn followed(&self, since: u64) {
+        if let Some(careless) = &self.careless {
+            careless.followed();
+        }
+        lock(&self.auditor).followed(self.process, since);
     }
 
     /// The holder of a certificate, as the service sees it.
     async fn authenticated(&self, engine: &Engine, known: &Known) -> Result<Principal, FlowError> {
-        let since = lock(&self.auditor).step;
+        let question = lock(&self.auditor).asked(self.process, &known.authority, &known.serial);
         let principal = certificate_holder(engine, &known.authority, &known.serial, &known.der).await?;
-        lock(&self.auditor).admitted(known.id, since);
+        lock(&self.auditor).admitted(&question);
         Ok(principal)
     }
 

@@ -67,13 +67,31 @@ pub(crate) enum PlantedBug {
     AttemptsCountedTwice,
     /// What became of attempts may be recorded under a lease that has moved on.
     StaleLeaseSettles,
+    /// An answer in memory is given after the sequence of revocations has told of its serial.
+    AnswerOutlivesNews,
+    /// An answer is let into memory though the news of its serial came since the record was asked.
+    AnswerLetInAfterNews,
+    /// A process that revokes a certificate goes on with the answer that it has in memory.
+    RevokerRemembers,
+    /// An answer in memory is given though its life has ended, while the record cannot be followed.
+    AnswerOutlivesItself,
+    /// An answer in memory is given though the sequence of revocations was not looked at for long.
+    FollowingNotLookedAt,
+    /// The anchor loses a revocation that it has taken.
+    AnchorForgetsRow,
+    /// A process begins without a look at the anchor.
+    AnchorNotAsked,
+    /// A restoration does not raise the numbers of lists.
+    ListNumbersNotRaised,
+    /// A restoration does not put a serial on record that was revoked and is lost.
+    LostSerialLeftOut,
     /// The key signs octets that were never put on record.
     OtherOctetsSigned,
 }
 
 impl PlantedBug {
     /// Every bug.
-    pub(crate) const ALL: [Self; 32] = [
+    pub(crate) const ALL: [Self; 41] = [
         Self::SequenceNumberLost,
         Self::CompletionAcknowledgedBeforeCommit,
         Self::ReservationAcknowledgedBeforeCommit,
@@ -105,6 +123,15 @@ impl PlantedBug {
         Self::PendingDeliveryPassed,
         Self::AttemptsCountedTwice,
         Self::StaleLeaseSettles,
+        Self::AnswerOutlivesNews,
+        Self::AnswerLetInAfterNews,
+        Self::RevokerRemembers,
+        Self::AnswerOutlivesItself,
+        Self::FollowingNotLookedAt,
+        Self::AnchorForgetsRow,
+        Self::AnchorNotAsked,
+        Self::ListNumbersNotRaised,
+        Self::LostSerialLeftOut,
         Self::OtherOctetsSigned,
     ];
 }

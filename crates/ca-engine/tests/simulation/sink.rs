@@ -10,7 +10,7 @@ use ca_core::time::Lifetime;
 use ca_engine::port::sink::{Sink, SinkError, SinkEvent};
 
 use crate::auditor::Auditor;
-use crate::executor::nap;
+use crate::executor::{nap, naps};
 use crate::foundation::SINKS;
 use crate::lock;
 use crate::random::Random;
@@ -86,9 +86,7 @@ impl Receiver {
 impl Sink for Receiver {
     async fn deliver(&self, event: &SinkEvent) -> Result<(), SinkError> {
         let (polls, fate) = self.draw();
-        for _ in 0..polls {
-            nap().await;
-        }
+        naps(polls).await;
         let is_taken = matches!(fate, Fate::Take | Fate::TakeAndLoseAnswer);
         if is_taken {
             lock(&self.auditor).event_taken(&self.name, event.id);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ca_core::audit::AuditAction;
 use ca_core::id::{CertificateId, DeliveryId, SinkName};
-use ca_core::time::{Lifetime, Timestamp};
+use ca_core::time::Timestamp;
 use ca_engine::engine::OutboxSettings;
 use ca_engine::fake::{Record, StoreMethod};
 use ca_engine::port::clock::Clock;
@@ -18,8 +18,8 @@ use crate::foundation::SINKS;
 pub(super) struct Deliveries {
     /// The policy.
     settings: OutboxSettings,
-    /// How many messages were stored.
-    messages: usize,
+    /// When each message was stored, by the true time.
+    stored: Vec<Timestamp>,
     unassigned: BTreeSet<u64>,
     all: BTreeMap<DeliveryId, Course>,
 }
@@ -29,8 +29,8 @@ struct Course {
     sink: SinkName,
     sequence: u64,
     certificate: Option<CertificateId>,
-    /// When it began, by the true time.
-    begun: Timestamp,
+    /// When its message was stored. Whoever begins a delivery may have looked at the clock at any time since.
+    stored: Timestamp,
     /// How many attempts the sink says have failed.
     failures: u32,
     /// Whether the sink has it.
@@ -45,18 +45,18 @@ struct Course {
 
 impl Deliveries {
     pub(super) fn new(settings: OutboxSettings) -> Self {
-        Self { settings, messages: 0, unassigned: BTreeSet::new(), all: BTreeMap::new() }
+        Self { settings, stored: Vec::new(), unassigned: BTreeSet::new(), all: BTreeMap::new() }
     }
 }
 
 impl Course {
-    fn of(delivery: &Delivery, begun: Timestamp) -> Self {
+    fn of(delivery: &Delivery, stored: Timestamp) -> Self {
         let dead = delivery.state == DeliveryState::Dead;
         Self {
             sink: delivery.sink.clone(),
             sequence: delivery.sequence,
             certificate: delivery.certificate,
-            begun,
+            stored,
             failures: delivery.attempts,
             taken: false,
             refused_for_good: false,
@@ -80,10 +80,17 @@ const TOLD: [AuditAction; 6] = [
 impl Auditor {
     pub(super) fn remember_deliveries(&mut self, record: &Record) {
         let now = self.truth.now();
-        self.deliveries.messages = record.outbox().len();
+        // Of a record that was set back, those that it has are the same as before.
+        self.deliveries.stored.resize(record.outbox().len(), now);
         self.deliveries.unassigned = record.unassigned.keys().copied().collect();
-        let courses = record.deliveries.iter().map(|(id, delivery)| (*id, Course::of(delivery, now)));
-        self.deliveries.all = courses.collect();
+        let stored_at = |delivery: &Delivery| self.stored_at(delivery);
+        let courses = record.deliveries.iter();
+        self.deliveries.all = courses.map(|(id, delivery)| (*id, Course::of(delivery, stored_at(delivery)))).collect();
+    }
+
+    fn stored_at(&self, delivery: &Delivery) -> Timestamp {
+        let index = usize::try_from(delivery.sequence).unwrap_or(0).saturating_sub(1);
+        self.deliveries.stored.get(index).copied().unwrap_or(self.truth.now())
     }
 
     /// Every change that sinks are to be told of brings one message, and waits for its sinks.
@@ -91,12 +98,12 @@ impl Auditor {
         let told = changes.iter().filter(|change| change.actions.iter().any(|action| TOLD.contains(action))).count();
         // Nobody was told of a certificate that is not on record.
         let expected = if method == StoreMethod::RecordLostSerial { 0 } else { told };
-        let before = self.deliveries.messages;
+        let before = self.deliveries.stored.len();
         if record.outbox().len() != before + expected {
             let count = record.outbox().len() as i64 - before as i64;
             return Err(format!("{expected} changes brought {count} messages"));
         }
-        self.deliveries.messages = record.outbox().len();
+        self.deliveries.stored.resize(record.outbox().len(), self.truth.now());
         for number in (before + 1..=record.outbox().len()).map(|number| number as u64) {
             if !record.unassigned.contains_key(&number) {
                 return Err(format!("message {number} waits for nobody"));
@@ -115,11 +122,12 @@ impl Auditor {
     ) -> Finding {
         let begun = self.check_assigned(record, method)?;
         for (id, delivery) in &record.deliveries {
+            let stored = self.stored_at(delivery);
             let Some(course) = self.deliveries.all.get_mut(id) else {
                 if !begun.contains(&delivery.sequence) {
                     return Err(format!("delivery {id} of message {} began twice", delivery.sequence));
                 }
-                self.deliveries.all.insert(*id, Course::of(delivery, self.truth.now()));
+                self.deliveries.all.insert(*id, Course::of(delivery, stored));
                 continue;
             };
             let dead = delivery.state == DeliveryState::Dead;
@@ -180,14 +188,14 @@ impl Auditor {
                 continue;
             }
             // Who began it may have had a clock that was behind as far as one may be.
-            let was_kept = now.since(course.begun).seconds() + AHEAD.seconds() >= kept.seconds();
+            let was_kept = now.since(course.stored).seconds() + AHEAD.seconds() >= kept.seconds();
             let allowed = match method {
                 StoreMethod::SettleDeliveries => course.taken,
                 StoreMethod::DropDeliveries => was_kept,
                 _ => false,
             };
             if !allowed {
-                let age = Lifetime::from_seconds(now.since(course.begun).seconds());
+                let age = now.since(course.stored);
                 return Err(format!(
                     "delivery {id} of message {} to {} was forgotten after {age}, and its sink does not have it",
                     course.sequence, course.sink
@@ -207,6 +215,7 @@ impl Auditor {
         };
         let first = !std::mem::replace(&mut course.taken, true);
         course.lets_pass = true;
+        self.tally.delivered += 1;
         let (sequence, certificate) = (course.sequence, course.certificate);
         if !first || certificate.is_none() {
             return;

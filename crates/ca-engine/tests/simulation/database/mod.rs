@@ -75,6 +75,12 @@ impl Database {
         lock(&self.queue).waiting.len()
     }
 
+    /// Whatever waits comes to nothing, and nobody hears of it.
+    pub(crate) fn forget_all(&self) {
+        let waiting = std::mem::take(&mut lock(&self.queue).waiting);
+        drop(waiting);
+    }
+
     /// Takes a transaction out of the queue.
     pub(crate) fn take(&self, index: usize) -> Transaction {
         lock(&self.queue).waiting.swap_remove(index)

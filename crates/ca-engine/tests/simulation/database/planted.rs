@@ -11,8 +11,8 @@ use ca_engine::fake::{CrlRow, IssuanceState, MemoryStore, Record};
 use ca_engine::port::clock::Clock;
 use ca_engine::port::store::{
     AuditStore, CertificateStore, ChainHead, ChainLink, ChangeOutcome, CompleteOutcome, Completion, CrlIntent,
-    CrlStore, Journal, Lease, LeaseStore, Reservation, ReserveOutcome, SerialStatus, StandingChange, StatusStore,
-    Store, StoreError, TokenStore,
+    CrlStore, Journal, Lease, LeaseStore, LostSerial, Reservation, ReserveOutcome, RestoreStore, SerialStatus,
+    StandingChange, StatusStore, Store, StoreError, TokenStore,
 };
 
 use crate::lock;
@@ -200,6 +200,9 @@ impl Planted {
 
     pub(super) async fn intend_crl(&self, lease: Lease, intent: CrlIntent) -> Result<(), StoreError> {
         let lease = self.believed(lease, PlantedBug::StaleLeaseWritesCrl);
+        if self.has(PlantedBug::ListNumbersNotRaised) && intent.to_be_signed_sha256 == [0; 32] {
+            return Ok(());
+        }
         let outcome = self.sound.intend_crl(&lease, intent.clone()).await;
         if self.has(PlantedBug::CrlNumberNotRaised) && matches!(outcome, Err(StoreError::Conflict { .. })) {
             let number = (intent.authority.clone(), intent.number);
@@ -207,6 +210,13 @@ impl Planted {
             return Ok(());
         }
         outcome
+    }
+
+    pub(super) async fn record_lost_serial(&self, lost: LostSerial) -> Result<bool, StoreError> {
+        if self.has(PlantedBug::LostSerialLeftOut) {
+            return Ok(true);
+        }
+        self.sound.record_lost_serial(lost).await
     }
 
     pub(super) async fn publish_crl(

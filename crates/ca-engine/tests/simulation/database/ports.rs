@@ -171,7 +171,7 @@ room!(LeaseStore {
 
 room!(RestoreStore {
     RecordLostSerial = record_lost_serial(lost: LostSerial) -> bool
-        | None, |store| store.sound.record_lost_serial(lost);
+        | None, |store| store.record_lost_serial(lost);
     LeaveGaps = leave_gaps(gaps: Gaps) -> ()
         | None, |store| store.sound.leave_gaps(gaps);
 });
