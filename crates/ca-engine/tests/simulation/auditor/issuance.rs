@@ -104,7 +104,7 @@ impl Auditor {
                 continue;
             }
             let wrong = |what: String| format!("certificate {id} went from {before:?} to {now:?}: {what}");
-            let actions = events_of(before, now).ok_or_else(|| wrong("it may not".to_owned()))?;
+            let actions = events_of(before, now, self.is_restoring()).ok_or_else(|| wrong("it may not".to_owned()))?;
             match now.revocation_told() {
                 None if before == Phase::Reserved => self.check_completed(record, issuance).map_err(wrong)?,
                 // Every other change is a row of the sequence.
@@ -257,7 +257,7 @@ impl Auditor {
 }
 
 /// The audit events that tell of a change; `None` when it is not legal.
-fn events_of(before: Phase, now: Phase) -> Option<&'static [AuditAction]> {
+fn events_of(before: Phase, now: Phase, restoring: bool) -> Option<&'static [AuditAction]> {
     match (before, now) {
         (Phase::Reserved, Phase::Standing(Standing::Active)) => Some(&ISSUED),
         (Phase::Reserved, Phase::Abandoned(_)) => Some(&[AuditAction::IssuanceAbandoned]),
@@ -265,7 +265,7 @@ fn events_of(before: Phase, now: Phase) -> Option<&'static [AuditAction]> {
             (!before.is_final()).then_some(&[AuditAction::CertificateReleased])
         }
         (Phase::Standing(from), Phase::Standing(Standing::Revoked(to))) => {
-            may_become(from, to).then_some(&[AuditAction::CertificateRevoked])
+            may_become(from, to, restoring).then_some(&[AuditAction::CertificateRevoked])
         }
         _ => None,
     }
@@ -287,14 +287,15 @@ const ISSUED: [AuditAction; 4] = [
     AuditAction::ResponderIssued,
 ];
 
-/// A reason once given stays, but for a hold and for `keyCompromise`; the date stays always.
-fn may_become(from: Standing, to: Revocation) -> bool {
+/// A reason once given stays, but for a hold and for `keyCompromise`. The date stays, unless a restoration knows better: what stands
+/// on a record that was set back may be an earlier hold, or one of a process that ran on over it.
+fn may_become(from: Standing, to: Revocation, restoring: bool) -> bool {
     match from {
         Standing::Active => true,
         Standing::Revoked(earlier) => {
             let replaced =
                 earlier.reason == RevocationReason::CertificateHold || to.reason == RevocationReason::KeyCompromise;
-            replaced && earlier.reason != to.reason && earlier.revoked_at == to.revoked_at
+            replaced && earlier.reason != to.reason && (restoring || earlier.revoked_at == to.revoked_at)
         }
     }
 }

@@ -96,6 +96,11 @@ impl Auditor {
         self.past.closed.is_some()
     }
 
+    /// Whether a restoration is at work.
+    pub(super) fn is_restoring(&self) -> bool {
+        self.past.closed.as_ref().is_some_and(|closed| closed.restoring)
+    }
+
     /// A process signs. Over a record that was set back only those do that have had no time to find it out.
     pub(crate) fn signs(&mut self, process: Process) {
         if self.past.closed.as_ref().is_some_and(|closed| !closed.survivors.contains(&process)) {
