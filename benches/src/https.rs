@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ca_core::certificate::Certificate;
-use ca_core::ocsp::{CertId, CertIdHash, IssuerIdentity, request};
+use ca_core::ocsp::{CertId, CertIdHash, IssuerIdentity, encode_get_path, request};
 use ca_engine::fake::{FakeClock, MemoryStore};
 use ca_runtime::entropy::SystemEntropy;
 use ca_runtime::seal::{DataKeys, MissingKeys, Passphrase, Passphrases};
@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 use crate::clock::{Scope, Spent, Stopwatch};
 use crate::issuance::{Caller, Issuance, issue_for_a_while};
-use crate::peer::ocsp_responder::drive;
+use crate::ocsp_client::{ask_alone, ask_by_get, ask_by_post};
 use crate::peer::openssl;
 use crate::process::{processor_seconds, resident_octets};
 use crate::report::{Report, Row, Unit};
@@ -127,7 +127,7 @@ fn derive_a_key(runtime: &Runtime) -> anyhow::Result<Spent> {
     Ok(stopwatch.spent())
 }
 
-/// OCSP over HTTP/1.0, a connection a request, as `openssl ocsp` is asked in section `ocsp`.
+/// OCSP over HTTP: a connection a request, as `openssl ocsp` is asked in section `ocsp`, and over a connection that is kept.
 fn ask_ocsp(report: &mut Report, record: &str, site: &Site, server: u32, runtime: &Runtime) -> anyhow::Result<()> {
     let issued: Value = serde_json::from_slice(&runtime.block_on(Caller::new(site)?.issue())?)?;
     let pem = |field: &str| issued[field].as_str().with_context(|| format!("the answer has no {field}"));
@@ -136,15 +136,20 @@ fn ask_ocsp(report: &mut Report, record: &str, site: &Site, server: u32, runtime
     let issuer = chain.first().context("the chain is empty")?;
     let identity = IssuerIdentity::new(issuer.subject().as_der(), issuer.public_key().subject_public_key());
     let asked = CertId::new(CertIdHash::Sha1, &identity, certificate.serial());
+    let address = site.public_address();
     let mut number = 0_u64;
-    let fresh = drive(site.public_address(), server, || {
+    let fresh = ask_alone(address, server, || {
         number += 1;
         let mut nonce = [0; 32];
         nonce[..8].copy_from_slice(&number.to_be_bytes());
         Ok(request::encode(std::slice::from_ref(&asked), Some(&nonce)))
     })?;
     report.row(Row::cost(format!("{record}: OCSP with a nonce: looked up, signed; a connection each"), fresh));
-    let plain = drive(site.public_address(), server, || Ok(request::encode(std::slice::from_ref(&asked), None)))?;
-    report.row(Row::cost(format!("{record}: OCSP without a nonce; a connection each"), plain));
+    let plain = request::encode(&[asked], None);
+    let alone = ask_alone(address, server, || Ok(plain.clone()))?;
+    report.row(Row::cost(format!("{record}: OCSP without a nonce, from memory; a connection each"), alone));
+    report.row(Row::cost("     over a connection that is kept, by POST", ask_by_post(address, server, &plain)?));
+    let path = format!("/ocsp/{}", encode_get_path(&plain));
+    report.row(Row::cost("     over a connection that is kept, by GET", ask_by_get(address, server, &path)?));
     Ok(())
 }

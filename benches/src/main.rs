@@ -10,6 +10,7 @@ mod https;
 mod issuance;
 mod machine;
 mod ocsp;
+mod ocsp_client;
 mod peer;
 mod prepare;
 mod process;

@@ -1,15 +1,14 @@
-//! `openssl ocsp` as a responder, and the driver that asks it; the driver asks others too.
+//! `openssl ocsp` as a responder.
 //!
 //! It speaks HTTP/1.0, a connection a request. A client that connects and sends nothing puts it into a loop for ever, so
 //! readiness is read from what it prints.
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use ca_core::pem;
@@ -17,12 +16,10 @@ use ca_engine::hierarchy::Responder;
 use ca_engine::port::store::StoredCertificate;
 
 use super::openssl;
-use crate::clock::{Spent, wall};
-use crate::process::{Running, processor_seconds, work_folder};
-use crate::spread::{Cost, ROUNDS};
+use crate::ocsp_client::ask_alone;
+use crate::process::{Running, work_folder};
+use crate::spread::Cost;
 use crate::world::World;
-
-const REQUESTS: u32 = 1_000;
 
 /// A running `openssl ocsp`.
 pub(crate) struct OpensslResponder {
@@ -81,48 +78,8 @@ impl OpensslResponder {
 
     /// What it takes to answer `request`, which it must find good or revoked.
     pub(crate) fn measure(&self, request: &[u8]) -> anyhow::Result<Cost> {
-        drive(self.address, self.running.id(), || Ok(request.to_vec()))
+        ask_alone(self.address, self.running.id(), || Ok(request.to_vec()))
     }
-}
-
-/// Asks a responder over HTTP, a connection a request and one after the other; tells the processor time of its process and
-/// the wall time of a round trip. `next` makes each request.
-pub(crate) fn drive(
-    address: SocketAddr,
-    process: u32,
-    mut next: impl FnMut() -> anyhow::Result<Vec<u8>>,
-) -> anyhow::Result<Cost> {
-    let mut round = |requests: u32| -> anyhow::Result<Spent> {
-        let (processor, start) = (processor_seconds(process)?, wall());
-        for _ in 0..requests {
-            ask(address, &next()?)?;
-        }
-        let spent = Spent { processor: processor_seconds(process)? - processor, wall: wall() - start };
-        Ok(spent.per(requests))
-    };
-    round(100)?;
-    Ok(Cost::of(&(0..ROUNDS).map(|_| round(REQUESTS)).collect::<anyhow::Result<Vec<_>>>()?))
-}
-
-/// One POST. The answer must be an OCSPResponse that begins with the status `successful`.
-fn ask(address: SocketAddr, request: &[u8]) -> anyhow::Result<()> {
-    let mut stream = TcpStream::connect(address).context("the responder cannot be reached")?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).context("a time limit")?;
-    let mut message = Vec::with_capacity(request.len() + 160);
-    write!(
-        message,
-        "POST /ocsp HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/ocsp-request\r\nContent-Length: {}\r\n\r\n",
-        request.len()
-    )?;
-    message.extend_from_slice(request);
-    stream.write_all(&message).context("the responder takes no request")?;
-    let mut answer = Vec::with_capacity(2_048);
-    stream.read_to_end(&mut answer).context("the responder does not answer")?;
-    let body = answer.windows(4).position(|window| window == b"\r\n\r\n").map(|end| &answer[end + 4..]);
-    // SEQUENCE, its length in two octets, ENUMERATED successful.
-    let successful = body.is_some_and(|body| matches!(body, [0x30, 0x82, _, _, 0x0a, 1, 0, ..]));
-    ensure!(successful, "not an answer: {}", String::from_utf8_lossy(&answer));
-    Ok(())
 }
 
 fn write_files(

@@ -105,8 +105,9 @@ pub(super) fn load(
     extent: Extent,
 ) -> anyhow::Result<()> {
     let first = first(runtime, site)?;
-    let months = "SELECT ensure_month(not_after + month * 2629800000::bigint) FROM certificates, generate_series(0, 13) AS month";
-    postgres.run_sql(database, months)?;
+    let months = "SELECT ensure_month(not_after + month * 2629800000::bigint)
+        FROM certificates, generate_series(0, 13) AS month WHERE id = '{first}'";
+    postgres.run_sql(database, &months.replace("{first}", &first))?;
     let start = wall();
     let (next, done) = (AtomicU64::new(1), AtomicU64::new(0));
     let loader = || -> anyhow::Result<()> {

@@ -1,10 +1,13 @@
 //! What is asked of a record: the status of a serial number, a certificate by its subject, the list.
 
+use std::sync::Arc;
+
 use anyhow::{Context, ensure};
 use ca_core::certificate::Certificate;
 use ca_core::hash::sha256;
 use ca_core::ocsp::{CertId, CertIdHash, IssuerIdentity, request};
 use ca_core::serial::Serial;
+use ca_test_services::PostgresServer;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -18,13 +21,15 @@ const CLIENTS: u64 = 8;
 const REQUESTS: u64 = 500;
 /// How often a subject is looked for.
 const SEARCHES: u64 = 200;
+/// How many certificates a page has.
+const PAGE: usize = 100;
 
-/// OCSP over HTTP with a nonce, so that nothing of it is in a cache: the 99th percentile of the response time, in seconds. Of
-/// serial numbers all over the record, or of one certificate that is issued for it.
-pub(super) fn ask_status(runtime: &Runtime, site: &Site, extent: Option<Extent>) -> anyhow::Result<f64> {
+/// OCSP over HTTP with a nonce, so that nothing of it is in a cache: the 99th percentile of the response time, in seconds, of
+/// these serial numbers in turn.
+pub(super) fn ask_status(runtime: &Runtime, site: &Site, serials: &Arc<[Serial]>) -> anyhow::Result<f64> {
+    ensure!(!serials.is_empty(), "there is nothing to ask for");
     let issued: Value = serde_json::from_slice(&runtime.block_on(Caller::new(site)?.issue())?)?;
     let pem = |field: &str| issued[field].as_str().with_context(|| format!("the answer has no {field}"));
-    let certificate = Certificate::from_pem(pem("certificate")?)?;
     let chain = Certificate::all_from_pem(pem("chain")?)?;
     let issuer = chain.first().context("the chain is empty")?;
     let http = site.client()?;
@@ -32,15 +37,15 @@ pub(super) fn ask_status(runtime: &Runtime, site: &Site, extent: Option<Extent>)
         .map(|client| {
             let http = http.clone();
             let identity = IssuerIdentity::new(issuer.subject().as_der(), issuer.public_key().subject_public_key());
-            let own = certificate.serial().clone();
+            let serials = Arc::clone(serials);
             let url = format!("http://{}/ocsp", site.public_address());
             runtime.spawn(async move {
                 let mut latencies = Vec::new();
                 for number in 0..REQUESTS {
-                    let chance = scatter(client * REQUESTS + number);
-                    let serial = extent.map_or_else(|| own.clone(), |extent| serial(chance % extent.certificates));
-                    let asked = CertId::new(CertIdHash::Sha1, &identity, &serial);
-                    let nonce = sha256(&chance.to_be_bytes());
+                    let place = client * REQUESTS + number;
+                    let serial = &serials[place as usize % serials.len()];
+                    let asked = CertId::new(CertIdHash::Sha1, &identity, serial);
+                    let nonce = sha256(&place.to_be_bytes());
                     let body = request::encode(std::slice::from_ref(&asked), Some(&nonce));
                     let start = wall();
                     let asked = http.post(&url).header("content-type", "application/ocsp-request").body(body);
@@ -56,6 +61,39 @@ pub(super) fn ask_status(runtime: &Runtime, site: &Site, extent: Option<Extent>)
     let mut latencies = Vec::new();
     for task in tasks {
         latencies.extend(runtime.block_on(task).context("a client panicked")??);
+    }
+    latencies.sort_by(f64::total_cmp);
+    Ok(percentile(&latencies, 0.99))
+}
+
+/// The serial numbers of as many loaded rows as are asked for, all over the record.
+pub(super) fn serials(extent: Extent) -> Arc<[Serial]> {
+    (0..CLIENTS * REQUESTS).map(|place| serial(scatter(place) % extent.certificates)).collect()
+}
+
+/// The serial numbers of as many certificates as are asked for, of a record that the service has filled itself.
+pub(super) fn issued_serials(postgres: &PostgresServer, database: &str) -> anyhow::Result<Arc<[Serial]>> {
+    let sql = format!(
+        "SELECT encode(serial, 'hex') FROM serials WHERE state = 1 AND authority = 'tls' ORDER BY random() LIMIT {}",
+        CLIENTS * REQUESTS
+    );
+    let found = postgres.run_sql(database, &sql)?;
+    found.lines().map(|line| line.trim().parse().context("a serial number")).collect()
+}
+
+/// Asks for the newest page of the list: the 99th percentile of the response time, in seconds.
+pub(super) fn list_newest(runtime: &Runtime, site: &Site) -> anyhow::Result<f64> {
+    let http = site.client()?;
+    let url = format!("{}/v1/certificates?limit={PAGE}", site.api_url());
+    let mut latencies = Vec::new();
+    for _ in 0..SEARCHES {
+        let start = wall();
+        let answer: Value = serde_json::from_slice(
+            &runtime.block_on(async { anyhow::Ok(http.get(&url).send().await?.error_for_status()?.bytes().await?) })?,
+        )?;
+        latencies.push(wall() - start);
+        let found = answer["items"].as_array().map_or(0, Vec::len);
+        ensure!(found == PAGE, "{found} certificates on a page");
     }
     latencies.sort_by(f64::total_cmp);
     Ok(percentile(&latencies, 0.99))

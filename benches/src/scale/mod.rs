@@ -6,9 +6,11 @@
 mod load;
 mod lookup;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use ca_core::serial::Serial;
 use ca_test_services::PostgresServer;
 use tokio::runtime::Runtime;
 
@@ -52,7 +54,8 @@ pub(crate) fn run(extent: Extent) -> anyhow::Result<Report> {
     let mut report = Report::default();
     let full_server = start(&mut report, &runtime, &full)?;
     let (empty_server, _) = empty.serve()?;
-    compare(&mut report, &runtime, [(&empty, &empty_server), (&full, &full_server)], extent)?;
+    let first_serials = || lookup::issued_serials(&postgres, &databases[0]);
+    compare(&mut report, &runtime, [(&empty, &empty_server), (&full, &full_server)], extent, &first_serials)?;
     let resident = Spread::of(vec![resident_octets(full_server.id())?]);
     report.row(Row::of("memory after all that", Unit::Memory, resident));
     empty.stop(empty_server)?;
@@ -95,17 +98,19 @@ fn compare(
     runtime: &Runtime,
     services: [(&Site, &Running); 2],
     extent: Extent,
+    issued: &dyn Fn() -> anyhow::Result<Arc<[Serial]>>,
 ) -> anyhow::Result<()> {
     let mut issuance: [Vec<f64>; 2] = Default::default();
     let mut status: [Vec<f64>; 2] = Default::default();
-    let mut search = Vec::new();
+    let (mut search, mut list) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
         for (number, (site, server)) in services.into_iter().enumerate() {
             issuance[number].push(issue_for_a_while(runtime, site, server.id(), CLIENTS)?.percentile_99.median);
-            let serials = if number == 1 { Some(extent) } else { None };
-            status[number].push(lookup::ask_status(runtime, site, serials)?);
+            let serials = if number == 1 { lookup::serials(extent) } else { issued()? };
+            status[number].push(lookup::ask_status(runtime, site, &serials)?);
         }
         search.push(lookup::find_by_subject(runtime, services[1].0, extent)?);
+        list.push(lookup::list_newest(runtime, services[1].0)?);
     }
     let [empty, full] = issuance.map(Spread::of);
     report.row(Row::of("empty record: a certificate, 32 clients, 99th percentile", Unit::Time, empty));
@@ -117,6 +122,7 @@ fn compare(
         Row::of("full record: found by subject, 99th percentile", Unit::Time, Spread::of(search))
             .at_most(SEARCH_SECONDS),
     );
+    report.row(Row::of("full record: the newest 100, 99th percentile", Unit::Time, Spread::of(list)));
     Ok(())
 }
 

@@ -6,10 +6,9 @@ use axum::extract::FromRequestParts;
 use axum::http::{header, request::Parts};
 use ca_api::problem::ProblemType;
 use ca_core::certificate::Certificate;
-use ca_core::id::AuthorityId;
 use ca_core::principal::Principal;
-use ca_core::serial::Serial;
 use ca_engine::flow::authenticate;
+use ca_engine::port::store::ShownCertificate;
 
 use super::problem::ProblemResponse;
 use crate::state::AppState;
@@ -21,25 +20,25 @@ pub(crate) struct PeerCertificate(Arc<Leaf>);
 struct Leaf {
     der: Vec<u8>,
     /// Whose it is, once somebody asked: who signed a certificate does not change, and finding out costs a verification.
-    name: OnceLock<(AuthorityId, Serial)>,
+    shown: OnceLock<ShownCertificate>,
 }
 
 impl PeerCertificate {
     /// A leaf by its DER.
     pub(crate) fn new(der: &[u8]) -> Self {
-        Self(Arc::new(Leaf { der: der.to_vec(), name: OnceLock::new() }))
+        Self(Arc::new(Leaf { der: der.to_vec(), shown: OnceLock::new() }))
     }
 
-    /// The authority of ours that signed it, and its serial number; `None` when none did that is known by now.
-    fn name(&self, state: &AppState) -> Option<&(AuthorityId, Serial)> {
-        if self.0.name.get().is_none() {
+    /// What it says of itself; `None` when no authority of ours signed it that is known by now.
+    fn shown(&self, state: &AppState) -> Option<&ShownCertificate> {
+        if self.0.shown.get().is_none() {
             let certificate = Certificate::from_der(&self.0.der).ok()?;
             let hierarchy = state.engine().hierarchy();
             let issuer = hierarchy.issuer_of(&certificate)?;
             // Another request of the connection may have been faster, with the same.
-            let _known = self.0.name.set((issuer.id().clone(), certificate.serial().clone()));
+            let _known = self.0.shown.set(ShownCertificate::new(issuer.id(), &certificate));
         }
-        self.0.name.get()
+        self.0.shown.get()
     }
 }
 
@@ -69,13 +68,13 @@ impl FromRequestParts<AppState> for Caller {
 
 async fn certificate_holder(state: &AppState, peer: &PeerCertificate) -> Result<Principal, ProblemResponse> {
     // The handshake verified the chain; which authority of ours it ends in, the record is asked by.
-    let (authority, serial) = peer.name(state).ok_or_else(|| {
+    let shown = peer.shown(state).ok_or_else(|| {
         ProblemResponse::new(
             ProblemType::InvalidCredential,
             "the client certificate is none of this service's; show one that it issued",
         )
     })?;
-    Ok(authenticate::certificate_holder(state.engine(), authority, serial, &peer.0.der).await?)
+    Ok(authenticate::certificate_holder(state.engine(), shown, &peer.0.der).await?)
 }
 
 fn bearer(parts: &Parts) -> Result<Option<String>, ProblemResponse> {

@@ -15,6 +15,7 @@ use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::error::FlowErrorKind;
 use ca_engine::flow::authenticate::certificate_holder;
 use ca_engine::flow::issue::{IssueRequest, issue};
+use ca_engine::port::store::ShownCertificate;
 use ca_runtime::file::{self, Access, Existing};
 use rustls::sign::CertifiedKey;
 
@@ -98,7 +99,8 @@ async fn is_replacement_needed(state: &AppState, files: &ApiFiles) -> anyhow::Re
     if is_due(&certificate, engine.now()) || !same_names(certificate.names(), &engine.settings().api_names) {
         return Ok(true);
     }
-    match certificate_holder(engine, issuer.id(), certificate.serial(), certificate.der()).await {
+    let shown = ShownCertificate::new(issuer.id(), &certificate);
+    match certificate_holder(engine, &shown, certificate.der()).await {
         Ok(_in_force) => Ok(false),
         Err(error) if error.kind == FlowErrorKind::InvalidCredential => Ok(true),
         // A record that may be old does not say, and makes no other either.

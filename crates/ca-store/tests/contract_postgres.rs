@@ -36,7 +36,7 @@ async fn postgres_keeps_the_contract_of_the_store_port_and_walks_indexes_only() 
     let scans = scans(&mut options.connect().await.expect("connects"), &seen).await;
     assert!(
         scans.is_empty(),
-        "{} of {} statements read through a table:\n{}",
+        "{} of {} statements read through a table, or may:\n{}",
         scans.len(),
         seen.len(),
         scans.join("\n")
@@ -94,6 +94,10 @@ async fn scans(connection: &mut PgConnection, statements: &[String]) -> Vec<Stri
                 .filter(|(_, step)| !LEAVE.iter().any(|(leave, _)| step.starts_with(leave)))
                 .map(|(_, step)| format!("{step}\n    in: {statement}")),
         );
+        if is_page(statement) {
+            let joins = steps.iter().filter(|step| step.starts_with("Nested Loop"));
+            scans.extend(joins.map(|step| format!("{step}\n    in: {statement}")));
+        }
     }
     scans
 }
@@ -104,6 +108,12 @@ fn is_scan(step: &str, next: Option<&&str>) -> bool {
         ["Index Scan", "Index Only Scan", "Bitmap Index Scan"].iter().any(|scan| step.starts_with(scan));
     let has_condition = next.is_some_and(|next| next.starts_with("Index Cond:"));
     step.starts_with("Seq Scan") || step.starts_with("Parallel Seq Scan") || (through_index && !has_condition)
+}
+
+/// Whether a statement asks for a page of certificates. By the statistics of a large table PostgreSQL would rather make a whole
+/// join and sort it than walk down an index to the end of the page: there must be none.
+fn is_page(statement: &str) -> bool {
+    statement.contains(" AS not_after FROM ") && statement.contains(" DESC LIMIT ")
 }
 
 /// What may be read from one end to the other, and why.
@@ -121,6 +131,7 @@ const LEAVE: &[(&str, &str)] = &[
     ),
     ("Index Scan Backward using serials_held on serials s ", "from the newest id down, to the end of the page"),
     ("Index Scan Backward using serials_revoked on serials s ", "from the newest id down, to the end of the page"),
+    ("Index Only Scan Backward using certificates_20", "from the newest id down, to the end of the page"),
     ("Index Scan Backward using certificates_20", "from the newest id down, to the end of the page"),
     ("Index Scan using personal_data_keys_pkey", "a handful"),
     ("Seq Scan on roles ", "administrators, auditors and registrars are few"),

@@ -1,32 +1,26 @@
 //! From a proof that was checked on the wire to a principal: what the record says about it.
 
 use ca_core::hash::{digests_equal, sha256};
-use ca_core::id::{AuthorityId, TokenId};
+use ca_core::id::TokenId;
 use ca_core::principal::Principal;
 use ca_core::revocation::{Revocation, RevocationReason, Standing};
-use ca_core::serial::Serial;
 use ca_core::time::Validity;
 
 use super::recover;
 use super::token::TOKEN_PREFIX;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
-use crate::port::store::Holder;
+use crate::port::store::{Holder, ShownCertificate};
 
 /// The holder of a client certificate that the TLS handshake verified against an authority of ours. It must be on record,
 /// octet for octet, in force, neither revoked nor held: asked of the record at each request, not of a CRL. Nobody is admitted by a
 /// record that may be old: it does not know who was revoked since.
-pub async fn certificate_holder(
-    engine: &Engine,
-    authority: &AuthorityId,
-    serial: &Serial,
-    der: &[u8],
-) -> Result<Principal, FlowError> {
+pub async fn certificate_holder(engine: &Engine, shown: &ShownCertificate, der: &[u8]) -> Result<Principal, FlowError> {
     engine.check_anchor()?;
     let unaccepted = |message: &str| FlowError::new(FlowErrorKind::InvalidCredential, message);
-    let known = match engine.store().holder(authority, serial).await? {
+    let known = match engine.store().holder(shown).await? {
         // Issued after the backup that the record comes from, perhaps: then it is taken back now.
-        None if recover::presented(engine, der).await?.is_some() => engine.store().holder(authority, serial).await?,
+        None if recover::presented(engine, der).await?.is_some() => engine.store().holder(shown).await?,
         known => known,
     };
     let holder = known
@@ -51,7 +45,8 @@ pub async fn certificate_holder(
         return Err(unaccepted(&message));
     }
     let Holder { id, roles, .. } = holder;
-    Ok(Principal::Certificate { id, authority: authority.clone(), serial: serial.clone(), roles })
+    let ShownCertificate { authority, serial, .. } = shown.clone();
+    Ok(Principal::Certificate { id, authority, serial, roles })
 }
 
 /// The bearer of an enrolment token. Unknown, wrong and withdrawn tokens are told apart by nobody. Whether a use is left is

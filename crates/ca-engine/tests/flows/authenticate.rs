@@ -7,13 +7,13 @@ use ca_engine::fake::{StoreFault, StoreMethod};
 use ca_engine::flow::authenticate::certificate_holder;
 use ca_engine::flow::revoke::unhold;
 use ca_engine::flow::role::{grant_role, withdraw_role_from_all};
-use ca_engine::port::store::{StoreError, StoredCertificate};
+use ca_engine::port::store::{ShownCertificate, StoreError, StoredCertificate};
 use futures::executor::block_on;
 
 use crate::world::*;
 
 fn authenticate(world: &World, stored: &StoredCertificate) -> Result<Principal, FlowError> {
-    block_on(certificate_holder(&world.engine, &stored.authority, &stored.serial, &stored.der))
+    block_on(certificate_holder(&world.engine, &stored.into(), &stored.der))
 }
 
 #[test]
@@ -55,12 +55,13 @@ fn revoked_held_and_expired_ones_are_not_accepted() {
 fn what_is_not_on_record_octet_for_octet_is_nobody() {
     let world = World::new();
     let (stored, other) = (world.issue(), world.issue());
-    let swapped = StoredCertificate { der: other.der, ..stored.clone() };
+    let swapped = StoredCertificate { der: other.der.clone(), ..stored.clone() };
     assert_eq!(refused(authenticate(&world, &swapped)), Kind::InvalidCredential);
     let elsewhere = StoredCertificate { authority: id("document"), ..stored };
     assert_eq!(refused(authenticate(&world, &elsewhere)), Kind::InvalidCredential);
     let reserved = world.begin_and_die();
-    let outcome = block_on(certificate_holder(&world.engine, &id("tls"), &reserved, b""));
+    let shown = ShownCertificate { authority: id("tls"), serial: reserved, not_after: other.validity.not_after };
+    let outcome = block_on(certificate_holder(&world.engine, &shown, b""));
     assert_eq!(refused(outcome), Kind::InvalidCredential);
 }
 

@@ -86,7 +86,7 @@ impl Anchoring {
     }
 
     fn present(&self, engine: &Engine, certificate: &StoredCertificate) -> Result<Principal, FlowError> {
-        block_on(certificate_holder(engine, &certificate.authority, &certificate.serial, &certificate.der))
+        block_on(certificate_holder(engine, &certificate.into(), &certificate.der))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::{self, Debug};
 use std::sync::{Arc, LazyLock, Mutex};
 
+use ca_core::certificate::Certificate;
 use ca_core::id::{AuthorityId, CertificateId};
 use ca_core::name::{DistinguishedName, GeneralName};
 use ca_core::ocsp::{CertId, CertIdHash, request};
@@ -21,6 +22,7 @@ use ca_engine::flow::renew::{RenewRequest, renew};
 use ca_engine::flow::revoke::{RevokeRequest, revoke, unhold};
 use ca_engine::flow::role::grant_role;
 use ca_engine::flow::token::{TokenRequest, create_token, delete_token};
+use ca_engine::port::store::ShownCertificate;
 
 use crate::auditor::{Auditor, Process};
 use crate::careless_memory::CarelessMemory;
@@ -208,7 +210,9 @@ impl Client {
     /// The holder of a certificate, as the service sees it.
     async fn authenticated(&self, engine: &Engine, known: &Known) -> Result<Principal, FlowError> {
         let question = lock(&self.auditor).asked(self.process, &known.authority, &known.serial);
-        let principal = certificate_holder(engine, &known.authority, &known.serial, &known.der).await?;
+        let certificate = Certificate::from_der(&known.der).expect("a certificate");
+        let shown = ShownCertificate::new(&known.authority, &certificate);
+        let principal = certificate_holder(engine, &shown, &known.der).await?;
         lock(&self.auditor).admitted(&question);
         Ok(principal)
     }

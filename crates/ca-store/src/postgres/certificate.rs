@@ -46,7 +46,7 @@ impl CertificateStore for PostgresStore {
     }
 
     async fn certificate(&self, id: CertificateId) -> Result<Option<StoredCertificate>, StoreError> {
-        self.opened(read(&self.reads, || by_id(id)).await?).await
+        self.opened(by_id(&self.reads, id).await?).await
     }
 
     async fn certificate_by_serial(
@@ -54,7 +54,7 @@ impl CertificateStore for PostgresStore {
         authority: &AuthorityId,
         serial: &Serial,
     ) -> Result<Option<StoredCertificate>, StoreError> {
-        self.opened(read(&self.reads, || by_serial(authority, serial)).await?).await
+        self.opened(by_serial(&self.reads, authority, serial).await?).await
     }
 
     async fn list(

@@ -9,7 +9,7 @@ use ca_engine::port::store::{CompleteOutcome, Journal};
 use sqlx::FromRow;
 
 use super::abandonment::{abandon, open_by_id};
-use super::certificate_record::by_id;
+use super::certificate_record::seen_by;
 use super::column;
 use super::error::Failure;
 use super::journal;
@@ -126,7 +126,7 @@ async fn refuse(completing: &Completing, transaction: &mut Transaction) -> Resul
     let completion = &completing.completion;
     let Some(open) = open_by_id(completion.id, transaction).await? else {
         // Completed before, by a call whose answer was lost? Otherwise abandoned, or never reserved.
-        let earlier = transaction.row(by_id(completion.id)).await?;
+        let earlier = seen_by(transaction, completion.id).await?;
         let earlier = earlier.map(|row| completing.repeated(row)).transpose()?;
         return Ok(earlier.unwrap_or(CompleteOutcome::NotReserved));
     };

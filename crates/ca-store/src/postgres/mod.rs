@@ -45,13 +45,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use ca_core::time::Timestamp;
 use ca_engine::port::personal_data::PersonalDataVault;
-use ca_engine::port::store::{Access, StandingChange, Store, StoreError};
+use ca_engine::port::store::{Access, ShownCertificate, StandingChange, Store, StoreError};
 
 pub use address::PostgresOptions;
 pub use hints::PostgresHints;
 
 use error::Failure;
-use holder::Shown;
 use month::Months;
 use pool::Pool;
 use reader::Reader;
@@ -69,7 +68,7 @@ use crate::row::reservation::Reserving;
 /// commits. At most [`PostgresStore::CONNECTIONS`] connections are open at once.
 pub struct PostgresStore {
     reads: Arc<Pool>,
-    holders: Reader<Shown>,
+    holders: Reader<ShownCertificate>,
     /// For the status of serials and the sequence of revocations alone: what OCSP needs is not to wait behind slow queries.
     statuses: Pool,
     writers: Option<Writers>,

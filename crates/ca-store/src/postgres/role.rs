@@ -1,13 +1,11 @@
 //! Roles, bound to certificates.
 
 use async_trait::async_trait;
-use ca_core::id::{AuthorityId, CertificateId};
+use ca_core::id::CertificateId;
 use ca_core::principal::Role;
-use ca_core::serial::Serial;
-use ca_engine::port::store::{Holder, Journal, RoleBinding, RoleStore, StoreError};
+use ca_engine::port::store::{Holder, Journal, RoleBinding, RoleStore, ShownCertificate, StoreError};
 
 use super::error::Failure;
-use super::holder::Shown;
 use super::transaction::{Change, Transaction, read};
 use super::{PostgresStore, column, journal};
 use crate::row;
@@ -15,8 +13,8 @@ use crate::row::role::BindingRow;
 
 #[async_trait]
 impl RoleStore for PostgresStore {
-    async fn holder(&self, authority: &AuthorityId, serial: &Serial) -> Result<Option<Holder>, StoreError> {
-        self.holders.look_up(Shown { authority: authority.clone(), serial: serial.clone() }).await
+    async fn holder(&self, shown: &ShownCertificate) -> Result<Option<Holder>, StoreError> {
+        self.holders.look_up(shown.clone()).await
     }
 
     async fn roles(&self, certificate: CertificateId) -> Result<Vec<Role>, StoreError> {

@@ -124,13 +124,18 @@ struct Found {
 
 /// The certificates as they stand, locked in the order of their ids. A reservation is none.
 async fn look(changes: &[&StandingChange], transaction: &mut Transaction) -> Result<Vec<Found>, Failure> {
+    // Apart from the rest, so that only the months of these ends are planned for.
+    const LOCK: &str = "SELECT not_after FROM serials WHERE certificate_id = ANY ($1::uuid[])
+         ORDER BY certificate_id FOR NO KEY UPDATE";
     const LOOK: &str = "
         SELECT uuid_send(s.certificate_id) AS id, s.authority, s.serial, c.spki_sha256, s.not_after,
             s.state::bigint AS state, s.reason::bigint AS reason, s.revoked_at, s.invalidity_date
-        FROM serials AS s JOIN certificates AS c ON c.id = s.certificate_id AND c.not_after = s.not_after
-        WHERE s.certificate_id = ANY ($1::uuid[]) ORDER BY s.certificate_id FOR NO KEY UPDATE OF s";
+        FROM certificates AS c JOIN serials AS s ON s.certificate_id = c.id
+        WHERE c.id = ANY ($1::uuid[]) AND c.not_after = ANY ($2::bigint[])";
     let ids: Vec<_> = changes.iter().map(|change| column::certificate(change.id)).collect();
-    transaction.rows(sqlx::query_as(LOOK).bind(ids)).await
+    let ends: Vec<(i64,)> = transaction.rows(sqlx::query_as(LOCK).bind(ids.clone())).await?;
+    let ends: Vec<i64> = ends.into_iter().map(|(end,)| end).collect();
+    transaction.rows(sqlx::query_as(LOOK).bind(ids).bind(ends)).await
 }
 
 async fn write(applied: &[(&StandingChange, StandingRow)], transaction: &mut Transaction) -> Result<(), Failure> {

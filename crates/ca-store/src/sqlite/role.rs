@@ -1,10 +1,9 @@
 //! Roles, bound to certificates.
 
 use async_trait::async_trait;
-use ca_core::id::{AuthorityId, CertificateId};
+use ca_core::id::CertificateId;
 use ca_core::principal::Role;
-use ca_core::serial::Serial;
-use ca_engine::port::store::{Holder, Journal, RoleBinding, RoleStore, StoreError};
+use ca_engine::port::store::{Holder, Journal, RoleBinding, RoleStore, ShownCertificate, StoreError};
 use sqlx::{FromRow, SqliteConnection, SqlitePool};
 
 use super::SqliteStore;
@@ -16,8 +15,8 @@ use crate::row::role::{BindingRow, HolderRow};
 
 #[async_trait]
 impl RoleStore for SqliteStore {
-    async fn holder(&self, authority: &AuthorityId, serial: &Serial) -> Result<Option<Holder>, StoreError> {
-        Ok(holder(&self.readers, authority, serial).await?)
+    async fn holder(&self, shown: &ShownCertificate) -> Result<Option<Holder>, StoreError> {
+        Ok(holder(&self.readers, shown).await?)
     }
 
     async fn roles(&self, certificate: CertificateId) -> Result<Vec<Role>, StoreError> {
@@ -49,15 +48,15 @@ struct HolderAndRole {
     role: Option<String>,
 }
 
-async fn holder(readers: &SqlitePool, authority: &AuthorityId, serial: &Serial) -> Result<Option<Holder>, Failure> {
+async fn holder(readers: &SqlitePool, shown: &ShownCertificate) -> Result<Option<Holder>, Failure> {
     // A row for each role, and one where there is none.
     const SQL: &str = "SELECT c.id, c.fingerprint_sha256, c.not_before, c.not_after, s.state, s.reason, s.revoked_at,
              s.invalidity_date, r.role
          FROM serials AS s JOIN certificates AS c ON c.id = s.certificate_id
              LEFT JOIN roles AS r ON r.certificate_id = c.id
-         WHERE s.serial = $1 AND s.authority = $2";
-    let rows: Vec<HolderAndRole> =
-        sqlx::query_as(SQL).bind(serial.as_bytes()).bind(authority.as_str()).fetch_all(readers).await?;
+         WHERE s.serial = $1 AND s.authority = $2 AND s.not_after = $3";
+    let query = sqlx::query_as(SQL).bind(shown.serial.as_bytes()).bind(shown.authority.as_str());
+    let rows: Vec<HolderAndRole> = query.bind(shown.not_after.unix_millis()).fetch_all(readers).await?;
     let (holders, roles): (Vec<_>, Vec<_>) = rows.into_iter().map(|row| (row.holder, row.role)).unzip();
     let roles: Vec<String> = roles.into_iter().flatten().collect();
     Ok(holders.into_iter().next().map(|holder| holder.with_roles(&roles)).transpose()?)

@@ -3,20 +3,20 @@
 use std::collections::btree_map::Entry;
 
 use async_trait::async_trait;
-use ca_core::id::{AuthorityId, CertificateId};
+use ca_core::id::CertificateId;
 use ca_core::principal::Role;
-use ca_core::serial::Serial;
 
 use super::record::Record;
 use super::{MemoryStore, StoreMethod};
-use crate::port::store::{Holder, Journal, RoleBinding, RoleStore, StoreError};
+use crate::port::store::{Holder, Journal, RoleBinding, RoleStore, ShownCertificate, StoreError};
 
 #[async_trait]
 impl RoleStore for MemoryStore {
-    async fn holder(&self, authority: &AuthorityId, serial: &Serial) -> Result<Option<Holder>, StoreError> {
-        let number = (authority.clone(), serial.clone());
+    async fn holder(&self, shown: &ShownCertificate) -> Result<Option<Holder>, StoreError> {
+        let number = (shown.authority.clone(), shown.serial.clone());
         self.transact(StoreMethod::Holder, |record, _| {
             let stored = record.serials.get(&number).and_then(|id| record.stored(*id));
+            let stored = stored.filter(|stored| stored.validity.not_after == shown.not_after);
             Ok(stored.map(|stored| Holder {
                 id: stored.id,
                 fingerprint_sha256: stored.fingerprint_sha256,

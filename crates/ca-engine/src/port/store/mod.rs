@@ -30,7 +30,7 @@ pub use lease::{Lease, LeaseStore};
 pub use outbox::{Assignment, Backlog, Delivery, DeliveryState, FailedAttempt, OutboxStore, Settlement, Verdict};
 pub use personal_data::{ClearWalk, PersonalData, PersonalDataHolder, PersonalDataKeyVersion, PersonalDataStore};
 pub use restore::{Gaps, LostSerial, RestoreStore};
-pub use role::{Holder, RoleBinding, RoleStore};
+pub use role::{Holder, RoleBinding, RoleStore, ShownCertificate};
 pub use status::{ChangeOutcome, RevocationRow, SerialState, SerialStatus, StandingChange, StatusStore};
 pub use token::{TokenRecord, TokenStore};
 

@@ -149,8 +149,8 @@ room!(TokenStore {
 });
 
 room!(RoleStore {
-    Holder = holder(authority: &AuthorityId = authority.clone(), serial: &Serial = serial.clone()) -> Option<Holder>
-        | None, |store| store.sound.holder(&authority, &serial);
+    Holder = holder(shown: &ShownCertificate = shown.clone()) -> Option<Holder>
+        | None, |store| store.sound.holder(&shown);
     Roles = roles(certificate: CertificateId) -> Vec<Role>
         | None, |store| store.sound.roles(certificate);
     RoleBindings = role_bindings() -> Vec<RoleBinding>

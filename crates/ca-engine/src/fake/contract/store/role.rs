@@ -9,7 +9,7 @@ use futures::future::join_all;
 
 use super::super::case::{Case, cases};
 use super::fixture::{Fixture, NOW, SUPERSEDED, authority, event};
-use crate::port::store::{Holder, Journal, RoleBinding, StoreError};
+use crate::port::store::{Holder, Journal, RoleBinding, ShownCertificate, StoreError};
 
 pub(super) fn cases() -> Vec<Case<Fixture>> {
     cases![
@@ -17,7 +17,7 @@ pub(super) fn cases() -> Vec<Case<Fixture>> {
         granting_twice_is_harmless_and_told_once,
         a_role_is_withdrawn_once,
         concurrent_grants_are_told_once,
-        a_holder_is_known_by_its_serial_number_alone,
+        a_holder_is_known_by_what_its_certificate_says,
         holders_that_are_asked_for_at_once_are_not_mixed_up,
     ]
 }
@@ -36,9 +36,9 @@ async fn roles_are_bound_and_listed_in_order(fixture: Fixture) {
     assert_eq!(fixture.store.role_bindings().await, Ok(expected.to_vec()));
 }
 
-async fn a_holder_is_known_by_its_serial_number_alone(fixture: Fixture) {
+async fn a_holder_is_known_by_what_its_certificate_says(fixture: Fixture) {
     let issued = fixture.issued().await;
-    let holder = async || fixture.store.holder(&issued.authority, &issued.serial).await.expect("holder");
+    let holder = async || fixture.store.holder(&(&issued).into()).await.expect("holder");
     let expected = Holder {
         id: issued.id,
         fingerprint_sha256: issued.fingerprint_sha256,
@@ -55,8 +55,14 @@ async fn a_holder_is_known_by_its_serial_number_alone(fixture: Fixture) {
     fixture.revoke(&issued).await;
     assert_eq!(holder().await, Some(Holder { roles, standing: SUPERSEDED, ..expected }));
     let reserved = fixture.reserved().await;
-    assert_eq!(fixture.store.holder(&reserved.authority, &reserved.serial).await, Ok(None), "not issued yet");
-    assert_eq!(fixture.store.holder(&authority("root"), &issued.serial).await, Ok(None), "another issuer's");
+    let shown = ShownCertificate::from(&issued);
+    let not_issued =
+        ShownCertificate { serial: reserved.serial, not_after: reserved.validity.not_after, ..shown.clone() };
+    assert_eq!(fixture.store.holder(&not_issued).await, Ok(None), "not issued yet");
+    let of_another = ShownCertificate { authority: authority("root"), ..shown.clone() };
+    assert_eq!(fixture.store.holder(&of_another).await, Ok(None), "another issuer's");
+    let another_end = ShownCertificate { not_after: shown.not_after.plus(Lifetime::from_days(40)), ..shown };
+    assert_eq!(fixture.store.holder(&another_end).await, Ok(None), "none that was issued");
 }
 
 async fn holders_that_are_asked_for_at_once_are_not_mixed_up(fixture: Fixture) {
@@ -65,9 +71,8 @@ async fn holders_that_are_asked_for_at_once_are_not_mixed_up(fixture: Fixture) {
         issued.push(fixture.issued().await);
     }
     let asked: Vec<_> = (0..60).map(|number| &issued[number % 5]).collect();
-    let found =
-        join_all(asked.iter().map(|certificate| fixture.store.holder(&certificate.authority, &certificate.serial)))
-            .await;
+    let shown: Vec<ShownCertificate> = asked.iter().map(|certificate| (*certificate).into()).collect();
+    let found = join_all(shown.iter().map(|shown| fixture.store.holder(shown))).await;
     for (found, asked) in found.into_iter().zip(asked) {
         assert_eq!(found.map(|holder| holder.map(|holder| holder.id)), Ok(Some(asked.id)));
     }
