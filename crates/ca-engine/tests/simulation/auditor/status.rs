@@ -75,7 +75,10 @@ impl Auditor {
         let unknown_before = kind == AnswerKind::Unknown && begun_since;
         if !unknown_before && !history.is_some_and(|history| history.was_since(since, such)) {
             let phases = history.map(|history| format!("{:?}", history.phases)).unwrap_or_default();
-            self.violated(format!("OCSP says {kind:?} of {serial}, asked at {since}; it stood so: {phases}"));
+            let origin = answer.origin;
+            self.violated(format!(
+                "OCSP says {kind:?} of {serial} ({origin:?}), which must have been so since {since}; it stood so: {phases}"
+            ));
         }
         if self.step.is_multiple_of(READ_ONE_IN)
             && let Err(what) = self.read_answer(authority, answer)
@@ -90,8 +93,8 @@ impl Auditor {
         let by_time = match (answer.origin, answer.freshness) {
             (AnswerOrigin::Memory, _) => {
                 let bound = self.step_before(since, MEMORY);
-                let counts = self.counts_time_since(process, bound) || self.followed_by_its_clock(process);
-                if counts { bound } else { 0 }
+                // A clock that was set back since the last look shows it as recent for longer.
+                if self.followed_by_its_clock(process) { bound } else { 0 }
             }
             (AnswerOrigin::Outage, Some(_)) => {
                 let bound = self.step_before(since, OCSP_VALIDITY);
