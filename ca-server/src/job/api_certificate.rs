@@ -103,6 +103,8 @@ async fn is_replacement_needed(state: &AppState, files: &ApiFiles) -> anyhow::Re
     match certificate_holder(engine, &shown, certificate.der()).await {
         Ok(_in_force) => Ok(false),
         Err(error) if error.kind == FlowErrorKind::InvalidCredential => Ok(true),
+        // A record that may be old does not say, and makes no other either.
+        Err(error) if error.kind == FlowErrorKind::SigningSuspended => Ok(false),
         Err(error) => Err(with_detail(error)),
     }
 }

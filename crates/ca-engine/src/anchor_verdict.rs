@@ -47,14 +47,15 @@ pub(crate) fn refuse_old_record(verdict: &AnchorVerdict) -> Result<(), FlowError
         .retry_after(2),
         AnchorVerdict::Unreadable(_) => FlowError::new(
             FlowErrorKind::SigningSuspended,
-            "the service cannot read its anchor, so it does not know whether its record is the newest and signs nothing",
+            "the service cannot read its anchor, so it does not know whether its record is the newest: it signs nothing and \
+             admits nobody",
         )
         .retry_after(10),
         _ => FlowError::new(
             FlowErrorKind::SigningSuspended,
             format!(
-                "the record is not known to hold everything that was published, so nothing is signed or changed; its \
-                 operator must run `{RECONCILE_COMMAND}`"
+                "the record is not known to hold everything that was published, so nothing is signed or changed and nobody is \
+                 admitted; its operator must run `{RECONCILE_COMMAND}`"
             ),
         ),
     };

@@ -13,8 +13,10 @@ use crate::error::{FlowError, FlowErrorKind};
 use crate::port::store::{Holder, ShownCertificate};
 
 /// The holder of a client certificate that the TLS handshake verified against an authority of ours. It must be on record,
-/// octet for octet, in force, neither revoked nor held: asked of the record at each request, not of a CRL.
+/// octet for octet, in force, neither revoked nor held: asked of the record at each request, not of a CRL. Nobody is admitted by a
+/// record that may be old: it does not know who was revoked since.
 pub async fn certificate_holder(engine: &Engine, shown: &ShownCertificate, der: &[u8]) -> Result<Principal, FlowError> {
+    engine.check_anchor()?;
     let unaccepted = |message: &str| FlowError::new(FlowErrorKind::InvalidCredential, message);
     let known = match engine.store().holder(shown).await? {
         // Issued after the backup that the record comes from, perhaps: then it is taken back now.

@@ -8,6 +8,7 @@ use ca_core::time::Lifetime;
 use futures::future::join_all;
 use serde_json::{Map, Value};
 
+use super::watch_clock::dependable_now;
 use crate::engine::{Engine, OutboxSettings};
 use crate::error::FlowError;
 use crate::port::sink::{SinkError, SinkEvent};
@@ -32,7 +33,8 @@ pub async fn assign_messages(engine: &Engine, lease: &Lease) -> Result<u64, Flow
         if messages.is_empty() {
             break;
         }
-        let now = engine.now();
+        // A delivery is named after its beginning, and dropped by its age: a clock that is wrong would have it dropped at once.
+        let now = dependable_now(engine).await?;
         let mut assignments = Vec::with_capacity(messages.len() * engine.sinks().len());
         for sequence in &messages {
             for sink in engine.sinks().keys() {

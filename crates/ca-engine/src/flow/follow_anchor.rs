@@ -308,7 +308,19 @@ async fn anchor_lists(
     service: &ServiceDigest,
     anchored: &mut Anchored,
 ) -> Result<(), FlowError> {
-    for (authority, number) in engine.store().published_numbers().await? {
+    let published = engine.store().published_numbers().await?;
+    for (authority, known) in &anchored.lists {
+        let on_record = published.iter().find(|(id, _)| id == authority).map_or(0, |(_, number)| *number);
+        if on_record < *known {
+            let why = format!(
+                "the newest list of {authority} was number {known} and is number {on_record}: the database was set back while the \
+                 service ran"
+            );
+            engine.set_anchor_verdict(AnchorVerdict::Behind(why));
+            return engine.check_anchor();
+        }
+    }
+    for (authority, number) in published {
         if anchored.lists.get(&authority).is_some_and(|known| *known >= number) {
             continue;
         }

@@ -230,8 +230,15 @@ async fn sign(order: &Settled<'_>, reserved: Reserved) -> Result<Signed, FlowErr
 /// stays silent, the certificate does not leave.
 async fn complete(engine: &Engine, order: &Settled<'_>, signed: Signed) -> Result<StoredCertificate, FlowError> {
     let Signed { certificate } = signed;
-    // A clock that was set back meanwhile dates nothing before its reservation: a compromise since then would not reach it.
-    let now = engine.now().max(order.reserved_at);
+    // The clock may have been set meanwhile. Ahead, it would revoke what came too late in the future, and no list could be made until
+    // then; back, it dates nothing before its reservation: a compromise since then would not reach it.
+    let now = match dependable_now(engine).await {
+        Ok(now) => now.max(order.reserved_at),
+        Err(error) => {
+            give_up(engine, order, "not-recorded").await;
+            return Err(error);
+        }
+    };
     let completion = Completion {
         id: order.id,
         certificate: certificate.der().to_vec(),

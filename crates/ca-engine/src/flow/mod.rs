@@ -3,7 +3,6 @@
 pub mod answer_status;
 mod audit_text;
 pub mod authenticate;
-pub mod clock_watch;
 pub mod deliver_events;
 pub mod establish;
 pub mod expire;
@@ -25,5 +24,6 @@ pub mod retention;
 pub mod revoke;
 pub mod role;
 pub mod sequence_audit;
+pub mod steady_clock;
 pub mod token;
 pub mod watch_clock;

@@ -12,7 +12,7 @@ use ca_core::profile::{Profile, ProfileKind};
 
 use super::audit_text;
 use super::retention::removed_error;
-use super::watch_clock::assure_clock;
+use super::watch_clock::{assure_clock, dependable_now};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::hierarchy::Authority;
@@ -131,7 +131,7 @@ async fn put_on_record(
     issuer: &Authority,
     certificate: &Certificate,
 ) -> Result<Recovered, FlowError> {
-    let now = engine.now();
+    let now = dependable_now(engine).await?;
     let id = CertificateId::new(certificate.validity().not_before, engine.random()?);
     let (profile, is_personal) = profile_of(engine, issuer, certificate)?;
     let audit_text =

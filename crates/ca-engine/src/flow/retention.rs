@@ -11,7 +11,7 @@ use ca_core::principal::Principal;
 use ca_core::profile::{Profile, Retention};
 use ca_core::time::{Lifetime, Timestamp};
 
-use super::clock_watch;
+use super::steady_clock;
 use super::watch_clock::assure_clock;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
@@ -84,14 +84,14 @@ pub enum Due {
 }
 
 /// What is due. Nothing is while the record is not known to be the newest, or the clock to be right; nor before the clock has gone on for
-/// a day without a leap ([`super::clock_watch`]): to be called again and again.
+/// a day without a leap ([`super::steady_clock`]): to be called again and again.
 pub async fn due(engine: &Engine, principal: &Principal) -> Result<Due, FlowError> {
     if engine.settings().keep_expired.is_none() {
         return Ok(Due::Months(Vec::new()));
     }
     assure_clock(engine).await?;
     let now = dependable_past(engine).await?;
-    if let Some(from) = clock_watch::look(engine, now).await? {
+    if let Some(from) = steady_clock::look(engine, now).await? {
         return Ok(Due::NotBefore(from));
     }
     let months = engine.store().months_before(now.minus(LEAST_RETENTION)).await?;

@@ -67,6 +67,8 @@ pub async fn revoke(engine: &Engine, principal: &Principal, request: &RevokeRequ
         let decided = revocation::revoke(certificate.standing, request.reason, request.invalidity_date, now);
         let revocation = match decided.map_err(refused)? {
             RevocationChange::AlreadyDone(revocation) => {
+                forget(engine, &certificate);
+                forget_if_ours(engine, &certificate).await;
                 let reach = reach(engine, &certificate, &revocation).await?;
                 return Ok(Revoked { certificate, reach });
             }
@@ -111,7 +113,10 @@ pub async fn unhold(
         let mut certificate = query::permitted_certificate(engine, principal, Action::ReleaseCertificate, id).await?;
         match revocation::unhold(certificate.standing) {
             // It was our change whose acknowledgement was lost.
-            Err(RevocationError::NotHeld) if unacknowledged => return Ok(certificate),
+            Err(RevocationError::NotHeld) if unacknowledged => {
+                forget(engine, &certificate);
+                return Ok(certificate);
+            }
             decided => decided.map_err(refused)?,
         }
         if engine.store().is_key_blocked(&certificate.spki_sha256).await? {
@@ -149,8 +154,14 @@ async fn change_standing(
     change: StandingChange,
 ) -> Result<ChangeOutcome, StoreError> {
     let outcome = engine.store().change_standing(change).await;
-    engine.answer_cache().drop_serial(&certificate.authority, &certificate.serial);
+    forget(engine, certificate);
     outcome
+}
+
+/// What is acknowledged here is told here from then on, also where another process made the change, or where this one did and
+/// something was signed between the loss of the acknowledgement and the commit.
+fn forget(engine: &Engine, certificate: &StoredCertificate) {
+    engine.answer_cache().drop_serial(&certificate.authority, &certificate.serial);
 }
 
 /// An authority or responder that is revoked, or released, is used otherwise from now on. Here at once where the record can be

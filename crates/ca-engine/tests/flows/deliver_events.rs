@@ -7,7 +7,7 @@ use ca_core::revocation::RevocationReason;
 use ca_core::time::Lifetime;
 use ca_engine::engine::Engine;
 use ca_engine::error::FlowErrorKind as Kind;
-use ca_engine::fake::{ScriptedSink, StoreFault, StoreMethod};
+use ca_engine::fake::{FakeClock, ScriptedSink, StoreFault, StoreMethod};
 use ca_engine::flow::deliver_events::{Attempt, LEASE_NAME, assign_messages, deliver_due, lease_name, welcome_back};
 use ca_engine::flow::expire::{DroppedEvents, drop_stale_events};
 use ca_engine::flow::outbox::{list_deliveries, replay_delivery};
@@ -330,6 +330,24 @@ fn what_nobody_takes_for_months_is_dropped() {
         let dropped = block_on(drop_stale_events(&world.engine, &expiry)).expect("dropped");
         assert_eq!(dropped, DroppedEvents { unassigned: 0, undelivered });
     }
+}
+
+/// Found by the simulation: a replica whose clock was wrong began deliveries that looked old enough to be dropped at once.
+#[test]
+fn a_wrong_clock_makes_no_event_look_old() {
+    let receiver = ScriptedSink::default();
+    let world = told(&[("one", &receiver)]);
+    receiver.script([refusal()]);
+    let stored = world.issue();
+    let keep = world.parts().settings.outbox.keep_undelivered;
+    let replica = world.replica(&FakeClock::at(world.now().minus(keep).minus(DAY)), &world.keyring);
+    assert_eq!(block_on(assign_messages(&replica, &lease(&world, LEASE_NAME))), Ok(1));
+    assert_eq!(round(&world, "one", 16).len(), 1, "one attempt, which fails");
+    let dropped = block_on(drop_stale_events(&world.engine, &lease(&world, "expiry")));
+    assert_eq!(dropped, Ok(DroppedEvents::default()));
+    world.clock.advance(DAY);
+    serve(&world, "one");
+    assert_eq!(topics_of(&receiver.taken(), stored.id), ["certificate.issued"]);
 }
 
 #[test]

@@ -93,6 +93,18 @@ fn a_revocation_by_this_process_is_told_at_once() {
     assert_eq!(told(&world.engine, &stored.serial), (AnswerKind::Revoked, AnswerOrigin::Record));
 }
 
+/// It was revoked elsewhere, or by a change of this process whose acknowledgement was lost.
+#[test]
+fn a_revocation_that_this_process_finds_done_and_acknowledges_is_told_at_once() {
+    let world = World::new();
+    let stored = world.issue();
+    assert_eq!(told(&world.engine, &stored.serial), GOOD_FROM_RECORD);
+    revoke_elsewhere(&world, stored.id, RevocationReason::CertificateHold);
+    assert_eq!(told(&world.engine, &stored.serial), GOOD_FROM_MEMORY, "it has not looked yet");
+    world.revoke(stored.id, RevocationReason::CertificateHold).expect("acknowledged");
+    assert_eq!(told(&world.engine, &stored.serial).0, AnswerKind::Revoked);
+}
+
 #[test]
 fn a_revocation_by_another_process_is_told_after_the_next_look_at_the_sequence() {
     let world = World::new();

@@ -161,6 +161,17 @@ fn a_record_that_is_set_back_under_a_running_process_is_found_out_at_once() {
 }
 
 #[test]
+fn a_list_that_is_gone_under_a_running_process_is_found_out_at_once() {
+    let mut anchoring = Anchoring::new();
+    let backup = anchoring.backup();
+    anchoring.world.publish("tls").expect("a list");
+    anchoring.follow();
+    anchoring.world.store.tables(|record| *record = backup);
+    assert_eq!(anchoring.try_follow().expect_err("set back").kind, Kind::SigningSuspended);
+    assert!(is_behind(&anchoring.world.engine.anchor_verdict()));
+}
+
+#[test]
 fn a_closed_record_signs_and_changes_nothing() {
     let mut anchoring = Anchoring::new();
     let certificate = anchoring.world.issue();
@@ -179,6 +190,8 @@ fn a_closed_record_signs_and_changes_nothing() {
     assert_eq!(world.publisher.calls().len(), calls, "no list is put anywhere");
     let asked = answer(&world.engine, &[cert_id(&world.engine, "tls", &certificate.serial)], None);
     assert_eq!(asked.kind, AnswerKind::TryLater, "never `good`");
+    // Whoever shows a certificate may have lost it since.
+    assert_eq!(refused(anchoring.present(&world.engine, &certificate)), Kind::SigningSuspended);
     assert_eq!(anchoring.try_follow().expect_err("closed").kind, Kind::SigningSuspended);
     assert_eq!(anchoring.world.store.events().len(), before);
 }

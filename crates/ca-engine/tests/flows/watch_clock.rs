@@ -3,6 +3,7 @@
 use std::task::{Context, Poll, Waker};
 
 use ca_core::principal::Principal;
+use ca_core::revocation::{RevocationReason, Standing};
 use ca_core::time::Lifetime;
 use ca_engine::clock_verdict::ClockVerdict;
 use ca_engine::error::FlowErrorKind as Kind;
@@ -131,6 +132,38 @@ fn a_clock_set_while_it_is_compared_is_compared_anew() {
     clock.set(world.now().plus(seconds(3_600)));
     assert_eq!(refused(block_on(issuing)), Kind::SigningSuspended);
     assert_eq!(world.store.serials(), before, "nothing was reserved");
+}
+
+/// Found by the simulation: the completion was dated by a clock that somebody had set since the reservation. Where it came too late
+/// its serial was revoked in the future, and no list could be made until then.
+#[test]
+fn a_clock_set_while_a_certificate_is_signed_dates_nothing() {
+    let world = World::new();
+    for overtaken in [false, true] {
+        let clock = FakeClock::at(world.now());
+        let replica = world.replica(&clock, &world.keyring);
+        let key = key();
+        let twin = world.issue_for(&key);
+        let mut issuing = Box::pin(issue(&replica, &Principal::LocalOperator, server(csr(&key))));
+        let mut context = Context::from_waker(Waker::noop());
+        while world.store.calls().last() != Some(&StoreMethod::Reserve) {
+            assert!(issuing.as_mut().poll(&mut context).is_pending(), "it is reserved before it is signed");
+        }
+        if overtaken {
+            world.revoke(twin.id, RevocationReason::KeyCompromise).expect("revoked");
+        }
+        clock.set(world.now().plus(seconds(3_600)));
+        let issued = block_on(issuing);
+        if overtaken {
+            assert_eq!(refused(issued), Kind::KeyBlocked);
+            let newest = world.store.tables(|record| record.revocations.last().cloned()).expect("an abandonment");
+            let Standing::Revoked(revocation) = newest.standing else { panic!("{newest:?}") };
+            assert!(revocation.revoked_at <= world.now(), "{}", revocation.revoked_at);
+            world.publish("tls").expect("a list can be made");
+        } else {
+            assert_eq!(issued.expect("a certificate").certificate.issued_at, world.now());
+        }
+    }
 }
 
 /// An idempotency key is kept from the reservation on, by the clock that was compared.

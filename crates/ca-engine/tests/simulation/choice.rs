@@ -3,6 +3,7 @@
 use ca_core::revocation::RevocationReason;
 
 use crate::foundation::FOUNDATION;
+use crate::job::Job;
 use crate::lock;
 use crate::operation::{Known, Operation};
 use crate::simulation::Simulation;
@@ -22,6 +23,7 @@ impl Simulation {
             (4, 8),
             (4, 9),
             (3, 10),
+            (3, 11),
         ]);
         let subscriber = self.random.below(FOUNDATION.requests.len());
         let known = self.known();
@@ -50,6 +52,7 @@ impl Simulation {
             (5, Some(known), _) => Operation::Ocsp { known },
             (9, Some(known), _) => Operation::Authenticate { known },
             (10, Some(known), _) => Operation::Grant { certificate: known.id },
+            (11, ..) => Operation::Replay { place: self.random.below(8) },
             (6, ..) => Operation::CreateToken { uses: 1 + u32::from(self.random.one_in(2)) },
             (7, _, Some((_, token))) => Operation::UseToken { token, subscriber },
             (8, _, Some((token, _))) => Operation::WithdrawToken { token },
@@ -64,6 +67,27 @@ impl Simulation {
                 days: self.random.pick(&[1, 30, 365]),
                 idempotency: None,
             },
+        }
+    }
+
+    /// A certificate changes its standing while many ask for its status, one after the other, two processes at the most.
+    pub(super) fn rush(&mut self, running: &[usize]) {
+        let Some(known) = self.known() else { return };
+        let processes = [self.random.pick(running), self.random.pick(running)];
+        let change = match self.random.below(3) {
+            0 => Operation::Unhold { certificate: known.id },
+            1 => Operation::Revoke { certificate: known.id, reason: RevocationReason::CertificateHold, hours: None },
+            _ => Operation::Revoke { certificate: known.id, reason: RevocationReason::Superseded, hours: None },
+        };
+        let (first, later) = (self.random.pick(&processes), self.random.below(30));
+        self.ask_later(first, change, later);
+        for _ in 0..6 {
+            let (number, later) = (self.random.pick(&processes), self.random.below(60));
+            self.ask_later(number, Operation::Ocsp { known: known.clone() }, later);
+        }
+        for number in processes {
+            let later = self.random.below(60);
+            self.run_job_later(number, Job::Revocations, later);
         }
     }
 

@@ -76,6 +76,11 @@ impl Executor {
         self.tasks.retain(|task| task.replica != replica);
     }
 
+    /// Drops every task.
+    pub(crate) fn drop_all(&mut self) {
+        self.tasks.clear();
+    }
+
     /// Whether nothing sleeps that could go on later.
     pub(crate) fn wake_all(&mut self) {
         for task in &mut self.tasks {
@@ -106,4 +111,11 @@ pub(crate) async fn nap() {
         Poll::Pending
     })
     .await;
+}
+
+/// Lets others run so many times.
+pub(crate) async fn naps(count: usize) {
+    for _ in 0..count {
+        nap().await;
+    }
 }

@@ -37,6 +37,9 @@ pub(crate) struct Foundation {
 /// The authorities whose keys are in the record.
 pub(crate) const ONLINE: [&str; 2] = ["tls", "document"];
 
+/// Where events go.
+pub(crate) const SINKS: [&str; 2] = ["gateway", "ledger"];
+
 /// How many subscribers' keys there are: few, so that the same key is certified again.
 const SUBSCRIBERS: u64 = 24;
 
@@ -59,7 +62,13 @@ pub(crate) fn settings() -> Settings {
         answer_cache_octets: 1 << 14,
         crl_validity: Lifetime::from_days(7),
         offline_crl_validity: Lifetime::from_days(395),
-        outbox: OutboxSettings::default(),
+        outbox: OutboxSettings {
+            max_attempts: 4,
+            first_retry: Lifetime::from_seconds(2),
+            longest_retry: Lifetime::from_seconds(60),
+            keep_undelivered: Lifetime::from_days(20),
+            keep_unassigned: Lifetime::from_days(1),
+        },
         keep_expired: None,
     }
 }
@@ -81,6 +90,7 @@ impl Foundation {
             keyring: Arc::new(WitnessKeyring {
                 pool: keys.clone(),
                 witness: None,
+                process: (0, 0),
                 status_only: false,
                 random: Arc::new(Mutex::new(Random::new(1))),
                 bug: None,

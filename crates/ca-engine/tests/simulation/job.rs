@@ -1,13 +1,16 @@
 //! The jobs of a replica, each as `ca-server` runs it (`ca-server/src/job/`), once.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
-use ca_core::id::AuthorityId;
+use ca_core::id::{AuthorityId, SinkName};
 use ca_core::principal::Principal;
 use ca_core::time::Lifetime;
 use ca_engine::engine::Engine;
 use ca_engine::error::FlowError;
-use ca_engine::flow::expire::drop_expired_idempotency;
+use ca_engine::flow::deliver_events::{self, assign_messages, deliver_due, lease_name, welcome_back};
+use ca_engine::flow::expire::{self, drop_expired_idempotency, drop_stale_events};
+use ca_engine::flow::follow_anchor::{Anchored, compare_again, follow};
 use ca_engine::flow::follow_revocations::follow_revocations;
 use ca_engine::flow::publish_crl::{self, is_due, publish_crl, republish};
 use ca_engine::flow::reconcile::abandon_reservations_older_than;
@@ -17,6 +20,8 @@ use ca_engine::flow::watch_clock::watch_clock;
 use ca_engine::port::store::Lease;
 
 use crate::foundation::{ONLINE, authority};
+use crate::lock;
+use crate::shared_anchor::SharedAnchor;
 
 /// How long a lease lasts unless it is prolonged.
 const LEASE: Lifetime = Lifetime::from_seconds(8);
@@ -37,12 +42,56 @@ pub(crate) enum Job {
     Follow,
     Revocations,
     Clock,
-    IdempotencyKeys,
+    Expiry,
+    Outbox,
+    Anchor,
+}
+
+/// How many events go to a sink side by side.
+const TOGETHER: u32 = 16;
+
+/// How many times so many one run delivers.
+const BATCHES: usize = 4;
+
+/// After so many failures in a row it was the sink that was away.
+const OUTAGE: u32 = 3;
+
+/// What the jobs of a process remember from run to run.
+#[derive(Clone, Default)]
+pub(crate) struct Habits {
+    /// In how many runs in a row a sink was not available.
+    failures: Arc<Mutex<BTreeMap<SinkName, u32>>>,
+    anchor: Option<SharedAnchor>,
+    /// Whether it only answers: then it writes nothing into the anchor.
+    answers_only: bool,
+    /// What it knows to be in the anchor.
+    anchored: Arc<futures::lock::Mutex<Anchored>>,
+}
+
+impl Habits {
+    /// Those of a process that has just begun.
+    pub(crate) fn of(anchor: Option<SharedAnchor>, answers_only: bool) -> Self {
+        Self { anchor, answers_only, ..Self::default() }
+    }
+
+    async fn follow_anchor(&self, engine: &Engine) -> Result<(), FlowError> {
+        let Some(anchor) = &self.anchor else { return Ok(()) };
+        if self.answers_only {
+            return compare_again(engine, anchor).await;
+        }
+        let mut anchored = self.anchored.lock().await;
+        follow(engine, anchor, &mut anchored).await.map(drop)
+    }
+
+    /// How often the anchor could not be used so far.
+    pub(crate) fn anchor_failures(&self) -> u64 {
+        self.anchor.as_ref().map_or(0, SharedAnchor::failures)
+    }
 }
 
 impl Job {
     /// Runs it once.
-    pub(crate) async fn run(self, engine: Arc<Engine>, holder: String) -> Result<(), FlowError> {
+    pub(crate) async fn run(self, engine: Arc<Engine>, holder: String, habits: Habits) -> Result<(), FlowError> {
         match self {
             Self::Crl => {
                 for id in ONLINE {
@@ -78,8 +127,18 @@ impl Job {
             Self::Clock => {
                 watch_clock(&engine).await?;
             }
-            Self::IdempotencyKeys => {
-                drop_expired_idempotency(&engine).await?;
+            Self::Expiry => {
+                if let Some(lease) = lease(&engine, expire::LEASE_NAME, &holder).await? {
+                    drop_expired_idempotency(&engine).await?;
+                    drop_stale_events(&engine, &lease).await?;
+                }
+            }
+            Self::Anchor => habits.follow_anchor(&engine).await?,
+            Self::Outbox => {
+                assign(&engine, &holder).await?;
+                for sink in engine.sinks().keys() {
+                    deliver(&engine, &holder, sink, &habits).await?;
+                }
             }
         }
         Ok(())
@@ -88,6 +147,36 @@ impl Job {
 
 async fn lease(engine: &Engine, name: &str, holder: &str) -> Result<Option<Lease>, FlowError> {
     Ok(engine.store().acquire_lease(name, holder, LEASE).await?)
+}
+
+async fn assign(engine: &Engine, holder: &str) -> Result<(), FlowError> {
+    if engine.store().unassigned_messages(1).await?.is_empty() {
+        return Ok(());
+    }
+    if let Some(lease) = lease(engine, deliver_events::LEASE_NAME, holder).await? {
+        assign_messages(engine, &lease).await?;
+    }
+    Ok(())
+}
+
+async fn deliver(engine: &Engine, holder: &str, sink: &SinkName, habits: &Habits) -> Result<(), FlowError> {
+    for _ in 0..BATCHES {
+        if engine.store().due_deliveries(sink, 1).await?.is_empty() {
+            break;
+        }
+        let Some(lease) = lease(engine, &lease_name(sink), holder).await? else { break };
+        let failures = lock(&habits.failures).get(sink).copied().unwrap_or(0);
+        let attempts = deliver_due(engine, &lease, sink, if failures > 0 { 1 } else { TOGETHER }).await?;
+        if attempts.iter().any(|attempt| attempt.sink_unavailable) {
+            lock(&habits.failures).insert(sink.clone(), failures + 1);
+            break;
+        }
+        if failures >= OUTAGE {
+            welcome_back(engine, &lease, sink).await?;
+        }
+        lock(&habits.failures).remove(sink);
+    }
+    Ok(())
 }
 
 async fn crl(engine: &Engine, holder: &str, id: &AuthorityId) -> Result<(), FlowError> {

@@ -12,10 +12,10 @@ use ca_engine::fake::{MemoryStore, ScriptedSigner};
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError, SealedKey};
 use ca_engine::port::signer::{Signer, SignerError};
 
-use crate::auditor::Auditor;
-use crate::database::planted::PlantedBug;
-use crate::executor::nap;
+use crate::auditor::{Auditor, Process};
+use crate::executor::{nap, naps};
 use crate::lock;
+use crate::planted_bug::PlantedBug;
 use crate::random::Random;
 
 /// The private keys of a service: the how manieth each is, and the signers of those that were used.
@@ -60,6 +60,8 @@ pub(crate) fn pkcs8(kind: &str, number: u64) -> Vec<u8> {
 pub(crate) struct WitnessKeyring {
     pub(crate) pool: Arc<Mutex<KeyPool>>,
     pub(crate) witness: Option<(Arc<Mutex<Auditor>>, MemoryStore)>,
+    /// The process whose keyring it is.
+    pub(crate) process: Process,
     /// Whether it has the data key of responders only.
     pub(crate) status_only: bool,
     pub(crate) random: Arc<Mutex<Random>>,
@@ -76,6 +78,7 @@ impl WitnessKeyring {
         Arc::new(WitnessSigner {
             signer,
             room,
+            process: self.process,
             auditor: auditor.clone(),
             store: store.clone(),
             random: self.random.clone(),
@@ -115,6 +118,7 @@ impl Keyring for WitnessKeyring {
 struct WitnessSigner {
     signer: ScriptedSigner,
     room: KeyRoom,
+    process: Process,
     auditor: Arc<Mutex<Auditor>>,
     store: MemoryStore,
     random: Arc<Mutex<Random>>,
@@ -150,9 +154,7 @@ impl Signer for WitnessSigner {
 
     async fn sign(&self, message: &dyn Signable) -> Result<Signature, SignerError> {
         let polls = lock(&self.random).below(3);
-        for _ in 0..polls {
-            nap().await;
-        }
+        naps(polls).await;
         let mut octets = message.to_be_signed().to_vec();
         match self.fault() {
             Some(Fault::Busy) => {
@@ -169,6 +171,7 @@ impl Signer for WitnessSigner {
         if self.bug == Some(PlantedBug::OtherOctetsSigned) && lock(&self.random).one_in(4) {
             octets.push(0);
         }
+        lock(&self.auditor).signs(self.process);
         if self.room == KeyRoom::Authorities && !self.store.is_intended(&octets) {
             lock(&self.auditor).violated("an authority's key signed octets that are not on record".to_owned());
         }

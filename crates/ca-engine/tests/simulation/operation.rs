@@ -16,6 +16,7 @@ use ca_engine::error::{FlowError, FlowErrorKind};
 use ca_engine::flow::answer_status::answer_status;
 use ca_engine::flow::authenticate::{certificate_holder, token_bearer};
 use ca_engine::flow::issue::{IssueRequest, Issued, issue};
+use ca_engine::flow::outbox::replay_delivery;
 use ca_engine::flow::query::CertificateName;
 use ca_engine::flow::renew::{RenewRequest, renew};
 use ca_engine::flow::revoke::{RevokeRequest, revoke, unhold};
@@ -23,7 +24,8 @@ use ca_engine::flow::role::grant_role;
 use ca_engine::flow::token::{TokenRequest, create_token, delete_token};
 use ca_engine::port::store::ShownCertificate;
 
-use crate::auditor::Auditor;
+use crate::auditor::{Auditor, Process};
+use crate::careless_memory::CarelessMemory;
 use crate::foundation::FOUNDATION;
 use crate::lock;
 use crate::trace::Trace;
@@ -73,6 +75,8 @@ pub(crate) enum Operation {
     UseToken { token: String, subscriber: usize },
     /// The end of a token.
     WithdrawToken { token: ca_core::id::TokenId },
+    /// Another try of the dead letter that is found at this place.
+    Replay { place: usize },
 }
 
 /// What an operation needs around it.
@@ -81,6 +85,10 @@ pub(crate) struct Client {
     pub(crate) auditor: Arc<Mutex<Auditor>>,
     pub(crate) population: Arc<Mutex<Population>>,
     pub(crate) trace: Arc<Mutex<Trace>>,
+    /// Whom it asks.
+    pub(crate) process: Process,
+    /// What stands before it, where such a bug is planted.
+    pub(crate) careless: Option<CarelessMemory>,
 }
 
 /// How often a client asks again when it was told to.
@@ -130,15 +138,24 @@ impl Client {
                     request_id: None,
                 };
                 revoke(engine, &local, &asked).await?;
-                lock(&self.auditor).revocation_told(*certificate, *reason, since);
+                if let Some(careless) = &self.careless {
+                    careless.revoked(*certificate);
+                }
+                lock(&self.auditor).revocation_told(self.process, *certificate, *reason, since);
             }
             Operation::Unhold { certificate } => {
                 unhold(engine, &local, *certificate, None).await?;
-                lock(&self.auditor).release_told(*certificate, since);
+                lock(&self.auditor).release_told(self.process, *certificate, since);
             }
             Operation::Ocsp { known } => self.ask_status(engine, known).await?,
             Operation::Authenticate { known } => drop(self.authenticated(engine, known).await?),
             Operation::Grant { certificate } => grant_role(engine, &local, *certificate, Role::Registrar).await?,
+            Operation::Replay { place } => {
+                let dead = lock(&self.auditor).dead_letter(*place);
+                if let Some(id) = dead {
+                    replay_delivery(engine, &local, id, None).await?;
+                }
+            }
             Operation::CreateToken { uses } => self.make_token(engine, *uses).await?,
             Operation::UseToken { token, subscriber } => {
                 let bearer = token_bearer(engine, token).await?;
@@ -170,21 +187,33 @@ impl Client {
 
     /// Asks OCSP, and reads the answer as a relying party does.
     pub(crate) async fn ask_status(&self, engine: &Engine, known: &Known) -> Result<(), FlowError> {
-        let since = lock(&self.auditor).step;
+        let question = lock(&self.auditor).asked(self.process, &known.authority, &known.serial);
         let identity = engine.authority(&known.authority)?;
-        let question = CertId::new(CertIdHash::Sha1, identity.identity(), &known.serial);
-        let answer = answer_status(engine, &request::encode(&[question], None), |_| {}).await;
-        lock(&self.auditor).answered(&known.authority, &known.serial, &answer, since);
+        let cert_id = CertId::new(CertIdHash::Sha1, identity.identity(), &known.serial);
+        let asked = request::encode(&[cert_id], None);
+        let answer = match &self.careless {
+            Some(careless) => careless.answer(engine, known, &asked).await,
+            None => answer_status(engine, &asked, |_| {}).await,
+        };
+        lock(&self.auditor).answered(&question, &answer, engine.now());
         Ok(())
+    }
+
+    /// The process has followed the sequence of revocations, with a look that began at the step `since`.
+    pub(crate) fn followed(&self, since: u64) {
+        if let Some(careless) = &self.careless {
+            careless.followed();
+        }
+        lock(&self.auditor).followed(self.process, since);
     }
 
     /// The holder of a certificate, as the service sees it.
     async fn authenticated(&self, engine: &Engine, known: &Known) -> Result<Principal, FlowError> {
-        let since = lock(&self.auditor).step;
+        let question = lock(&self.auditor).asked(self.process, &known.authority, &known.serial);
         let certificate = Certificate::from_der(&known.der).expect("a certificate");
         let shown = ShownCertificate::new(&known.authority, &certificate);
         let principal = certificate_holder(engine, &shown, &known.der).await?;
-        lock(&self.auditor).admitted(known.id, since);
+        lock(&self.auditor).admitted(&question);
         Ok(principal)
     }
 

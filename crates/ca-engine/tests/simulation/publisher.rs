@@ -8,15 +8,18 @@ use ca_core::id::AuthorityId;
 use ca_engine::port::publisher::{PublishError, Publisher};
 
 use crate::auditor::Auditor;
-use crate::database::planted::PlantedBug;
 use crate::executor::nap;
 use crate::lock;
+use crate::planted_bug::PlantedBug;
 use crate::random::Random;
+
+/// The newest list of each authority: its number and DER.
+type Lists = BTreeMap<AuthorityId, (u64, Vec<u8>)>;
 
 /// The newest list of each authority; now and then it cannot be reached.
 #[derive(Clone)]
 pub(crate) struct SharedFolder {
-    lists: Arc<Mutex<BTreeMap<AuthorityId, u64>>>,
+    lists: Arc<Mutex<Lists>>,
     random: Arc<Mutex<Random>>,
     auditor: Arc<Mutex<Auditor>>,
     bug: Option<PlantedBug>,
@@ -26,6 +29,11 @@ impl SharedFolder {
     pub(crate) fn new(seed: u64, auditor: Arc<Mutex<Auditor>>, bug: Option<PlantedBug>) -> Self {
         let random = Arc::new(Mutex::new(Random::new(seed ^ 0xf01d)));
         Self { lists: Arc::default(), random, auditor, bug }
+    }
+
+    /// The lists that are in place.
+    pub(crate) fn newest(&self) -> Vec<(AuthorityId, Vec<u8>)> {
+        lock(&self.lists).iter().map(|(authority, (_, der))| (authority.clone(), der.clone())).collect()
     }
 
     pub(crate) fn of_replica(&self) -> Self {
@@ -42,10 +50,10 @@ impl Publisher for SharedFolder {
         }
         let newer = {
             let mut lists = lock(&self.lists);
-            let newest = lists.get(authority).copied().unwrap_or(0);
+            let newest = lists.get(authority).map_or(0, |(newest, _)| *newest);
             let newer = number > newest || (self.bug == Some(PlantedBug::OlderListPublished) && number < newest);
             if newer {
-                lists.insert(authority.clone(), number);
+                lists.insert(authority.clone(), (number, der.to_vec()));
             }
             newer
         };

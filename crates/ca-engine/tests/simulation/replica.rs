@@ -4,19 +4,29 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use ca_core::id::SinkName;
 use ca_core::time::Timestamp;
+use ca_engine::anchor_verdict::AnchorVerdict;
 use ca_engine::engine::{Engine, Ports};
 use ca_engine::error::FlowError;
 use ca_engine::fake::{FakeClock, ScriptedAuthorizer};
+use ca_engine::flow::follow_anchor::compare;
+use ca_engine::flow::watch_clock::watch_clock;
 use ca_engine::port::clock::Clock;
+use ca_engine::port::sink::Sink;
 
-use crate::auditor::Auditor;
-use crate::database::planted::{Planted, PlantedBug};
+use crate::auditor::{Auditor, Process, holder};
+use crate::careless_memory::CarelessMemory;
+use crate::database::planted::Planted;
 use crate::database::{Connection, Database};
 use crate::foundation::{Foundation, profiles, settings};
+use crate::job::Habits;
 use crate::keyring::{KeyPool, WitnessKeyring};
+use crate::planted_bug::PlantedBug;
 use crate::publisher::SharedFolder;
 use crate::random::Random;
+use crate::shared_anchor::SharedAnchor;
+use crate::sink::{Receiver, receivers};
 use crate::weak_entropy::WeakEntropy;
 
 /// A clock that goes as the true one does, some way off.
@@ -44,6 +54,9 @@ impl Clock for ReplicaClock {
     }
 }
 
+/// In one of so many seeds the record is anchored, and may be set back.
+const ANCHORED_ONE_IN: usize = 8;
+
 /// What every process of a seed shares.
 pub(crate) struct Surroundings {
     pub(crate) truth: FakeClock,
@@ -51,6 +64,9 @@ pub(crate) struct Surroundings {
     pub(crate) database: Database,
     pub(crate) keys: Arc<Mutex<KeyPool>>,
     pub(crate) folder: SharedFolder,
+    pub(crate) receivers: BTreeMap<SinkName, Receiver>,
+    /// Where the record is anchored, in seeds in which it may be set back.
+    pub(crate) anchor: Option<SharedAnchor>,
     pub(crate) auditor: Arc<Mutex<Auditor>>,
     pub(crate) bug: Option<PlantedBug>,
 }
@@ -65,11 +81,23 @@ pub(crate) struct Replica {
     pub(crate) starts: u64,
     /// `None` while it is down or starting.
     pub(crate) engine: Arc<Mutex<Option<Arc<Engine>>>>,
+    /// What its jobs remember, from start to death.
+    pub(crate) habits: Habits,
+    /// What stands before it, where such a bug is planted.
+    pub(crate) careless: Option<CarelessMemory>,
 }
 
 impl Replica {
     pub(crate) fn new(number: usize, truth: &FakeClock, status_only: bool) -> Self {
-        Self { number, clock: ReplicaClock::new(truth.clone()), status_only, starts: 0, engine: Arc::default() }
+        Self {
+            number,
+            clock: ReplicaClock::new(truth.clone()),
+            status_only,
+            starts: 0,
+            engine: Arc::default(),
+            habits: Habits::default(),
+            careless: None,
+        }
     }
 
     /// The engine, while it runs.
@@ -77,9 +105,14 @@ impl Replica {
         crate::lock(&self.engine).clone()
     }
 
+    /// Which process it is since its last start.
+    pub(crate) fn process(&self) -> Process {
+        (self.number, self.starts)
+    }
+
     /// The name under which it holds leases: a new one at each start.
     pub(crate) fn holder(&self) -> String {
-        format!("replica-{}.{}", self.number, self.starts)
+        holder(self.process())
     }
 
     /// What a start of this process waits for.
@@ -89,24 +122,29 @@ impl Replica {
         random: &mut Random,
     ) -> impl Future<Output = Result<Engine, FlowError>> + 'static {
         self.starts += 1;
+        self.habits = Habits::of(surroundings.anchor.clone(), self.status_only);
+        self.careless = CarelessMemory::of(surroundings.bug);
         let planted = Planted::new(surroundings.store.clone(), surroundings.bug, self.clock.clone());
         let keyring = WitnessKeyring {
             pool: surroundings.keys.clone(),
             witness: Some((surroundings.auditor.clone(), surroundings.store.clone())),
             status_only: self.status_only,
+            process: self.process(),
             random: Arc::new(Mutex::new(Random::new(random.next()))),
             bug: surroundings.bug,
         };
+        let sinks = surroundings.receivers.iter();
+        let sinks = sinks.map(|(name, receiver)| (name.clone(), Arc::new(receiver.clone()) as Arc<dyn Sink>));
         let ports = Ports {
             clock: Arc::new(self.clock.clone()),
-            entropy: Arc::new(WeakEntropy::new(random.next())),
+            entropy: Arc::new(WeakEntropy::new(random.next(), surroundings.anchor.is_some())),
             store: Arc::new(Connection::new(surroundings.database.clone(), planted, self.number)),
             keyring: Arc::new(keyring),
             authorizer: Arc::new(ScriptedAuthorizer::allow_all()),
             publisher: Arc::new(surroundings.folder.of_replica()),
-            sinks: BTreeMap::new(),
+            sinks: sinks.collect(),
         };
-        Engine::start(ports, profiles().to_vec(), settings())
+        open(ports, surroundings.anchor.clone(), surroundings.bug)
     }
 
     /// The process dies.
@@ -115,13 +153,27 @@ impl Replica {
     }
 }
 
+/// Opens a record as `ca-runtime` does: nothing is signed before it was compared with its anchor.
+async fn open(ports: Ports, anchor: Option<SharedAnchor>, bug: Option<PlantedBug>) -> Result<Engine, FlowError> {
+    let engine = Engine::start(ports, profiles().to_vec(), settings()).await?;
+    let Some(anchor) = anchor.filter(|_| bug != Some(PlantedBug::AnchorNotAsked)) else { return Ok(engine) };
+    watch_clock(&engine).await?;
+    engine.set_anchor_verdict(AnchorVerdict::Unreadable("it was not compared yet".to_owned()));
+    compare(&engine, &anchor).await?;
+    Ok(engine)
+}
+
 /// The record and keys of a seed before its first step.
 pub(crate) fn surroundings(foundation: &Foundation, seed: u64, bug: Option<PlantedBug>) -> Surroundings {
     let truth = FakeClock::at(foundation.clock.now());
     let store = foundation.store.forked(truth.clone());
     let auditor = Arc::new(Mutex::new(Auditor::new(store.clone(), truth.clone(), foundation)));
+    let folder = SharedFolder::new(seed, auditor.clone(), bug);
+    let anchored = Random::new(seed ^ 0x5e7_bac).one_in(ANCHORED_ONE_IN);
     Surroundings {
-        folder: SharedFolder::new(seed, auditor.clone(), bug),
+        anchor: anchored.then(|| SharedAnchor::new(seed, folder.clone(), auditor.clone(), bug)),
+        folder,
+        receivers: receivers(seed, &auditor),
         keys: Arc::new(Mutex::new(crate::lock(&foundation.keys).forked())),
         database: Database::default(),
         truth,

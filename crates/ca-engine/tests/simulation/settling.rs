@@ -5,24 +5,30 @@ use std::sync::{Arc, Mutex};
 use ca_core::time::Lifetime;
 use ca_engine::engine::Engine;
 
-use crate::foundation::{ONLINE, authority};
+use crate::foundation::{FOUNDATION, ONLINE, authority};
 use crate::job::{Job, PATIENCE};
 use crate::lock;
+use crate::operation::Operation;
 use crate::simulation::Simulation;
+use crate::sink::Receiver;
 
 impl Simulation {
     /// Everything is repaired; then every promise that takes time must be kept.
     pub(super) fn settle(&mut self) -> Result<(), String> {
         self.settling = true;
         self.outage_until = 0;
+        self.surroundings.receivers.values().for_each(Receiver::repair);
         for number in 0..self.replicas.len() {
             self.replicas[number].clock.set_off(0);
         }
         self.live()?;
+        self.restore_at_last()?;
         // One that has run all the time must have followed the record as well as one that starts.
         self.start_those_down();
         self.live()?;
         let engine = self.replicas[0].engine().ok_or("a replica does not start over a sound record")?;
+        self.repeat(Job::Anchor)?;
+        self.issue_at_last()?;
         self.surroundings.truth.advance(PATIENCE.max(Lifetime::from_seconds(400)));
         for job in
             [Job::Clock, Job::Reservations, Job::Responders, Job::Crl, Job::Follow, Job::Revocations, Job::AuditChain]
@@ -30,6 +36,7 @@ impl Simulation {
             self.repeat(job)?;
         }
         self.ask_everybody(&engine)?;
+        self.deliver_everything()?;
         let auditor = self.surroundings.auditor.clone();
         let auditor = lock(&auditor);
         auditor.check_no_reservation_is_open()?;
@@ -45,9 +52,9 @@ impl Simulation {
         for _ in 0..8 {
             let engine = self.replicas[0].engine().ok_or("the replica is gone")?;
             let (outcome, holder) = (Arc::new(Mutex::new(None)), self.replicas[0].holder());
-            let told = outcome.clone();
+            let (told, habits) = (outcome.clone(), self.replicas[0].habits.clone());
             self.executor.spawn(0, format!("{job:?} at last"), async move {
-                let done = job.run(engine, holder).await;
+                let done = job.run(engine, holder, habits).await;
                 *lock(&told) = Some(done);
             });
             self.live()?;
@@ -62,9 +69,57 @@ impl Simulation {
         Err(format!("job {job:?} does not do its work though all is repaired: {last:?}"))
     }
 
+    /// A record that was set back is brought up to its anchor; whoever runs finds that it is open again.
+    fn restore_at_last(&mut self) -> Result<(), String> {
+        for _ in 0..12 {
+            if !self.is_closed() {
+                break;
+            }
+            self.begin_restoration();
+            self.live()?;
+            // Whoever held a lease on the lists has lost it by then.
+            self.surroundings.truth.advance(Lifetime::from_seconds(61));
+        }
+        if self.is_closed() {
+            return Err("the record is not brought up to its anchor though all is repaired".to_owned());
+        }
+        Ok(())
+    }
+
+    /// A certificate is issued, after a few attempts at the most, as keys may fail.
+    fn issue_at_last(&mut self) -> Result<(), String> {
+        let before = lock(&self.client.population).certificates.len();
+        for _ in 0..8 {
+            let subscriber = self.random.below(FOUNDATION.requests.len());
+            self.ask_later(0, Operation::Issue { profile: "document", subscriber, days: 1, idempotency: None }, 0);
+            self.live()?;
+            if lock(&self.client.population).certificates.len() > before {
+                return Ok(());
+            }
+            // A comparison of the clock counts so long, also one that a standstill has spoiled.
+            self.surroundings.truth.advance(Lifetime::from_seconds(11));
+        }
+        Err("no certificate is issued though all is repaired".to_owned())
+    }
+
+    /// Every event reaches its sinks, or was given up before.
+    fn deliver_everything(&mut self) -> Result<(), String> {
+        let mut delivered = Ok(());
+        for _ in 0..12 {
+            self.repeat(Job::Outbox)?;
+            delivered = lock(&self.surroundings.auditor).check_all_delivered();
+            if delivered.is_ok() {
+                break;
+            }
+            // What failed waits for its next attempt.
+            self.surroundings.truth.advance(Lifetime::from_seconds(60));
+        }
+        delivered
+    }
+
     /// Of every certificate that clients know, OCSP says how it stands.
     fn ask_everybody(&mut self, engine: &Arc<Engine>) -> Result<(), String> {
-        let (client, engine) = (self.client.clone(), engine.clone());
+        let (client, engine) = (self.client_of(0), engine.clone());
         let known = lock(&self.client.population).certificates.clone();
         self.executor.spawn(0, "every question".to_owned(), async move {
             for known in known {

@@ -7,12 +7,12 @@ use ca_engine::fake::Record;
 use ca_engine::port::store::StoreError;
 
 use crate::database::Fate;
-use crate::database::planted::PlantedBug;
-use crate::executor::Executor;
+use crate::executor::{Executor, naps};
 use crate::foundation::FOUNDATION;
 use crate::job::Job;
 use crate::lock;
 use crate::operation::{Client, Operation, Population};
+use crate::planted_bug::PlantedBug;
 use crate::random::Random;
 use crate::replica::{Replica, Surroundings, surroundings};
 use crate::trace::Trace;
@@ -26,6 +26,12 @@ pub(crate) struct Summary {
     pub(crate) refused: u64,
     /// How many changes committed after their callers had left.
     pub(crate) late: u64,
+    /// How often a sink took an event.
+    pub(crate) delivered: u64,
+    /// How often an answer came from memory.
+    pub(crate) remembered: u64,
+    /// How often a restoration opened a record that had been set back.
+    pub(crate) restored: u64,
     /// The same for two runs in which the same happened.
     pub(crate) digest: u64,
 }
@@ -64,6 +70,10 @@ pub(crate) struct Simulation {
     late: u64,
     /// The record as it stood some commits ago.
     pub(super) standby: Option<Record>,
+    /// The record as it was when somebody kept it.
+    pub(super) backup: Option<Record>,
+    /// The process that brings a record up to its anchor.
+    pub(super) operator: Replica,
     /// Whether everything works and nothing new begins.
     pub(super) settling: bool,
 }
@@ -100,13 +110,16 @@ impl Simulation {
         let surroundings = surroundings(&FOUNDATION, random.next(), bug);
         let count = random.weighted(&[(5, 2), (3, 3), (1, 4)]);
         // The first can do everything; others may have the responders' keys only.
-        let replicas = (0..count)
+        let replicas: Vec<Replica> = (0..count)
             .map(|number| Replica::new(number, &surroundings.truth, number > 0 && random.one_in(6)))
             .collect();
+        let operator = Replica::new(replicas.len(), &surroundings.truth, false);
         let client = Client {
             auditor: surroundings.auditor.clone(),
             population: Arc::new(Mutex::new(Population::default())),
             trace: Arc::new(Mutex::new(Trace::new(aloud))),
+            process: (0, 0),
+            careless: None,
         };
         let mut simulation = Self {
             left: 0,
@@ -120,6 +133,8 @@ impl Simulation {
             refused: 0,
             late: 0,
             standby: None,
+            backup: None,
+            operator,
             settling: true,
         };
         for number in 0..simulation.replicas.len() {
@@ -130,11 +145,15 @@ impl Simulation {
     }
 
     fn summary(&self) -> Summary {
+        let tally = lock(&self.surroundings.auditor).tally;
         Summary {
             steps: self.step,
             certificates: lock(&self.client.population).certificates.len(),
             refused: self.refused,
             late: self.late,
+            delivered: tally.delivered,
+            remembered: tally.remembered,
+            restored: tally.restored,
             digest: lock(&self.client.trace).digest(),
         }
     }
@@ -252,9 +271,15 @@ impl Simulation {
                 (2, Job::Follow),
                 (8, Job::Revocations),
                 (2, Job::Clock),
-                (1, Job::IdempotencyKeys),
+                (1, Job::Expiry),
+                (7, Job::Outbox),
+                (if self.surroundings.anchor.is_some() { 24 } else { 0 }, Job::Anchor),
             ]);
             self.run_job(number, job);
+            return;
+        }
+        if self.random.one_in(12) {
+            self.rush(&running);
             return;
         }
         let operation = self.operation();
@@ -265,19 +290,50 @@ impl Simulation {
         self.ask(number, operation);
     }
 
+    /// One who asks the process that runs in a replica.
+    pub(super) fn client_of(&self, number: usize) -> Client {
+        let replica = &self.replicas[number];
+        Client { process: replica.process(), careless: replica.careless.clone(), ..self.client.clone() }
+    }
+
     fn ask(&mut self, number: usize, operation: Operation) {
+        self.ask_later(number, operation, 0);
+    }
+
+    /// A client asks a process, some polls later.
+    pub(super) fn ask_later(&mut self, number: usize, operation: Operation, polls: usize) {
         let Some(engine) = self.replicas[number].engine() else { return };
         self.note(format!("replica {number} is asked: {operation:?}"));
-        let client = self.client.clone();
-        self.executor.spawn(number, format!("{operation:?}"), client.ask(engine, operation));
+        let client = self.client_of(number);
+        self.executor.spawn(number, format!("{operation:?}"), async move {
+            naps(polls).await;
+            client.ask(engine, operation).await;
+        });
     }
 
     pub(super) fn run_job(&mut self, number: usize, job: Job) {
+        self.run_job_later(number, job, 0);
+    }
+
+    /// A process runs a job, some polls later.
+    pub(super) fn run_job_later(&mut self, number: usize, job: Job, polls: usize) {
         let Some(engine) = self.replicas[number].engine() else { return };
         self.note(format!("replica {number} begins its job {job:?}"));
-        let (client, holder) = (self.client.clone(), self.replicas[number].holder());
+        let (client, holder) = (self.client_of(number), self.replicas[number].holder());
+        let habits = self.replicas[number].habits.clone();
         self.executor.spawn(number, format!("{job:?}"), async move {
-            let outcome = job.run(engine, holder).await;
+            naps(polls).await;
+            let (since, began) = lock(&client.auditor).moment();
+            let failures = habits.anchor_failures();
+            let outcome = job.run(engine.clone(), holder, habits.clone()).await;
+            if job == Job::Anchor {
+                let in_vain = outcome.is_err() || habits.anchor_failures() > failures;
+                let is_open = engine.check_anchor().is_ok();
+                lock(&client.auditor).anchor_looked_at(client.process, began, is_open, in_vain);
+            }
+            if job == Job::Revocations && outcome.is_ok() {
+                client.followed(since);
+            }
             client.note(&format_args!("replica {number}: job {job:?}"), &outcome);
         });
     }
@@ -286,8 +342,10 @@ impl Simulation {
     pub(super) fn start(&mut self, number: usize) {
         let starting = self.replicas[number].start(&self.surroundings, &mut self.random);
         let running = self.replicas[number].engine.clone();
-        let client = self.client.clone();
+        let client = self.client_of(number);
         self.executor.spawn(number, format!("the start of replica {number}"), async move {
+            let since = lock(&client.auditor).step;
+            lock(&client.auditor).process_started(client.process, since);
             let started = starting.await;
             let outcome = started.map(|engine| *lock(&running) = Some(Arc::new(engine)));
             client.note(&format_args!("replica {number} starts"), &outcome);

@@ -16,11 +16,17 @@ enum Trouble {
     ConnectionBreaks,
     ClockIsSet,
     Starts,
+    BackupIsMade,
+    RecordIsSetBack,
+    OperatorRestores,
 }
 
 impl Simulation {
     /// Something goes wrong, or is repaired.
     pub(super) fn trouble(&mut self) {
+        let anchored = usize::from(self.surroundings.anchor.is_some());
+        let closed = usize::from(self.is_closed());
+        let kept = usize::from(self.backup.is_some() && !self.is_closed());
         let trouble = self.random.weighted(&[
             (6, Trouble::TimePasses),
             (5, Trouble::StandsStill),
@@ -30,6 +36,9 @@ impl Simulation {
             (4, Trouble::ConnectionBreaks),
             (2, Trouble::ClockIsSet),
             (5, Trouble::Starts),
+            (2 * anchored, Trouble::BackupIsMade),
+            (2 * kept, Trouble::RecordIsSetBack),
+            (4 * closed, Trouble::OperatorRestores),
         ]);
         let number = self.random.below(self.replicas.len());
         match trouble {
@@ -70,6 +79,9 @@ impl Simulation {
             }
             Trouble::ClockIsSet => self.set_clock(number),
             Trouble::Starts => self.start_those_down(),
+            Trouble::BackupIsMade => self.make_backup(),
+            Trouble::RecordIsSetBack => self.set_back(),
+            Trouble::OperatorRestores => self.begin_restoration(),
         }
     }
 
@@ -86,14 +98,14 @@ impl Simulation {
             self.note(format!("{seconds} s pass"));
             self.surroundings.truth.advance(Lifetime::from_seconds(seconds));
             let other = (number + 1) % self.replicas.len();
-            let job = self.random.pick(&[Job::Crl, Job::AuditChain]);
+            let job = self.random.pick(&[Job::Crl, Job::AuditChain, Job::Outbox]);
             self.run_job(other, job);
         }
     }
 
     /// A process that does what it needs a lease for, every other time there is one.
     fn leaseholder(&mut self) -> Option<usize> {
-        let leased = [Job::Crl, Job::AuditChain, Job::Responders].map(|job| format!("{job:?}"));
+        let leased = [Job::Crl, Job::AuditChain, Job::Responders, Job::Outbox].map(|job| format!("{job:?}"));
         let tasks = self.executor.tasks_mut().iter();
         let holders: Vec<usize> = tasks.filter(|task| leased.contains(&task.name)).map(|task| task.replica).collect();
         (!holders.is_empty() && self.random.one_in(2)).then(|| self.random.pick(&holders))
@@ -106,6 +118,6 @@ impl Simulation {
         let off = if self.random.one_in(2) { off } else { -off };
         self.note(format!("the clock of replica {number} is {off} ms off"));
         self.replicas[number].clock.set_off(off);
-        lock(&self.surroundings.auditor).clock_was_set();
+        lock(&self.surroundings.auditor).clock_was_set(number);
     }
 }

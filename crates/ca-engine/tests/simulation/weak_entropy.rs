@@ -9,11 +9,15 @@ use crate::random::Random;
 
 /// Octets from a seed. Of those of a serial number's length one in eight is among sixteen that every process draws from, so
 /// that numbers are drawn twice.
-pub(crate) struct WeakEntropy(Mutex<Random>);
+pub(crate) struct WeakEntropy {
+    random: Mutex<Random>,
+    /// Whether serial numbers are as random as they should be.
+    strong: bool,
+}
 
 impl WeakEntropy {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(Mutex::new(Random::new(seed)))
+    pub(crate) fn new(seed: u64, strong: bool) -> Self {
+        Self { random: Mutex::new(Random::new(seed)), strong }
     }
 }
 
@@ -21,8 +25,8 @@ const SERIAL_LENGTH: usize = 16;
 
 impl Entropy for WeakEntropy {
     fn fill(&self, octets: &mut [u8]) -> Result<(), EntropyUnavailable> {
-        let mut random = lock(&self.0);
-        if octets.len() == SERIAL_LENGTH && random.one_in(8) {
+        let mut random = lock(&self.random);
+        if octets.len() == SERIAL_LENGTH && !self.strong && random.one_in(8) {
             octets.fill(0x40 + u8::try_from(random.below(16)).unwrap_or_default());
             return Ok(());
         }

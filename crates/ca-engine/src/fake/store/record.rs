@@ -40,7 +40,8 @@ pub struct Record {
     pub(super) keys: BTreeMap<String, SealedKey>,
     /// OCSP responders, by certificate.
     pub responders: BTreeMap<CertificateId, ResponderRecord>,
-    pub(super) settings: BTreeMap<String, Vec<u8>>,
+    /// Settings, by name.
+    pub settings: BTreeMap<String, Vec<u8>>,
     /// Enrolment tokens.
     pub tokens: BTreeMap<TokenId, TokenRecord>,
     /// Roles, and since when they are bound.
@@ -54,7 +55,7 @@ pub struct Record {
     /// Places whose events somebody deleted.
     pub(super) lost_places: BTreeSet<u64>,
     /// The number that the next of the sequence of revocations is above, after a restoration.
-    pub(super) sequence_floor: u64,
+    pub sequence_floor: u64,
     /// Personal data that is said to be so, by id, and the version of the key that it would lie under.
     pub(super) personal_data: BTreeMap<[u8; 16], HeldUnder>,
     /// The versions of that key after the first, and when each was made.
@@ -164,7 +165,8 @@ impl Record {
         self.events.iter().map(|row| row.event.clone()).collect()
     }
 
-    pub(super) fn outbox(&self) -> &[OutboxMessage] {
+    /// Every committed outbox message, in commit order, delivered or not; its number is its index plus one.
+    pub fn outbox(&self) -> &[OutboxMessage] {
         &self.outbox
     }
 
@@ -198,7 +200,8 @@ impl Record {
         sequence
     }
 
-    pub(super) fn revocation_sequence(&self) -> u64 {
+    /// The number that the next of the sequence of revocations is above.
+    pub fn revocation_sequence(&self) -> u64 {
         self.revocations.last().map_or(0, |row| row.sequence).max(self.sequence_floor)
     }
 

@@ -23,6 +23,7 @@ impl Auditor {
                     let mut earlier = self.crls.range((authority.clone(), 0)..=(authority.clone(), u64::MAX));
                     let newest = earlier.next_back().map(|(_, (intent, _))| intent);
                     check_place(newest, &row.intent)?;
+                    self.check_past_list(&row.intent)?;
                     if self.is_ahead(row.intent.this_update, LIST_AHEAD) {
                         return Err(format!("CRL {number} of {authority} is dated in the future"));
                     }

@@ -6,7 +6,7 @@ use ca_core::audit::AuditAction;
 use ca_core::id::CertificateId;
 use ca_core::revocation::{Revocation, RevocationReason, Standing};
 use ca_core::time::Timestamp;
-use ca_engine::fake::{Issuance, IssuanceState, Record};
+use ca_engine::fake::{Issuance, IssuanceState, Record, StoreMethod};
 use ca_engine::port::clock::Clock;
 use ca_engine::port::store::{Reservation, RevocationRow};
 
@@ -72,6 +72,8 @@ impl History {
 
 impl Auditor {
     pub(super) fn remember_issuances(&mut self, record: &Record) {
+        self.numbers.clear();
+        self.histories.clear();
         for (id, issuance) in &record.issuances {
             let reservation = &issuance.reservation;
             self.numbers.insert((reservation.authority.clone(), reservation.serial.clone()), *id);
@@ -80,11 +82,20 @@ impl Auditor {
         }
     }
 
-    pub(super) fn check_issuances(&mut self, record: &Record, changes: &mut Vec<Change>) -> Finding {
+    pub(super) fn check_issuances(
+        &mut self,
+        record: &Record,
+        method: StoreMethod,
+        changes: &mut Vec<Change>,
+    ) -> Finding {
         let mut new_rows = record.revocations.iter().skip(self.rows);
         for (id, issuance) in &record.issuances {
             let now = Phase::of(issuance);
             let Some(history) = self.histories.get(id) else {
+                if method == StoreMethod::RecordLostSerial {
+                    self.check_lost(*id, issuance, new_rows.next(), changes)?;
+                    continue;
+                }
                 self.check_reserved(record, *id, issuance)?;
                 continue;
             };
@@ -93,9 +104,9 @@ impl Auditor {
                 continue;
             }
             let wrong = |what: String| format!("certificate {id} went from {before:?} to {now:?}: {what}");
-            let actions = events_of(before, now).ok_or_else(|| wrong("it may not".to_owned()))?;
+            let actions = events_of(before, now, self.is_restoring()).ok_or_else(|| wrong("it may not".to_owned()))?;
             match now.revocation_told() {
-                None if before == Phase::Reserved => check_completed(record, issuance).map_err(wrong)?,
+                None if before == Phase::Reserved => self.check_completed(record, issuance).map_err(wrong)?,
                 // Every other change is a row of the sequence.
                 told => {
                     let standing = told.map_or(Standing::Active, Standing::Revoked);
@@ -117,9 +128,14 @@ impl Auditor {
         self.check_sequence(record)
     }
 
-    /// From 1, without gaps; what was there stays.
+    /// From 1, without gaps but those of restorations; what was there stays.
     fn check_sequence(&mut self, record: &Record) -> Finding {
-        for (expected, row) in (1..).zip(&record.revocations).skip(self.rows.saturating_sub(1)) {
+        for index in self.rows.saturating_sub(1)..record.revocations.len() {
+            let row = &record.revocations[index];
+            let before = index.checked_sub(1).map_or(0, |before| record.revocations[before].sequence);
+            // A restoration leaves a gap before what comes after it.
+            let expected =
+                if index < self.rows { row.sequence.max(before + 1) } else { before.max(self.sequence_floor) + 1 };
             if row.sequence != expected {
                 return Err(format!("the sequence of revocations has {} in place of {expected}", row.sequence));
             }
@@ -131,6 +147,32 @@ impl Auditor {
         Ok(())
     }
 
+    /// A serial that a restoration knows as revoked, and nothing else of it.
+    fn check_lost(
+        &mut self,
+        id: CertificateId,
+        issuance: &Issuance,
+        row: Option<&RevocationRow>,
+        changes: &mut Vec<Change>,
+    ) -> Finding {
+        let reservation = &issuance.reservation;
+        let number = (reservation.authority.clone(), reservation.serial.clone());
+        let wrong = |what: &str| Err(format!("the lost serial {}: {what}", reservation.serial));
+        let phase = Phase::of(issuance);
+        let Phase::Abandoned(revocation) = phase else { return wrong("it is not revoked") };
+        if !self.was_revoked(&number) {
+            return wrong("it was never revoked");
+        }
+        if self.numbers.contains_key(&number) {
+            return wrong("it is another's");
+        }
+        check_row(row, issuance, Standing::Revoked(revocation))?;
+        changes.push(Change { actions: &[AuditAction::CertificateRevoked], subject: format!("certificate:{id}") });
+        self.numbers.insert(number, id);
+        self.histories.insert(id, History { phases: vec![(self.step, phase)], begun: self.truth.now() });
+        Ok(())
+    }
+
     /// A new reservation.
     fn check_reserved(&mut self, record: &Record, id: CertificateId, issuance: &Issuance) -> Finding {
         let reservation = &issuance.reservation;
@@ -139,6 +181,7 @@ impl Auditor {
             return wrong("it is a certificate before it was reserved");
         }
         let number = (reservation.authority.clone(), reservation.serial.clone());
+        self.check_past_serial(&number, &reservation.to_be_signed)?;
         if self.numbers.contains_key(&number) {
             return wrong("its serial number is another's");
         }
@@ -169,12 +212,33 @@ impl Auditor {
         let twin = record.issuances.values().find(|other| {
             let idempotency = other.reservation.idempotency.as_ref();
             other.reservation.id != reservation.id
+                && !self.past.without_key.contains(&other.reservation.id)
                 && !matches!(other.state, IssuanceState::Abandoned(_))
                 && idempotency.is_some_and(|idempotency| {
                     idempotency.scope_sha256 == asked.scope_sha256 && idempotency.expires_at > instant
                 })
         });
         twin.map(|twin| twin.reservation.id)
+    }
+
+    /// At its completion neither its key nor its predecessor has fallen.
+    fn check_completed(&self, record: &Record, issuance: &Issuance) -> Finding {
+        if let IssuanceState::Issued { issued_at, .. } = issuance.state {
+            if issued_at < issuance.reservation.reserved_at {
+                return Err(format!("it was completed at {issued_at}, before it was reserved"));
+            }
+            if self.is_ahead(issued_at, AHEAD) {
+                return Err(format!("it was completed at {issued_at}, in the future"));
+            }
+        }
+        if record.blocked_keys.contains(&issuance.reservation.spki_sha256) {
+            return Err("its key is blocked".to_owned());
+        }
+        let predecessor = issuance.reservation.renews.and_then(|renews| record.issuances.get(&renews));
+        if predecessor.is_some_and(|predecessor| predecessor.standing() != Some(Standing::Active)) {
+            return Err("its predecessor is not active".to_owned());
+        }
+        Ok(())
     }
 
     /// One live successor, reserved ones included.
@@ -193,7 +257,7 @@ impl Auditor {
 }
 
 /// The audit events that tell of a change; `None` when it is not legal.
-fn events_of(before: Phase, now: Phase) -> Option<&'static [AuditAction]> {
+fn events_of(before: Phase, now: Phase, restoring: bool) -> Option<&'static [AuditAction]> {
     match (before, now) {
         (Phase::Reserved, Phase::Standing(Standing::Active)) => Some(&ISSUED),
         (Phase::Reserved, Phase::Abandoned(_)) => Some(&[AuditAction::IssuanceAbandoned]),
@@ -201,7 +265,7 @@ fn events_of(before: Phase, now: Phase) -> Option<&'static [AuditAction]> {
             (!before.is_final()).then_some(&[AuditAction::CertificateReleased])
         }
         (Phase::Standing(from), Phase::Standing(Standing::Revoked(to))) => {
-            may_become(from, to).then_some(&[AuditAction::CertificateRevoked])
+            may_become(from, to, restoring).then_some(&[AuditAction::CertificateRevoked])
         }
         _ => None,
     }
@@ -216,34 +280,22 @@ fn check_row(row: Option<&RevocationRow>, issuance: &Issuance, standing: Standin
     if row.is_some_and(tells) { Ok(()) } else { Err(format!("the sequence of revocations says {row:?}")) }
 }
 
-const ISSUED: [AuditAction; 3] =
-    [AuditAction::CertificateIssued, AuditAction::CertificateRenewed, AuditAction::ResponderIssued];
+const ISSUED: [AuditAction; 4] = [
+    AuditAction::CertificateIssued,
+    AuditAction::CertificateRenewed,
+    AuditAction::CertificateRecovered,
+    AuditAction::ResponderIssued,
+];
 
-/// A reason once given stays, but for a hold and for `keyCompromise`; the date stays always.
-fn may_become(from: Standing, to: Revocation) -> bool {
+/// A reason once given stays, but for a hold and for `keyCompromise`. The date stays, unless a restoration knows better: what stands
+/// on a record that was set back may be an earlier hold, or one of a process that ran on over it.
+fn may_become(from: Standing, to: Revocation, restoring: bool) -> bool {
     match from {
         Standing::Active => true,
         Standing::Revoked(earlier) => {
             let replaced =
                 earlier.reason == RevocationReason::CertificateHold || to.reason == RevocationReason::KeyCompromise;
-            replaced && earlier.reason != to.reason && earlier.revoked_at == to.revoked_at
+            replaced && earlier.reason != to.reason && (restoring || earlier.revoked_at == to.revoked_at)
         }
     }
-}
-
-/// At its completion neither its key nor its predecessor has fallen.
-fn check_completed(record: &Record, issuance: &Issuance) -> Finding {
-    if let IssuanceState::Issued { issued_at, .. } = issuance.state
-        && issued_at < issuance.reservation.reserved_at
-    {
-        return Err(format!("it was completed at {issued_at}, before it was reserved"));
-    }
-    if record.blocked_keys.contains(&issuance.reservation.spki_sha256) {
-        return Err("its key is blocked".to_owned());
-    }
-    let predecessor = issuance.reservation.renews.and_then(|renews| record.issuances.get(&renews));
-    if predecessor.is_some_and(|predecessor| predecessor.standing() != Some(Standing::Active)) {
-        return Err("its predecessor is not active".to_owned());
-    }
-    Ok(())
 }

@@ -4,9 +4,12 @@
 
 mod chain;
 mod crl;
+mod delivery;
 mod issuance;
+mod process;
 mod promise;
 mod role;
+mod rollback;
 mod status;
 mod token;
 
@@ -21,8 +24,13 @@ use ca_engine::fake::{FakeClock, MemoryStore, Record, StoreMethod};
 use ca_engine::port::clock::Clock;
 use ca_engine::port::store::{CrlIntent, Lease};
 
+use self::delivery::Deliveries;
 use self::issuance::History;
-use crate::foundation::Foundation;
+pub(crate) use self::process::Process;
+use self::process::Processes;
+use self::rollback::Past;
+pub(crate) use self::rollback::holder;
+use crate::foundation::{Foundation, settings};
 
 /// What a check found wrong.
 pub(crate) type Finding = Result<(), String>;
@@ -33,6 +41,14 @@ struct Change {
     subject: String,
 }
 
+/// How often something was seen, which shows that it happens at all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) delivered: u64,
+    pub(crate) remembered: u64,
+    pub(crate) restored: u64,
+}
+
 /// The memory of a run.
 pub(crate) struct Auditor {
     store: MemoryStore,
@@ -41,9 +57,9 @@ pub(crate) struct Auditor {
     pub(crate) step: u64,
     /// When each step began, by the true time.
     begun: Vec<Timestamp>,
-    /// The last step at which a process's clock was set.
-    clock_set: u64,
+    processes: Processes,
     violation: Option<String>,
+    pub(crate) tally: Tally,
     histories: BTreeMap<CertificateId, History>,
     numbers: BTreeMap<(AuthorityId, Serial), CertificateId>,
     rows: usize,
@@ -54,6 +70,11 @@ pub(crate) struct Auditor {
     lease_holders: BTreeMap<(String, u64), String>,
     roles: BTreeMap<(CertificateId, Role), u64>,
     in_place: BTreeMap<AuthorityId, u64>,
+    deliveries: Deliveries,
+    /// Who holds the lease under which the transaction wrote that committed last.
+    lease_holder: Option<String>,
+    past: Past,
+    sequence_floor: u64,
     answers: BTreeMap<String, CertificateId>,
     issuers: BTreeMap<AuthorityId, ca_core::certificate::Certificate>,
 }
@@ -70,10 +91,14 @@ impl Auditor {
         let mut auditor = Self {
             store,
             begun: vec![truth.now()],
+            lease_holder: None,
+            past: Past::default(),
+            sequence_floor: 0,
             truth,
             step: 0,
-            clock_set: 0,
+            processes: Processes::default(),
             violation: None,
+            tally: Tally::default(),
             histories: BTreeMap::new(),
             numbers: BTreeMap::new(),
             rows: 0,
@@ -84,6 +109,7 @@ impl Auditor {
             lease_holders: BTreeMap::new(),
             roles: BTreeMap::new(),
             in_place: BTreeMap::new(),
+            deliveries: Deliveries::new(settings().outbox),
             answers: BTreeMap::new(),
             issuers,
         };
@@ -99,15 +125,15 @@ impl Auditor {
         self.begun.push(self.truth.now());
     }
 
-    /// Some process's clock was set, which shows it less time than passed, or more.
-    pub(crate) fn clock_was_set(&mut self) {
-        self.clock_set = self.step;
-    }
-
     /// The step that was under way a while before another one began.
     fn step_before(&self, step: u64, lifetime: Lifetime) -> u64 {
         let instant = self.begun[step as usize].minus(lifetime);
         self.begun.partition_point(|begun| *begun <= instant).saturating_sub(1) as u64
+    }
+
+    /// The step under way, and the true time.
+    pub(crate) fn moment(&self) -> (u64, Timestamp) {
+        (self.step, self.truth.now())
     }
 
     /// Says what went wrong; the first finding stays.
@@ -122,12 +148,18 @@ impl Auditor {
 
     /// Looks at the record after a transaction that may have changed it; `done` says whether it did what was asked.
     pub(crate) fn after_commit(&mut self, method: StoreMethod, lease: Option<&Lease>, done: bool) {
+        self.lease_holder = lease.map(|lease| lease.holder.clone());
         let store = self.store.clone();
         let finding = store.tables(|record| {
             check_fence(record, method, lease, done)?;
             match method {
                 // These write to no other table.
                 StoreMethod::AcquireLease | StoreMethod::ReleaseLease => self.check_leases(record),
+                StoreMethod::AssignMessages
+                | StoreMethod::DropUnassigned
+                | StoreMethod::SettleDeliveries
+                | StoreMethod::HastenDeliveries
+                | StoreMethod::DropDeliveries => self.check_deliveries(record, method, &mut Vec::new()),
                 _ => self.check(record, method),
             }
         });
@@ -148,11 +180,16 @@ impl Auditor {
             return gone("token");
         }
         let mut changes = Vec::new();
-        self.check_issuances(record, &mut changes)?;
+        self.check_restoration(record, method, &mut changes)?;
+        self.check_issuances(record, method, &mut changes)?;
         self.check_successors(record)?;
         self.check_tokens(record, &mut changes)?;
         self.check_crls(record, &mut changes)?;
         self.check_roles(record, method, &mut changes)?;
+        self.check_messages(record, method, &changes)?;
+        if method == StoreMethod::ReplayDelivery {
+            self.check_deliveries(record, method, &mut changes)?;
+        }
         self.check_events(record, &changes)?;
         self.check_chain(record)
     }
@@ -161,10 +198,17 @@ impl Auditor {
     fn remember(&mut self, record: &Record) {
         self.rows = record.revocations.len();
         self.events = record.events.len();
+        self.sequence_floor = record.sequence_floor;
+        self.verifier = ChainVerifier::default();
+        self.lease_holders.clear();
+        self.tokens = record.tokens.iter().map(|(id, token)| (*id, token.withdrawn)).collect();
+        self.roles = record.roles.keys().map(|binding| (*binding, self.step)).collect();
+        self.crls.clear();
         for (key, row) in &record.crls {
             self.crls.insert(key.clone(), (row.intent.clone(), row.der.is_some()));
         }
         self.remember_issuances(record);
+        self.remember_deliveries(record);
     }
 
     /// Two holders never have the same token of a lease: a fence could not tell them apart.

@@ -7,7 +7,7 @@ use ca_engine::fake::{IssuanceState, Record};
 use ca_engine::port::store::StoredCertificate;
 
 use super::issuance::Phase;
-use super::{Auditor, Finding};
+use super::{Auditor, Finding, Process};
 
 impl Auditor {
     /// A certificate left the service, as the answer to a request with this idempotency key, where there was one.
@@ -40,8 +40,14 @@ impl Auditor {
         self.store.tables(|record| Some(record.issuances.get(&id)?.reservation.reserved_at))
     }
 
-    /// A client was told that a certificate is revoked for a reason; it asked at the step `since`.
-    pub(crate) fn revocation_told(&mut self, id: CertificateId, reason: RevocationReason, since: u64) {
+    /// A client was told by a process that a certificate is revoked for a reason; it asked at the step `since`.
+    pub(crate) fn revocation_told(
+        &mut self,
+        process: Process,
+        id: CertificateId,
+        reason: RevocationReason,
+        since: u64,
+    ) {
         let so = |phase: Phase| match phase {
             Phase::Standing(Standing::Revoked(revocation)) => revocation.reason == reason,
             _ => false,
@@ -53,13 +59,24 @@ impl Auditor {
         if !done {
             self.violated(format!("the revocation of {id} for {reason} was acknowledged and is not on record"));
         }
+        self.told(process, id, so);
     }
 
-    /// A client was told that a hold ended.
-    pub(crate) fn release_told(&mut self, id: CertificateId, since: u64) {
+    /// A process that told a client how a certificate stands knows it from then on.
+    fn told(&mut self, process: Process, id: CertificateId, so: impl Fn(Phase) -> bool) {
+        let phases = self.histories.get(&id).map(|history| &history.phases);
+        let last = phases.and_then(|phases| phases.iter().rev().find(|(_, phase)| so(*phase)));
+        if let Some((step, _)) = last {
+            self.acknowledged(process, id, *step);
+        }
+    }
+
+    /// A client was told by a process that a hold ended.
+    pub(crate) fn release_told(&mut self, process: Process, id: CertificateId, since: u64) {
         if !self.histories.get(&id).is_some_and(|history| history.was_since(since, Phase::is_good)) {
             self.violated(format!("the end of the hold of {id} was acknowledged and is not on record"));
         }
+        self.told(process, id, Phase::is_good);
     }
 
     /// A client was told that a token is withdrawn, or made.

@@ -1,28 +1,52 @@
 //! Answers about the status of a certificate: true at some moment between question and answer, and well made.
+//!
+//! What a process says from memory may be older, within bounds (invariant 4). Whatever the clocks say: nothing older than its last
+//! look at the sequence of revocations, nor than a change that it acknowledged itself. And by the true time: [`MEMORY`] while it
+//! follows the record, and the life of an answer while it cannot, as long as the clock that counts them was not set.
 
-use ca_core::id::{AuthorityId, CertificateId};
+use ca_core::id::AuthorityId;
 use ca_core::ocsp::{CertStatus, ParsedResponse, SingleResponse};
 use ca_core::revocation::Standing;
 use ca_core::serial::Serial;
-use ca_core::time::Lifetime;
+use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::flow::answer_status::{AnswerKind, AnswerOrigin, StatusAnswer};
 use ca_engine::port::clock::Clock;
 
 use super::issuance::Phase;
-use super::{AHEAD, Auditor};
+use super::{AHEAD, Auditor, Process};
 
 /// How long an answer may be relied on at the most: the settings of this service.
 const OCSP_VALIDITY: Lifetime = Lifetime::from_seconds(3_600);
 
-/// How far an answer from memory may be behind the record.
-const MEMORY: Lifetime = Lifetime::from_seconds(5);
+/// How far an answer from memory may be behind the record: a look at the sequence counts for three seconds, and a clock that counts
+/// whole seconds is up to one late.
+const MEMORY: Lifetime = Lifetime::from_seconds(4);
 
 /// One answer of so many is read and verified as a relying party does.
 const READ_ONE_IN: u64 = 3;
 
+/// A question about a serial on its way.
+pub(crate) struct Question {
+    process: Process,
+    number: (AuthorityId, Serial),
+    /// The step at which it was asked.
+    since: u64,
+    /// The step before which nothing may have been so that the process says: see [`Auditor::known_since`].
+    known: u64,
+}
+
 impl Auditor {
-    /// OCSP answered a question that was asked at the step `since`.
-    pub(crate) fn answered(&mut self, authority: &AuthorityId, serial: &Serial, answer: &StatusAnswer, since: u64) {
+    /// A process is asked about a serial.
+    pub(crate) fn asked(&self, process: Process, authority: &AuthorityId, serial: &Serial) -> Question {
+        let number = (authority.clone(), serial.clone());
+        let known = self.known_since(process, self.numbers.get(&number).copied());
+        Question { process, number, since: self.step, known }
+    }
+
+    /// OCSP answered a question; the clock of the process says `now`.
+    pub(crate) fn answered(&mut self, question: &Question, answer: &StatusAnswer, now: Timestamp) {
+        let Question { process, number, since, .. } = question;
+        let (authority, serial) = number;
         let kind = answer.kind;
         let such = |phase| match kind {
             AnswerKind::Good => phase == Phase::Standing(Standing::Active),
@@ -34,14 +58,27 @@ impl Auditor {
         if !matches!(kind, AnswerKind::Good | AnswerKind::Revoked | AnswerKind::Unknown) {
             return;
         }
-        let since = self.earliest(answer, since);
-        let id = self.numbers.get(&(authority.clone(), serial.clone()));
+        match self.is_excused(*process, *since) {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(what) => return self.violated(what),
+        }
+        if let Some(what) = outlived(answer, now) {
+            self.violated(format!("the OCSP answer about {serial}: {what}"));
+        }
+        let from_memory = matches!(answer.origin, AnswerOrigin::Memory | AnswerOrigin::Outage);
+        self.tally.remembered += u64::from(from_memory);
+        let id = self.numbers.get(number);
+        let since = self.earliest(question, answer);
         let history = id.and_then(|id| self.histories.get(id));
         let begun_since = history.is_none_or(|history| history.phases[0].0 > since);
         let unknown_before = kind == AnswerKind::Unknown && begun_since;
         if !unknown_before && !history.is_some_and(|history| history.was_since(since, such)) {
             let phases = history.map(|history| format!("{:?}", history.phases)).unwrap_or_default();
-            self.violated(format!("OCSP says {kind:?} of {serial}, asked at {since}; it stood so: {phases}"));
+            let origin = answer.origin;
+            self.violated(format!(
+                "OCSP says {kind:?} of {serial} ({origin:?}), which must have been so since {since}; it stood so: {phases}"
+            ));
         }
         if self.step.is_multiple_of(READ_ONE_IN)
             && let Err(what) = self.read_answer(authority, answer)
@@ -50,18 +87,22 @@ impl Auditor {
         }
     }
 
-    /// Since when what an answer says must have been so at some time, when it was asked for at the step `since`: an answer from
-    /// memory may be some seconds behind the record (invariant 4), as long as the clock that counts them was not set; while the
-    /// record cannot be followed it may be as old as it says.
-    fn earliest(&self, answer: &StatusAnswer, since: u64) -> u64 {
-        match (answer.origin, answer.freshness) {
+    /// Since when what an answer says must have been so at some time.
+    fn earliest(&self, question: &Question, answer: &StatusAnswer) -> u64 {
+        let Question { process, since, known, .. } = *question;
+        let by_time = match (answer.origin, answer.freshness) {
             (AnswerOrigin::Memory, _) => {
                 let bound = self.step_before(since, MEMORY);
-                if self.clock_set >= bound { self.step_before(since, OCSP_VALIDITY) } else { bound }
+                // A clock that was set back since the last look shows it as recent for longer.
+                if self.followed_by_its_clock(process) { bound } else { 0 }
             }
-            (AnswerOrigin::Outage, Some(_)) => self.step_before(since, OCSP_VALIDITY),
+            (AnswerOrigin::Outage, Some(_)) => {
+                let bound = self.step_before(since, OCSP_VALIDITY);
+                if self.counts_time_since(process, bound) { bound } else { 0 }
+            }
             _ => since,
-        }
+        };
+        by_time.max(known)
     }
 
     fn read_answer(&self, authority: &AuthorityId, answer: &StatusAnswer) -> Result<(), String> {
@@ -87,12 +128,30 @@ impl Auditor {
         Ok(())
     }
 
-    /// A certificate was accepted as a credential by a process that was asked at the step `since`.
-    pub(crate) fn admitted(&mut self, id: CertificateId, since: u64) {
-        if !self.histories.get(&id).is_some_and(|history| history.was_since(since, Phase::is_good)) {
+    /// A certificate was accepted as a credential by a process that was asked.
+    pub(crate) fn admitted(&mut self, question: &Question) {
+        let Question { process, number, since, .. } = question;
+        match self.is_excused(*process, *since) {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(what) => return self.violated(what),
+        }
+        let history = self.numbers.get(number).and_then(|id| self.histories.get(id));
+        if !history.is_some_and(|history| history.was_since(*since, Phase::is_good)) {
+            let serial = &number.1;
             self.violated(format!(
-                "certificate {id} was accepted as a credential, asked at {since}, and is not active"
+                "certificate {serial} was accepted as a credential, asked at {since}, and is not active"
             ));
         }
     }
+}
+
+/// What is wrong with an answer from memory that its own clock says is not in force.
+fn outlived(answer: &StatusAnswer, now: Timestamp) -> Option<String> {
+    let from_memory = matches!(answer.origin, AnswerOrigin::Memory | AnswerOrigin::Outage);
+    let freshness = answer.freshness.filter(|_| from_memory)?;
+    let in_force = freshness.this_update <= now && now < freshness.next_update;
+    (!in_force).then(|| {
+        format!("it is given at {now} and is in force from {} to {}", freshness.this_update, freshness.next_update)
+    })
 }

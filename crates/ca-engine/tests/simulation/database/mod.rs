@@ -5,6 +5,7 @@
 //! what they tell, and a transaction whose caller died may still commit.
 
 pub(crate) mod planted;
+mod planted_outbox;
 mod ports;
 
 use std::future::Future;
@@ -72,6 +73,12 @@ impl Database {
     /// How many transactions wait.
     pub(crate) fn len(&self) -> usize {
         lock(&self.queue).waiting.len()
+    }
+
+    /// Whatever waits comes to nothing, and nobody hears of it.
+    pub(crate) fn forget_all(&self) {
+        let waiting = std::mem::take(&mut lock(&self.queue).waiting);
+        drop(waiting);
     }
 
     /// Takes a transaction out of the queue.
@@ -230,5 +237,13 @@ fn is_write(method: StoreMethod) -> bool {
             | WithdrawRole
             | AcquireLease
             | ReleaseLease
+            | RecordLostSerial
+            | LeaveGaps
+            | AssignMessages
+            | DropUnassigned
+            | SettleDeliveries
+            | HastenDeliveries
+            | ReplayDelivery
+            | DropDeliveries
     )
 }

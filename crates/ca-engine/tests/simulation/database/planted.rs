@@ -1,7 +1,4 @@
-//! Bugs planted one by one between the replicas and the record, to prove that the simulation would find them.
-//!
-//! Each is what a real store, or a real adapter of another port, could get wrong. Without a bug every call goes straight to the
-//! sound store.
+//! Bugs planted between the replicas and the record. Without one every call goes straight to the sound store.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,104 +11,13 @@ use ca_engine::fake::{CrlRow, IssuanceState, MemoryStore, Record};
 use ca_engine::port::clock::Clock;
 use ca_engine::port::store::{
     AuditStore, CertificateStore, ChainHead, ChainLink, ChangeOutcome, CompleteOutcome, Completion, CrlIntent,
-    CrlStore, Journal, Lease, LeaseStore, Reservation, ReserveOutcome, SerialStatus, StandingChange, StatusStore,
-    Store, StoreError, TokenStore,
+    CrlStore, Journal, Lease, LeaseStore, LostSerial, Reservation, ReserveOutcome, RestoreStore, SerialStatus,
+    StandingChange, StatusStore, Store, StoreError, TokenStore,
 };
 
 use crate::lock;
+use crate::planted_bug::PlantedBug;
 use crate::replica::ReplicaClock;
-
-/// A bug that can be planted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum PlantedBug {
-    /// A revocation takes two numbers of the sequence, as one does whose first transaction was rolled back.
-    SequenceNumberLost,
-    /// A completion is acknowledged, and its commit fails.
-    CompletionAcknowledgedBeforeCommit,
-    /// A reservation is acknowledged, and its commit fails.
-    ReservationAcknowledgedBeforeCommit,
-    /// A serial number that is taken may be reserved again.
-    SerialReused,
-    /// A CRL may be put on record under a lease that has moved on.
-    StaleLeaseWritesCrl,
-    /// An idempotency key is not found again.
-    IdempotencyForgotten,
-    /// A use of a token is not counted.
-    TokenUseNotCounted,
-    /// The use of a token is not given back when its reservation is abandoned.
-    TokenUseNotGivenBack,
-    /// A withdrawn token may be used.
-    WithdrawnTokenAccepted,
-    /// A second successor may be reserved while another is live.
-    SecondSuccessorAccepted,
-    /// A compromise does not block the key.
-    KeyNotBlocked,
-    /// A completion does not look whether the key was blocked since the reservation.
-    BlockedKeyCompleted,
-    /// A completion does not look whether the predecessor still stands.
-    PredecessorNotLookedAt,
-    /// A compromise leaves their roles to those who renewed since.
-    RolesLeftToHeirs,
-    /// The audit event of an abandonment is not stored.
-    AuditEventDropped,
-    /// Audit events may be chained under a lease that has moved on.
-    StaleLeaseChains,
-    /// A new holder gets the token of the old one.
-    LeaseTokenRepeated,
-    /// An intended CRL need not have a higher number.
-    CrlNumberNotRaised,
-    /// The end of a hold does not look at how the certificate stands by now.
-    HoldEndOverwritesRevocation,
-    /// A completion revives a reservation that was abandoned.
-    AbandonedReservationCompleted,
-    /// The status of a serial is read from a copy that lags behind.
-    StatusFromStaleCopy,
-    /// A page of revoked serials lacks its last row.
-    RevokedPageLosesLast,
-    /// The number of the newest revocation is visible before its row.
-    SequenceBeforeRow,
-    /// A published list is put in place though a newer one is there.
-    OlderListPublished,
-    /// A clock that is wrong is not seen: it is compared with itself.
-    WrongClockUnseen,
-    /// A fail-over loses what was committed just before.
-    FailOverLosesCommits,
-    /// The key signs octets that were never put on record.
-    OtherOctetsSigned,
-}
-
-impl PlantedBug {
-    /// Every bug.
-    pub(crate) const ALL: [Self; 27] = [
-        Self::SequenceNumberLost,
-        Self::CompletionAcknowledgedBeforeCommit,
-        Self::ReservationAcknowledgedBeforeCommit,
-        Self::SerialReused,
-        Self::StaleLeaseWritesCrl,
-        Self::IdempotencyForgotten,
-        Self::TokenUseNotCounted,
-        Self::TokenUseNotGivenBack,
-        Self::WithdrawnTokenAccepted,
-        Self::SecondSuccessorAccepted,
-        Self::KeyNotBlocked,
-        Self::BlockedKeyCompleted,
-        Self::PredecessorNotLookedAt,
-        Self::RolesLeftToHeirs,
-        Self::AuditEventDropped,
-        Self::StaleLeaseChains,
-        Self::LeaseTokenRepeated,
-        Self::CrlNumberNotRaised,
-        Self::HoldEndOverwritesRevocation,
-        Self::AbandonedReservationCompleted,
-        Self::StatusFromStaleCopy,
-        Self::RevokedPageLosesLast,
-        Self::SequenceBeforeRow,
-        Self::OlderListPublished,
-        Self::WrongClockUnseen,
-        Self::FailOverLosesCommits,
-        Self::OtherOctetsSigned,
-    ];
-}
 
 /// The sound store, and what is wrong before it.
 #[derive(Clone)]
@@ -128,11 +34,11 @@ impl Planted {
         Self { sound, bug, clock, copies: Arc::default() }
     }
 
-    fn has(&self, bug: PlantedBug) -> bool {
+    pub(super) fn has(&self, bug: PlantedBug) -> bool {
         self.bug == Some(bug)
     }
 
-    fn tables<T>(&self, tamper: impl FnOnce(&mut Record) -> T) -> T {
+    pub(super) fn tables<T>(&self, tamper: impl FnOnce(&mut Record) -> T) -> T {
         self.sound.tables(tamper)
     }
 
@@ -285,7 +191,7 @@ impl Planted {
     }
 
     /// The lease as it is believed: with the newest token where the fence is broken.
-    fn believed(&self, mut lease: Lease, broken: PlantedBug) -> Lease {
+    pub(super) fn believed(&self, mut lease: Lease, broken: PlantedBug) -> Lease {
         if self.has(broken) {
             lease.token = self.tables(|record| record.leases.get(&lease.name).map_or(lease.token, |row| row.token));
         }
@@ -294,6 +200,9 @@ impl Planted {
 
     pub(super) async fn intend_crl(&self, lease: Lease, intent: CrlIntent) -> Result<(), StoreError> {
         let lease = self.believed(lease, PlantedBug::StaleLeaseWritesCrl);
+        if self.has(PlantedBug::ListNumbersNotRaised) && intent.to_be_signed_sha256 == [0; 32] {
+            return Ok(());
+        }
         let outcome = self.sound.intend_crl(&lease, intent.clone()).await;
         if self.has(PlantedBug::CrlNumberNotRaised) && matches!(outcome, Err(StoreError::Conflict { .. })) {
             let number = (intent.authority.clone(), intent.number);
@@ -301,6 +210,13 @@ impl Planted {
             return Ok(());
         }
         outcome
+    }
+
+    pub(super) async fn record_lost_serial(&self, lost: LostSerial) -> Result<bool, StoreError> {
+        if self.has(PlantedBug::LostSerialLeftOut) {
+            return Ok(true);
+        }
+        self.sound.record_lost_serial(lost).await
     }
 
     pub(super) async fn publish_crl(

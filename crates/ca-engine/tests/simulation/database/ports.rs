@@ -172,7 +172,7 @@ room!(LeaseStore {
 
 room!(RestoreStore {
     RecordLostSerial = record_lost_serial(lost: LostSerial) -> bool
-        | None, |store| store.sound.record_lost_serial(lost);
+        | None, |store| store.record_lost_serial(lost);
     LeaveGaps = leave_gaps(gaps: Gaps) -> ()
         | None, |store| store.sound.leave_gaps(gaps);
 });
@@ -181,13 +181,13 @@ room!(OutboxStore {
     UnassignedMessages = unassigned_messages(limit: u32) -> Vec<u64>
         | None, |store| store.sound.unassigned_messages(limit);
     AssignMessages = assign_messages(lease: &Lease = lease.clone(), assignments: Vec<Assignment>) -> ()
-        | Some(lease.clone()), |store| store.sound.assign_messages(&lease, assignments);
+        | Some(lease.clone()), |store| store.assign_messages(lease, assignments);
     DropUnassigned = drop_unassigned(lease: &Lease = lease.clone(), before: Timestamp, limit: u32) -> u64
         | Some(lease.clone()), |store| store.sound.drop_unassigned(&lease, before, limit);
     DueDeliveries = due_deliveries(sink: &SinkName = sink.clone(), limit: u32) -> Vec<Delivery>
-        | None, |store| store.sound.due_deliveries(&sink, limit);
+        | None, |store| store.due_deliveries(&sink, limit);
     SettleDeliveries = settle_deliveries(lease: &Lease = lease.clone(), settlements: Vec<Settlement>) -> ()
-        | Some(lease.clone()), |store| store.sound.settle_deliveries(&lease, settlements);
+        | Some(lease.clone()), |store| store.settle_deliveries(lease, settlements);
     HastenDeliveries = hasten_deliveries(lease: &Lease = lease.clone(), sink: &SinkName = sink.clone()) -> u64
         | Some(lease.clone()), |store| store.sound.hasten_deliveries(&lease, &sink);
     Delivery = delivery(id: DeliveryId) -> Option<Delivery>
