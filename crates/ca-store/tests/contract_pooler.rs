@@ -1,16 +1,13 @@
 //! The contract of the store port, kept by PostgreSQL through PgBouncer in transaction mode.
 
 mod server;
+mod under_test;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use ca_engine::fake::FakeVault;
 use ca_engine::fake::contract::store::{StoreUnderTest, check_store};
-use ca_engine::port::store::Store;
 use ca_store::{OpenError, OpenMode, PostgresOptions, PostgresStore};
 use ca_test_services::PgBouncer;
 use tokio::sync::OnceCell;
+use under_test::under_test;
 
 /// With fewer connections than the store has, so that they go from hand to hand.
 async fn pooler() -> &'static PgBouncer {
@@ -40,20 +37,5 @@ async fn make() -> StoreUnderTest {
     let server = server::shared().await;
     let database = server.database().await;
     let url = format!("{}&pooler=transaction", pooler().await.url(&database));
-    let options = PostgresOptions::parse(&url).expect("an address");
-    let store: Arc<dyn Store> = Arc::new(open(&options).await);
-    StoreUnderTest {
-        store,
-        another: Arc::new(move || {
-            let options = options.clone();
-            Box::pin(async move { Arc::new(open(&options).await) as Arc<dyn Store> })
-        }),
-        pass_time: Arc::new(|lifetime| Box::pin(tokio::time::sleep(Duration::from_secs(lifetime.seconds())))),
-    }
-}
-
-async fn open(options: &PostgresOptions) -> PostgresStore {
-    let store = PostgresStore::open(options, OpenMode::ReadWrite).await.expect("opens");
-    store.hold_personal_data(Arc::new(FakeVault::new(1))).await.expect("a key");
-    store
+    under_test(PostgresOptions::parse(&url).expect("an address")).await
 }

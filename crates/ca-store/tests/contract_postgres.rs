@@ -5,6 +5,7 @@
 mod filters;
 mod server;
 mod statements;
+mod under_test;
 
 #[path = "postgres/contract.rs"]
 mod contract;

@@ -7,6 +7,8 @@ mod filters;
 mod server;
 #[path = "../statements/mod.rs"]
 mod statements;
+#[path = "../under_test/mod.rs"]
+mod under_test;
 
 #[path = "../postgres/contract.rs"]
 mod contract;

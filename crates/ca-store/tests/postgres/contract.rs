@@ -4,16 +4,15 @@
 //! `named/` on one that an operator names.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ca_engine::fake::FakeVault;
 use ca_engine::fake::contract::store::{StoreUnderTest, check_store};
-use ca_engine::port::store::Store;
-use ca_store::{OpenMode, PostgresOptions, PostgresStore};
+use ca_store::{OpenMode, PostgresStore};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
 
 use super::statements::Statements;
+use super::under_test::under_test;
 use super::{filters, server};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,22 +44,7 @@ async fn postgres_keeps_the_contract_of_the_store_port_and_walks_indexes_only() 
 async fn make() -> StoreUnderTest {
     let server = server::shared().await;
     let database = server.database().await;
-    let options = server.options(&database);
-    let store: Arc<dyn Store> = Arc::new(open(&options).await);
-    StoreUnderTest {
-        store,
-        another: Arc::new(move || {
-            let options = options.clone();
-            Box::pin(async move { Arc::new(open(&options).await) as Arc<dyn Store> })
-        }),
-        pass_time: Arc::new(|lifetime| Box::pin(tokio::time::sleep(Duration::from_secs(lifetime.seconds())))),
-    }
-}
-
-async fn open(options: &PostgresOptions) -> PostgresStore {
-    let store = PostgresStore::open(options, OpenMode::ReadWrite).await.expect("opens");
-    store.hold_personal_data(Arc::new(FakeVault::new(1))).await.expect("a key");
-    store
+    under_test(server.options(&database)).await
 }
 
 /// The plans that read through a table, without leave. Plans are asked for as the store's own connections make them.

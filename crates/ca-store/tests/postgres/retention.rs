@@ -12,6 +12,7 @@ use ca_engine::port::store::{
 };
 use ca_store::{OpenMode, PostgresOptions, PostgresStore, SnapshotPart, SnapshotSink, SnapshotSource};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::fixture::{NOW, completion, connect, issue, journal, reservation, store};
@@ -88,6 +89,58 @@ async fn number(connection: &mut PgConnection, sql: &str) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(connection).await.expect("a number")
 }
 
+/// A removal that has set the month apart and cannot drop it, since somebody reads.
+struct HeldUp {
+    reader: PgConnection,
+    lease: Lease,
+    removing: JoinHandle<Result<RemovalOutcome, StoreError>>,
+}
+
+impl HeldUp {
+    async fn begin(store: &Arc<PostgresStore>, database: &str) -> Self {
+        let mut reader = connect(database).await;
+        run(&mut reader, "BEGIN").await;
+        assert_eq!(number(&mut reader, "SELECT COUNT(*) FROM certificates").await, 21);
+        let lease = acquire(store, "retention").await;
+        let (remover, held) = (Arc::clone(store), lease.clone());
+        let removing = tokio::spawn(async move { remover.remove_month(&held, removal()).await });
+        // It asks for all certificates when the rest is done, each time for a moment.
+        let mut connection = connect(database).await;
+        until(&mut connection, "EXISTS (SELECT FROM waiting WHERE relation = 'certificates'::regclass)").await;
+        assert!(!removing.is_finished());
+        Self { reader, lease, removing }
+    }
+
+    /// The reader lets go.
+    async fn let_go(mut self) -> Result<RemovalOutcome, StoreError> {
+        run(&mut self.reader, "COMMIT").await;
+        self.removing.await.expect("no panic")
+    }
+}
+
+/// Waits until a condition holds. `waiting` are the locks that somebody waits for, `held` those that keep others from writing into
+/// a month.
+async fn until(connection: &mut PgConnection, condition: &str) {
+    let sql = format!(
+        "WITH here AS (
+             SELECT l.* FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database WHERE d.datname = current_database()
+         ), waiting AS (
+             SELECT relation FROM here WHERE mode = 'AccessExclusiveLock' AND NOT granted
+         ), held AS (
+             SELECT relation FROM here WHERE mode = 'ShareRowExclusiveLock' AND granted
+         ) SELECT ({condition})::int::bigint"
+    );
+    let began = Instant::now();
+    while number(connection, &sql).await == 0 {
+        assert!(began.elapsed() < Duration::from_secs(30), "not true after 30 s: {condition}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn run(connection: &mut PgConnection, sql: &'static str) {
+    sqlx::raw_sql(sql).execute(connection).await.expect("runs");
+}
+
 const BOTH: [&str; 2] = ["certificate_names_2024_05", "certificates_2024_05"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,21 +209,11 @@ async fn whoever_holds_on_to_certificates_is_waited_for_and_nobody_else_waits_lo
 async fn a_holder_that_lost_its_lease_in_the_middle_drops_nothing() {
     let (store, database) = store().await;
     full_month(&store).await;
-    let mut reader = connect(&database).await;
-    let mut open = reader.begin().await.expect("begun");
-    assert_eq!(number(&mut open, "SELECT COUNT(*) FROM certificates").await, 21);
-    let lease = acquire(&store, "retention").await;
-    let (remover, held) = (Arc::clone(&store), lease.clone());
-    let removing = tokio::spawn(async move { remover.remove_month(&held, removal()).await });
-    // It has set the month apart, and waits for the reader.
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
-    assert!(!removing.is_finished());
-    store.release_lease(&lease).await.expect("given back");
+    let held_up = HeldUp::begin(&store, &database).await;
+    store.release_lease(&held_up.lease).await.expect("given back");
     let newer = store.acquire_lease("retention", "second", Lifetime::from_seconds(60)).await;
     assert!(newer.expect("answers").is_some());
-    open.commit().await.expect("ended");
-    let outcome = removing.await.expect("no panic");
-    assert_eq!(outcome, Err(StoreError::Fenced { lease: "retention".to_owned() }));
+    assert_eq!(held_up.let_go().await, Err(StoreError::Fenced { lease: "retention".to_owned() }));
     let mut connection = connect(&database).await;
     assert_eq!(tables(&mut connection).await, BOTH);
     assert_eq!(number(&mut connection, "SELECT COUNT(*) FROM certificates").await, 21);
@@ -181,32 +224,14 @@ async fn a_holder_that_lost_its_lease_in_the_middle_drops_nothing() {
 async fn one_that_is_cut_off_in_the_middle_leaves_the_month_as_it_was() {
     let (store, database) = store().await;
     let stays = full_month(&store).await;
-    let mut reader = connect(&database).await;
-    let mut open = reader.begin().await.expect("begun");
-    assert_eq!(number(&mut open, "SELECT COUNT(*) FROM certificates").await, 21);
-    let lease = acquire(&store, "retention").await;
-    let (remover, held) = (Arc::clone(&store), lease.clone());
-    let removing = tokio::spawn(async move { remover.remove_month(&held, removal()).await });
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
-    assert!(!removing.is_finished());
+    let HeldUp { mut reader, lease, removing } = HeldUp::begin(&store, &database).await;
     // As when the process is killed.
     removing.abort();
     assert!(removing.await.is_err());
-    open.commit().await.expect("ended");
+    run(&mut reader, "COMMIT").await;
     let mut connection = connect(&database).await;
-    let began = Instant::now();
     // The server notices with the next answer that nobody takes.
-    while number(
-        &mut connection,
-        "SELECT COUNT(*) FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation
-         WHERE c.relname LIKE '%_kept'",
-    )
-    .await
-        > 0
-    {
-        assert!(began.elapsed() < Duration::from_secs(30), "the transaction does not end");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    until(&mut connection, "NOT EXISTS (SELECT FROM held WHERE relation = 'certificates_2024_05'::regclass)").await;
     assert_eq!(tables(&mut connection).await, BOTH);
     assert_eq!(number(&mut connection, "SELECT COUNT(*) FROM certificates").await, 21);
     assert_eq!(store.pending_events(10).await, Ok(vec![]));
@@ -220,16 +245,10 @@ async fn what_comes_to_refer_to_a_certificate_while_its_month_is_set_apart_keeps
     let (store, database) = store().await;
     full_month(&store).await;
     let first = old(1, "server").id;
-    let mut reader = connect(&database).await;
-    let mut open = reader.begin().await.expect("begun");
-    assert_eq!(number(&mut open, "SELECT COUNT(*) FROM certificates").await, 21);
-    let lease = acquire(&store, "retention").await;
-    let (remover, held) = (Arc::clone(&store), lease.clone());
-    let removing = tokio::spawn(async move { remover.remove_month(&held, removal()).await });
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let held_up = HeldUp::begin(&store, &database).await;
     store.append_event(journal(AuditAction::RoleGranted, first).event).await.expect("appended");
-    open.commit().await.expect("ended");
-    assert_eq!(removing.await.expect("no panic"), Ok(RemovalOutcome::Busy));
+    let lease = held_up.lease.clone();
+    assert_eq!(held_up.let_go().await, Ok(RemovalOutcome::Busy));
     assert!(store.certificate(first).await.expect("answers").is_some());
     let outcome = store.remove_month(&lease, removal()).await;
     assert_eq!(outcome, Ok(RemovalOutcome::Removed { removed: 19, kept: 2 }));
