@@ -8,6 +8,9 @@ use ca_wire::problem::problem;
 
 use super::request_id;
 
+/// How long a sentence of a problem may be, in characters: it may quote what the caller sent.
+const LONGEST_DETAIL: usize = 2_000;
+
 /// An error on its way to the caller.
 #[derive(Debug)]
 pub(crate) struct ProblemResponse {
@@ -63,6 +66,8 @@ impl IntoResponse for ProblemResponse {
     fn into_response(self) -> Response {
         let Self { mut problem, internal } = self;
         problem.request_id = request_id::current();
+        abridge(&mut problem.detail);
+        problem.errors.iter_mut().for_each(|violation| abridge(&mut violation.detail));
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if let Some(internal) = &internal {
             let (request_id, kind) = (&problem.request_id, problem.kind.uri());
@@ -84,5 +89,38 @@ impl IntoResponse for ProblemResponse {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+/// Leaves the middle of a long sentence out: what is wrong stands before what it quotes, and what would be right after it.
+fn abridge(detail: &mut String) {
+    const KEPT: usize = LONGEST_DETAIL / 2;
+    let nth = |detail: &str, nth: usize| detail.char_indices().nth(nth).map(|(place, _)| place);
+    if nth(detail, LONGEST_DETAIL).is_none() {
+        return;
+    }
+    let from = nth(detail, KEPT);
+    let to = detail.char_indices().rev().nth(KEPT - 1).map(|(place, _)| place);
+    if let (Some(from), Some(to)) = (from, to) {
+        detail.replace_range(from..to, " … ");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_that_quotes_much_keeps_its_beginning_and_its_end() {
+        let abridged = |detail: &str| {
+            let mut detail = detail.to_owned();
+            abridge(&mut detail);
+            detail
+        };
+        let said = abridged(&format!("`{}` is no URI; write https://…", "é".repeat(60_000)));
+        assert!(said.starts_with("`ééé") && said.contains("é … é") && said.ends_with("é` is no URI; write https://…"));
+        assert_eq!(said.chars().count(), LONGEST_DETAIL + 3);
+        let longest = "é".repeat(LONGEST_DETAIL);
+        assert_eq!(abridged(&longest), longest);
     }
 }

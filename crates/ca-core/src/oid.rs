@@ -18,6 +18,21 @@ pub(crate) fn read(content: &[u8]) -> Result<ObjectIdentifier, DerError> {
     ObjectIdentifier::from_bytes(content).map_err(|_| invalid)
 }
 
+/// The longest dotted form of what const-oid holds, 39 octets of at most `127.` each, in characters.
+const MAXIMUM_DOTTED: usize = 39 * 4;
+
+/// Reads a dotted form, such as `2.5.4.3`, of arcs below 2^32 without leading zeros; nothing for any other text.
+pub(crate) fn from_dotted(text: &str) -> Option<ObjectIdentifier> {
+    // const-oid 0.10 calls itself for every character, so that a long text would end the process with its stack.
+    if text.len() > MAXIMUM_DOTTED {
+        return None;
+    }
+    #[expect(clippy::disallowed_methods, reason = "the text is short; this is the function to call")]
+    let read = ObjectIdentifier::new(text).ok()?;
+    // It drops the upper bits of arcs too large.
+    (read.to_string() == text).then_some(read)
+}
+
 /// id-at-commonName (RFC 5280 appendix A.1).
 pub const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 /// id-at-surname (RFC 5280 appendix A.1).
@@ -57,6 +72,25 @@ pub const ICP_BRASIL_OTHER_NAMES: ObjectIdentifier = ObjectIdentifier::new_unwra
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dotted_form_is_read_whole_or_not_at_all() {
+        assert_eq!(from_dotted("2.5.4.3"), Some(COMMON_NAME));
+        let longest = format!("1.39.{}", ["127"; 38].join("."));
+        assert_eq!(from_dotted(&longest).map(|oid| oid.to_string()), Some(longest));
+        for text in ["", ".", "2", "2.", "2.5.", ".2.5", "2..5", "2.5.04.3", "2.5.4.4294967296", "2.5.x", "4.1", " 2.5"]
+        {
+            assert_eq!(from_dotted(text), None, "{text}");
+        }
+    }
+
+    /// As long as a request's body may be.
+    #[test]
+    fn a_dotted_form_without_end_is_refused() {
+        for text in ["0".repeat(65_536), "1.".repeat(32_768), format!("1.{}", "0".repeat(65_536))] {
+            assert_eq!(from_dotted(&text), None);
+        }
+    }
 
     #[test]
     fn one_identifier_has_one_encoding() {

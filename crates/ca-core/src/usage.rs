@@ -10,6 +10,7 @@ use const_oid::ObjectIdentifier;
 use thiserror::Error;
 
 use crate::key::KeyType;
+use crate::oid;
 
 /// One named bit of the KeyUsage BIT STRING.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -207,7 +208,8 @@ impl FromStr for ExtendedKeyUsage {
         if let Some((_, usage)) = Self::NAMED.iter().find(|(name, _)| *name == text) {
             return Ok(*usage);
         }
-        ObjectIdentifier::new(text).map(Self).map_err(|_| UsageError::UnknownExtendedKeyUsage { text: text.to_owned() })
+        let unknown = || UsageError::UnknownExtendedKeyUsage { text: text.to_owned() };
+        oid::from_dotted(text).map(Self).ok_or_else(unknown)
     }
 }
 

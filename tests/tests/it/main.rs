@@ -17,6 +17,7 @@ mod idempotency;
 mod issue;
 mod lifecycle;
 mod limits;
+mod long_texts;
 mod ocsp;
 mod openapi;
 mod outbox;

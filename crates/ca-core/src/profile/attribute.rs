@@ -33,5 +33,5 @@ pub(super) fn attribute_type(text: &str) -> Option<ObjectIdentifier> {
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case(text))
         .map(|(_, oid)| *oid)
-        .or_else(|| ObjectIdentifier::new(text).ok())
+        .or_else(|| oid::from_dotted(text))
 }

@@ -334,7 +334,7 @@ fn display(error: impl std::fmt::Display) -> String {
 
 fn object_identifier(text: &str) -> Result<ObjectIdentifier, String> {
     let wrong = || format!("`{text}` is not an object identifier; write numbers and dots, like 2.5.29.32.0");
-    let oid = ObjectIdentifier::new(text).map_err(|_| wrong())?;
+    let oid = oid::from_dotted(text).ok_or_else(wrong)?;
     // An arc of 2^31 or more is refused by widespread readers (Go before 1.22, GnuTLS past 2^64).
     if oid.arcs().any(|arc| arc > i32::MAX as u32) { Err(wrong()) } else { Ok(oid) }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::hash::sha256;
 use ca_core::id::{ProfileName, TokenId};
-use ca_core::name::GeneralName;
+use ca_core::name::{DistinguishedName, GeneralName};
 use ca_core::principal::{Principal, TokenBinding};
 use ca_core::time::Lifetime;
 
@@ -156,6 +156,11 @@ fn token_faults(engine: &Engine, request: &TokenRequest) -> Vec<Fault> {
     }
     if request.names.is_empty() && request.common_name.is_none() {
         fault("names-missing", "/subject_alternative_names", "a token must be bound to at least one name".to_owned());
+    }
+    // One that no subject can have would be a token that never enrols anybody.
+    let common_name = request.common_name.as_ref().map(|name| DistinguishedName::builder().common_name(name).build());
+    if let Some(Err(error)) = common_name {
+        fault("common-name-invalid", "/common_name", format!("no subject can have this common name: {}", error.why));
     }
     if request.uses == 0 || request.uses > MAXIMUM_USES {
         fault("uses-out-of-range", "/uses", format!("a token has 1 to {MAXIMUM_USES} uses"));

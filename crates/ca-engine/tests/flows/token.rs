@@ -167,6 +167,11 @@ fn a_token_that_makes_no_sense_is_refused_with_every_fault() {
     let none = TokenRequest { uses: 0, lifetime: Lifetime::ZERO, ..request(1) };
     let outcome = block_on(create_token(&world.engine, &Principal::LocalOperator, none));
     assert_eq!(codes(outcome), ["uses-out-of-range", "lifetime-out-of-range"]);
+    for impossible in [String::new(), "a".repeat(65), "a\u{202e}b".to_owned()] {
+        let impossible = TokenRequest { common_name: Some(impossible), ..request(1) };
+        let outcome = block_on(create_token(&world.engine, &Principal::LocalOperator, impossible));
+        assert_eq!(codes(outcome), ["common-name-invalid"]);
+    }
 }
 
 #[test]

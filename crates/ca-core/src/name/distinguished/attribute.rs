@@ -104,7 +104,7 @@ pub(super) fn by_name(name: &str) -> Result<ObjectIdentifier, String> {
         return Ok(known.oid);
     }
     if name.starts_with(|first: char| first.is_ascii_digit()) {
-        return ObjectIdentifier::new(name).map_err(|_| "it is not an object identifier such as 2.5.4.3".to_owned());
+        return oid::from_dotted(name).ok_or_else(|| "it is not an object identifier such as 2.5.4.3".to_owned());
     }
     let names: Vec<&str> = KNOWN.iter().filter_map(|known| known.names.first().copied()).collect();
     Err(format!("no attribute type has this name; known are {} and dotted object identifiers", names.join(" ")))

@@ -122,10 +122,8 @@ fn read_directory(text: &str) -> Result<DistinguishedName, NameError> {
     Ok(name)
 }
 
-/// An object identifier in dotted form whose octets say the same: const-oid 0.10 drops the upper bits of arcs too
-/// large.
 fn read_oid(kind: &'static str, text: &str) -> Result<ObjectIdentifier, NameError> {
-    ObjectIdentifier::new(text).ok().filter(|oid| oid.to_string() == text).ok_or_else(|| {
+    oid::from_dotted(text).ok_or_else(|| {
         NameError::new(kind, text, "write an object identifier such as 1.3.6.1.4.1.311.20.2.3, arcs below 2^32")
     })
 }
