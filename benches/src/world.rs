@@ -16,7 +16,7 @@ use ca_core::principal::Principal;
 use ca_core::profile;
 use ca_core::time::Lifetime;
 use ca_core::usage::ExtendedKeyUsage;
-use ca_engine::engine::{Engine, OutboxSettings, Ports, Settings};
+use ca_engine::engine::{Engine, NoncePolicy, OutboxSettings, Ports, Settings};
 use ca_engine::fake::{FakeClock, FlakyPublisher, MemoryStore, ScriptedAuthorizer, SeededEntropy};
 use ca_engine::flow::establish::{AuthorityPlan, establish_authority};
 use ca_engine::flow::issue::IssueRequest;
@@ -55,12 +55,15 @@ impl World {
             authorizer: Arc::new(ScriptedAuthorizer::allow_all()),
             publisher: Arc::new(FlakyPublisher::default()),
             sinks: BTreeMap::new(),
+            shared_answers: None,
         };
         let settings = Settings {
             base_url: Some("http://pki.example.org".to_owned()),
             api_names: Vec::new(),
             ocsp_validity: Lifetime::from_seconds(3_600),
+            nonce: NoncePolicy::Allow,
             answer_cache_octets: 1 << 20,
+            shared_lifetime: Lifetime::from_seconds(300),
             crl_validity: Lifetime::from_days(7),
             offline_crl_validity: Lifetime::from_days(395),
             outbox: OutboxSettings::default(),

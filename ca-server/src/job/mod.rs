@@ -16,6 +16,7 @@ mod reservations;
 mod responders;
 mod retention;
 mod revocations;
+mod sign_ahead;
 
 use std::sync::Arc;
 
@@ -97,6 +98,7 @@ pub(crate) fn start_answering(state: &AppState, jobs: &mut Jobs) {
 pub(crate) fn start_following(state: &AppState, hints: Arc<dyn RevocationHints>, jobs: &mut Jobs) {
     jobs.start(state, Box::new(revocations::RevocationsJob::new(hints)));
     jobs.start(state, Box::new(revocations::AnswersJob));
+    jobs.start(state, Box::new(sign_ahead::SignAheadJob));
     jobs.start(state, Box::new(clock::ClockJob));
     jobs.start(state, Box::new(follow::FollowJob));
 }

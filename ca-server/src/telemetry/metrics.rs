@@ -7,6 +7,7 @@ use ca_core::id::SinkName;
 use ca_core::time::Timestamp;
 use ca_engine::flow::answer_status::{AnswerKind, AnswerOrigin};
 use ca_engine::port::store::Backlog;
+use ca_engine::shared_use::SharedOutcome;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::state::AppState;
@@ -20,11 +21,19 @@ const OCSP_ORIGINS: &str = "ca_ocsp_answers_by_origin_total";
 const OCSP_CACHE_OCTETS: &str = "ca_ocsp_cache_octets";
 const OCSP_CACHE_ENTRIES: &str = "ca_ocsp_cache_entries";
 const OCSP_CACHE_WRONG: &str = "ca_ocsp_cache_wrong_total";
+const OCSP_SIGNED_AHEAD: &str = "ca_ocsp_signed_ahead_total";
+const SHARED_LOOKS: &str = "ca_ocsp_shared_looks_total";
+const SHARED_ANSWERS: &str = "ca_ocsp_shared_answering";
+const SHARED_FAILURES: &str = "ca_ocsp_shared_failures_total";
+const SHARED_DROPPED: &str = "ca_ocsp_shared_dropped_total";
 const REVOCATION_SEQUENCE: &str = "ca_revocation_sequence";
+const REVOCATION_DELAY: &str = "ca_revocation_seen_seconds";
 const REVOCATION_LAG: &str = "ca_revocation_lag_seconds";
 const JOB_RUNS: &str = "ca_job_runs_total";
 const CRL_NUMBER: &str = "ca_crl_number";
 const CRL_ENTRIES: &str = "ca_crl_entries";
+const CRL_OCTETS: &str = "ca_crl_octets";
+const CRL_THIS_UPDATE: &str = "ca_crl_this_update_timestamp_seconds";
 const CRL_NEXT_UPDATE: &str = "ca_crl_next_update_timestamp_seconds";
 const RESPONDER_NOT_AFTER: &str = "ca_ocsp_responder_not_after_timestamp_seconds";
 const AUTHORITY_NOT_AFTER: &str = "ca_authority_not_after_timestamp_seconds";
@@ -41,8 +50,10 @@ const CLOCK_RIGHT: &str = "ca_clock_right";
 /// Starts the recorder; once a process.
 pub(crate) fn start() -> anyhow::Result<()> {
     let seconds = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+    let delays = [0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0];
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full(REQUEST_SECONDS.to_owned()), &seconds)?
+        .set_buckets_for_metric(Matcher::Full(REVOCATION_DELAY.to_owned()), &delays)?
         .install_recorder()?;
     let _ = HANDLE.set(handle);
     metrics::describe_counter!(REQUESTS, "HTTP requests by route and status");
@@ -50,7 +61,7 @@ pub(crate) fn start() -> anyhow::Result<()> {
     metrics::describe_counter!(OCSP_ANSWERS, "OCSP answers by kind");
     metrics::describe_counter!(
         OCSP_ORIGINS,
-        "OCSP answers by origin: memory, outage (memory, while the database cannot be followed), record, refusal"
+        "OCSP answers by origin: memory, outage (memory, while the database cannot be followed), shared (through Redis), record, refusal"
     );
     metrics::describe_gauge!(OCSP_CACHE_OCTETS, "Octets of signed OCSP answers in memory");
     metrics::describe_gauge!(OCSP_CACHE_ENTRIES, "Signed OCSP answers in memory");
@@ -58,11 +69,19 @@ pub(crate) fn start() -> anyhow::Result<()> {
         OCSP_CACHE_WRONG,
         "Answers in memory that the hourly comparison found wrong; any is a fault"
     );
+    metrics::describe_counter!(OCSP_SIGNED_AHEAD, "OCSP answers signed anew before anybody asked for it");
+    metrics::describe_counter!(SHARED_LOOKS, "Looks into Redis by outcome: taken, absent, refused, unavailable");
+    metrics::describe_gauge!(SHARED_ANSWERS, "1 while Redis answers in time, 0 while it is not asked");
+    metrics::describe_counter!(SHARED_FAILURES, "How often Redis ceased to answer in time");
+    metrics::describe_counter!(SHARED_DROPPED, "Signed OCSP answers that were not written to Redis");
     metrics::describe_gauge!(REVOCATION_SEQUENCE, "The newest revocation that this replica has followed");
+    metrics::describe_histogram!(REVOCATION_DELAY, "From a revocation until this replica has seen it");
     metrics::describe_gauge!(REVOCATION_LAG, "How long ago this replica looked at the sequence of revocations");
     metrics::describe_counter!(JOB_RUNS, "Runs of jobs by name and outcome");
     metrics::describe_gauge!(CRL_NUMBER, "Number of the newest published CRL");
     metrics::describe_gauge!(CRL_ENTRIES, "Entries of the newest published CRL");
+    metrics::describe_gauge!(CRL_OCTETS, "Octets of the newest published CRL");
+    metrics::describe_gauge!(CRL_THIS_UPDATE, "thisUpdate of the newest published CRL");
     metrics::describe_gauge!(CRL_NEXT_UPDATE, "nextUpdate of the newest published CRL");
     metrics::describe_gauge!(RESPONDER_NOT_AFTER, "End of the OCSP responder in use");
     metrics::describe_gauge!(AUTHORITY_NOT_AFTER, "End of the authority's certificate");
@@ -101,6 +120,11 @@ pub(crate) fn ocsp_answer(kind: AnswerKind, origin: AnswerOrigin) {
     metrics::counter!(OCSP_ORIGINS, "origin" => origin.as_str()).increment(1);
 }
 
+/// Counts answers that were signed anew before anybody asked.
+pub(crate) fn signed_ahead(count: u64) {
+    metrics::counter!(OCSP_SIGNED_AHEAD).increment(count);
+}
+
 /// Counts answers in memory that were not what the record says.
 pub(crate) fn wrong_answers(count: u64) {
     metrics::counter!(OCSP_CACHE_WRONG).increment(count);
@@ -113,8 +137,25 @@ pub(crate) fn followed(state: &AppState) {
     if let Some(lag) = engine.following().lag(engine.now()) {
         metrics::gauge!(REVOCATION_LAG).set(lag.seconds() as f64);
     }
+    for millis in engine.following().take_delays() {
+        metrics::histogram!(REVOCATION_DELAY).record(millis as f64 / 1_000.0);
+    }
     metrics::gauge!(OCSP_CACHE_OCTETS).set(engine.answer_cache().octets() as f64);
     metrics::gauge!(OCSP_CACHE_ENTRIES).set(engine.answer_cache().entries() as f64);
+    shared(state);
+}
+
+/// Tells what became of answers that replicas share; nothing where they share none.
+fn shared(state: &AppState) {
+    let engine = state.engine();
+    let Some(place) = engine.shared_answers() else { return };
+    for outcome in SharedOutcome::ALL {
+        metrics::counter!(SHARED_LOOKS, "outcome" => outcome.as_str()).absolute(engine.shared_use().count(outcome));
+    }
+    let condition = place.condition();
+    metrics::gauge!(SHARED_ANSWERS).set(if condition.answers { 1.0 } else { 0.0 });
+    metrics::counter!(SHARED_FAILURES).absolute(condition.failures);
+    metrics::counter!(SHARED_DROPPED).absolute(condition.dropped);
 }
 
 /// Counts the run of a job.
@@ -165,6 +206,8 @@ pub(crate) fn observe(state: &AppState) {
         let authority = authority.to_string();
         metrics::gauge!(CRL_NUMBER, "authority" => authority.clone()).set(file.number as f64);
         metrics::gauge!(CRL_ENTRIES, "authority" => authority.clone()).set(file.entries as f64);
+        metrics::gauge!(CRL_OCTETS, "authority" => authority.clone()).set(file.der.len() as f64);
+        metrics::gauge!(CRL_THIS_UPDATE, "authority" => authority.clone()).set(seconds(file.this_update));
         metrics::gauge!(CRL_NEXT_UPDATE, "authority" => authority).set(seconds(file.next_update));
     }
     let hierarchy = engine.hierarchy();

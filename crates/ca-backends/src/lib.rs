@@ -6,5 +6,6 @@
 
 pub mod anchor;
 pub mod publisher;
+pub mod shared_answers;
 pub mod signer;
 pub mod sink;

@@ -15,6 +15,7 @@ use ca_core::time::{Lifetime, Timestamp};
 use crate::anchor_verdict::{AnchorVerdict, refuse_old_record};
 use crate::answer_cache::AnswerCache;
 use crate::answer_cache::flight::Flights;
+use crate::changed_serials::ChangedSerials;
 use crate::clock_verdict::{ClockVerdict, refuse_wrong_clock};
 use crate::error::{FlowError, FlowErrorKind};
 use crate::following::Following;
@@ -25,9 +26,11 @@ use crate::port::clock::Clock;
 use crate::port::entropy::{Entropy, EntropyUnavailable};
 use crate::port::keyring::Keyring;
 use crate::port::publisher::Publisher;
+use crate::port::shared_answers::SharedAnswers;
 use crate::port::signer::Signer;
 use crate::port::sink::Sink;
 use crate::port::store::Store;
+use crate::shared_use::SharedUse;
 
 /// The adapters behind the ports.
 #[derive(Clone)]
@@ -46,6 +49,8 @@ pub struct Ports {
     pub publisher: Arc<dyn Publisher>,
     /// Where events go; none where nobody is to be told.
     pub sinks: BTreeMap<SinkName, Arc<dyn Sink>>,
+    /// Where replicas share signed answers; `None` where each signs its own.
+    pub shared_answers: Option<Arc<dyn SharedAnswers>>,
 }
 
 /// What an operator decides.
@@ -57,8 +62,12 @@ pub struct Settings {
     pub api_names: Vec<GeneralName>,
     /// How long an OCSP answer may be relied on.
     pub ocsp_validity: Lifetime,
+    /// What becomes of the nonces of OCSP requests.
+    pub nonce: NoncePolicy,
     /// How many octets of signed OCSP answers are kept in memory; 0 keeps none.
     pub answer_cache_octets: usize,
+    /// How long a signed OCSP answer is left where replicas share them; never past the first half of its life.
+    pub shared_lifetime: Lifetime,
     /// How long a CRL may be relied on.
     pub crl_validity: Lifetime,
     /// How long the CRL of an authority whose key is offline may be relied on.
@@ -67,6 +76,18 @@ pub struct Settings {
     pub outbox: OutboxSettings,
     /// How long certificates stay on record after their end, unless their profile keeps them longer; `None`: for ever.
     pub keep_expired: Option<Lifetime>,
+}
+
+/// What becomes of the nonces of OCSP requests (RFC 9654).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NoncePolicy {
+    /// Who sends one gets an answer of their own, bound to it.
+    #[default]
+    Allow,
+    /// It is passed over: the answer has none, and is the one that all get.
+    Ignore,
+    /// Who sends none is refused with `unauthorized`; nobody is given an answer that was signed before the question.
+    Require,
 }
 
 /// How often, and for how long, events are tried to be delivered.
@@ -119,6 +140,8 @@ pub struct Engine {
     following: Following,
     answer_cache: AnswerCache,
     flights: Flights,
+    changed_serials: ChangedSerials,
+    shared_use: SharedUse,
 }
 
 impl Engine {
@@ -143,6 +166,8 @@ impl Engine {
             quiet_until: Mutex::default(),
             following: Following::default(),
             flights: Flights::default(),
+            changed_serials: ChangedSerials::default(),
+            shared_use: SharedUse::default(),
         })
     }
 
@@ -342,6 +367,29 @@ impl Engine {
     /// Signed answers in memory.
     pub fn answer_cache(&self) -> &AnswerCache {
         &self.answer_cache
+    }
+
+    /// Where replicas share signed answers, if they do.
+    pub fn shared_answers(&self) -> Option<&dyn SharedAnswers> {
+        self.ports.shared_answers.as_deref()
+    }
+
+    /// How often that was asked, and what became of it.
+    pub fn shared_use(&self) -> &SharedUse {
+        &self.shared_use
+    }
+
+    /// The serials whose standing has changed, as far as this process knows; nothing where no answers are shared.
+    pub fn changed_serials(&self) -> &ChangedSerials {
+        &self.changed_serials
+    }
+
+    /// A certificate stands otherwise than before, or may: nothing is believed of it any more that was signed until now.
+    pub(crate) fn standing_changed(&self, authority: &AuthorityId, serial: &Serial) {
+        if self.ports.shared_answers.is_some() {
+            self.changed_serials.add(authority, serial);
+        }
+        self.answer_cache.drop_serial(authority, serial);
     }
 
     /// What is being signed.

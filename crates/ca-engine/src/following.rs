@@ -3,6 +3,7 @@
 //! What is done with it is [`crate::flow::follow_revocations`]'s.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex as DelayLock, PoisonError};
 
 use ca_core::time::{Lifetime, Timestamp};
 use futures::lock::{Mutex, MutexGuard};
@@ -30,7 +31,12 @@ pub struct Following {
     attempted_at: AtomicI64,
     /// Whether the follower's last attempt came to nothing.
     failed: AtomicBool,
+    /// How long after they were made revocations were seen, in milliseconds, until somebody takes them.
+    delays: DelayLock<Vec<u64>>,
 }
+
+/// So many delays wait to be taken at the most: nobody may be there who does.
+const MOST_DELAYS: usize = 10_000;
 
 /// The newest entry that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +68,20 @@ impl Following {
         match self.followed_at.load(Ordering::Acquire) {
             0 => None,
             millis => Some(distance(now, millis)),
+        }
+    }
+
+    /// How long after they were made the revocations were seen that came since the last call, in milliseconds, by the clocks of
+    /// who revoked and of this process.
+    pub fn take_delays(&self) -> Vec<u64> {
+        std::mem::take(&mut *self.delays.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A revocation of that instant is seen now.
+    pub(crate) fn seen(&self, revoked_at: Timestamp, now: Timestamp) {
+        let mut delays = self.delays.lock().unwrap_or_else(PoisonError::into_inner);
+        if delays.len() < MOST_DELAYS {
+            delays.push(u64::try_from(now.unix_millis() - revoked_at.unix_millis()).unwrap_or(0));
         }
     }
 

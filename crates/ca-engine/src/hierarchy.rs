@@ -294,6 +294,18 @@ impl Hierarchy {
         })
     }
 
+    /// The responder of an authority with this key (SHA-1 of it), if it may answer at `now`.
+    pub(crate) fn responder_by_key(
+        &self,
+        authority: &AuthorityId,
+        key_hash: &[u8],
+        now: Timestamp,
+    ) -> Option<&Arc<Responder>> {
+        let in_force =
+            |responder: &&Arc<Responder>| responder.key_hash == *key_hash && responder.validity.contains(now);
+        self.responders.get(authority)?.iter().find(in_force)
+    }
+
     /// The responder of an authority that answers at `now`: of those in force, the one that ends last.
     pub fn responder(&self, authority: &AuthorityId, now: Timestamp) -> Option<&Arc<Responder>> {
         self.responders

@@ -7,6 +7,7 @@
 
 pub mod anchor_verdict;
 pub mod answer_cache;
+pub mod changed_serials;
 pub mod clock_verdict;
 pub mod engine;
 pub mod error;
@@ -17,4 +18,5 @@ pub mod following;
 pub mod hierarchy;
 pub mod lineage;
 pub mod port;
+pub mod shared_use;
 mod status_answer;

@@ -66,6 +66,8 @@ pub enum AnswerOrigin {
     Memory,
     /// From memory, though the record cannot be followed: within its life, and nothing better is to be had.
     Outage,
+    /// Signed by another replica, and proved here.
+    Shared,
     /// The record was asked, and what it said signed.
     Record,
     /// An error of the protocol.
@@ -78,6 +80,7 @@ impl AnswerOrigin {
         match self {
             Self::Memory => "memory",
             Self::Outage => "outage",
+            Self::Shared => "shared",
             Self::Record => "record",
             Self::Refusal => "refusal",
         }

@@ -23,4 +23,5 @@ mod record;
 pub mod restore;
 pub mod root_key;
 pub mod seal;
+mod shared_answers;
 mod sinks;

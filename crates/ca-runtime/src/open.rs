@@ -1,5 +1,5 @@
-//! The wiring: configuration in, a running engine out. With [`crate::record`] and [`crate::sinks`] the only files that name
-//! concrete adapters.
+//! The wiring: configuration in, a running engine out. With [`crate::record`], [`crate::sinks`] and [`crate::shared_answers`] the only
+//! files that name concrete adapters.
 //!
 //! It opens what exists. Making authorities is the business of [`crate::hierarchy`], listening that of the programs.
 
@@ -39,6 +39,7 @@ use crate::root_key::RootKeyFile;
 use crate::seal::{
     DataKeys, MissingKeys, Passphrase, PassphraseError, Passphrases, SealError, SealedKeyring, SealedVault, is_sealed,
 };
+use crate::shared_answers::{self, RedisFault};
 use crate::sinks;
 pub use crate::sinks::SinkFault;
 
@@ -96,6 +97,11 @@ impl Purpose {
     /// Whether events are delivered.
     const fn delivers_events(self) -> bool {
         matches!(self, Self::Serve | Self::ServeWorker | Self::Develop | Self::Job)
+    }
+
+    /// Whether OCSP is answered.
+    const fn answers_status(self) -> bool {
+        matches!(self, Self::Serve | Self::ServeStatus | Self::Develop)
     }
 
     const fn open_mode(self) -> OpenMode {
@@ -163,6 +169,8 @@ impl Runtime {
         let keyring = Arc::new(SealedKeyring::new(data_keys, Arc::clone(&entropy), clock.clone()));
         let root_key =
             passphrases.authorities.map(|passphrase| RootKeyFile::new(data_folder.root_key_file(), passphrase));
+        let shared = config.redis.as_ref().filter(|_| purpose.answers_status());
+        let shared_answers = shared.map(shared_answers::open).transpose()?;
         // 5. The engine. A clock that is wrong is no fault of opening: the engine answers, and signs nothing until it is right.
         let ports = Ports {
             clock,
@@ -172,6 +180,7 @@ impl Runtime {
             authorizer,
             publisher: Arc::new(DirectoryPublisher::new(data_folder.crl_folder())),
             sinks,
+            shared_answers,
         };
         let engine = Engine::start(ports, profiles, settings(&config)).await?;
         watch_clock(&engine).await?;
@@ -299,7 +308,9 @@ fn settings(config: &Config) -> Settings {
         base_url: config.public.base_url.as_ref().map(ToString::to_string),
         api_names: api_names(&config.api),
         ocsp_validity: config.status.ocsp_validity,
+        nonce: config.status.nonce,
         answer_cache_octets: config.status.cache,
+        shared_lifetime: config.redis.as_ref().map_or(Lifetime::ZERO, |redis| redis.lifetime),
         crl_validity: config.status.crl_validity,
         offline_crl_validity: OFFLINE_CRL_VALIDITY.max(config.status.crl_validity),
         outbox: config.outbox,
@@ -331,6 +342,9 @@ pub enum OpenError {
     /// The database, once opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The place where OCSP answers are shared.
+    #[error(transparent)]
+    Redis(#[from] RedisFault),
     /// The passphrase.
     #[error(transparent)]
     Passphrase(#[from] PassphraseError),

@@ -76,6 +76,11 @@ impl Owner {
         Ok(Self(Some((id(&["-u", "postgres"]).context(context)?, id(&["-g", "postgres"]).context(context)?))))
     }
 
+    /// Whoever runs the tests.
+    pub(crate) const fn this() -> Self {
+        Self(None)
+    }
+
     /// A folder below `parent` that it owns, and that others may look into.
     pub(crate) fn folder(self, parent: &Path) -> anyhow::Result<TempDir> {
         let folder = tempfile::Builder::new().prefix("ca-").tempdir_in(parent);

@@ -5,6 +5,8 @@
 mod keeper;
 mod pgbouncer;
 mod postgres;
+mod redis;
 
 pub use pgbouncer::PgBouncer;
 pub use postgres::{PASSWORD, PostgresServer, USER, run_sql_at};
+pub use redis::RedisServer;

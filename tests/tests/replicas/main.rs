@@ -5,6 +5,7 @@ mod opening;
 mod outage;
 mod propagation;
 mod rollback;
+mod shared_answers;
 mod standby;
 mod survival;
 mod tls;

@@ -57,6 +57,14 @@ impl CertId {
         Self { der, hash: Some(hash), issuer_name_hash: name_range, issuer_key_hash: key_range, serial: serial_range }
     }
 
+    /// Reads one from its DER.
+    pub fn from_der(der: &[u8]) -> Result<Self, DerError> {
+        let mut reader = Reader::new(der);
+        let cert_id = Self::read(&mut reader)?;
+        reader.finish()?;
+        Ok(cert_id)
+    }
+
     /// Reads the next CertID. Hash algorithms that are not known are read too: such a CertID matches no issuer.
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, DerError> {
         let whole = reader.take(tag::SEQUENCE)?;

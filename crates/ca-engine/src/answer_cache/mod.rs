@@ -12,7 +12,7 @@ pub(crate) mod flight;
 mod tests;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
@@ -57,6 +57,18 @@ struct Entry {
     answer: StatusAnswer,
     /// Whether it was asked for since the hand came by.
     asked_for: AtomicBool,
+    /// Whether it was asked for since the last count.
+    asked_since_count: AtomicBool,
+    /// In which of the last eight counts it had been asked for: the newest is the highest bit, so that what was long ago fades.
+    heat: AtomicU8,
+}
+
+/// An answer that many ask for.
+pub(crate) struct HotAnswer {
+    pub(crate) authority: AuthorityId,
+    pub(crate) serial: Serial,
+    pub(crate) cert_id: Vec<u8>,
+    pub(crate) heat: u8,
 }
 
 /// Drawn before the record is asked; lets the answer in if nothing was dropped meanwhile.
@@ -89,8 +101,10 @@ impl AnswerCache {
             let entry = slot.load();
             let entry = entry.as_ref().filter(|entry| entry.cert_id == cert_id && entry.authority == *authority)?;
             // Written only when it changes: a line that all cores read is not to travel at each answer.
-            if !entry.asked_for.load(Ordering::Relaxed) {
-                entry.asked_for.store(true, Ordering::Relaxed);
+            for mark in [&entry.asked_for, &entry.asked_since_count] {
+                if !mark.load(Ordering::Relaxed) {
+                    mark.store(true, Ordering::Relaxed);
+                }
             }
             Some(entry.answer.clone())
         })
@@ -116,6 +130,8 @@ impl AnswerCache {
             cert_id: cert_id.to_vec(),
             answer: answer.clone(),
             asked_for: AtomicBool::new(false),
+            asked_since_count: AtomicBool::new(false),
+            heat: AtomicU8::new(0),
         };
         if entry.octets() > self.bound {
             return false;
@@ -126,7 +142,15 @@ impl AnswerCache {
             if *drops != ticket.drops {
                 return false;
             }
-            self.put(set.place_for(&entry), Some(Arc::new(entry)));
+            let place = set.place_for(&entry);
+            if let Some(before) = &*place.load()
+                && before.is_about(&entry)
+            {
+                entry.heat.store(before.heat.load(Ordering::Relaxed), Ordering::Relaxed);
+                let asked = before.asked_since_count.load(Ordering::Relaxed);
+                entry.asked_since_count.store(asked, Ordering::Relaxed);
+            }
+            self.put(place, Some(Arc::new(entry)));
         }
         self.make_room();
         true
@@ -157,6 +181,24 @@ impl AnswerCache {
                 self.put(slot, None);
             }
         }
+    }
+
+    /// Counts who was asked for since the last count, and returns those that were, for which `is_due` says yes; the hottest first.
+    pub(crate) fn count_hot(&self, is_due: impl Fn(&StatusAnswer) -> bool) -> Vec<HotAnswer> {
+        let mut hot = Vec::new();
+        for slot in self.sets.iter().flat_map(|set| &set.slots) {
+            let entry = slot.load();
+            let Some(entry) = &*entry else { continue };
+            let asked = entry.asked_since_count.swap(false, Ordering::Relaxed);
+            let heat = entry.heat.load(Ordering::Relaxed) >> 1 | if asked { 0x80 } else { 0 };
+            entry.heat.store(heat, Ordering::Relaxed);
+            if heat != 0 && is_due(&entry.answer) {
+                let (authority, serial) = (entry.authority.clone(), entry.serial.clone());
+                hot.push(HotAnswer { authority, serial, cert_id: entry.cert_id.clone(), heat });
+            }
+        }
+        hot.sort_by(|one, other| other.heat.count_ones().cmp(&one.heat.count_ones()).then(other.heat.cmp(&one.heat)));
+        hot
     }
 
     /// What is believed of which serial: every answer.
@@ -216,7 +258,7 @@ impl Set {
     /// Where an entry goes: in place of the answer before it, else into an empty slot, else in place of the oldest.
     fn place_for(&self, entry: &Entry) -> &ArcSwapOption<Entry> {
         let rank = |slot: &ArcSwapOption<Entry>| match &*slot.load() {
-            Some(there) if there.cert_id == entry.cert_id && there.authority == entry.authority => (0, None),
+            Some(there) if there.is_about(entry) => (0, None),
             None => (1, None),
             Some(there) => (2, there.since()),
         };
@@ -227,6 +269,11 @@ impl Set {
 impl Entry {
     fn octets(&self) -> usize {
         self.answer.der.len() + self.cert_id.len() + self.authority.as_str().len() + OVERHEAD
+    }
+
+    /// Whether both answer the same question.
+    fn is_about(&self, other: &Self) -> bool {
+        self.cert_id == other.cert_id && self.authority == other.authority
     }
 
     fn since(&self) -> Option<Timestamp> {

@@ -149,3 +149,31 @@ fn readers_writers_and_droppers_at_once_leave_no_answer_that_was_dropped() {
     }
     assert_eq!((cache.octets(), cache.entries()), (0, 0), "every octet is accounted for");
 }
+
+#[test]
+fn counts_what_is_asked_for_and_the_hottest_comes_first() {
+    let cache = AnswerCache::new(64 * BOUND);
+    for number in 0..4 {
+        assert!(keep(&cache, number, 1));
+    }
+    let mut hot = Vec::new();
+    for round in 0..8 {
+        assert!(has(&cache, 0, 1));
+        if round % 2 == 0 {
+            assert!(has(&cache, 1, 1));
+        }
+        if round == 7 {
+            assert!(has(&cache, 2, 1));
+        }
+        hot = cache.count_hot(|_| true);
+    }
+    let order: Vec<_> = hot.iter().map(|hot| (hot.serial.clone(), hot.heat)).collect();
+    assert_eq!(order, [(serial(0), 0xff), (serial(1), 0x55), (serial(2), 0x80)]);
+    // A new answer in the place of an old one is as hot; and what nobody asks for cools down.
+    assert!(keep(&cache, 0, 1));
+    assert_eq!(cache.count_hot(|_| true)[0].heat, 0x7f);
+    for _ in 0..8 {
+        hot = cache.count_hot(|_| true);
+    }
+    assert!(hot.is_empty());
+}

@@ -11,6 +11,7 @@ mod entropy;
 mod keyring;
 mod personal_data;
 mod publisher;
+mod shared_answers;
 mod signer;
 mod sink;
 mod store;
@@ -22,6 +23,7 @@ pub use entropy::SeededEntropy;
 pub use keyring::MemoryKeyring;
 pub use personal_data::FakeVault;
 pub use publisher::{FlakyPublisher, PublishFault};
+pub use shared_answers::MemorySharedAnswers;
 pub use signer::{ScriptedSigner, SigningStep};
 pub use sink::ScriptedSink;
 pub use store::{

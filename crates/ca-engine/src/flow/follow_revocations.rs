@@ -12,6 +12,9 @@ use crate::status_answer::AnswerKind;
 /// How many entries are read at once.
 const BATCH: u32 = 1_000;
 
+/// How many times that is read of the past with each look, so that none takes long.
+const HISTORY_BATCHES: usize = 20;
+
 /// One look at the sequence, by the process's follower, which looks each second and whenever it is told that there is news.
 /// Returns how many entries were new. While it fails, answers are given from memory until they end, and no new `good` is signed.
 pub async fn follow_revocations(engine: &Engine) -> Result<u64, FlowError> {
@@ -45,6 +48,7 @@ async fn follow(engine: &Engine) -> Result<u64, FlowError> {
             let sequence = engine.store().revocation_sequence().await?;
             // After the number was read: what is let in from here on was read later still.
             engine.answer_cache().clear();
+            engine.changed_serials().begin();
             *position = Some(Position { sequence, newest: None });
             continue;
         };
@@ -75,8 +79,26 @@ async fn follow(engine: &Engine) -> Result<u64, FlowError> {
         engine.following().show(at.sequence);
         if !full {
             engine.following().followed(as_of);
+            read_history(engine).await;
             return Ok(new);
         }
+    }
+}
+
+/// Reads on in what came before following began, where answers are shared: a serial of which nothing is said there has never
+/// changed. What cannot be read now is read with the next look.
+async fn read_history(engine: &Engine) {
+    if engine.shared_answers().is_none() {
+        return;
+    }
+    for _ in 0..HISTORY_BATCHES {
+        let Some(sequence) = engine.changed_serials().unread_after() else { return };
+        let Ok(rows) = engine.store().revocations_after(sequence, BATCH).await else { return };
+        for row in &rows {
+            engine.changed_serials().add(&row.authority, &row.serial);
+        }
+        let goes_on = rows.len() == BATCH as usize;
+        engine.changed_serials().read_to(rows.last().map(|row| row.sequence).filter(|_| goes_on));
     }
 }
 
@@ -96,7 +118,10 @@ fn later_than(at: &mut Position, mut rows: Vec<RevocationRow>) -> Option<Vec<Rev
 async fn forget(engine: &Engine, rows: &[RevocationRow]) -> Result<(), FlowError> {
     let hierarchy = engine.hierarchy();
     for row in rows {
-        engine.answer_cache().drop_serial(&row.authority, &row.serial);
+        engine.standing_changed(&row.authority, &row.serial);
+        if let Standing::Revoked(revocation) = row.standing {
+            engine.following().seen(revocation.revoked_at, engine.now());
+        }
     }
     // An authority or a responder: it is used otherwise from now on.
     if rows.iter().any(|row| hierarchy.has_certificate(&row.authority, &row.serial)) {

@@ -161,7 +161,7 @@ async fn change_standing(
 /// What is acknowledged here is told here from then on, also where another process made the change, or where this one did and
 /// something was signed between the loss of the acknowledgement and the commit.
 fn forget(engine: &Engine, certificate: &StoredCertificate) {
-    engine.answer_cache().drop_serial(&certificate.authority, &certificate.serial);
+    engine.standing_changed(&certificate.authority, &certificate.serial);
 }
 
 /// An authority or responder that is revoked, or released, is used otherwise from now on. Here at once where the record can be

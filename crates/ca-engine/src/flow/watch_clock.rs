@@ -12,7 +12,7 @@ use crate::error::{FlowError, FlowErrorKind};
 pub const TOLERANCE: Lifetime = Lifetime::from_seconds(60);
 
 /// How long a comparison counts: a clock may be set at any time.
-const COMPARISON_LIFETIME: Lifetime = Lifetime::from_seconds(10);
+pub(super) const COMPARISON_LIFETIME: Lifetime = Lifetime::from_seconds(10);
 
 /// Compares the clock and tells the engine, which signs only while the verdict is [`ClockVerdict::Right`].
 pub async fn watch_clock(engine: &Engine) -> Result<ClockVerdict, FlowError> {

@@ -9,6 +9,7 @@ pub mod keyring;
 pub mod personal_data;
 pub mod publisher;
 pub mod revocation_hints;
+pub mod shared_answers;
 pub mod signer;
 pub mod sink;
 pub mod store;

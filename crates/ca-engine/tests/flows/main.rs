@@ -20,6 +20,8 @@ mod respond;
 mod restore;
 mod retention;
 mod revoke;
+mod shared;
+mod sign_ahead;
 mod status;
 mod token;
 mod watch_clock;

@@ -5,9 +5,9 @@ use ca_core::principal::Principal;
 use ca_core::revocation::RevocationReason;
 use ca_core::serial::Serial;
 use ca_core::time::Lifetime;
-use ca_engine::engine::Engine;
+use ca_engine::engine::{Engine, NoncePolicy, Settings};
 use ca_engine::fake::{SigningStep, StoreFault, StoreMethod};
-use ca_engine::flow::answer_status::{AnswerKind, answer_status, cache_lifetime};
+use ca_engine::flow::answer_status::{AnswerKind, AnswerOrigin, answer_status, cache_lifetime};
 use ca_engine::flow::issue::issue;
 use ca_engine::flow::reconcile::abandon_reservations_before;
 use ca_engine::port::keyring::KeyRoom;
@@ -234,4 +234,57 @@ fn the_root_s_own_responder_answers_while_its_key_is_away() {
     world.clock.advance(Lifetime::from_days(300));
     assert!(!world.engine.authority(&id("root")).expect("root").can_sign());
     assert_eq!(world.status("root", &tls), CertStatus::Good);
+}
+
+#[test]
+fn the_operator_decides_what_becomes_of_nonces() {
+    let with = |nonce| {
+        let parts = Parts::default();
+        World::of(Parts { settings: Settings { nonce, ..parts.settings.clone() }, ..parts })
+    };
+    // Passed over: who sends one gets the answer that all get, from memory too.
+    let world = with(NoncePolicy::Ignore);
+    let asked = [cert_id(&world.engine, "tls", &world.issue().serial)];
+    let first = answer(&world.engine, &asked, Some(&[9; 32]));
+    assert_eq!(verified(&world.engine, "tls", &first).nonce(), None);
+    let second = answer(&world.engine, &asked, Some(&[8; 32]));
+    assert_eq!((second.der, second.origin), (first.der, AnswerOrigin::Memory));
+    assert!(second.freshness.is_some());
+    // Required: who sends none is refused, also what many could be told.
+    let world = with(NoncePolicy::Require);
+    let serial = world.issue().serial;
+    assert_eq!(
+        failure(&world.engine, &ask_for(&world.engine, &serial)),
+        (ResponderError::Unauthorized, AnswerKind::Unauthorized, 0)
+    );
+    let bound = answer(&world.engine, &[cert_id(&world.engine, "tls", &serial)], Some(&[9; 32]));
+    assert_eq!(verified(&world.engine, "tls", &bound).nonce(), Some(&[9; 32][..]));
+}
+
+#[test]
+fn of_what_has_expired_it_is_told_since_when_status_is_kept() {
+    let world = World::new();
+    let (kept, revoked) = (world.issue(), world.issue());
+    world.revoke(revoked.id, RevocationReason::Superseded).expect("revoked");
+    let not_before = world.engine.authority(&id("tls")).expect("tls").facts().validity.not_before;
+    let cutoffs = || {
+        let serials = [kept.serial.clone(), revoked.serial.clone(), serial("1234")];
+        let asked = serials.map(|serial| cert_id(&world.engine, "tls", &serial));
+        let answer = answer(&world.engine, &asked, None);
+        let responses = verified(&world.engine, "tls", &answer).responses().to_vec();
+        responses.iter().map(|single| (single.status, single.archive_cutoff)).collect::<Vec<_>>()
+    };
+    assert!(cutoffs().iter().all(|(_, cutoff)| cutoff.is_none()), "{:?}", cutoffs());
+    let revoked_at = world.now();
+    world.clock.set(kept.validity.not_after.plus(SECOND));
+    world.renew_responder("tls");
+    let reason = Some(RevocationReason::Superseded);
+    assert_eq!(
+        cutoffs(),
+        [
+            (CertStatus::Good, Some(not_before)),
+            (CertStatus::Revoked { at: revoked_at, reason }, Some(not_before)),
+            (CertStatus::Unknown, None)
+        ]
+    );
 }

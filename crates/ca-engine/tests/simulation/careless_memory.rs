@@ -1,5 +1,5 @@
 //! A memory of OCSP answers before a process, as somebody might write it who takes less care than `answer_cache`: planted, to prove
-//! that the auditor's bounds on answers from memory would find it.
+//! that the auditor's bounds on answers from memory, and on those that are shared, would find it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -12,11 +12,13 @@ use ca_engine::flow::answer_status::{AnswerKind, AnswerOrigin, StatusAnswer, ans
 use crate::lock;
 use crate::operation::Known;
 use crate::planted_bug::PlantedBug;
+use crate::shared_place::{SharedPlace, is_planted};
 
 /// The memory of one process.
 #[derive(Clone)]
 pub(crate) struct CarelessMemory {
     bug: PlantedBug,
+    shared: Option<SharedPlace>,
     state: Arc<Mutex<State>>,
 }
 
@@ -32,18 +34,20 @@ const RECENT: Lifetime = Lifetime::from_seconds(3);
 
 impl CarelessMemory {
     /// The memory that is wrong in this way, if it is a bug of such a memory.
-    pub(crate) fn of(bug: Option<PlantedBug>) -> Option<Self> {
+    pub(crate) fn of(bug: Option<PlantedBug>, shared: Option<&SharedPlace>) -> Option<Self> {
+        let of_sharing = is_planted(bug);
         let bug = bug.filter(|bug| {
-            matches!(
+            let of_memory = matches!(
                 bug,
                 PlantedBug::AnswerOutlivesNews
                     | PlantedBug::AnswerLetInAfterNews
                     | PlantedBug::RevokerRemembers
                     | PlantedBug::AnswerOutlivesItself
                     | PlantedBug::FollowingNotLookedAt
-            )
+            );
+            of_memory || of_sharing
         })?;
-        Some(Self { bug, state: Arc::default() })
+        Some(Self { bug, shared: shared.cloned().filter(|_| of_sharing), state: Arc::default() })
     }
 
     /// The process has followed the sequence of revocations; simply, everything is forgotten.
@@ -68,6 +72,13 @@ impl CarelessMemory {
 
     /// What is in memory, or else the answer of the process behind it.
     pub(crate) async fn answer(&self, engine: &Engine, known: &Known, request: &[u8]) -> StatusAnswer {
+        if let Some(place) = &self.shared {
+            let verifies = self.bug != PlantedBug::SharedAnswerNotVerified;
+            if let Some(answer) = place.careless(engine, &known.serial, verifies).await {
+                return answer;
+            }
+            return answer_status(engine, request, |_| {}).await;
+        }
         if let Some(answer) = self.recall(engine, known.id) {
             return answer;
         }

@@ -91,6 +91,25 @@ impl Simulation {
         }
     }
 
+    /// One process after the other is asked for the status of one certificate; now and then it changes meanwhile.
+    pub(super) fn ask_around(&mut self, running: &[usize]) {
+        let Some(known) = self.known() else { return };
+        for number in running {
+            self.run_job_later(*number, Job::Revocations, 0);
+        }
+        for turn in 0..2 {
+            for (place, number) in running.iter().enumerate() {
+                let later = 30 * (turn * running.len() + place) + self.random.below(30);
+                self.ask_later(*number, Operation::Ocsp { known: known.clone() }, later);
+            }
+        }
+        if self.random.one_in(3) {
+            let (number, later) = (self.random.pick(running), self.random.below(60));
+            let reason = self.random.pick(&[RevocationReason::Superseded, RevocationReason::CertificateHold]);
+            self.ask_later(number, Operation::Revoke { certificate: known.id, reason, hours: None }, later);
+        }
+    }
+
     /// A certificate that clients know, one of the newest most times.
     fn known(&mut self) -> Option<Known> {
         let population = lock(&self.client.population);

@@ -12,7 +12,7 @@ use ca_core::principal::Principal;
 use ca_core::profile::{self, Profile};
 use ca_core::time::Lifetime;
 use ca_core::usage::ExtendedKeyUsage;
-use ca_engine::engine::{Engine, OutboxSettings, Ports, Settings};
+use ca_engine::engine::{Engine, NoncePolicy, OutboxSettings, Ports, Settings};
 use ca_engine::fake::{FakeClock, FlakyPublisher, MemoryStore, ScriptedAuthorizer, ScriptedSigner, SeededEntropy};
 use ca_engine::flow::establish::{AuthorityPlan, establish_authority};
 use ca_engine::port::keyring::KeyRoom;
@@ -59,7 +59,9 @@ pub(crate) fn settings() -> Settings {
         base_url: Some("http://pki.example.org".to_owned()),
         api_names: Vec::new(),
         ocsp_validity: Lifetime::from_seconds(3_600),
+        nonce: NoncePolicy::Allow,
         answer_cache_octets: 1 << 14,
+        shared_lifetime: Lifetime::from_seconds(300),
         crl_validity: Lifetime::from_days(7),
         offline_crl_validity: Lifetime::from_days(395),
         outbox: OutboxSettings {
@@ -98,6 +100,7 @@ impl Foundation {
             authorizer: Arc::new(ScriptedAuthorizer::allow_all()),
             publisher: Arc::new(FlakyPublisher::default()),
             sinks: BTreeMap::new(),
+            shared_answers: None,
         };
         let engine = at_once(Engine::start(ports, profiles().to_vec(), settings())).expect("an empty record");
         let root = Arc::new(ScriptedSigner::from_pkcs8(KeyType::Ed25519, &pkcs8("root", 1)));

@@ -8,6 +8,7 @@ use ca_core::principal::Principal;
 use ca_core::time::Lifetime;
 use ca_engine::engine::Engine;
 use ca_engine::error::FlowError;
+use ca_engine::flow::answer_status::sign_ahead;
 use ca_engine::flow::deliver_events::{self, assign_messages, deliver_due, lease_name, welcome_back};
 use ca_engine::flow::expire::{self, drop_expired_idempotency, drop_stale_events};
 use ca_engine::flow::follow_anchor::{Anchored, compare_again, follow};
@@ -41,6 +42,7 @@ pub(crate) enum Job {
     Reservations,
     Follow,
     Revocations,
+    SignAhead,
     Clock,
     Expiry,
     Outbox,
@@ -123,6 +125,9 @@ impl Job {
             }
             Self::Revocations => {
                 follow_revocations(&engine).await?;
+            }
+            Self::SignAhead => {
+                sign_ahead(&engine).await?;
             }
             Self::Clock => {
                 watch_clock(&engine).await?;

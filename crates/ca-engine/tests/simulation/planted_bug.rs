@@ -77,6 +77,10 @@ pub(crate) enum PlantedBug {
     AnswerOutlivesItself,
     /// An answer in memory is given though the sequence of revocations was not looked at for long.
     FollowingNotLookedAt,
+    /// An answer that another process has signed is given though the standing of its serial has changed.
+    SharedAnswerOfChangedSerial,
+    /// An answer is given that nobody of ours has signed.
+    SharedAnswerNotVerified,
     /// The anchor loses a revocation that it has taken.
     AnchorForgetsRow,
     /// A process begins without a look at the anchor.
@@ -91,7 +95,7 @@ pub(crate) enum PlantedBug {
 
 impl PlantedBug {
     /// Every bug.
-    pub(crate) const ALL: [Self; 41] = [
+    pub(crate) const ALL: [Self; 43] = [
         Self::SequenceNumberLost,
         Self::CompletionAcknowledgedBeforeCommit,
         Self::ReservationAcknowledgedBeforeCommit,
@@ -128,6 +132,8 @@ impl PlantedBug {
         Self::RevokerRemembers,
         Self::AnswerOutlivesItself,
         Self::FollowingNotLookedAt,
+        Self::SharedAnswerOfChangedSerial,
+        Self::SharedAnswerNotVerified,
         Self::AnchorForgetsRow,
         Self::AnchorNotAsked,
         Self::ListNumbersNotRaised,

@@ -13,6 +13,7 @@ use ca_engine::fake::{FakeClock, ScriptedAuthorizer};
 use ca_engine::flow::follow_anchor::compare;
 use ca_engine::flow::watch_clock::watch_clock;
 use ca_engine::port::clock::Clock;
+use ca_engine::port::shared_answers::SharedAnswers;
 use ca_engine::port::sink::Sink;
 
 use crate::auditor::{Auditor, Process, holder};
@@ -26,6 +27,7 @@ use crate::planted_bug::PlantedBug;
 use crate::publisher::SharedFolder;
 use crate::random::Random;
 use crate::shared_anchor::SharedAnchor;
+use crate::shared_place::SharedPlace;
 use crate::sink::{Receiver, receivers};
 use crate::weak_entropy::WeakEntropy;
 
@@ -67,6 +69,8 @@ pub(crate) struct Surroundings {
     pub(crate) receivers: BTreeMap<SinkName, Receiver>,
     /// Where the record is anchored, in seeds in which it may be set back.
     pub(crate) anchor: Option<SharedAnchor>,
+    /// Where signed answers are shared, in seeds in which they are.
+    pub(crate) shared_place: Option<SharedPlace>,
     pub(crate) auditor: Arc<Mutex<Auditor>>,
     pub(crate) bug: Option<PlantedBug>,
 }
@@ -123,7 +127,7 @@ impl Replica {
     ) -> impl Future<Output = Result<Engine, FlowError>> + 'static {
         self.starts += 1;
         self.habits = Habits::of(surroundings.anchor.clone(), self.status_only);
-        self.careless = CarelessMemory::of(surroundings.bug);
+        self.careless = CarelessMemory::of(surroundings.bug, surroundings.shared_place.as_ref());
         let planted = Planted::new(surroundings.store.clone(), surroundings.bug, self.clock.clone());
         let keyring = WitnessKeyring {
             pool: surroundings.keys.clone(),
@@ -143,6 +147,7 @@ impl Replica {
             authorizer: Arc::new(ScriptedAuthorizer::allow_all()),
             publisher: Arc::new(surroundings.folder.of_replica()),
             sinks: sinks.collect(),
+            shared_answers: surroundings.shared_place.clone().map(|place| Arc::new(place) as Arc<dyn SharedAnswers>),
         };
         open(ports, surroundings.anchor.clone(), surroundings.bug)
     }
@@ -173,6 +178,7 @@ pub(crate) fn surroundings(foundation: &Foundation, seed: u64, bug: Option<Plant
     Surroundings {
         anchor: anchored.then(|| SharedAnchor::new(seed, folder.clone(), auditor.clone(), bug)),
         folder,
+        shared_place: SharedPlace::of(seed, bug),
         receivers: receivers(seed, &auditor),
         keys: Arc::new(Mutex::new(crate::lock(&foundation.keys).forked())),
         database: Database::default(),

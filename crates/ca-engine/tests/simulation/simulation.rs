@@ -30,6 +30,8 @@ pub(crate) struct Summary {
     pub(crate) delivered: u64,
     /// How often an answer came from memory.
     pub(crate) remembered: u64,
+    /// How often an answer came from where processes share them.
+    pub(crate) shared: u64,
     /// How often a restoration opened a record that had been set back.
     pub(crate) restored: u64,
     /// The same for two runs in which the same happened.
@@ -153,6 +155,7 @@ impl Simulation {
             late: self.late,
             delivered: tally.delivered,
             remembered: tally.remembered,
+            shared: tally.shared,
             restored: tally.restored,
             digest: lock(&self.client.trace).digest(),
         }
@@ -270,6 +273,7 @@ impl Simulation {
                 (5, Job::Reservations),
                 (2, Job::Follow),
                 (8, Job::Revocations),
+                (3, Job::SignAhead),
                 (2, Job::Clock),
                 (1, Job::Expiry),
                 (7, Job::Outbox),
@@ -280,6 +284,10 @@ impl Simulation {
         }
         if self.random.one_in(12) {
             self.rush(&running);
+            return;
+        }
+        if self.surroundings.shared_place.is_some() && self.random.one_in(5) {
+            self.ask_around(&running);
             return;
         }
         let operation = self.operation();

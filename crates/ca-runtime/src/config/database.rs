@@ -51,7 +51,7 @@ impl DatabaseConfig {
 }
 
 /// The URL that one of two keys gives, and the key; a file that cannot be read is a fault.
-fn url_of(
+pub(super) fn url_of(
     settings: &mut Settings,
     data_dir: &Path,
     direct: &'static str,

@@ -16,6 +16,7 @@ mod octets;
 mod outbox;
 mod policies;
 mod public;
+mod redis;
 mod retention;
 mod seal;
 mod settings;
@@ -35,6 +36,7 @@ pub use listen::ListenConfig;
 pub use load::{LoadError, process_environment};
 pub use policies::PoliciesConfig;
 pub use public::{BaseUrl, PublicConfig};
+pub use redis::RedisConfig;
 pub use seal::{PassphraseSource, SealConfig};
 pub use status::StatusConfig;
 pub use webhook::WebhookConfig;
@@ -71,6 +73,8 @@ pub struct Config {
     pub authorities: AuthoritiesConfig,
     /// How long OCSP answers and CRLs live.
     pub status: StatusConfig,
+    /// Where replicas share signed OCSP answers; `None` where each signs its own.
+    pub redis: Option<RedisConfig>,
     /// Where events go.
     pub webhooks: Vec<WebhookConfig>,
     /// How events are delivered.
@@ -111,6 +115,7 @@ impl Config {
             seal: SealConfig::read(&mut settings, &data_dir),
             authorities: AuthoritiesConfig::read(&mut settings),
             status: StatusConfig::read(&mut settings),
+            redis: redis::read(&mut settings, &data_dir),
             webhooks: webhook::read(&mut settings, &data_dir),
             outbox: outbox::read(&mut settings),
             keep_expired: retention::read(&mut settings),

@@ -185,7 +185,6 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
 #[test]
 fn what_this_version_does_not_have_is_refused_not_ignored() {
     for text in [
-        "[redis]\nurl = \"redis://localhost\"",
         "[aws]\nregion = \"sa-east-1\"",
         "[oidc.google]\nissuer = \"https://accounts.google.com\"",
         "[seal]\nkey = \"kms:arn:aws:kms:x\"",
@@ -196,8 +195,34 @@ fn what_this_version_does_not_have_is_refused_not_ignored() {
         let found = faults(text, &[]);
         assert!(found.len() == 1 && found[0].contains("not supported in this version"), "{text}: {found:?}");
     }
-    let found = faults("", &[("CA__REDIS__URL", "redis://localhost"), ("CA__OIDC__GOOGLE__ISSUER", "https://x")]);
+    let found = faults("", &[("CA__AWS__REGION", "sa-east-1"), ("CA__OIDC__GOOGLE__ISSUER", "https://x")]);
     assert!(found.len() == 2 && found.iter().all(|fault| fault.contains("not supported")), "{found:?}");
+}
+
+#[test]
+fn a_redis_is_named_by_its_address_and_its_password_is_shown_nowhere() {
+    assert_eq!(check("").expect("no fault").redis, None);
+    let config = check("[redis]\nurl = \"rediss://cache.example.org:6380\"\nca_file = \"redis.pem\"\nttl = \"1m\"");
+    let redis = config.expect("no fault").redis.expect("a Redis");
+    assert_eq!((redis.address.place(), redis.address.is_encrypted()), ("cache.example.org:6380", true));
+    assert_eq!(
+        (redis.ca_file.as_deref(), redis.lifetime),
+        (Some(Path::new("./ca-data/redis.pem")), Lifetime::from_seconds(60))
+    );
+    let config = check_with("", &[("CA__REDIS__URL", "redis://:hunter2@localhost")]).expect("no fault");
+    assert!(!format!("{config:?}").contains("hunter2"));
+    for (text, expected) in [
+        ("[redis]\nurl = \"redis://:hunter2@localhost\"", "redis.url_file"),
+        ("[redis]\nurl = \"memcached://localhost\"", "not the URL of a Redis"),
+        ("[redis]\nurl = \"redis://localhost\"\nurl_file = \"redis.url\"", "set one of them"),
+        ("[redis]\nurl = \"redis://localhost\"\nca_file = \"redis.pem\"", "rediss://"),
+        ("[redis]\nttl = \"0s\"", "zero"),
+    ] {
+        let found = faults(text, &[]);
+        assert!(found.len() == 1 && found[0].contains(expected) && !found[0].contains("hunter2"), "{text}: {found:?}");
+    }
+    let found = faults("", &[("CA__REDIS__URL", "redis://:hunter2@/0")]).join("\n");
+    assert!(found.starts_with("`CA__REDIS__URL`") && !found.contains("hunter2"), "{found}");
 }
 
 #[test]

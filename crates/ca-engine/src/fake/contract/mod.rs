@@ -7,11 +7,13 @@ pub mod anchor;
 mod case;
 pub mod keyring;
 pub mod publisher;
+pub mod shared_answers;
 pub mod signer;
 pub mod store;
 
 pub use anchor::check_anchor;
 pub use keyring::check_keyring;
 pub use publisher::check_publisher;
+pub use shared_answers::check_shared_answers;
 pub use signer::check_signer;
 pub use store::check_store;

@@ -9,9 +9,14 @@ use futures::executor::block_on;
 use crate::fake::contract::anchor::AnchorUnderTest;
 use crate::fake::contract::keyring::KeyringUnderTest;
 use crate::fake::contract::publisher::PublisherUnderTest;
+use crate::fake::contract::shared_answers::SharedAnswersUnderTest;
 use crate::fake::contract::store::StoreUnderTest;
-use crate::fake::contract::{check_anchor, check_keyring, check_publisher, check_signer, check_store};
-use crate::fake::{FakeClock, FlakyPublisher, MemoryAnchor, MemoryKeyring, MemoryStore, ScriptedSigner};
+use crate::fake::contract::{
+    check_anchor, check_keyring, check_publisher, check_shared_answers, check_signer, check_store,
+};
+use crate::fake::{
+    FakeClock, FlakyPublisher, MemoryAnchor, MemoryKeyring, MemorySharedAnswers, MemoryStore, ScriptedSigner,
+};
 use crate::port::keyring::KeyRoom;
 use crate::port::signer::Signer;
 use crate::port::store::Store;
@@ -80,5 +85,22 @@ fn the_memory_anchor_keeps_the_contract() {
     block_on(check_anchor(|| async {
         let anchor = MemoryAnchor::default();
         AnchorUnderTest { another: Arc::new(anchor.clone()), anchor: Arc::new(anchor) }
+    }));
+}
+
+#[test]
+fn shared_answers_in_memory_keep_the_contract() {
+    block_on(check_shared_answers(|| async {
+        let clock = FakeClock::default();
+        let answers = MemorySharedAnswers::new(clock.clone());
+        SharedAnswersUnderTest {
+            another: Arc::new(answers.clone()),
+            answers: Arc::new(answers),
+            settle: Arc::new(|| async {}.boxed()),
+            pass_time: Arc::new(move |lifetime| {
+                clock.advance(lifetime);
+                async {}.boxed()
+            }),
+        }
     }));
 }

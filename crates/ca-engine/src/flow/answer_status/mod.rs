@@ -1,16 +1,20 @@
 //! Answers OCSP requests (RFC 6960, RFC 9919): read, find whose they are, and then from memory (`remembered`), else from the
-//! record, signed by the delegated responder (`signed`).
+//! record, signed by the delegated responder (`signed`), unless another replica has signed the same (`shared`).
 
+mod ahead;
 mod remembered;
+mod shared;
 mod signed;
 
 use ca_core::ocsp::{OcspRequest, ResponderError, error_response, request};
 use ca_core::serial::Serial;
 use ca_core::time::{Lifetime, Timestamp};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, NoncePolicy};
 use crate::error::{FlowError, FlowErrorKind};
 use crate::hierarchy::{Authority, Hierarchy};
+
+pub use ahead::{INTERVAL as AHEAD_INTERVAL, sign_ahead};
 
 pub use crate::status_answer::{AnswerKind, AnswerOrigin, Freshness, StatusAnswer};
 
@@ -34,9 +38,19 @@ impl Question<'_> {
 /// Answers one request. Never fails: what goes wrong becomes an OCSP error, and `on_fault` is told for the log.
 pub async fn answer_status(engine: &Engine, request_der: &[u8], on_fault: impl FnOnce(&FlowError)) -> StatusAnswer {
     // 1. Read the request.
-    let Ok(request) = request::parse(request_der) else {
+    let Ok(mut request) = request::parse(request_der) else {
         return refusal(ResponderError::MalformedRequest, AnswerKind::Malformed);
     };
+    match engine.settings().nonce {
+        NoncePolicy::Allow => {}
+        // RFC 9919 §4: a responder that signs ahead answers without one.
+        NoncePolicy::Ignore => request.nonce = None,
+        // RFC 6960 has no word for it; this client is not authorized to ask so.
+        NoncePolicy::Require if request.nonce.is_none() => {
+            return refusal(ResponderError::Unauthorized, AnswerKind::Unauthorized);
+        }
+        NoncePolicy::Require => {}
+    }
     // 2. Whose is it? The first CertID of ours decides who signs; nothing of ours is `unauthorized`.
     let hierarchy = engine.hierarchy();
     let authority = request

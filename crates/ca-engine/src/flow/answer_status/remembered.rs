@@ -5,7 +5,7 @@
 
 use ca_core::serial::Serial;
 
-use super::{Question, signed};
+use super::{Question, shared, signed};
 use crate::answer_cache::flight::{Landing, Seat};
 use crate::engine::Engine;
 use crate::error::FlowError;
@@ -86,15 +86,48 @@ async fn together(engine: &Engine, question: &Question<'_>, serial: &Serial) -> 
     signed::answer(engine, question).await
 }
 
+/// Signs anew what is in memory, as for one who asks when it is not fresh any more; returns whether it did. Whoever asks
+/// meanwhile is given what is there.
+pub(super) async fn renew(engine: &Engine, question: &Question<'_>, serial: &Serial) -> Result<bool, FlowError> {
+    match engine.flights().join(question.request.certificates[0].as_der()) {
+        // Somebody is at it.
+        Seat::Passenger(_) => Ok(false),
+        Seat::Pilot(pilot) => {
+            let outcome = sign(engine, question, serial).await;
+            pilot.land(match &outcome {
+                Ok(_) => Landing::Answered,
+                Err(error) => Landing::Failed(error.clone()),
+            });
+            outcome.map(|_| true)
+        }
+    }
+}
+
 async fn sign_and_keep(engine: &Engine, question: &Question<'_>, serial: &Serial) -> Result<StatusAnswer, FlowError> {
     let cache = engine.answer_cache();
     let authority = question.authority.id();
     // Before the record is asked, and after the sequence was looked at: what is dropped from here on keeps the answer out.
     assure_following(engine).await?;
     let ticket = cache.ticket(authority, serial);
+    if let Some(answer) = shared::take(engine, question, serial).await {
+        let cert_id = question.request.certificates[0].as_der();
+        cache.insert(ticket, authority, serial, cert_id, &answer);
+        return Ok(answer);
+    }
+    sign(engine, question, serial).await
+}
+
+/// Asks the record, and keeps what was signed.
+async fn sign(engine: &Engine, question: &Question<'_>, serial: &Serial) -> Result<StatusAnswer, FlowError> {
+    let cache = engine.answer_cache();
+    let authority = question.authority.id();
+    // As above: drawn before the record is asked.
+    assure_following(engine).await?;
+    let ticket = cache.ticket(authority, serial);
+    let cert_id = question.request.certificates[0].as_der();
     let answer = signed::answer(engine, question).await?;
-    if answer.kind.may_be_kept() {
-        cache.insert(ticket, authority, serial, question.request.certificates[0].as_der(), &answer);
+    if answer.kind.may_be_kept() && cache.insert(ticket, authority, serial, cert_id, &answer) {
+        shared::give(engine, question, serial, &answer);
     }
     Ok(answer)
 }

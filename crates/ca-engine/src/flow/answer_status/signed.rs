@@ -1,10 +1,9 @@
 //! Asks the record and signs what it says.
 
-use ca_core::id::AuthorityId;
 use ca_core::ocsp::{CertId, CertStatus, OcspTbs, ResponseTemplate, SingleResponse, assemble};
 use ca_core::revocation::{RevocationReason, Standing};
-use ca_core::serial::Serial;
 use ca_core::signing::{Signable, Signature};
+use ca_core::time::Timestamp;
 
 use super::Question;
 use crate::engine::Engine;
@@ -32,7 +31,7 @@ pub(super) async fn answer(engine: &Engine, question: &Question<'_>) -> Result<S
     let mut kind = AnswerKind::Unknown;
     let mut responses = Vec::with_capacity(request.certificates.len());
     for cert_id in &request.certificates {
-        let status = status_of(engine, authority, cert_id).await?;
+        let (status, not_after) = status_of(engine, authority, cert_id).await?;
         kind = match status {
             CertStatus::Good => AnswerKind::Good,
             CertStatus::Revoked { .. } => AnswerKind::Revoked,
@@ -43,7 +42,10 @@ pub(super) async fn answer(engine: &Engine, question: &Question<'_>) -> Result<S
             status,
             this_update,
             next_update: Some(next_update),
-            archive_cutoff: None,
+            // RFC 6960 §4.4.4: what expired is told of all the same, as far back as this authority has issued.
+            archive_cutoff: not_after
+                .filter(|not_after| *not_after < this_update)
+                .map(|_| authority.facts().validity.not_before),
         });
     }
     if responses.len() > 1 {
@@ -77,23 +79,27 @@ async fn sign(responder: &Responder, to_be_signed: &OcspTbs) -> Result<Signature
 }
 
 /// The status of one CertID, for the authority that signs: `good` for nothing but what it issued and has not revoked.
-async fn status_of(engine: &Engine, authority: &Authority, cert_id: &CertId) -> Result<CertStatus, FlowError> {
+/// With it the end of the certificate's validity, of those that are known.
+async fn status_of(
+    engine: &Engine,
+    authority: &Authority,
+    cert_id: &CertId,
+) -> Result<(CertStatus, Option<Timestamp>), FlowError> {
     // One responder answers for one authority (RFC 6960 §4.2.2.2): other authorities' certificates are unknown to it.
-    if !authority.identity().matches(cert_id) {
-        return Ok(CertStatus::Unknown);
-    }
-    let Some(serial) = cert_id.serial() else { return Ok(CertStatus::Unknown) };
-    lookup(engine, authority.id(), &serial).await
+    let ours = cert_id.serial().filter(|_| authority.identity().matches(cert_id));
+    let Some(serial) = ours else { return Ok((CertStatus::Unknown, None)) };
+    let known = engine.store().status(authority.id(), &serial).await?;
+    let status = known.as_ref().map_or(CertStatus::Unknown, |known| told(known.state));
+    Ok((status, known.map(|known| known.not_after).filter(|_| status != CertStatus::Unknown)))
 }
 
-async fn lookup(engine: &Engine, authority: &AuthorityId, serial: &Serial) -> Result<CertStatus, FlowError> {
-    let Some(status) = engine.store().status(authority, serial).await? else { return Ok(CertStatus::Unknown) };
-    Ok(match status.state {
+fn told(state: SerialState) -> CertStatus {
+    match state {
         SerialState::Reserved => CertStatus::Unknown,
         SerialState::Issued(Standing::Active) => CertStatus::Good,
         SerialState::Issued(Standing::Revoked(revocation)) | SerialState::Abandoned(revocation) => {
             let reason = Some(revocation.reason).filter(|reason| *reason != RevocationReason::Unspecified);
             CertStatus::Revoked { at: revocation.revoked_at, reason }
         }
-    })
+    }
 }

@@ -12,14 +12,15 @@ use std::sync::Arc;
 use ca_core::id::{AuthorityId, SinkName};
 use ca_core::profile::{self, Profile};
 use ca_core::time::Lifetime;
-use ca_engine::engine::{Engine, OutboxSettings, Ports, Settings};
+use ca_engine::engine::{Engine, NoncePolicy, OutboxSettings, Ports, Settings};
 use ca_engine::error::FlowErrorKind;
 use ca_engine::fake::{
-    FakeClock, FlakyPublisher, MemoryKeyring, MemoryStore, ScriptedAuthorizer, ScriptedSigner, ScriptedSink,
-    SeededEntropy,
+    FakeClock, FlakyPublisher, MemoryKeyring, MemorySharedAnswers, MemoryStore, ScriptedAuthorizer, ScriptedSigner,
+    ScriptedSink, SeededEntropy,
 };
 use ca_engine::port::clock::Clock;
 use ca_engine::port::publisher::Publisher;
+use ca_engine::port::shared_answers::SharedAnswers;
 use ca_engine::port::sink::Sink;
 use futures::executor::block_on;
 
@@ -54,6 +55,7 @@ pub(crate) struct Parts {
     pub(crate) profiles: Vec<Profile>,
     pub(crate) settings: Settings,
     pub(crate) sinks: BTreeMap<SinkName, ScriptedSink>,
+    pub(crate) shared_answers: Option<MemorySharedAnswers>,
 }
 
 impl Default for Parts {
@@ -65,13 +67,16 @@ impl Default for Parts {
                 base_url: Some("http://pki.example.org".to_owned()),
                 api_names: vec![name("dns:ca.example.org")],
                 ocsp_validity: HOUR,
+                nonce: NoncePolicy::Allow,
                 answer_cache_octets: 1 << 20,
+                shared_lifetime: Lifetime::from_seconds(300),
                 crl_validity: Lifetime::from_days(7),
                 offline_crl_validity: Lifetime::from_days(395),
                 outbox: OutboxSettings::default(),
                 keep_expired: None,
             },
             sinks: BTreeMap::new(),
+            shared_answers: None,
         }
     }
 }
@@ -189,6 +194,7 @@ fn start(
         authorizer: Arc::new(parts.authorizer.clone()),
         publisher: Arc::new(publisher.clone()) as Arc<dyn Publisher>,
         sinks: parts.sinks(),
+        shared_answers: parts.shared_answers.clone().map(|place| Arc::new(place) as Arc<dyn SharedAnswers>),
     };
     block_on(Engine::start(ports, parts.profiles.clone(), parts.settings.clone())).expect("the record is readable")
 }

@@ -46,6 +46,8 @@ struct Change {
 pub(crate) struct Tally {
     pub(crate) delivered: u64,
     pub(crate) remembered: u64,
+    /// How often an answer came from where processes share them.
+    pub(crate) shared: u64,
     pub(crate) restored: u64,
 }
 

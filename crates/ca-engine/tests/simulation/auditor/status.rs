@@ -68,6 +68,7 @@ impl Auditor {
         }
         let from_memory = matches!(answer.origin, AnswerOrigin::Memory | AnswerOrigin::Outage);
         self.tally.remembered += u64::from(from_memory);
+        self.tally.shared += u64::from(answer.origin == AnswerOrigin::Shared);
         let id = self.numbers.get(number);
         let since = self.earliest(question, answer);
         let history = id.and_then(|id| self.histories.get(id));
@@ -91,7 +92,8 @@ impl Auditor {
     fn earliest(&self, question: &Question, answer: &StatusAnswer) -> u64 {
         let Question { process, since, known, .. } = *question;
         let by_time = match (answer.origin, answer.freshness) {
-            (AnswerOrigin::Memory, _) => {
+            // What another process has signed is held to the same.
+            (AnswerOrigin::Memory | AnswerOrigin::Shared, _) => {
                 let bound = self.step_before(since, MEMORY);
                 // A clock that was set back since the last look shows it as recent for longer.
                 if self.followed_by_its_clock(process) { bound } else { 0 }
@@ -148,8 +150,8 @@ impl Auditor {
 
 /// What is wrong with an answer from memory that its own clock says is not in force.
 fn outlived(answer: &StatusAnswer, now: Timestamp) -> Option<String> {
-    let from_memory = matches!(answer.origin, AnswerOrigin::Memory | AnswerOrigin::Outage);
-    let freshness = answer.freshness.filter(|_| from_memory)?;
+    let signed_before = matches!(answer.origin, AnswerOrigin::Memory | AnswerOrigin::Outage | AnswerOrigin::Shared);
+    let freshness = answer.freshness.filter(|_| signed_before)?;
     let in_force = freshness.this_update <= now && now < freshness.next_update;
     (!in_force).then(|| {
         format!("it is given at {now} and is in force from {} to {}", freshness.this_update, freshness.next_update)

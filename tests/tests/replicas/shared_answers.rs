@@ -1,0 +1,193 @@
+//! OCSP answers that replicas share through a Redis, and a Redis that is slow, gone or in the hands of somebody else.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use ca_core::ocsp::CertStatus;
+use ca_e2e::client::{Client, eventually};
+use ca_e2e::stack::{PATIENCE, Site, Stack};
+use ca_e2e::status::Subject;
+use ca_test_services::{PostgresServer, RedisServer};
+use tokio::time::Instant;
+
+use super::answers_from;
+
+/// Two replicas with a database and a Redis. Fields are dropped in this order.
+struct Pair {
+    replicas: Vec<Stack>,
+    redis: RedisServer,
+    postgres: PostgresServer,
+}
+
+impl Pair {
+    async fn start() -> anyhow::Result<Self> {
+        let (postgres, redis) = (PostgresServer::start()?, RedisServer::start()?);
+        let url = postgres.url(&postgres.empty_database()?);
+        let first = Site::initialised(&[("CA__DATABASE__URL", &url), ("CA__REDIS__URL", &redis.url())])?;
+        let mut second = first.replica()?;
+        second.set("CA__REDIS__URL", &redis.url());
+        let pair = Self { replicas: vec![first.serve()?, second.serve()?], redis, postgres };
+        for replica in &pair.replicas {
+            answering(replica, true).await?;
+        }
+        Ok(pair)
+    }
+
+    /// A new certificate that nobody has asked about.
+    async fn certificate(&self, name: &str) -> anyhow::Result<(String, Subject)> {
+        let (certificate, _) = self.replicas[0].administrator()?.enrol("client", name).await?;
+        Ok((certificate.id.clone(), Subject::of(&certificate)?))
+    }
+
+    /// Asks a replica; `good` or not.
+    async fn is_good(&self, replica: usize, subject: &Subject) -> anyhow::Result<bool> {
+        Ok(subject.ask_ocsp(&self.replicas[replica].public()?).await? == CertStatus::Good)
+    }
+
+    /// The one key in the Redis, once it is there.
+    async fn key(&self) -> anyhow::Result<String> {
+        eventually(PATIENCE, "the answer lies in the Redis", || async {
+            Ok(self.redis.keys("cartorio:ocsp:1:*")?.into_iter().next())
+        })
+        .await
+    }
+}
+
+/// A number that a replica's metrics tell; 0 for one that it does not tell.
+async fn metric(replica: &Stack, name: &str) -> anyhow::Result<f64> {
+    let metrics = replica.admin()?.get("/metrics").await?.expect(200)?.text();
+    let told = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    told.map_or(Ok(0.0), |number| number.parse().context("no number"))
+}
+
+/// Waits until a replica says of its Redis that it answers, or that it does not.
+async fn answering(replica: &Stack, answers: bool) -> anyhow::Result<()> {
+    let wanted = if answers { 1.0 } else { 0.0 };
+    eventually(PATIENCE, "the replica knows how its Redis fares", || async {
+        Ok((metric(replica, "ca_ocsp_shared_answering").await? == wanted).then_some(()))
+    })
+    .await
+}
+
+async fn ask(subject: &Subject, public: &Client) -> anyhow::Result<Duration> {
+    let began = Instant::now();
+    ensure!(subject.ask_ocsp(public).await? == CertStatus::Good);
+    Ok(began.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_replica_signed_the_other_gives_and_no_good_comes_back_after_a_revocation() -> anyhow::Result<()> {
+    let mut pair = Pair::start().await?;
+    let (id, subject) = pair.certificate("shared.example.com").await?;
+    // The other does not sign.
+    ensure!(pair.is_good(0, &subject).await?);
+    let key = pair.key().await?;
+    let signed_before = answers_from(&pair.replicas[1], "record").await?;
+    ensure!(pair.is_good(1, &subject).await?);
+    ensure!(answers_from(&pair.replicas[1], "shared").await? == 1);
+    ensure!(answers_from(&pair.replicas[1], "record").await? == signed_before);
+    let lives: u64 = pair.redis.command(&["TTL", &key])?.trim().parse()?;
+    ensure!((1..=300).contains(&lives), "{lives} seconds");
+    // Revoked: at once where it was done, within a second at the other, though the `good` lies there and is put there again.
+    let good = pair.redis.get(&key)?;
+    pair.replicas[0].administrator()?.revoke(&id, "keyCompromise").await?;
+    ensure!(!pair.is_good(0, &subject).await?);
+    eventually(Duration::from_secs(2), "the other says revoked", || async {
+        pair.redis.plant(&key, &good)?;
+        Ok((!pair.is_good(1, &subject).await?).then_some(()))
+    })
+    .await?;
+    // Nor after a restart: that process has seen nothing of the revocation.
+    let stopped = pair.replicas.pop().context("two replicas")?.kill();
+    pair.redis.plant(&key, &good)?;
+    pair.replicas.push(stopped.serve()?);
+    answering(&pair.replicas[1], true).await?;
+    for _ in 0..20 {
+        ensure!(!pair.is_good(1, &subject).await?);
+        pair.redis.plant(&key, &good)?;
+    }
+    ensure!(answers_from(&pair.replicas[1], "shared").await? == 0);
+    // What never changed is shared with that one, too.
+    let (_, other) = pair.certificate("other.example.com").await?;
+    pair.redis.command(&["DEL", &key])?;
+    ensure!(pair.is_good(0, &other).await?);
+    pair.key().await?;
+    ensure!(pair.is_good(1, &other).await?);
+    ensure!(answers_from(&pair.replicas[1], "shared").await? == 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_puts_into_the_redis_is_not_given() -> anyhow::Result<()> {
+    let pair = Pair::start().await?;
+    let (_, subject) = pair.certificate("planted.example.com").await?;
+    ensure!(pair.is_good(0, &subject).await?);
+    let key = pair.key().await?;
+    let sound = pair.redis.get(&key)?;
+    let mut bent = sound.clone();
+    *bent.last_mut().context("an answer")? ^= 1;
+    let (_, other) = pair.certificate("another.example.com").await?;
+    // Of another certificate, of none, and of none of ours.
+    pair.redis.command(&["DEL", &key])?;
+    ensure!(pair.is_good(0, &other).await?);
+    let other_key = pair.key().await?;
+    pair.redis.plant(&key, &pair.redis.get(&other_key)?)?;
+    pair.redis.plant(&other_key, &bent)?;
+    ensure!(pair.is_good(1, &subject).await? && pair.is_good(1, &other).await?);
+    ensure!(answers_from(&pair.replicas[1], "shared").await? == 0);
+    eventually(PATIENCE, "both were refused", || async {
+        let refused = metric(&pair.replicas[1], "ca_ocsp_shared_looks_total{outcome=\"refused\"}").await?;
+        Ok((refused == 2.0).then_some(()))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_stands_still_or_is_gone_costs_one_moment_once() -> anyhow::Result<()> {
+    let mut pair = Pair::start().await?;
+    let public = pair.replicas[1].public()?;
+    let mut subjects = Vec::new();
+    for number in 0..12 {
+        subjects.push(pair.certificate(&format!("number-{number}.example.com")).await?.1);
+    }
+    let mut subjects = subjects.iter();
+    let mut next = || subjects.next().context("enough certificates");
+    let mut usual = Duration::ZERO;
+    for _ in 0..3 {
+        usual = usual.max(ask(next()?, &public).await?);
+    }
+    // It stands still: the first pays, at most some 20 ms; the others do not even ask.
+    pair.redis.freeze()?;
+    let first = ask(next()?, &public).await?;
+    let mut others = Vec::new();
+    for _ in 0..4 {
+        others.push(ask(next()?, &public).await?);
+    }
+    println!("usually up to {usual:?}; the first while Redis stands still {first:?}, then {others:?}");
+    ensure!(first < usual + Duration::from_millis(250), "{first:?}");
+    let failures = metric(&pair.replicas[1], "ca_ocsp_shared_failures_total");
+    answering(&pair.replicas[1], false).await?;
+    ensure!(failures.await? == 1.0);
+    pair.redis.thaw()?;
+    answering(&pair.replicas[1], true).await?;
+    // It is killed, and comes back empty.
+    pair.redis.kill()?;
+    ask(next()?, &public).await?;
+    ask(next()?, &public).await?;
+    answering(&pair.replicas[1], false).await?;
+    pair.redis.run()?;
+    answering(&pair.replicas[1], true).await?;
+    ask(next()?, &public).await?;
+    // The database is gone, too: what lies in Redis is not believed then.
+    let unheard = next()?;
+    ask(unheard, &pair.replicas[0].public()?).await?;
+    pair.key().await?;
+    pair.postgres.end("KILL")?;
+    eventually(PATIENCE, "the other follows no more", || async {
+        Ok((metric(&pair.replicas[1], "ca_revocation_lag_seconds").await? > 3.0).then_some(()))
+    })
+    .await?;
+    ensure!(unheard.ask_ocsp(&public).await.is_err(), "tryLater, and no good");
+    ensure!(unheard.ask_ocsp(&pair.replicas[0].public()?).await? == CertStatus::Good, "in memory where it was signed");
+    pair.postgres.run()
+}
