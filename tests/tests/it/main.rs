@@ -3,6 +3,7 @@
 //! One binary, linked once. Tests share a service where they can; those that stop it, change its settings or count what is on
 //! record start their own.
 
+mod alerts;
 mod audit;
 mod authorisation;
 mod bad_request;

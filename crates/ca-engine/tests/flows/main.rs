@@ -23,6 +23,7 @@ mod revoke;
 mod shared;
 mod sign_ahead;
 mod status;
+mod status_fault;
 mod token;
 mod watch_clock;
 mod world;
