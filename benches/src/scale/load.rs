@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
 use ca_test_services::PostgresServer;
@@ -141,6 +142,38 @@ pub(super) fn load(
 pub(super) fn size(postgres: &PostgresServer, database: &str) -> anyhow::Result<String> {
     let size = postgres.run_sql(database, "SELECT pg_size_pretty(pg_database_size(current_database()))")?;
     Ok(size.trim().to_owned())
+}
+
+/// What a row of each of these tables takes on average, indexes and what is stored out of line included: they name the tables
+/// by the beginning of their names, since the wide ones are partitioned.
+const ROW_SIZES: &str = r"
+SELECT string_agg(format('%s %s', name, octets / greatest(rows, 1)), ', ' ORDER BY name) FROM (
+    SELECT kind.name, sum(pg_total_relation_size(c.oid))::bigint AS octets,
+        sum((SELECT n_live_tup FROM pg_stat_user_tables WHERE relid = c.oid))::bigint AS rows
+    FROM (VALUES ('serials', '^serials$'), ('certificates', '^certificates'), ('certificate_names', '^certificate_names'),
+            ('revocations', '^revocations$'), ('audit_events', '^audit_events$')) AS kind (name, pattern)
+        JOIN pg_class AS c ON c.relkind = 'r' AND c.relname ~ kind.pattern
+    GROUP BY kind.name
+) AS sizes
+";
+
+/// Octets a row of the tables that grow, for people.
+pub(super) fn row_sizes(postgres: &PostgresServer, database: &str) -> anyhow::Result<String> {
+    Ok(postgres.run_sql(database, ROW_SIZES)?.trim().to_owned())
+}
+
+/// How long vacuuming that goes on by itself may take, in seconds.
+const VACUUM_SECONDS: f64 = 900.0;
+
+/// Waits until the database has tidied up after the load, which is no part of what is measured.
+pub(super) fn await_vacuum(runtime: &Runtime, postgres: &PostgresServer, database: &str) -> anyhow::Result<()> {
+    let workers = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'";
+    let start = wall();
+    while postgres.run_sql(database, workers)?.trim() != "0" {
+        ensure!(wall() - start < VACUUM_SECONDS, "vacuuming does not end");
+        runtime.block_on(tokio::time::sleep(Duration::from_secs(1)));
+    }
+    Ok(())
 }
 
 /// The id of a certificate that the service issues, for number 0.

@@ -163,9 +163,9 @@ pub(crate) fn observe(state: &AppState) {
     metrics::gauge!(CLOCK_RIGHT).set(if right { 1.0 } else { 0.0 });
     for (authority, file) in state.crl_files().iter() {
         let authority = authority.to_string();
-        metrics::gauge!(CRL_NUMBER, "authority" => authority.clone()).set(file.number as f64);
-        metrics::gauge!(CRL_ENTRIES, "authority" => authority.clone()).set(file.entries as f64);
-        metrics::gauge!(CRL_NEXT_UPDATE, "authority" => authority).set(seconds(file.next_update));
+        metrics::gauge!(CRL_NUMBER, "authority" => authority.clone()).set(file.intent.number as f64);
+        metrics::gauge!(CRL_ENTRIES, "authority" => authority.clone()).set(file.intent.entries as f64);
+        metrics::gauge!(CRL_NEXT_UPDATE, "authority" => authority).set(seconds(file.intent.next_update));
     }
     let hierarchy = engine.hierarchy();
     for authority in hierarchy.authorities() {

@@ -121,9 +121,9 @@ impl Anchor for DirectoryAnchor {
         service: &ServiceDigest,
         authority: &AuthorityId,
         number: u64,
-        der: &[u8],
+        der: &Arc<[u8]>,
     ) -> Result<(), AnchorError> {
-        let (service, authority, der) = (*service, authority.clone(), der.to_vec());
+        let (service, authority, der) = (*service, authority.clone(), Arc::clone(der));
         self.blocking(move |inner| {
             let folder = inner.service(&service).join(LISTS);
             let path = folder.join(format!("{authority}.crl"));

@@ -6,6 +6,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use ca_core::crl::ParsedCrl;
@@ -32,8 +33,8 @@ impl DirectoryPublisher {
 
 #[async_trait]
 impl Publisher for DirectoryPublisher {
-    async fn publish_crl(&self, authority: &AuthorityId, number: u64, der: &[u8]) -> Result<(), PublishError> {
-        let (folder, path, der) = (self.folder.clone(), self.path(authority), der.to_vec());
+    async fn publish_crl(&self, authority: &AuthorityId, number: u64, der: &Arc<[u8]>) -> Result<(), PublishError> {
+        let (folder, path, der) = (self.folder.clone(), self.path(authority), Arc::clone(der));
         // Syncing a disk takes milliseconds, or longer: not on the async threads.
         let published = tokio::task::spawn_blocking(move || {
             put_newer_list(&folder, &path, number, &der).map_err(|error| format!("{}: {error}", path.display()))
@@ -46,7 +47,7 @@ impl Publisher for DirectoryPublisher {
 }
 
 /// Puts a list in place of one with a lower number, atomically and durably; processes that share the folder take turns.
-pub(crate) fn put_newer_list(folder: &Path, path: &Path, number: u64, der: &[u8]) -> io::Result<()> {
+pub(crate) fn put_newer_list(folder: &Path, path: &Path, number: u64, der: &Arc<[u8]>) -> io::Result<()> {
     // Held to the end: between looking at the list in place and replacing it, no other process puts a newer one there.
     let directory = File::open(folder)?;
     directory.lock()?;

@@ -76,7 +76,7 @@ impl TryFrom<PublishedRow> for PublishedCrl {
     type Error = StoreError;
 
     fn try_from(row: PublishedRow) -> Result<Self, StoreError> {
-        Ok(Self { intent: CrlRecord::try_from(row.crl)?.intent, der: row.der })
+        Ok(Self { intent: CrlRecord::try_from(row.crl)?.intent, der: row.der.into() })
     }
 }
 
