@@ -37,6 +37,9 @@ struct Arguments {
     /// How many certificates section `scale` puts on record
     #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1_000..=900_000_000))]
     certificates: u64,
+    /// One of how many certificates of section `scale` is revoked
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    revoked_of: u64,
     /// Fail when a target is missed
     #[arg(long)]
     strict: bool,
@@ -89,7 +92,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.make_crl {
         Some(entries) => crl::make(entries).map(|()| 0),
-        None => measure(&arguments.sections, Extent { certificates: arguments.certificates }),
+        None => measure(
+            &arguments.sections,
+            Extent { certificates: arguments.certificates, revoked_of: arguments.revoked_of },
+        ),
     };
     match outcome {
         Ok(misses) if misses > 0 && arguments.strict => ExitCode::FAILURE,

@@ -19,12 +19,14 @@ use crate::world::csr;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
     pub(crate) certificates: u64,
+    /// One of so many is revoked.
+    pub(crate) revoked_of: u64,
 }
 
 impl Extent {
-    /// Every twentieth is revoked.
+    /// How many of them are revoked.
     pub(crate) fn revoked(self) -> u64 {
-        self.certificates / 20
+        self.certificates / self.revoked_of
     }
 
     /// The subject of one of them.
@@ -73,8 +75,8 @@ FROM numbered AS e, first AS f;
 /// Continues in the next statement: what goes where.
 const INSERTS: &str = "
 INSERT INTO serials (certificate_id, not_after, state, reason, serial, authority, revoked_at)
-    SELECT id, not_after, CASE WHEN n % 20 = 0 THEN 3 ELSE 1 END, CASE WHEN n % 20 = 0 THEN 4 END, serial, authority,
-        CASE WHEN n % 20 = 0 THEN issued_at END FROM made;
+    SELECT id, not_after, CASE WHEN n % {revoked_of} = 0 THEN 3 ELSE 1 END, CASE WHEN n % {revoked_of} = 0 THEN 4 END, serial, authority,
+        CASE WHEN n % {revoked_of} = 0 THEN issued_at END FROM made;
 INSERT INTO certificates (id, not_before, not_after, issued_at, authority, serial, profile, subject, names, spki_sha256,
         fingerprint_sha256, owner, requested_by, der)
     SELECT id, not_before, not_after, issued_at, authority, serial, profile, subject, names, spki_sha256, sha256(der), owner,
@@ -118,12 +120,14 @@ pub(super) fn load(
                 return Ok(());
             }
             let to = extent.certificates.min(from + BATCH);
-            let rows = ROWS
+            let rows = [ROWS, INSERTS]
+                .concat()
                 .replace("{first}", &first)
                 .replace("{certificates}", &extent.certificates.to_string())
+                .replace("{revoked_of}", &extent.revoked_of.to_string())
                 .replace("{from}", &from.to_string())
                 .replace("{to}", &to.to_string());
-            postgres.run_sql(database, &(rows + INSERTS))?;
+            postgres.run_sql(database, &rows)?;
             tell(done.fetch_add(to - from, Ordering::Relaxed) + to - from, extent, wall() - start);
         }
     };
