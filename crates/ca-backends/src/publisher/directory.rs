@@ -3,7 +3,7 @@
 //! The number of the list in place is read from the list itself: nothing beside it can disagree with it.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,6 +51,9 @@ pub(crate) fn put_newer_list(folder: &Path, path: &Path, number: u64, der: &Arc<
     // Held to the end: between looking at the list in place and replacing it, no other process puts a newer one there.
     let directory = File::open(folder)?;
     directory.lock()?;
+    if is_file_of(path, der)? {
+        return Ok(());
+    }
     if number_in_place(path)?.is_some_and(|in_place| in_place >= number) {
         return Ok(());
     }
@@ -64,6 +67,33 @@ pub(crate) fn put_newer_list(folder: &Path, path: &Path, number: u64, der: &Arc<
     temporary.persist(path).map_err(|error| error.error)?;
     // The name is durable when the folder is.
     directory.sync_all()
+}
+
+/// Whether a file has these octets and no others. Read piece by piece: a list may be large, and most times it is the same.
+pub(crate) fn is_file_of(path: &Path, octets: &[u8]) -> io::Result<bool> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    if file.metadata()?.len() != octets.len() as u64 {
+        return Ok(false);
+    }
+    let mut piece = vec![0; 64 * 1024];
+    let mut rest = octets;
+    loop {
+        let read = match file.read(&mut piece) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        match rest.strip_prefix(&piece[..read]) {
+            // Its end, and ours.
+            Some(after) if read == 0 => return Ok(after.is_empty()),
+            Some(after) => rest = after,
+            None => return Ok(false),
+        }
+    }
 }
 
 /// The number of the list in place; `None` when there is none, or it is damaged and better replaced.

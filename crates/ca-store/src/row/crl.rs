@@ -69,14 +69,14 @@ impl PublicationCircumstances {
 pub(crate) struct PublishedRow {
     #[sqlx(flatten)]
     pub(crate) crl: CrlRow,
-    pub(crate) der: Vec<u8>,
+    pub(crate) der: std::sync::Arc<[u8]>,
 }
 
 impl TryFrom<PublishedRow> for PublishedCrl {
     type Error = StoreError;
 
     fn try_from(row: PublishedRow) -> Result<Self, StoreError> {
-        Ok(Self { intent: CrlRecord::try_from(row.crl)?.intent, der: row.der.into() })
+        Ok(Self { intent: CrlRecord::try_from(row.crl)?.intent, der: row.der })
     }
 }
 

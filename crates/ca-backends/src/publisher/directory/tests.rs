@@ -111,3 +111,20 @@ async fn says_which_file_could_not_be_written() {
     let error = publisher.publish_crl(&authority(), 1, &list(1).await).await.expect_err("no folder");
     assert!(error.to_string().contains("/absent/tls.crl"), "{error}");
 }
+
+#[test]
+fn a_file_is_compared_to_its_last_octet() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("file");
+    assert!(!is_file_of(&path, b"").expect("no file has nothing"));
+    for length in [0, 1, 65_536, 200_000] {
+        let octets: Vec<u8> = (0..length).map(|number: u32| number.to_le_bytes()[0]).collect();
+        fs::write(&path, &octets).expect("written");
+        assert!(is_file_of(&path, &octets).expect("read"));
+        assert!(!is_file_of(&path, &[&octets[..], b"x"].concat()).expect("read"), "longer");
+        if let Some((last, before)) = octets.split_last() {
+            assert!(!is_file_of(&path, before).expect("read"), "shorter");
+            assert!(!is_file_of(&path, &[before, &[last ^ 1]].concat()).expect("read"), "another end");
+        }
+    }
+}
