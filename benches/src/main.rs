@@ -18,6 +18,7 @@ mod report;
 mod scale;
 mod service;
 mod spread;
+mod status;
 mod store;
 mod world;
 
@@ -58,6 +59,8 @@ enum Section {
     Crl,
     /// Certificates on record, durably
     Store,
+    /// OCSP from memory under load, beside nginx with a file
+    Status,
     /// The service over HTTPS, its memory and its start
     Https,
     /// The service over a PostgreSQL with ten million certificates; takes half an hour and 30 GB of disk below target/
@@ -71,6 +74,7 @@ impl Section {
             Self::Ocsp => "ocsp: one answer, P-256 responder, in no cache, without a database",
             Self::Crl => "crl: a complete list of 1,000,000 entries, P-256",
             Self::Store => "store: certificates on record in SQLite, durably",
+            Self::Status => "status: OCSP from memory, under load",
             Self::Https => "https: ca-server as its clients meet it",
             Self::Scale => "scale: ca-server over a PostgreSQL that is full",
         }
@@ -82,6 +86,7 @@ impl Section {
             Self::Ocsp => ocsp::run(),
             Self::Crl => crl::run(),
             Self::Store => store::run(),
+            Self::Status => status::run(),
             Self::Https => https::run(),
             Self::Scale => scale::run(extent),
         }
@@ -109,7 +114,7 @@ fn main() -> ExitCode {
 
 /// Runs sections, all that are short when none is named; returns how many targets were missed.
 fn measure(sections: &[Section], extent: Extent) -> anyhow::Result<usize> {
-    let all = [Section::Prepare, Section::Ocsp, Section::Crl, Section::Store, Section::Https];
+    let all = [Section::Prepare, Section::Ocsp, Section::Crl, Section::Store, Section::Status, Section::Https];
     println!("{}\nload average before: {}", Machine::here(), load_average());
     let mut misses = 0;
     for section in if sections.is_empty() { &all } else { sections } {
