@@ -18,5 +18,6 @@ pub mod following;
 pub mod hierarchy;
 pub mod lineage;
 pub mod port;
+mod published_lists;
 pub mod shared_use;
 mod status_answer;
