@@ -231,6 +231,7 @@ pub fn check_policies(config: &Config) -> Result<(), OpenError> {
     profiles(config, Purpose::Serve)?;
     access_policy(config)?;
     sinks::open(&config.webhooks, &(Arc::new(SystemClock) as Arc<dyn Clock>)).map_err(OpenError::Sinks)?;
+    config.redis.as_ref().map(shared_answers::check).transpose()?;
     Ok(())
 }
 

@@ -16,18 +16,27 @@ pub struct RedisFault {
     pub detail: String,
 }
 
-/// A way to the Redis that is configured. Whether it answers is not looked at: the service does without.
-#[cfg(feature = "redis")]
-pub(crate) fn open(config: &RedisConfig) -> Result<Arc<dyn SharedAnswers>, RedisFault> {
-    use ca_backends::shared_answers::RedisAnswers;
-
+/// The file of CAs that is configured, if there is one.
+fn roots(config: &RedisConfig) -> Result<Option<Vec<u8>>, RedisFault> {
     let read = |path: &std::path::PathBuf| {
         std::fs::read(path).map_err(|error| RedisFault {
             detail: format!("{} cannot be read: {}", path.display(), crate::file::complaint(&error)),
         })
     };
-    let roots = config.ca_file.as_ref().map(read).transpose()?;
-    let answers = RedisAnswers::new(&config.address, roots);
+    config.ca_file.as_ref().map(read).transpose()
+}
+
+/// What of it can be judged without a look at the network: for `check-config`.
+pub(crate) fn check(config: &RedisConfig) -> Result<(), RedisFault> {
+    roots(config).map(drop)
+}
+
+/// A way to the Redis that is configured. Whether it answers is not looked at: the service does without.
+#[cfg(feature = "redis")]
+pub(crate) fn open(config: &RedisConfig) -> Result<Arc<dyn SharedAnswers>, RedisFault> {
+    use ca_backends::shared_answers::RedisAnswers;
+
+    let answers = RedisAnswers::new(&config.address, roots(config)?);
     answers
         .map(|answers| Arc::new(answers) as Arc<dyn SharedAnswers>)
         .map_err(|error| RedisFault { detail: error.to_string() })

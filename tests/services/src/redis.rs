@@ -19,17 +19,31 @@ pub struct RedisServer {
     keeper: Option<Keeper>,
     folder: TempDir,
     port: u16,
+    is_encrypted: bool,
 }
 
 impl RedisServer {
     /// An empty server that asks for [`Self::PASSWORD`].
     pub fn start() -> anyhow::Result<Self> {
+        Self::start_with(None)
+    }
+
+    /// The same behind TLS, with a certificate and its key in PEM.
+    pub fn start_encrypted(certificate: &str, key: &str) -> anyhow::Result<Self> {
+        Self::start_with(Some((certificate, key)))
+    }
+
+    fn start_with(certificate: Option<(&str, &str)>) -> anyhow::Result<Self> {
         need(Path::new(PROGRAM), "redis-server")?;
         let folder = tempfile::Builder::new().prefix("ca-redis-").tempdir().context("no temporary folder")?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
         let port = listener.local_addr()?.port();
         drop(listener);
-        let mut server = Self { keeper: None, folder, port };
+        if let Some((certificate, key)) = certificate {
+            std::fs::write(folder.path().join("certificate.pem"), certificate).context("the certificate")?;
+            std::fs::write(folder.path().join("key.pem"), key).context("its key")?;
+        }
+        let mut server = Self { keeper: None, folder, port, is_encrypted: certificate.is_some() };
         server.run()?;
         Ok(server)
     }
@@ -43,13 +57,27 @@ impl RedisServer {
         let path = folder.to_str().context("the path of a temporary folder is not UTF-8")?;
         let pid_file = self.pid_file();
         let pid_file = pid_file.to_str().context("not UTF-8")?;
-        let arguments = [
-            "--port",
-            &port,
+        let listen: &[&str] = match self.is_encrypted {
+            // Paths are relative to the folder that it changes to.
+            true => &[
+                "--port",
+                "0",
+                "--tls-port",
+                &port,
+                "--tls-cert-file",
+                "certificate.pem",
+                "--tls-key-file",
+                "key.pem",
+                "--tls-ca-cert-file",
+                "certificate.pem",
+                "--tls-auth-clients",
+                "no",
+            ],
+            false => &["--port", &port],
+        };
+        let common = [
             "--bind",
             "127.0.0.1",
-            "--dir",
-            path,
             "--save",
             "",
             "--appendonly",
@@ -59,6 +87,8 @@ impl RedisServer {
             "--pidfile",
             pid_file,
         ];
+        // The folder first: what follows is looked for in it.
+        let arguments = [&["--dir", path], listen, &common].concat();
         self.keeper = Some(Keeper::start(folder, Owner::this(), Path::new(PROGRAM), &arguments)?);
         wait_until(&folder.join("log"), || self.command(&["PING"]).is_ok_and(|said| said.trim() == "PONG"))
     }
@@ -80,7 +110,8 @@ impl RedisServer {
 
     /// The address, password included.
     pub fn url(&self) -> String {
-        format!("redis://:{}@127.0.0.1:{}", Self::PASSWORD, self.port)
+        let scheme = if self.is_encrypted { "rediss" } else { "redis" };
+        format!("{scheme}://:{}@127.0.0.1:{}", Self::PASSWORD, self.port)
     }
 
     /// Sends a command by `redis-cli`; returns what it printed.
@@ -109,8 +140,12 @@ impl RedisServer {
     fn command_with(&self, arguments: &[&str], input: Option<&[u8]>) -> anyhow::Result<Vec<u8>> {
         use std::io::Write;
         let port = self.port.to_string();
-        let mut client = Command::new(CLIENT)
-            .args(["-p", &port, "--no-auth-warning"])
+        let mut client = Command::new(CLIENT);
+        if self.is_encrypted {
+            client.arg("--tls").arg("--cacert").arg(self.folder.path().join("certificate.pem"));
+        }
+        let mut client = client
+            .args(["-h", "127.0.0.1", "-p", &port, "--no-auth-warning"])
             .env("REDISCLI_AUTH", Self::PASSWORD)
             .args(arguments)
             .stdin(Stdio::piped())

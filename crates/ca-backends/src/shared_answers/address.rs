@@ -52,9 +52,8 @@ impl RedisAddress {
         self.is_encrypted
     }
 
-    /// All of it, password included.
-    #[cfg(feature = "redis")]
-    pub(super) fn expose(&self) -> &str {
+    /// All of it, password included: for who connects, and for nothing that is shown.
+    pub fn expose(&self) -> &str {
         &self.url
     }
 }

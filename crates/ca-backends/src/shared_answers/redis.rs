@@ -14,6 +14,8 @@ use ca_core::time::Lifetime;
 use ca_engine::port::shared_answers::{Condition, Lookup, SharedAnswers};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, TlsCertificates, cmd};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -66,6 +68,10 @@ impl RedisAnswers {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client = match (address.is_encrypted(), roots) {
             (true, Some(roots)) => {
+                let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&roots).collect();
+                if !read.is_ok_and(|read| !read.is_empty()) {
+                    return Err(RedisError::Roots);
+                }
                 let certificates = TlsCertificates { client_tls: None, root_cert: Some(roots) };
                 Client::build_with_tls(address.expose(), certificates)
             }
@@ -210,9 +216,14 @@ async fn write(link: Arc<Link>, mut waiting: mpsc::Receiver<Entry>) {
 /// Why a Redis cannot be used at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RedisError {
-    /// The address, or the CAs.
-    #[error("neither the address nor the file of CAs may be malformed; write the address like `rediss://host:6380`")]
+    /// The address.
+    #[error(
+        "it cannot be used; write the address like `rediss://:password@host:6380`, what is special in the password escaped"
+    )]
     Unusable,
+    /// Nothing that vouches.
+    #[error("the file of CAs must hold certificates in PEM, one at least")]
+    Roots,
     /// CAs, and nothing that they could vouch for.
     #[error("CAs vouch for nothing without TLS; write the address with `rediss://`")]
     RootsWithoutTls,

@@ -8,10 +8,11 @@ use ca_core::time::Lifetime;
 use ca_engine::anchor_verdict::AnchorVerdict;
 use ca_engine::engine::Engine;
 use ca_engine::error::{FlowError, FlowErrorKind as Kind};
-use ca_engine::fake::MemoryAnchor;
-use ca_engine::flow::answer_status::AnswerKind;
+use ca_engine::fake::{FakeClock, MemoryAnchor, MemorySharedAnswers};
+use ca_engine::flow::answer_status::{AnswerKind, AnswerOrigin};
 use ca_engine::flow::authenticate::certificate_holder;
 use ca_engine::flow::follow_anchor::{Anchored, compare, compare_again, follow};
+use ca_engine::flow::follow_revocations::follow_revocations;
 use ca_engine::flow::publish_crl::{is_due, republish};
 use ca_engine::flow::recover::{Recovered, import};
 use ca_engine::flow::restore::{Evidence, GAP, RestoreReport, restore};
@@ -39,7 +40,11 @@ impl Anchoring {
     }
 
     fn with(anchor: MemoryAnchor) -> Self {
-        let mut anchoring = Self { world: World::new(), anchor, anchored: Anchored::default() };
+        Self::of(Parts::default(), anchor)
+    }
+
+    fn of(parts: Parts, anchor: MemoryAnchor) -> Self {
+        let mut anchoring = Self { world: World::of(parts), anchor, anchored: Anchored::default() };
         assert_eq!(anchoring.compare(), AnchorVerdict::Agrees);
         anchoring.follow();
         anchoring
@@ -512,4 +517,38 @@ fn what_was_never_lost_is_not_taken_back() {
     assert_eq!(error.kind, Kind::InvalidCredential);
     let error = block_on(import(&anchoring.world.engine, &Principal::LocalOperator, &forged.der)).expect_err("never");
     assert!(error.message.contains("never on record"), "{}", error.message);
+}
+
+/// It lies where replicas share answers, is well signed and young, and its serial is on no record any more.
+#[test]
+fn what_was_signed_before_a_restoration_is_not_taken_from_where_answers_are_shared() {
+    let place = MemorySharedAnswers::new(FakeClock::default());
+    let parts = Parts { shared_answers: Some(place.clone()), ..Parts::default() };
+    let mut anchoring = Anchoring::of(parts, MemoryAnchor::default());
+    let kept = anchoring.world.issue();
+    anchoring.follow();
+    let backup = anchoring.backup();
+    let lost = anchoring.world.issue();
+    let told = |anchoring: &Anchoring, certificate: &StoredCertificate| {
+        let engine = &anchoring.world.engine;
+        block_on(follow_revocations(engine)).expect("the record answers");
+        let answer = answer(engine, &[cert_id(engine, "tls", &certificate.serial)], None);
+        (answer.kind, answer.origin)
+    };
+    let signed = (AnswerKind::Good, AnswerOrigin::Record);
+    assert_eq!((told(&anchoring, &kept), told(&anchoring, &lost)), (signed, signed));
+    assert_eq!(place.entries().len(), 2);
+    anchoring.follow();
+    anchoring.set_back(backup, true);
+    anchoring.restore(Evidence::Anchor).expect("restored");
+    assert_eq!(anchoring.compare(), AnchorVerdict::Agrees);
+    assert_eq!(told(&anchoring, &lost), (AnswerKind::Unknown, AnswerOrigin::Record));
+    assert_eq!(told(&anchoring, &kept), signed);
+    // What is signed long enough after it is shared as before.
+    anchoring.world.clock.advance(Lifetime::from_seconds(200));
+    let other = anchoring.world.issue();
+    assert_eq!(told(&anchoring, &other), signed);
+    anchoring.world.engine = anchoring.world.restarted();
+    assert_eq!(anchoring.compare(), AnchorVerdict::Agrees);
+    assert_eq!(told(&anchoring, &other), (AnswerKind::Good, AnswerOrigin::Shared));
 }

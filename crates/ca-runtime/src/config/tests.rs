@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use ca_core::key::KeyType;
 use ca_core::name::Uri;
 use ca_core::time::Lifetime;
+use ca_engine::engine::NoncePolicy;
 use proptest::{prop_assert, proptest};
 use secrecy::ExposeSecret;
 
@@ -75,6 +76,7 @@ fn the_template_shows_every_key_and_the_true_defaults() {
         "dir",
         "passphrase_file",
         "url = \"https",
+        "url = \"rediss",
         "secret_file",
         "ca_file",
     ];
@@ -92,7 +94,7 @@ fn the_template_shows_every_key_and_the_true_defaults() {
     check(&all).expect("its examples are valid");
     let table: toml::Table = all.parse().expect("TOML");
     // Of two that exclude each other one is shown.
-    let unshown = ["data_dir", "database.url_file", "database.listen_url_file"];
+    let unshown = ["data_dir", "database.url_file", "database.listen_url_file", "redis.url_file"];
     for (key, kind) in KEYS.iter().filter(|(key, kind)| *kind != Kind::Secret && !unshown.contains(key)) {
         let found = key.split('.').try_fold(toml::Value::Table(table.clone()), |value, part| value.get(part).cloned());
         assert!(found.is_some(), "{key} ({kind:?}) is not in the template");
@@ -197,6 +199,20 @@ fn what_this_version_does_not_have_is_refused_not_ignored() {
     }
     let found = faults("", &[("CA__AWS__REGION", "sa-east-1"), ("CA__OIDC__GOOGLE__ISSUER", "https://x")]);
     assert!(found.len() == 2 && found.iter().all(|fault| fault.contains("not supported")), "{found:?}");
+}
+
+#[test]
+fn nonces_are_allowed_passed_over_or_required() {
+    for (text, nonce) in [
+        ("", NoncePolicy::Allow),
+        ("[status]\nnonce = \"allow\"", NoncePolicy::Allow),
+        ("[status]\nnonce = \"ignore\"", NoncePolicy::Ignore),
+        ("[status]\nnonce = \"require\"", NoncePolicy::Require),
+    ] {
+        assert_eq!(check(text).expect("no fault").status.nonce, nonce);
+    }
+    let found = faults("[status]\nnonce = \"maybe\"", &[]);
+    assert!(found.len() == 1 && found[0].contains("`allow`, `ignore` or `require`"), "{found:?}");
 }
 
 #[test]

@@ -152,3 +152,25 @@ async fn one_that_does_not_know_us_is_not_used_and_its_password_is_told_nobody()
         RedisError::RootsWithoutTls
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_tls_one_is_used_that_proves_to_be_the_right_one_and_no_other() {
+    let certified = || rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let (ours, another) = (certified(), certified());
+    let server = RedisServer::start_encrypted(&ours.cert.pem(), &ours.signing_key.serialize_pem()).expect("a server");
+    let address = RedisAddress::parse(&server.url()).expect("an address");
+    let trusting = |certificate: &str| RedisAnswers::new(&address, Some(certificate.as_bytes().to_vec()));
+    let answers = trusting(&ours.cert.pem()).expect("a way there");
+    until("connected", || answers.condition().answers).await;
+    assert_eq!(answers.get("a").await, Lookup::Absent);
+    // Whoever trusts another CA, or only those of the machine, does not use it.
+    let certificates = TlsCertificates { client_tls: None, root_cert: Some(another.cert.pem().into_bytes()) };
+    let strangers = [
+        Client::build_with_tls(address.expose(), certificates).expect("an address"),
+        Client::open(address.expose()).expect("an address"),
+    ];
+    for stranger in strangers {
+        assert!(connect(&stranger).await.is_err());
+    }
+    assert_eq!(trusting("no certificate").map(drop).expect_err("it holds none"), RedisError::Roots);
+}
