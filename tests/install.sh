@@ -49,6 +49,17 @@ if [ -n "$packages" ]; then
             /etc/postgresql-common/createcluster.conf || fail "the main cluster of postgresql-15 cannot be switched off"
         ;;
     esac
+    for package in redis-server prometheus; do
+        case " $packages" in
+        *" $package "*)
+            # Debian starts these when they are installed, and at each boot. The tests start their own; whoever wants Debian's
+            # unmasks it.
+            if command -v systemctl >/dev/null 2>&1; then
+                $root systemctl --quiet mask "$package.service" || fail "$package.service cannot be masked"
+            fi
+            ;;
+        esac
+    done
     # shellcheck disable=SC2086 # a list of words
     $root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $packages \
         || fail "apt-get could not install: $packages"
