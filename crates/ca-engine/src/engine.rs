@@ -29,7 +29,7 @@ use crate::port::publisher::Publisher;
 use crate::port::shared_answers::SharedAnswers;
 use crate::port::signer::Signer;
 use crate::port::sink::Sink;
-use crate::port::store::Store;
+use crate::port::store::{PublishedCrl, Store};
 use crate::published_lists::PublishedLists;
 use crate::shared_use::SharedUse;
 
@@ -365,6 +365,16 @@ impl Engine {
     /// The newest published lists.
     pub(crate) fn published_lists(&self) -> &PublishedLists {
         &self.published_lists
+    }
+
+    /// The published list of an authority, of which the record said that it has this number; a newer one when there is one
+    /// meanwhile.
+    pub async fn published_list(
+        &self,
+        authority: &AuthorityId,
+        number: u64,
+    ) -> Result<Option<Arc<PublishedCrl>>, FlowError> {
+        self.published_lists.read(self.store(), authority, number).await
     }
 
     /// How far the sequence of revocations is followed.

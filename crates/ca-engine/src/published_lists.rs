@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ca_core::id::AuthorityId;
 
-use crate::engine::Engine;
 use crate::error::FlowError;
-use crate::port::store::PublishedCrl;
+use crate::port::store::{PublishedCrl, Store};
 
 /// One list of each authority at most.
 #[derive(Default)]
@@ -23,25 +22,23 @@ impl PublishedLists {
         lists.get(authority).filter(|list| list.intent.number == number).cloned()
     }
 
-    pub(crate) fn keep(&self, list: Arc<PublishedCrl>) {
-        let mut lists = self.by_authority.lock().unwrap_or_else(PoisonError::into_inner);
-        lists.insert(list.intent.authority.clone(), list);
-    }
-}
-
-impl Engine {
-    /// The published list of an authority, of which the record said that it has this number; a newer one when there is one
-    /// meanwhile.
-    pub async fn published_list(
+    /// What [`crate::engine::Engine::published_list`] promises.
+    pub(crate) async fn read(
         &self,
+        store: &dyn Store,
         authority: &AuthorityId,
         number: u64,
     ) -> Result<Option<Arc<PublishedCrl>>, FlowError> {
-        if let Some(list) = self.published_lists().get(authority, number) {
+        if let Some(list) = self.get(authority, number) {
             return Ok(Some(list));
         }
-        let Some(list) = self.store().published_crl(authority).await?.map(Arc::new) else { return Ok(None) };
-        self.published_lists().keep(Arc::clone(&list));
+        let Some(list) = store.published_crl(authority).await?.map(Arc::new) else { return Ok(None) };
+        self.keep(Arc::clone(&list));
         Ok(Some(list))
+    }
+
+    pub(crate) fn keep(&self, list: Arc<PublishedCrl>) {
+        let mut lists = self.by_authority.lock().unwrap_or_else(PoisonError::into_inner);
+        lists.insert(list.intent.authority.clone(), list);
     }
 }
