@@ -74,6 +74,8 @@ help_texts! {
     outbox: ["outbox"];
     outbox_list: ["outbox", "list"];
     outbox_replay: ["outbox", "replay"];
+    gateway: ["gateway"];
+    gateway_run: ["gateway", "run"];
     completions: ["completions"];
     man: ["man"];
 }

@@ -1,0 +1,70 @@
+//! `gateway`: what stands beside nginx or HAProxy.
+
+use std::path::PathBuf;
+
+use ca_core::time::Lifetime;
+use clap::{Args, Subcommand};
+
+/// `gateway …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum GatewayCommand {
+    /// Keep the revocation lists of a gateway on this host fresh, and say what it enforces
+    Run(Box<GatewayRunArgs>),
+}
+
+/// `gateway run`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every flag has a key of the same name in --config-file (crl_file, ca_file, …; reload = [\"nginx\", \"-s\", \"reload\"]); a flag \
+counts before it. The lists come from --url, or from --crl-url.
+
+What cannot be proved, has ended, is older than what is in place or incomplete never comes into place: the last good bundle \
+stays, and an alarm is raised. With --once the exit status is 0 when all is well, 3 when only the service could not be reached, \
+1 for any other alarm.
+
+  ca-cli gateway run --crl-file crls.pem --ca-file trust.pem -- nginx -s reload")]
+pub(crate) struct GatewayRunArgs {
+    /// Settings in TOML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config_file: Option<PathBuf>,
+
+    /// Where the bundle of revocation lists goes: `ssl_crl` of nginx, `crl-file` of HAProxy
+    #[arg(long, value_name = "FILE")]
+    pub(crate) crl_file: Option<PathBuf>,
+
+    /// The authorities whose clients are accepted, up to the root: `ssl_client_certificate`, `ca-file`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+
+    /// Where the lists are [default: /crl/all.pem of --url]
+    #[arg(long, value_name = "URL")]
+    pub(crate) crl_url: Option<String>,
+
+    /// What must outlive a restart [default: CRL_FILE.state]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+
+    /// Write which bundle is in place here, for the gateway to load with it: FILE.conf for nginx to include, else plain
+    #[arg(long, value_name = "FILE")]
+    pub(crate) generation_file: Option<PathBuf>,
+
+    /// How often to ask for news [default: 1s]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) interval: Option<Lifetime>,
+
+    /// How long before the first list ends to raise an alarm [default: 1d]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) alarm_before: Option<Lifetime>,
+
+    /// Write metrics here, for the textfile collector of Prometheus' node exporter
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metrics_file: Option<PathBuf>,
+
+    /// Do it once, and say by the exit status how it went
+    #[arg(long)]
+    pub(crate) once: bool,
+
+    /// The command that has the gateway read the lists anew, run without a shell when they changed
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) reload: Vec<String>,
+}

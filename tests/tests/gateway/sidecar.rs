@@ -1,0 +1,47 @@
+//! Runs `ca-cli gateway run` in the folder of a gateway's host.
+
+use anyhow::Context;
+use ca_e2e::cli::Outcome;
+use ca_e2e::process::Process;
+use ca_e2e::programs::programs;
+use serde_json::Value;
+
+use crate::world::World;
+
+/// The arguments of a sidecar beside nginx that reloads by `reload`.
+pub(crate) fn arguments(world: &World, more: &[&str], reload: &[String]) -> Vec<String> {
+    let url = format!("{}/crl/all.pem", world.stack.public_url());
+    let fixed =
+        ["gateway", "run", "--crl-file", "cartorio/crls.pem", "--ca-file", "cartorio/trust.pem", "--crl-url", &url];
+    let generation = ["--generation-file", "cartorio/generation.conf"];
+    let mut arguments: Vec<String> = [&fixed[..], &generation, more].concat().into_iter().map(str::to_owned).collect();
+    if !reload.is_empty() {
+        arguments.push("--".to_owned());
+        arguments.extend_from_slice(reload);
+    }
+    arguments
+}
+
+/// One round.
+pub(crate) fn once(world: &World, more: &[&str], reload: &[String]) -> anyhow::Result<Outcome> {
+    let more = [&["--once"], more].concat();
+    let arguments = arguments(world, &more, reload);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    world.terminal.run(&arguments)
+}
+
+/// One round that must end with this status: its report, and what was said besides.
+pub(crate) fn round(world: &World, code: i32, more: &[&str], reload: &[String]) -> anyhow::Result<(Value, String)> {
+    let outcome = once(world, &[&["--output", "json"], more].concat(), reload)?.ended_with(code)?;
+    let report = serde_json::from_str(&outcome.output).with_context(|| format!("{outcome:?}"))?;
+    Ok((report, outcome.errors))
+}
+
+/// A sidecar that runs until it is dropped.
+pub(crate) fn start(world: &World, more: &[&str], reload: &[String]) -> anyhow::Result<Process> {
+    let config = world.stack.data_folder().join("admin/cli.toml").display().to_string();
+    let mut all = vec!["--config".to_owned(), config];
+    all.extend(arguments(world, more, reload));
+    let arguments: Vec<&str> = all.iter().map(String::as_str).collect();
+    Process::start(&programs()?.cli, &arguments, [("HOME", "/nonexistent")], world.folder())
+}
