@@ -10,6 +10,21 @@ use clap::{Args, Subcommand};
 pub(crate) enum GatewayCommand {
     /// Keep the revocation lists of a gateway on this host fresh, and say what it enforces
     Run(Box<GatewayRunArgs>),
+    /// Check that nothing in nginx's configuration lets a session or a connection outlive a revocation
+    Check(GatewayCheckArgs),
+    /// List gateways and what each said last of what it enforces
+    List,
+}
+
+/// `gateway check`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Reads what `nginx -T` prints, and judges every server that verifies clients: ssl_session_cache, ssl_session_tickets, \
+keepalive_time, ssl_crl, ssl_ocsp, ssl_ocsp_cache. The exit status is 0 when all of them are right.")]
+pub(crate) struct GatewayCheckArgs {
+    /// The configuration [default: the one nginx was built with]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) nginx_conf: Option<PathBuf>,
 }
 
 /// `gateway run`
@@ -59,6 +74,26 @@ pub(crate) struct GatewayRunArgs {
     /// Write metrics here, for the textfile collector of Prometheus' node exporter
     #[arg(long, value_name = "FILE")]
     pub(crate) metrics_file: Option<PathBuf>,
+
+    /// Have HAProxy reload by its master's socket (haproxy -W -S SOCKET)
+    #[arg(long, value_name = "SOCKET", conflicts_with = "reload")]
+    pub(crate) haproxy_socket: Option<PathBuf>,
+
+    /// Check this configuration of nginx at the start and with every reload, as `gateway check` does
+    #[arg(long, value_name = "FILE")]
+    pub(crate) nginx_conf: Option<PathBuf>,
+
+    /// Say what the gateway enforces, by this name: a DNS name in its certificate (--cert, --key)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) id: Option<String>,
+
+    /// The gateway's port on this host, asked before anything is said
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) probe: Option<String>,
+
+    /// The name in the certificate that it shows there [default: --id]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) probe_name: Option<String>,
 
     /// Do it once, and say by the exit status how it went
     #[arg(long)]

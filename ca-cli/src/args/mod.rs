@@ -22,7 +22,7 @@ pub(crate) use authority::{AuthorityCommand, ExportKeyArgs, ExportRootKeyArgs, P
 pub(crate) use bootstrap::BootstrapArgs;
 pub(crate) use certificate::{ListArgs, RenewArgs, RevokeArgs, ShowArgs, Status, UnholdArgs};
 pub(crate) use connection::ConnectionArgs;
-pub(crate) use gateway::{GatewayCommand, GatewayRunArgs};
+pub(crate) use gateway::{GatewayCheckArgs, GatewayCommand, GatewayRunArgs};
 pub(crate) use issue::{IssueArgs, OutputFileArgs};
 pub(crate) use outbox::{DeliveryState, OutboxCommand, OutboxListArgs, OutboxReplayArgs};
 pub(crate) use token::{TokenCommand, TokenCreateArgs, TokenListArgs};

@@ -76,6 +76,8 @@ help_texts! {
     outbox_replay: ["outbox", "replay"];
     gateway: ["gateway"];
     gateway_run: ["gateway", "run"];
+    gateway_check: ["gateway", "check"];
+    gateway_list: ["gateway", "list"];
     completions: ["completions"];
     man: ["man"];
 }

@@ -4,6 +4,7 @@ mod audit;
 mod authority;
 mod batch;
 mod bootstrap;
+mod enforcement;
 mod gateway;
 mod issuance;
 mod issue;

@@ -92,7 +92,7 @@ fn lists_that_are_no_proof_no_step_ahead_or_not_whole_never_come_into_place() ->
     refused(&world, &impostor, &changed, "list", "the list of")?;
     let only_one = &second[..second[end..].find('\n').context("a line ends")? + end + 1];
     refused(&world, &impostor, only_one, "list", "there is none")?;
-    refused(&world, &impostor, &second[..end - 20], "list", "PEM")?;
+    refused(&world, &impostor, &second[..end - 20], "list", "has no `-----END X509 CRL-----`")?;
     Ok(())
 }
 

@@ -5,4 +5,5 @@ mod sidecar;
 mod world;
 
 mod faults;
+mod haproxy;
 mod nginx;

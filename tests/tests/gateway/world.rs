@@ -72,6 +72,11 @@ impl World {
     /// Starts nginx with a server block that includes `snippet` and says hello.
     pub(crate) fn nginx(&self, snippet: &str) -> anyhow::Result<Gateway> {
         self.ship(&format!("nginx/{snippet}"))?;
+        self.nginx_with(snippet)
+    }
+
+    /// The same with a file that is in `cartorio/` already.
+    pub(crate) fn nginx_with(&self, snippet: &str) -> anyhow::Result<Gateway> {
         let folder = self.folder().display();
         let conf = format!(
             "daemon off;\nworker_processes 2;\npid {folder}/nginx.pid;\nerror_log stderr notice;\nevents {{}}\nhttp {{\n  access_log off;\n  \

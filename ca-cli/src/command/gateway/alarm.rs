@@ -20,14 +20,29 @@ pub(super) enum AlarmKind {
     Write,
     /// The gateway did not read its lists anew.
     Reload,
+    /// The gateway's configuration lets something outlive a revocation.
+    Configuration,
+    /// The gateway itself shows that it does not enforce the lists in place.
+    Probe,
+    /// The service does not take the gateway's word.
+    Statement,
     /// A list ends soon, or has ended, or there is none.
     NextUpdate,
 }
 
 impl AlarmKind {
     /// Every kind.
-    pub(super) const ALL: [Self; 6] =
-        [Self::CaFile, Self::Service, Self::List, Self::Write, Self::Reload, Self::NextUpdate];
+    pub(super) const ALL: [Self; 9] = [
+        Self::CaFile,
+        Self::Service,
+        Self::List,
+        Self::Write,
+        Self::Reload,
+        Self::Configuration,
+        Self::Probe,
+        Self::Statement,
+        Self::NextUpdate,
+    ];
 
     /// Its name in metrics and reports.
     pub(super) const fn as_str(self) -> &'static str {
@@ -37,6 +52,9 @@ impl AlarmKind {
             Self::List => "list",
             Self::Write => "write",
             Self::Reload => "reload",
+            Self::Configuration => "configuration",
+            Self::Probe => "probe",
+            Self::Statement => "statement",
             Self::NextUpdate => "next-update",
         }
     }

@@ -11,11 +11,13 @@ use ca_core::time::{Lifetime, Timestamp};
 use serde::Serialize;
 
 use super::alarm::{AlarmKind, Alarms, Findings};
+use super::check;
 use super::good::{Good, generation};
 use super::metrics;
 use super::place::Place;
-use super::reload::reload;
+use super::reload::Reload;
 use super::settings::GatewaySettings;
+use super::speaker::Speaker;
 use crate::exit::{Exit, Failure};
 use crate::fetch::{Fetched, Fetcher};
 use crate::files::write_public;
@@ -33,11 +35,14 @@ pub(super) struct Keeper {
     roots: Vec<Certificate>,
     printer: Printer,
     place: Place,
+    speaker: Option<Speaker>,
     alarms: Alarms,
     good: Option<Good>,
     /// The generation of the authorities' file that `good` and `answer` were judged by.
     scope: Option<String>,
     answer: Answer,
+    /// What `gateway check` found last.
+    configuration: Option<Option<String>>,
     heard_at: Option<Timestamp>,
     loaded_at: Option<Timestamp>,
     metrics: Option<(Timestamp, Findings)>,
@@ -61,6 +66,8 @@ pub(super) struct Round {
     pub(super) changed: bool,
     /// Whether the gateway read its lists anew.
     pub(super) reloaded: bool,
+    /// Whether the service was told what the gateway enforces.
+    pub(super) stated: bool,
     /// What is wrong.
     pub(super) alarms: BTreeMap<&'static str, String>,
     #[serde(skip)]
@@ -78,7 +85,9 @@ impl Keeper {
         let mut told = |text: String| printer.warning(format!("gateway: {text}"));
         let place =
             Place::open(&settings.crl_file, settings.generation_file.as_deref(), &settings.state_dir, &mut told)?;
+        let speaker = settings.speaker.clone().map(Speaker::new);
         Ok(Self {
+            speaker,
             settings,
             fetcher,
             roots,
@@ -88,6 +97,7 @@ impl Keeper {
             good: None,
             scope: None,
             answer: Answer::default(),
+            configuration: None,
             heard_at: None,
             loaded_at: None,
             metrics: None,
@@ -126,12 +136,15 @@ impl Keeper {
         }
         // 4. Into the gateway.
         let reloaded = self.load(&mut findings, changed, now).await;
-        // 5. How long that is good for.
+        self.check_configuration(&mut findings, reloaded).await;
+        // 5. What comes of it, said where somebody may wait for it.
+        let stated = self.state(&mut findings, now).await;
+        // 6. How long that is good for.
         self.judge_end(&mut findings, now);
         self.alarms.settle(&findings, now, &self.printer);
         self.write_metrics(&findings, now);
         let alarms = findings.iter().map(|(kind, text)| (kind.as_str(), text.clone())).collect();
-        Round { good: self.good.clone(), changed, reloaded, alarms, findings }
+        Round { good: self.good.clone(), changed, reloaded, stated, alarms, findings }
     }
 
     /// The authorities of the gateway. Where they changed, what is in place is judged again.
@@ -250,7 +263,7 @@ impl Keeper {
             return false;
         }
         let generation = good.generation.clone();
-        if let Err(text) = reload(&self.settings.reload).await {
+        if let Err(text) = self.settings.reload.run().await {
             findings.insert(AlarmKind::Reload, format!("the gateway has not loaded the lists in place: {text}"));
             if changed && let Err(text) = self.place.set_loaded(None) {
                 findings.insert(AlarmKind::Write, text);
@@ -261,7 +274,34 @@ impl Keeper {
         if let Err(text) = self.place.set_loaded(Some(&generation)) {
             findings.insert(AlarmKind::Write, text);
         }
-        !self.settings.reload.is_empty()
+        self.settings.reload != Reload::Nothing
+    }
+
+    /// Looks at nginx's configuration, at the start and whenever nginx read it anew. While it is wrong, it is looked at each time.
+    async fn check_configuration(&mut self, findings: &mut Findings, reloaded: bool) {
+        let Some(conf) = &self.settings.nginx_conf else { return };
+        if reloaded || self.configuration != Some(None) {
+            self.configuration = Some(check::faults(conf).await);
+        }
+        if let Some(Some(text)) = &self.configuration {
+            findings.insert(AlarmKind::Configuration, text.clone());
+        }
+    }
+
+    /// Says what the gateway enforces, once it has loaded what is in place and that still holds.
+    async fn state(&mut self, findings: &mut Findings, now: Timestamp) -> bool {
+        let (Some(speaker), Some(good)) = (&mut self.speaker, &self.good) else { return false };
+        let is_doubtful = findings.contains_key(&AlarmKind::Write) || findings.contains_key(&AlarmKind::Configuration);
+        if is_doubtful || self.place.loaded() != Some(&good.generation) {
+            return false;
+        }
+        match speaker.speak(good, now).await {
+            Ok(said) => said,
+            Err((kind, text)) => {
+                findings.entry(kind).or_insert(text);
+                false
+            }
+        }
     }
 
     fn judge_end(&self, findings: &mut Findings, now: Timestamp) {

@@ -1,21 +1,26 @@
 //! `gateway`: the sidecar of nginx or HAProxy. It keeps their revocation lists fresh, and says what they enforce.
 
 mod alarm;
+mod check;
 mod good;
 mod keeper;
 mod metrics;
 mod place;
+mod probe;
 mod reload;
 mod settings;
+mod speaker;
 
 use self::alarm::exit_of;
 use self::good::GoodList;
 use self::keeper::{Keeper, Round};
 use self::settings::GatewaySettings;
+use super::enforcement;
 use crate::args::{GatewayCommand, GatewayRunArgs};
 use crate::exit::{Exit, Failure};
 use crate::fetch::Fetcher;
 use crate::printer::{Printer, plain};
+use crate::service::local::FirstUse;
 use crate::settings::Settings;
 use crate::tls;
 
@@ -23,6 +28,12 @@ use crate::tls;
 pub(super) async fn run(command: &GatewayCommand, settings: &Settings, printer: &Printer) -> Result<Exit, Failure> {
     match command {
         GatewayCommand::Run(args) => keep(args, settings, printer).await,
+        GatewayCommand::Check(args) => check::run(args, printer).await,
+        GatewayCommand::List => {
+            let service = super::connect(settings, FirstUse::Refuse, super::configured(settings), printer).await?;
+            let done = enforcement::list(&*service, printer).await;
+            super::closed(&*service, done).await
+        }
     }
 }
 
@@ -57,6 +68,9 @@ fn describe(round: &Round) -> String {
         (false, true) => "the gateway was told of the lists in place".to_owned(),
         (false, false) => "nothing changed".to_owned(),
     });
+    if round.stated {
+        lines.push("the service knows that the gateway enforces them".to_owned());
+    }
     lines.join("\n")
 }
 

@@ -8,9 +8,12 @@ use ca_api::route;
 use ca_core::time::Lifetime;
 use serde::Deserialize;
 
+use super::probe::ProbeSettings;
+use super::reload::Reload;
+use super::speaker::SpeakerSettings;
 use crate::args::GatewayRunArgs;
 use crate::exit::Failure;
-use crate::settings::{Settings, Target};
+use crate::settings::{IdentityFiles, Settings, Target};
 
 /// The file of `--config-file`. Paths in it are relative to it.
 #[derive(Debug, Default, Deserialize)]
@@ -24,8 +27,15 @@ struct GatewayFile {
     interval: Option<String>,
     alarm_before: Option<String>,
     metrics_file: Option<PathBuf>,
+    nginx_conf: Option<PathBuf>,
+    haproxy_socket: Option<PathBuf>,
     #[serde(default)]
     reload: Vec<String>,
+    id: Option<String>,
+    probe: Option<String>,
+    probe_name: Option<String>,
+    probe_revoked_certificate: Option<PathBuf>,
+    probe_revoked_key: Option<PathBuf>,
 }
 
 /// Everything settled.
@@ -47,17 +57,23 @@ pub(super) struct GatewaySettings {
     pub(super) alarm_before: Lifetime,
     /// Where metrics go.
     pub(super) metrics_file: Option<PathBuf>,
-    /// What has the gateway read its lists anew; empty when nothing is to be run.
-    pub(super) reload: Vec<String>,
+    /// The configuration of nginx to check.
+    pub(super) nginx_conf: Option<PathBuf>,
+    /// What has the gateway read its lists anew.
+    pub(super) reload: Reload,
+    /// Who says what is enforced; nobody when no id is given.
+    pub(super) speaker: Option<SpeakerSettings>,
 }
 
 impl GatewaySettings {
     /// Settles everything.
     pub(super) fn new(args: &GatewayRunArgs, settings: &Settings) -> Result<Self, Failure> {
-        let file = match &args.config_file {
+        let mut file = match &args.config_file {
             Some(path) => read(path)?,
             None => GatewayFile::default(),
         };
+        let reload = reload(args, &mut file)?;
+        let speaker = speaker(args, &mut file, settings)?;
         let crl_file = args.crl_file.clone().or(file.crl_file).ok_or_else(|| missing("--crl-file", "crl_file"))?;
         let ca_file = args.ca_file.clone().or(file.ca_file).ok_or_else(|| missing("--ca-file", "ca_file"))?;
         let crl_url = match args.crl_url.clone().or(file.crl_url) {
@@ -74,10 +90,12 @@ impl GatewaySettings {
             ),
             alarm_before: args.alarm_before.or(lifetime("alarm_before", file.alarm_before)?).unwrap_or(ALARM_BEFORE),
             metrics_file: args.metrics_file.clone().or(file.metrics_file),
-            reload: if args.reload.is_empty() { file.reload } else { args.reload.clone() },
+            nginx_conf: args.nginx_conf.clone().or(file.nginx_conf),
+            reload,
             crl_file,
             ca_file,
             crl_url,
+            speaker,
         })
     }
 }
@@ -86,6 +104,57 @@ impl GatewaySettings {
 const INTERVAL: Lifetime = Lifetime::from_seconds(1);
 /// Lists are made a day apart: one that ends within a day should have been followed by another.
 const ALARM_BEFORE: Lifetime = Lifetime::from_days(1);
+
+/// What has the gateway read its lists anew: what the command line says before what the file does.
+fn reload(args: &GatewayRunArgs, file: &mut GatewayFile) -> Result<Reload, Failure> {
+    let of = |command: Vec<String>, socket: Option<PathBuf>| match (command.is_empty(), socket) {
+        (true, None) => Ok(Reload::Nothing),
+        (false, None) => Ok(Reload::Command(command)),
+        (true, Some(socket)) => Ok(Reload::HaproxySocket(socket)),
+        (false, Some(_)) => Err(Failure::Usage("`reload` and `haproxy_socket` are two ways of one thing".to_owned())),
+    };
+    match of(args.reload.clone(), args.haproxy_socket.clone())? {
+        Reload::Nothing => of(std::mem::take(&mut file.reload), file.haproxy_socket.take()),
+        named => Ok(named),
+    }
+}
+
+/// Who says what the gateway enforces.
+fn speaker(
+    args: &GatewayRunArgs,
+    file: &mut GatewayFile,
+    settings: &Settings,
+) -> Result<Option<SpeakerSettings>, Failure> {
+    let probe = args.probe.clone().or(file.probe.take());
+    let Some(id) = args.id.clone().or(file.id.take()) else {
+        return match probe {
+            Some(_) => Err(Failure::Usage("--probe is of use with --id: who would say what it finds?".to_owned())),
+            None => Ok(None),
+        };
+    };
+    let address = probe.ok_or_else(|| {
+        Failure::Usage(
+            "--id needs --probe, the gateway's port on this host: nothing is said that it does not show".to_owned(),
+        )
+    })?;
+    if args.generation_file.is_none() && file.generation_file.is_none() {
+        return Err(missing("--generation-file", "generation_file"));
+    }
+    let revoked = match (file.probe_revoked_certificate.take(), file.probe_revoked_key.take()) {
+        (Some(certificate), Some(key)) => Some(IdentityFiles { certificate, key }),
+        (None, None) => None,
+        _ => return Err(Failure::Usage("probe_revoked_certificate and probe_revoked_key go together".to_owned())),
+    };
+    let Target::Remote(remote) = &settings.target else {
+        return Err(Failure::Usage("--id needs a server to speak to: name it with --url".to_owned()));
+    };
+    let identity = remote.identity.clone().ok_or_else(|| {
+        Failure::Usage("--id needs the gateway's certificate and key (--cert, --key): it speaks by them".to_owned())
+    })?;
+    let name = args.probe_name.clone().or(file.probe_name.take()).unwrap_or_else(|| id.clone());
+    let probe = ProbeSettings { address, name, revoked };
+    Ok(Some(SpeakerSettings { id, remote: remote.clone(), identity, timeout: settings.timeout, probe }))
+}
 
 fn missing(flag: &str, key: &str) -> Failure {
     Failure::Usage(format!("{flag} is missing (or `{key}` in --config-file)"))
@@ -110,8 +179,17 @@ fn read(path: &Path) -> Result<GatewayFile, Failure> {
     let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
     let mut file: GatewayFile = toml::from_str(&text).map_err(|error| wrong(&error.message()))?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let paths =
-        [&mut file.crl_file, &mut file.ca_file, &mut file.state_dir, &mut file.generation_file, &mut file.metrics_file];
+    let paths = [
+        &mut file.crl_file,
+        &mut file.ca_file,
+        &mut file.state_dir,
+        &mut file.generation_file,
+        &mut file.metrics_file,
+        &mut file.nginx_conf,
+        &mut file.haproxy_socket,
+        &mut file.probe_revoked_certificate,
+        &mut file.probe_revoked_key,
+    ];
     for named in paths.into_iter().flatten() {
         *named = folder.join(&*named);
     }
@@ -143,6 +221,11 @@ mod tests {
             interval: None,
             alarm_before: None,
             metrics_file: None,
+            haproxy_socket: None,
+            nginx_conf: None,
+            id: None,
+            probe: None,
+            probe_name: None,
             once: false,
             reload: Vec::new(),
         };
@@ -161,7 +244,7 @@ mod tests {
         assert!(settled.state_dir.ends_with("crls.pem.state"), "{settled:?}");
         assert_eq!(settled.ca_file, Path::new("/etc/trust.pem"));
         assert_eq!(settled.interval, Duration::from_secs(5));
-        assert_eq!(settled.reload, ["nginx", "-s", "reload"]);
+        assert_eq!(settled.reload, Reload::Command(["nginx", "-s", "reload"].map(str::to_owned).to_vec()));
     }
 
     #[test]
@@ -171,10 +254,8 @@ mod tests {
             args.reload = vec!["true".to_owned()];
         });
         let settled = settled.expect("settled");
-        assert_eq!(
-            (settled.crl_file.as_path(), &settled.reload[..]),
-            (Path::new("other.pem"), &["true".to_owned()][..])
-        );
+        assert_eq!(settled.crl_file, Path::new("other.pem"));
+        assert_eq!(settled.reload, Reload::Command(vec!["true".to_owned()]));
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod authorities;
 pub(crate) mod certificates;
 pub(crate) mod crl;
+pub(crate) mod gateways;
 pub(crate) mod health;
 pub(crate) mod issue_certificate;
 pub(crate) mod ocsp;
