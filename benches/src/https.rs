@@ -4,18 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use ca_core::certificate::Certificate;
-use ca_core::ocsp::{CertId, CertIdHash, IssuerIdentity, encode_get_path, request};
+use ca_core::ocsp::{encode_get_path, request};
 use ca_engine::fake::{FakeClock, MemoryStore};
 use ca_runtime::entropy::SystemEntropy;
 use ca_runtime::seal::{DataKeys, MissingKeys, Passphrase, Passphrases};
 use ca_test_services::PostgresServer;
-use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::clock::{Scope, Spent, Stopwatch};
-use crate::issuance::{Caller, Issuance, issue_for_a_while};
-use crate::ocsp_client::{ask_alone, ask_by_get, ask_by_post};
+use crate::issuance::{Issuance, issue_for_a_while};
+use crate::ocsp_client::{ask_alone, ask_by_get, ask_by_post, certificate_id};
 use crate::peer::openssl;
 use crate::process::{processor_seconds, resident_octets};
 use crate::report::{Report, Row, Unit};
@@ -129,13 +127,7 @@ fn derive_a_key(runtime: &Runtime) -> anyhow::Result<Spent> {
 
 /// OCSP over HTTP: a connection a request, as `openssl ocsp` is asked in section `ocsp`, and over a connection that is kept.
 fn ask_ocsp(report: &mut Report, record: &str, site: &Site, server: u32, runtime: &Runtime) -> anyhow::Result<()> {
-    let issued: Value = serde_json::from_slice(&runtime.block_on(Caller::new(site)?.issue())?)?;
-    let pem = |field: &str| issued[field].as_str().with_context(|| format!("the answer has no {field}"));
-    let certificate = Certificate::from_pem(pem("certificate")?)?;
-    let chain = Certificate::all_from_pem(pem("chain")?)?;
-    let issuer = chain.first().context("the chain is empty")?;
-    let identity = IssuerIdentity::new(issuer.subject().as_der(), issuer.public_key().subject_public_key());
-    let asked = CertId::new(CertIdHash::Sha1, &identity, certificate.serial());
+    let asked = certificate_id(site, runtime)?;
     let address = site.public_address();
     let mut number = 0_u64;
     let fresh = ask_alone(address, server, || {

@@ -18,6 +18,7 @@ mod report;
 mod scale;
 mod service;
 mod spread;
+mod status;
 mod store;
 mod world;
 
@@ -37,6 +38,9 @@ struct Arguments {
     /// How many certificates section `scale` puts on record
     #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1_000..=900_000_000))]
     certificates: u64,
+    /// One of how many certificates of section `scale` is revoked
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    revoked_of: u64,
     /// Fail when a target is missed
     #[arg(long)]
     strict: bool,
@@ -55,6 +59,8 @@ enum Section {
     Crl,
     /// Certificates on record, durably
     Store,
+    /// OCSP from memory under load, beside nginx with a file
+    Status,
     /// The service over HTTPS, its memory and its start
     Https,
     /// The service over a PostgreSQL with ten million certificates; takes half an hour and 30 GB of disk below target/
@@ -68,6 +74,7 @@ impl Section {
             Self::Ocsp => "ocsp: one answer, P-256 responder, in no cache, without a database",
             Self::Crl => "crl: a complete list of 1,000,000 entries, P-256",
             Self::Store => "store: certificates on record in SQLite, durably",
+            Self::Status => "status: OCSP from memory, under load",
             Self::Https => "https: ca-server as its clients meet it",
             Self::Scale => "scale: ca-server over a PostgreSQL that is full",
         }
@@ -79,6 +86,7 @@ impl Section {
             Self::Ocsp => ocsp::run(),
             Self::Crl => crl::run(),
             Self::Store => store::run(),
+            Self::Status => status::run(),
             Self::Https => https::run(),
             Self::Scale => scale::run(extent),
         }
@@ -89,7 +97,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.make_crl {
         Some(entries) => crl::make(entries).map(|()| 0),
-        None => measure(&arguments.sections, Extent { certificates: arguments.certificates }),
+        None => measure(
+            &arguments.sections,
+            Extent { certificates: arguments.certificates, revoked_of: arguments.revoked_of },
+        ),
     };
     match outcome {
         Ok(misses) if misses > 0 && arguments.strict => ExitCode::FAILURE,
@@ -103,7 +114,7 @@ fn main() -> ExitCode {
 
 /// Runs sections, all that are short when none is named; returns how many targets were missed.
 fn measure(sections: &[Section], extent: Extent) -> anyhow::Result<usize> {
-    let all = [Section::Prepare, Section::Ocsp, Section::Crl, Section::Store, Section::Https];
+    let all = [Section::Prepare, Section::Ocsp, Section::Crl, Section::Store, Section::Status, Section::Https];
     println!("{}\nload average before: {}", Machine::here(), load_average());
     let mut misses = 0;
     for section in if sections.is_empty() { &all } else { sections } {

@@ -5,9 +5,15 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use ca_core::certificate::Certificate;
+use ca_core::ocsp::{CertId, CertIdHash, IssuerIdentity};
+use serde_json::Value;
+use tokio::runtime::Runtime;
 
 use crate::clock::{Spent, wall};
+use crate::issuance::Caller;
 use crate::process::processor_seconds;
+use crate::service::Site;
 use crate::spread::{Cost, ROUNDS};
 
 /// How many requests there are in a round.
@@ -23,15 +29,7 @@ pub(crate) fn ask_alone(
     process: u32,
     mut next: impl FnMut() -> anyhow::Result<Vec<u8>>,
 ) -> anyhow::Result<Cost> {
-    rounds(process, || {
-        let request = next()?;
-        let mut stream = connect(address)?;
-        stream.write_all(&post("1.0", &request)?).context("the responder takes no request")?;
-        let mut answer = Vec::with_capacity(2_048);
-        stream.read_to_end(&mut answer).context("the responder does not answer")?;
-        let body = answer.windows(4).position(|window| window == b"\r\n\r\n").map(|end| &answer[end + 4..]);
-        check(body.unwrap_or_default())
-    })
+    rounds(process, || ask_once(address, &next()?).map(|_| ()))
 }
 
 /// Asks the same by POST, over one connection that is kept.
@@ -42,6 +40,30 @@ pub(crate) fn ask_by_post(address: SocketAddr, process: u32, request: &[u8]) -> 
 /// Asks for the same path, over one connection that is kept.
 pub(crate) fn ask_by_get(address: SocketAddr, process: u32, path: &str) -> anyhow::Result<Cost> {
     ask_kept(address, process, format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
+}
+
+/// Asks once by POST; the answer.
+pub(crate) fn ask_once(address: SocketAddr, request: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut stream = connect(address)?;
+    stream.write_all(&post("1.0", request)?).context("the responder takes no request")?;
+    let mut answer = Vec::with_capacity(2_048);
+    stream.read_to_end(&mut answer).context("the responder does not answer")?;
+    let end =
+        answer.windows(4).position(|window| window == b"\r\n\r\n").context("the answer has no end of its head")?;
+    let body = answer.split_off(end + 4);
+    check(&body)?;
+    Ok(body)
+}
+
+/// Has a certificate issued, and names it as nginx does: SHA-1.
+pub(crate) fn certificate_id(site: &Site, runtime: &Runtime) -> anyhow::Result<CertId> {
+    let issued: Value = serde_json::from_slice(&runtime.block_on(Caller::new(site)?.issue())?)?;
+    let pem = |field: &str| issued[field].as_str().with_context(|| format!("the answer has no {field}"));
+    let certificate = Certificate::from_pem(pem("certificate")?)?;
+    let chain = Certificate::all_from_pem(pem("chain")?)?;
+    let issuer = chain.first().context("the chain is empty")?;
+    let identity = IssuerIdentity::new(issuer.subject().as_der(), issuer.public_key().subject_public_key());
+    Ok(CertId::new(CertIdHash::Sha1, &identity, certificate.serial()))
 }
 
 fn ask_kept(address: SocketAddr, process: u32, message: &[u8]) -> anyhow::Result<Cost> {

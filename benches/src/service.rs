@@ -185,6 +185,6 @@ fn free_addresses() -> anyhow::Result<[SocketAddr; 3]> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "waits for another program, on a thread that has nothing else to do")]
-fn pause(duration: Duration) {
+pub(crate) fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }

@@ -1,31 +1,31 @@
 //! The published CRLs in memory, ready to be served: a GET reads bytes and signs nothing.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use ca_core::hash::sha256;
 use ca_core::id::AuthorityId;
-use ca_core::time::Timestamp;
 use ca_engine::engine::Engine;
 use ca_engine::error::FlowError;
-use ca_engine::port::store::PublishedCrl;
+use ca_engine::port::store::{CrlIntent, PublishedCrl};
 
 /// One list.
 pub(crate) struct CrlFile {
-    pub(crate) number: u64,
-    pub(crate) this_update: Timestamp,
-    pub(crate) next_update: Timestamp,
-    pub(crate) entries: u64,
+    pub(crate) intent: CrlIntent,
     pub(crate) der: Bytes,
     pub(crate) etag: String,
 }
 
-/// Every list, and all of them together as PEM.
+/// Every list.
 #[derive(Default)]
 pub(crate) struct CrlFiles {
     by_authority: BTreeMap<AuthorityId, CrlFile>,
-    all_pem: Bytes,
+    /// In the order of [`Self::all_pem`].
+    order: Vec<AuthorityId>,
     all_etag: String,
+    /// Made when somebody asks for it first: most services have nobody who does, and it is larger than the lists.
+    all_pem: OnceLock<Bytes>,
 }
 
 impl CrlFiles {
@@ -38,20 +38,24 @@ impl CrlFiles {
         if engine.check_anchor().is_err() {
             return Ok(Self::default());
         }
-        let mut by_authority = BTreeMap::new();
-        let mut all = String::new();
+        let numbers: BTreeMap<AuthorityId, u64> = engine.store().published_numbers().await?.into_iter().collect();
+        let mut files = Self::default();
+        let mut tags = String::new();
         let hierarchy = engine.hierarchy();
         let mut authorities: Vec<_> = hierarchy.authorities().iter().collect();
         // Ids begin with the time of issuance.
         authorities.sort_by_key(|authority| (authority.record().parent.is_none(), authority.record().certificate));
         for authority in authorities {
-            if let Some(published) = engine.store().published_crl(authority.id()).await? {
-                all.push_str(&ca_core::pem::encode("X509 CRL", &published.der));
-                by_authority.insert(authority.id().clone(), CrlFile::of(published));
-            }
+            let Some(number) = numbers.get(authority.id()) else { continue };
+            let Some(list) = engine.published_list(authority.id(), *number).await? else { continue };
+            let file = CrlFile::of(&list);
+            tags.push_str(&file.etag);
+            files.order.push(authority.id().clone());
+            files.by_authority.insert(authority.id().clone(), file);
         }
-        let all_etag = etag(all.as_bytes());
-        Ok(Self { by_authority, all_pem: Bytes::from(all), all_etag })
+        // One text for each sequence of lists, so their tags tell it apart.
+        files.all_etag = etag(tags.as_bytes());
+        Ok(files)
     }
 
     pub(crate) fn get(&self, authority: &AuthorityId) -> Option<&CrlFile> {
@@ -62,27 +66,27 @@ impl CrlFiles {
         self.by_authority.iter()
     }
 
-    /// Every complete list as PEM, and its entity tag.
-    pub(crate) fn all_pem(&self) -> (Bytes, &str) {
-        (self.all_pem.clone(), &self.all_etag)
+    /// Every complete list as PEM.
+    pub(crate) fn all_pem(&self) -> Bytes {
+        let lists = || self.order.iter().filter_map(|authority| self.by_authority.get(authority));
+        let pem = || lists().map(|file| ca_core::pem::encode("X509 CRL", &file.der)).collect::<String>();
+        self.all_pem.get_or_init(|| Bytes::from(pem())).clone()
+    }
+
+    /// The entity tag of [`Self::all_pem`].
+    pub(crate) fn all_etag(&self) -> &str {
+        &self.all_etag
     }
 
     /// The numbers of the lists, to see whether the record has newer ones.
     pub(crate) fn numbers(&self) -> Vec<(AuthorityId, u64)> {
-        self.by_authority.iter().map(|(authority, file)| (authority.clone(), file.number)).collect()
+        self.by_authority.iter().map(|(authority, file)| (authority.clone(), file.intent.number)).collect()
     }
 }
 
 impl CrlFile {
-    fn of(published: PublishedCrl) -> Self {
-        Self {
-            number: published.intent.number,
-            this_update: published.intent.this_update,
-            next_update: published.intent.next_update,
-            entries: published.intent.entries,
-            etag: etag(&published.der),
-            der: Bytes::from(published.der),
-        }
+    fn of(list: &PublishedCrl) -> Self {
+        Self { intent: list.intent.clone(), etag: etag(&list.der), der: Bytes::from_owner(Arc::clone(&list.der)) }
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::args::Role;
 use crate::http::router;
+use crate::http::status_front::StatusFront;
 use crate::job::{self, ApiFiles, Jobs, Plan};
 use crate::listener::Listener;
 use crate::listener::descriptors::raise_limit;
@@ -167,7 +168,8 @@ async fn bind(
     };
     let public = match role {
         Role::All | Role::Status => {
-            Some(Listener::bind("public", listen.public, router::public(state.clone()), None).await?)
+            let listener = Listener::bind("public", listen.public, router::public(state.clone()), None).await?;
+            Some(listener.with_front(StatusFront::new(state.clone())))
         }
         Role::Worker => None,
     };

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
 use ca_test_services::PostgresServer;
@@ -18,12 +19,14 @@ use crate::world::csr;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
     pub(crate) certificates: u64,
+    /// One of so many is revoked.
+    pub(crate) revoked_of: u64,
 }
 
 impl Extent {
-    /// Every twentieth is revoked.
+    /// How many of them are revoked.
     pub(crate) fn revoked(self) -> u64 {
-        self.certificates / 20
+        self.certificates / self.revoked_of
     }
 
     /// The subject of one of them.
@@ -72,8 +75,8 @@ FROM numbered AS e, first AS f;
 /// Continues in the next statement: what goes where.
 const INSERTS: &str = "
 INSERT INTO serials (certificate_id, not_after, state, reason, serial, authority, revoked_at)
-    SELECT id, not_after, CASE WHEN n % 20 = 0 THEN 3 ELSE 1 END, CASE WHEN n % 20 = 0 THEN 4 END, serial, authority,
-        CASE WHEN n % 20 = 0 THEN issued_at END FROM made;
+    SELECT id, not_after, CASE WHEN n % {revoked_of} = 0 THEN 3 ELSE 1 END, CASE WHEN n % {revoked_of} = 0 THEN 4 END, serial, authority,
+        CASE WHEN n % {revoked_of} = 0 THEN issued_at END FROM made;
 INSERT INTO certificates (id, not_before, not_after, issued_at, authority, serial, profile, subject, names, spki_sha256,
         fingerprint_sha256, owner, requested_by, der)
     SELECT id, not_before, not_after, issued_at, authority, serial, profile, subject, names, spki_sha256, sha256(der), owner,
@@ -117,12 +120,14 @@ pub(super) fn load(
                 return Ok(());
             }
             let to = extent.certificates.min(from + BATCH);
-            let rows = ROWS
+            let rows = [ROWS, INSERTS]
+                .concat()
                 .replace("{first}", &first)
                 .replace("{certificates}", &extent.certificates.to_string())
+                .replace("{revoked_of}", &extent.revoked_of.to_string())
                 .replace("{from}", &from.to_string())
                 .replace("{to}", &to.to_string());
-            postgres.run_sql(database, &(rows + INSERTS))?;
+            postgres.run_sql(database, &rows)?;
             tell(done.fetch_add(to - from, Ordering::Relaxed) + to - from, extent, wall() - start);
         }
     };
@@ -141,6 +146,38 @@ pub(super) fn load(
 pub(super) fn size(postgres: &PostgresServer, database: &str) -> anyhow::Result<String> {
     let size = postgres.run_sql(database, "SELECT pg_size_pretty(pg_database_size(current_database()))")?;
     Ok(size.trim().to_owned())
+}
+
+/// What a row of each of these tables takes on average, indexes and what is stored out of line included: they name the tables
+/// by the beginning of their names, since the wide ones are partitioned.
+const ROW_SIZES: &str = r"
+SELECT string_agg(format('%s %s', name, octets / greatest(rows, 1)), ', ' ORDER BY name) FROM (
+    SELECT kind.name, sum(pg_total_relation_size(c.oid))::bigint AS octets,
+        sum((SELECT n_live_tup FROM pg_stat_user_tables WHERE relid = c.oid))::bigint AS rows
+    FROM (VALUES ('serials', '^serials$'), ('certificates', '^certificates'), ('certificate_names', '^certificate_names'),
+            ('revocations', '^revocations$'), ('audit_events', '^audit_events$')) AS kind (name, pattern)
+        JOIN pg_class AS c ON c.relkind = 'r' AND c.relname ~ kind.pattern
+    GROUP BY kind.name
+) AS sizes
+";
+
+/// Octets a row of the tables that grow, for people.
+pub(super) fn row_sizes(postgres: &PostgresServer, database: &str) -> anyhow::Result<String> {
+    Ok(postgres.run_sql(database, ROW_SIZES)?.trim().to_owned())
+}
+
+/// How long vacuuming that goes on by itself may take, in seconds.
+const VACUUM_SECONDS: f64 = 900.0;
+
+/// Waits until the database has tidied up after the load, which is no part of what is measured.
+pub(super) fn await_vacuum(runtime: &Runtime, postgres: &PostgresServer, database: &str) -> anyhow::Result<()> {
+    let workers = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'";
+    let start = wall();
+    while postgres.run_sql(database, workers)?.trim() != "0" {
+        ensure!(wall() - start < VACUUM_SECONDS, "vacuuming does not end");
+        runtime.block_on(tokio::time::sleep(Duration::from_secs(1)));
+    }
+    Ok(())
 }
 
 /// The id of a certificate that the service issues, for number 0.

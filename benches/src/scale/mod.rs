@@ -50,6 +50,7 @@ pub(crate) fn run(extent: Extent) -> anyhow::Result<Report> {
     load::load(&runtime, &postgres, &databases[1], &full, extent)?;
     await_list(&runtime, &full, extent)?;
     full.stop(server)?;
+    load::await_vacuum(&runtime, &postgres, &databases[1])?;
 
     let mut report = Report::default();
     let full_server = start(&mut report, &runtime, &full)?;
@@ -66,6 +67,8 @@ pub(crate) fn run(extent: Extent) -> anyhow::Result<Report> {
         extent.revoked(),
         load::size(&postgres, &databases[1])?,
     ));
+    report.note(format!("Octets a row, indexes included: {}.", load::row_sizes(&postgres, &databases[1])?));
+    report.note(format!("Of the record that was empty: {}.", load::row_sizes(&postgres, &databases[0])?));
     report.note("The rows were loaded without their audit events and idempotency keys.");
     Ok(report)
 }

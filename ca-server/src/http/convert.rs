@@ -32,10 +32,10 @@ pub(crate) fn chain_pem(state: &AppState, stored: &StoredCertificate) -> String 
 /// An authority, with the list that is in place here.
 pub(crate) fn authority(state: &AppState, authority: &Authority) -> WireAuthority {
     let crl = state.crl_files().get(authority.id()).map(|file| RevocationList {
-        number: file.number,
-        this_update: file.this_update.to_rfc3339(),
-        next_update: file.next_update.to_rfc3339(),
-        entries: file.entries,
+        number: file.intent.number,
+        this_update: file.intent.this_update.to_rfc3339(),
+        next_update: file.intent.next_update.to_rfc3339(),
+        entries: file.intent.entries,
     });
     let visible_within = visible_within(state, &authority.record().key_home);
     ca_wire::authority::authority(authority, crl, authority.can_sign(), visible_within)

@@ -22,7 +22,7 @@ use crate::state::AppState;
 const MAXIMUM_HEADER_FIELDS: usize = 32 * 1024;
 
 /// How long a request may take from its headers to its answer.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Answers a request by what comes after this.
 pub(crate) async fn guard(State(state): State<AppState>, request: Request, next: Next) -> Response {
@@ -40,7 +40,7 @@ pub(crate) async fn guard(State(state): State<AppState>, request: Request, next:
     .await
 }
 
-fn has_too_many_header_fields(request: &Request) -> bool {
+pub(super) fn has_too_many_header_fields(request: &Request) -> bool {
     let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
     fields.sum::<usize>() > MAXIMUM_HEADER_FIELDS
 }
@@ -53,14 +53,14 @@ fn header_fields_too_large() -> Response {
     response
 }
 
-async fn in_time(limit: Duration, answer: impl Future<Output = Response>) -> Response {
+pub(super) async fn in_time(limit: Duration, answer: impl Future<Output = Response>) -> Response {
     tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| {
         ProblemResponse::new(ProblemType::RequestTimeout, "the request took too long; try again").into_response()
     })
 }
 
 /// What panicked is dropped and not looked at again, so that nothing of it can be seen half done.
-async fn unless_it_panics(answer: impl Future<Output = Response>) -> Response {
+pub(super) async fn unless_it_panics(answer: impl Future<Output = Response>) -> Response {
     let mut answer = pin!(answer);
     let polled =
         std::future::poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
@@ -74,7 +74,7 @@ async fn unless_it_panics(answer: impl Future<Output = Response>) -> Response {
 }
 
 /// Browsers are no clients of ours; these headers keep them from guessing.
-fn harden(response: &mut Response) {
+pub(super) fn harden(response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if !headers.contains_key(header::CACHE_CONTROL) {

@@ -10,5 +10,6 @@ pub(crate) mod refusal;
 mod request_id;
 pub(crate) mod route;
 pub(crate) mod router;
+pub(crate) mod status_front;
 mod to_the_end;
 mod unread_body;

@@ -26,7 +26,7 @@ use crate::telemetry::metrics;
 const MAXIMUM_BODY: usize = 256 * 1024;
 
 /// The largest OCSP request, in octets; larger than any that [`ca_core::ocsp`] reads.
-const MAXIMUM_OCSP_BODY: usize = 64 * 1024;
+pub(super) const MAXIMUM_OCSP_BODY: usize = 64 * 1024;
 
 /// The HTTPS listener: the API, and what the public listener has.
 pub(crate) fn api(state: AppState) -> Router {

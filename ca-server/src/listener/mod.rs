@@ -4,12 +4,15 @@ pub(crate) mod descriptors;
 mod patience;
 pub(crate) mod tls;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -20,6 +23,7 @@ use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
 use crate::http::authentication::PeerCertificate;
+use crate::http::status_front::StatusFront;
 use crate::listener::patience::Patient;
 use crate::listener::tls::TlsIdentity;
 
@@ -48,8 +52,29 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// A bound socket and what it serves.
 pub(crate) struct Listener {
     socket: TcpListener,
-    router: Router,
+    service: Service,
     tls: Option<Arc<TlsIdentity>>,
+}
+
+/// What answers the requests of a listener.
+#[derive(Clone)]
+struct Service {
+    /// Asked first.
+    front: Option<StatusFront>,
+    router: Router,
+}
+
+impl Service {
+    async fn answer(self, request: Request) -> Result<Response, Infallible> {
+        let request = match &self.front {
+            Some(front) => match front.answer(request).await {
+                Ok(response) => return Ok(response),
+                Err(request) => request,
+            },
+            None => request,
+        };
+        self.router.oneshot(request).await
+    }
 }
 
 impl Listener {
@@ -69,7 +94,13 @@ impl Listener {
             };
             anyhow::anyhow!("cannot listen on {address} (listen.{name}): {error}; {hint}")
         })?;
-        Ok(Self { socket, router, tls })
+        Ok(Self { socket, service: Service { front: None, router }, tls })
+    }
+
+    /// Has OCSP requests answered ahead of the router.
+    pub(crate) fn with_front(mut self, front: StatusFront) -> Self {
+        self.service.front = Some(front);
+        self
     }
 
     /// The address it is bound to; the port is known even if 0 was asked for.
@@ -106,14 +137,14 @@ impl Listener {
                 },
                 () = stopped(&mut stop) => break,
             };
-            let router = self.router.clone();
+            let service = self.service.clone();
             let tls = self.tls.clone();
             let watcher = graceful.watcher();
             tokio::spawn(async move {
                 let _permit = permit;
                 match tls {
-                    None => serve_connection(stream, Protocol::Http1, None, router, watcher).await,
-                    Some(identity) => serve_tls(stream, &identity, router, watcher).await,
+                    None => serve_connection(stream, Protocol::Http1, None, service, watcher).await,
+                    Some(identity) => serve_tls(stream, &identity, service, watcher).await,
                 }
             });
         }
@@ -135,7 +166,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 async fn serve_tls(
     stream: TcpStream,
     identity: &TlsIdentity,
-    router: Router,
+    service: Service,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
     let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, identity.acceptor().accept(stream)).await;
@@ -154,7 +185,7 @@ async fn serve_tls(
     let peer = session.peer_certificates().and_then(|chain| chain.first());
     let peer = peer.map(|leaf| PeerCertificate::new(leaf));
     let protocol = if session.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
-    serve_connection(stream, protocol, peer, router, watcher).await;
+    serve_connection(stream, protocol, peer, service, watcher).await;
 }
 
 /// What a connection speaks: over TLS what ALPN agreed on (RFC 7301), else HTTP/1. Never guessed from its first octets: those
@@ -169,7 +200,7 @@ async fn serve_connection<S>(
     stream: S,
     protocol: Protocol,
     peer: Option<PeerCertificate>,
-    router: Router,
+    service: Service,
     watcher: hyper_util::server::graceful::Watcher,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -179,7 +210,7 @@ async fn serve_connection<S>(
         if let Some(peer) = peer.clone() {
             request.extensions_mut().insert(peer);
         }
-        router.clone().oneshot(request)
+        service.clone().answer(request)
     });
     let builder = builder(protocol);
     let connection = builder.serve_connection(TokioIo::new(Patient::new(stream, IDLE_TIMEOUT)), service).into_owned();

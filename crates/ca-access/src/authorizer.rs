@@ -8,7 +8,8 @@ use cedar_policy::{Entities, Request};
 use crate::error::AccessError;
 use crate::fitness;
 use crate::load;
-use crate::slice::{Slices, slice};
+use crate::remembered::{Remembered, Seen};
+use crate::slice::{Slice, Slices, slice};
 use crate::vocabulary::{PrincipalKind, ResourceKind, Vocabulary};
 
 /// The policies that come with the program.
@@ -22,6 +23,7 @@ pub struct CedarAuthorizer {
     vocabulary: Vocabulary,
     slices: Slices,
     engine: cedar_policy::Authorizer,
+    remembered: Remembered,
 }
 
 impl CedarAuthorizer {
@@ -34,7 +36,7 @@ impl CedarAuthorizer {
         let policy_set = load::read_policies(policies)?;
         load::validate(&policy_set, &schema, policies)?;
         let slices = slice(&policy_set, &schema, &vocabulary)?;
-        Ok(Self { vocabulary, slices, engine: cedar_policy::Authorizer::new() })
+        Ok(Self { vocabulary, slices, engine: cedar_policy::Authorizer::new(), remembered: Remembered::default() })
     }
 
     /// Loads what comes with the program. Its texts are part of the build and loaded by a test, so that this does not fail.
@@ -51,6 +53,16 @@ impl CedarAuthorizer {
             .slices
             .get(&(principal, question.action, resource))
             .ok_or_else(|| format!("{} is not done to this kind of resource", question.action.as_str()))?;
+        let Some(seen) = Seen::of(question, slice) else { return self.ask_policies(question, slice) };
+        if let Some(decision) = self.remembered.get(&seen) {
+            return Ok(decision);
+        }
+        let decision = self.ask_policies(question, slice)?;
+        self.remembered.keep(seen, decision.clone());
+        Ok(decision)
+    }
+
+    fn ask_policies(&self, question: &Question<'_>, slice: &Slice) -> Result<Decision, String> {
         let translated = self.vocabulary.translate(question).map_err(|error| error.0)?;
         let entities = translated.entities.into_iter().chain(slice.action.clone());
         let entities = Entities::from_entities(entities, None).map_err(|error| error.to_string())?;

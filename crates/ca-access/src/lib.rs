@@ -13,6 +13,7 @@ mod authorizer;
 mod error;
 mod fitness;
 mod load;
+mod remembered;
 mod slice;
 mod translate;
 mod vocabulary;

@@ -22,6 +22,8 @@ pub(crate) struct Slice {
     pub(crate) policies: PolicySet,
     /// The action with the groups it is in, where it is in any.
     pub(crate) action: Option<Entity>,
+    /// Whether any of the policies looks at what is asked for.
+    pub(crate) reads_context: bool,
 }
 
 /// A slice for every question that is asked.
@@ -44,11 +46,18 @@ pub(crate) fn slice(policies: &PolicySet, schema: &Schema, vocabulary: &Vocabula
                     .filter(|policy| Scope::from(policy.resource_constraint()).reaches(resource_type, schema));
                 let policies = PolicySet::from_policies(applying.cloned())
                     .map_err(|error| AccessError::Policies { detail: error.to_string() })?;
-                slices.insert((principal, action, *resource), Slice { policies, action: entity.cloned() });
+                let reads_context = policies.policies().any(reads_context);
+                let slice = Slice { policies, action: entity.cloned(), reads_context };
+                slices.insert((principal, action, *resource), slice);
             }
         }
     }
     Ok(slices)
+}
+
+/// Whether a policy has the variable `context` anywhere, by its JSON form; one that has none is taken to have it.
+fn reads_context(policy: &Policy) -> bool {
+    policy.to_json().map_or(true, |json| json.to_string().contains(r#""Var":"context""#))
 }
 
 /// Whether the head of a policy lets it apply to an action.

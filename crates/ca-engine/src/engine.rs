@@ -28,6 +28,7 @@ use crate::port::publisher::Publisher;
 use crate::port::signer::Signer;
 use crate::port::sink::Sink;
 use crate::port::store::Store;
+use crate::published_lists::PublishedLists;
 
 /// The adapters behind the ports.
 #[derive(Clone)]
@@ -116,6 +117,7 @@ pub struct Engine {
     lists_in_place: Mutex<BTreeMap<AuthorityId, u64>>,
     /// Up to which number of the revocation sequence nothing new concerns an authority, by authority.
     quiet_until: Mutex<BTreeMap<AuthorityId, u64>>,
+    published_lists: PublishedLists,
     following: Following,
     answer_cache: AnswerCache,
     flights: Flights,
@@ -141,6 +143,7 @@ impl Engine {
             clock_compared_at: AtomicI64::new(i64::MIN),
             lists_in_place: Mutex::default(),
             quiet_until: Mutex::default(),
+            published_lists: PublishedLists::default(),
             following: Following::default(),
             flights: Flights::default(),
         })
@@ -332,6 +335,11 @@ impl Engine {
 
     pub(crate) fn set_quiet_until(&self, authority: &AuthorityId, sequence: u64) {
         self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner).insert(authority.clone(), sequence);
+    }
+
+    /// The newest published lists.
+    pub(crate) fn published_lists(&self) -> &PublishedLists {
+        &self.published_lists
     }
 
     /// How far the sequence of revocations is followed.

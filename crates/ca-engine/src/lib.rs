@@ -17,4 +17,5 @@ pub mod following;
 pub mod hierarchy;
 pub mod lineage;
 pub mod port;
+mod published_lists;
 mod status_answer;

@@ -84,7 +84,7 @@ impl Runtime {
             .cloned()
             .collect();
         // The first CRL is the last thing an authority is given: without it, its set-up was interrupted.
-        if !missing.is_empty() || self.engine.store().published_crl(&root).await?.is_none() {
+        if !missing.is_empty() || !publish_crl::has_published_list(&self.engine, &root).await? {
             // What an interrupted set-up reserved is closed first: nobody else is at work here.
             abandon_reservations_before(&self.engine, &Principal::LocalOperator, self.engine.now()).await?;
             let made = self.make_missing(&root, &subordinates, &missing, progress).await;

@@ -99,7 +99,7 @@ impl Runtime {
 
     /// Publishes the CRL of an authority now, due or not. For the root this is the yearly ceremony: its key is lent from its
     /// file for as long as it takes, and its OCSP responder is renewed too when that is due.
-    pub async fn publish_crl_now(&self, id: &AuthorityId) -> Result<PublishedCrl, LocalError> {
+    pub async fn publish_crl_now(&self, id: &AuthorityId) -> Result<Arc<PublishedCrl>, LocalError> {
         let authority = self.engine.authority(id)?;
         if authority.can_sign() || authority.record().key_home != KeyHome::File {
             return self.publish_next_crl(id).await;
@@ -112,12 +112,12 @@ impl Runtime {
         published
     }
 
-    async fn publish_with_lent_key(&self, id: &AuthorityId) -> Result<PublishedCrl, LocalError> {
+    async fn publish_with_lent_key(&self, id: &AuthorityId) -> Result<Arc<PublishedCrl>, LocalError> {
         equip_authority(&self.engine, &Principal::LocalOperator, id).await?;
         self.publish_next_crl(id).await
     }
 
-    async fn publish_next_crl(&self, id: &AuthorityId) -> Result<PublishedCrl, LocalError> {
+    async fn publish_next_crl(&self, id: &AuthorityId) -> Result<Arc<PublishedCrl>, LocalError> {
         let lease = self.lease(&publish_crl::lease_name(id)).await?;
         let published = publish_crl::publish_crl(&self.engine, &Principal::LocalOperator, id, &lease).await?;
         self.engine.store().release_lease(&lease).await?;

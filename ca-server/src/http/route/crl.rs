@@ -39,19 +39,19 @@ pub(crate) async fn crl(
     state.engine().check_anchor()?;
     let files = state.crl_files();
     if file == "all.pem" {
-        let (pem, etag) = files.all_pem();
-        return Ok(serve(&state, &headers, "application/x-pem-file", pem, etag, None));
+        return Ok(serve(&state, &headers, "application/x-pem-file", || files.all_pem(), files.all_etag(), None));
     }
     let authority = file.strip_suffix(".crl").and_then(|id| id.parse().ok()).ok_or_else(not_found)?;
     let list = files.get(&authority).ok_or_else(not_found)?;
-    Ok(serve(&state, &headers, PKIX_CRL, list.der.clone(), &list.etag, Some((list.this_update, list.next_update))))
+    let period = (list.intent.this_update, list.intent.next_update);
+    Ok(serve(&state, &headers, PKIX_CRL, || list.der.clone(), &list.etag, Some(period)))
 }
 
 fn serve(
     state: &AppState,
     request: &HeaderMap,
     content_type: &'static str,
-    body: Bytes,
+    body: impl FnOnce() -> Bytes,
     etag: &str,
     period: Option<(Timestamp, Timestamp)>,
 ) -> Response {
@@ -72,7 +72,7 @@ fn serve(
     if is_unchanged(request, etag, period.map(|(this_update, _)| this_update)) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    (StatusCode::OK, headers, body).into_response()
+    (StatusCode::OK, headers, body()).into_response()
 }
 
 /// RFC 9110 §13.2.2: an entity tag decides before a date does.

@@ -79,7 +79,7 @@ fn checks(state: &AppState) -> Vec<ReadinessCheck> {
         let id = authority.id();
         let fresh = match crl_files.get(id) {
             None => Err("it has not published a CRL"),
-            Some(file) if file.next_update <= now => Err("its CRL is past its nextUpdate"),
+            Some(file) if file.intent.next_update <= now => Err("its CRL is past its nextUpdate"),
             Some(_) => Ok(()),
         };
         checks.push(check(&format!("crl:{id}"), fresh));

@@ -36,16 +36,26 @@ pub(crate) async fn ocsp_post(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ProblemResponse> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    if !content_type.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(REQUEST) {
+    if !has_right_type(&headers) {
         return Err(ProblemResponse::new(
             ProblemType::UnsupportedMediaType,
             "the body must be an OCSP request; set Content-Type: application/ocsp-request",
         ));
     }
     let body = body.map_err(|rejection| unreadable_body(&rejection))?;
-    let answer = ask(&state, &body).await;
-    Ok(respond(&state, answer, &HeaderMap::new(), false))
+    Ok(answer_post(&state, &body).await)
+}
+
+/// Whether the headers say that the body is an OCSP request.
+pub(crate) fn has_right_type(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    content_type.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(REQUEST)
+}
+
+/// Answers the body of a POST.
+pub(crate) async fn answer_post(state: &AppState, body: &[u8]) -> Response {
+    let answer = ask(state, body).await;
+    respond(state, answer, &HeaderMap::new(), false)
 }
 
 /// Ask for the status of certificates, the request base64 in the path; proxies may keep the answer.
@@ -61,14 +71,19 @@ pub(crate) async fn ocsp_post(
     )
 )]
 pub(crate) async fn ocsp_get(State(state): State<AppState>, uri: Uri, headers: HeaderMap) -> Response {
+    answer_get(&state, uri.path(), &headers).await
+}
+
+/// Answers a GET of a path.
+pub(crate) async fn answer_get(state: &AppState, path: &str, headers: &HeaderMap) -> Response {
     // The raw path: axum's own decoding would turn `%2F` and `/` into the same, and a query has no place here.
-    let path = uri.path().strip_prefix("/ocsp/").unwrap_or("");
+    let path = path.strip_prefix("/ocsp/").unwrap_or("");
     let answer = match decode_get_path(path) {
-        Ok(request) => ask(&state, &request).await,
+        Ok(request) => ask(state, &request).await,
         // Not base64 or too long: what parses as nothing is `malformedRequest`.
-        Err(_) => ask(&state, &[]).await,
+        Err(_) => ask(state, &[]).await,
     };
-    respond(&state, answer, &headers, true)
+    respond(state, answer, headers, true)
 }
 
 async fn ask(state: &AppState, request: &[u8]) -> StatusAnswer {

@@ -326,3 +326,59 @@ fn without_a_policy_everything_is_denied() {
         }
     }
 }
+
+#[test]
+fn a_remembered_decision_is_for_the_same_principal_roles_and_profile() {
+    let authorizer = shipped();
+    let asks = |principal: &Principal, profile: &str, name: &str| ask(&authorizer, principal, profile, &[name], &[]);
+    for _ in 0..2 {
+        assert!(asks(&holder(&[Role::Registrar]), "server", "dns:a.example.com"));
+        assert!(asks(&holder(&[Role::Registrar]), "server", "dns:b.example.com"));
+        assert!(!asks(&holder(&[Role::Registrar]), "operator", "dns:a.example.com"));
+        assert!(asks(&holder(&[Role::Administrator]), "operator", "dns:a.example.com"));
+        assert!(!asks(&holder(&[]), "server", "dns:a.example.com"));
+        // What a token may ask for depends on what it asks for.
+        let token = token("server", &["dns:a.example.com"], None);
+        assert!(asks(&token, "server", "dns:a.example.com"));
+        assert!(!asks(&token, "server", "dns:b.example.com"));
+    }
+    assert_eq!(authorizer.remembered.len(), 4, "names make no difference, tokens are not remembered");
+}
+
+#[test]
+fn what_a_policy_reads_of_the_request_is_asked_each_time() {
+    for condition in [
+        r#"context.names.contains("dns:evil.example.com")"#,
+        r#"if resource.internal then true else context["names"].contains("dns:evil.example.com")"#,
+    ] {
+        let text = format!(
+            "{SHIPPED_POLICIES}\n@id(\"no-evil\") forbid (principal, action == Action::\"IssueCertificate\", resource) when {{ {condition} }};"
+        );
+        let authorizer = CedarAuthorizer::from_texts(&text, SHIPPED_SCHEMA).expect("it fits the schema");
+        let registrar = holder(&[Role::Registrar]);
+        for (name, is_allowed) in [("dns:good.example.com", true), ("dns:evil.example.com", false)] {
+            assert_eq!(ask(&authorizer, &registrar, "server", &[name], &[]), is_allowed, "{condition}: {name}");
+        }
+        assert_eq!(authorizer.remembered.len(), 0);
+    }
+}
+
+#[test]
+fn memory_is_bounded() {
+    let authorizer = shipped();
+    let profile: ProfileName = "server".parse().expect("a profile name");
+    for number in 0..5_000u32 {
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        let principal = Principal::Certificate {
+            id: CertificateId::from_bytes(id),
+            authority: "tls".parse().expect("an authority id"),
+            serial: Serial::from_random([1; 16]),
+            roles: vec![Role::Registrar],
+        };
+        let resource = Resource::Profile { name: &profile, internal: false, common_names: &[], names: &[] };
+        let question = Question { principal: &principal, action: Action::IssueCertificate, resource };
+        assert!(authorizer.decide(&question).is_allowed());
+        assert!(authorizer.remembered.len() <= 4_096);
+    }
+}

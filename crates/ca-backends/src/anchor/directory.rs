@@ -22,7 +22,7 @@ use ca_engine::port::anchor::{Anchor, AnchorError, AnchorHead, AnchoredRevocatio
 use ca_engine::port::store::ChainHead;
 
 use super::line;
-use crate::publisher::put_newer_list;
+use crate::publisher::{is_file_of, put_newer_list};
 
 const LISTS: &str = "crl";
 const CHAIN: &str = "chain";
@@ -121,9 +121,9 @@ impl Anchor for DirectoryAnchor {
         service: &ServiceDigest,
         authority: &AuthorityId,
         number: u64,
-        der: &[u8],
+        der: &Arc<[u8]>,
     ) -> Result<(), AnchorError> {
-        let (service, authority, der) = (*service, authority.clone(), der.to_vec());
+        let (service, authority, der) = (*service, authority.clone(), Arc::clone(der));
         self.blocking(move |inner| {
             let folder = inner.service(&service).join(LISTS);
             let path = folder.join(format!("{authority}.crl"));
@@ -195,16 +195,19 @@ impl Inner {
     }
 
     fn lists(&self, service: &ServiceDigest) -> Result<Vec<(AuthorityId, Vec<u8>)>, AnchorError> {
-        let mut lists = Vec::new();
+        let mut lists: Vec<(AuthorityId, Vec<u8>)> = Vec::new();
         let own = self.service(service).join(LISTS);
         for folder in std::iter::once(&own).chain(&self.more_lists) {
             for path in entries(folder)? {
                 let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".crl"));
                 let Some(authority) = name.and_then(|name| name.parse().ok()) else { continue };
-                let list = (authority, fs::read(&path).map_err(|error| unavailable(&path, &error))?);
                 // Most times the same lies in both places, and it may be large.
-                if !lists.contains(&list) {
-                    lists.push(list);
+                let mut is_new = true;
+                for (_, known) in lists.iter().filter(|(known, _)| *known == authority) {
+                    is_new &= !is_file_of(&path, known).map_err(|error| unavailable(&path, &error))?;
+                }
+                if is_new {
+                    lists.push((authority, fs::read(&path).map_err(|error| unavailable(&path, &error))?));
                 }
             }
         }

@@ -3,9 +3,10 @@
 //! The number of the list in place is read from the list itself: nothing beside it can disagree with it.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use ca_core::crl::ParsedCrl;
@@ -32,8 +33,8 @@ impl DirectoryPublisher {
 
 #[async_trait]
 impl Publisher for DirectoryPublisher {
-    async fn publish_crl(&self, authority: &AuthorityId, number: u64, der: &[u8]) -> Result<(), PublishError> {
-        let (folder, path, der) = (self.folder.clone(), self.path(authority), der.to_vec());
+    async fn publish_crl(&self, authority: &AuthorityId, number: u64, der: &Arc<[u8]>) -> Result<(), PublishError> {
+        let (folder, path, der) = (self.folder.clone(), self.path(authority), Arc::clone(der));
         // Syncing a disk takes milliseconds, or longer: not on the async threads.
         let published = tokio::task::spawn_blocking(move || {
             put_newer_list(&folder, &path, number, &der).map_err(|error| format!("{}: {error}", path.display()))
@@ -46,10 +47,13 @@ impl Publisher for DirectoryPublisher {
 }
 
 /// Puts a list in place of one with a lower number, atomically and durably; processes that share the folder take turns.
-pub(crate) fn put_newer_list(folder: &Path, path: &Path, number: u64, der: &[u8]) -> io::Result<()> {
+pub(crate) fn put_newer_list(folder: &Path, path: &Path, number: u64, der: &Arc<[u8]>) -> io::Result<()> {
     // Held to the end: between looking at the list in place and replacing it, no other process puts a newer one there.
     let directory = File::open(folder)?;
     directory.lock()?;
+    if is_file_of(path, der)? {
+        return Ok(());
+    }
     if number_in_place(path)?.is_some_and(|in_place| in_place >= number) {
         return Ok(());
     }
@@ -63,6 +67,33 @@ pub(crate) fn put_newer_list(folder: &Path, path: &Path, number: u64, der: &[u8]
     temporary.persist(path).map_err(|error| error.error)?;
     // The name is durable when the folder is.
     directory.sync_all()
+}
+
+/// Whether a file has these octets and no others. Read piece by piece: a list may be large, and most times it is the same.
+pub(crate) fn is_file_of(path: &Path, octets: &[u8]) -> io::Result<bool> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    if file.metadata()?.len() != octets.len() as u64 {
+        return Ok(false);
+    }
+    let mut piece = vec![0; 64 * 1024];
+    let mut rest = octets;
+    loop {
+        let read = match file.read(&mut piece) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        match rest.strip_prefix(&piece[..read]) {
+            // Its end, and ours.
+            Some(after) if read == 0 => return Ok(after.is_empty()),
+            Some(after) => rest = after,
+            None => return Ok(false),
+        }
+    }
 }
 
 /// The number of the list in place; `None` when there is none, or it is damaged and better replaced.

@@ -3,4 +3,4 @@
 pub mod directory;
 
 pub use directory::DirectoryPublisher;
-pub(crate) use directory::put_newer_list;
+pub(crate) use directory::{is_file_of, put_newer_list};

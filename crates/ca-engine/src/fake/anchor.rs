@@ -134,7 +134,7 @@ impl Anchor for MemoryAnchor {
         service: &ServiceDigest,
         authority: &AuthorityId,
         number: u64,
-        der: &[u8],
+        der: &Arc<[u8]>,
     ) -> Result<(), AnchorError> {
         self.with(service, |kept| {
             if kept.lists.get(authority).is_none_or(|(newest, _)| number > *newest) {

@@ -54,7 +54,7 @@ impl FlakyPublisher {
 
 #[async_trait]
 impl Publisher for FlakyPublisher {
-    async fn publish_crl(&self, authority: &AuthorityId, number: u64, der: &[u8]) -> Result<(), PublishError> {
+    async fn publish_crl(&self, authority: &AuthorityId, number: u64, der: &Arc<[u8]>) -> Result<(), PublishError> {
         yield_once().await;
         let mut state = self.state();
         state.calls.push((authority.clone(), number));

@@ -105,7 +105,7 @@ pub async fn equip_authority(engine: &Engine, principal: &Principal, id: &Author
     if respond::needs_responder(engine, id, engine.now()) {
         respond::make_responder(engine, principal, id, None).await?;
     }
-    if engine.store().published_crl(id).await?.is_none() {
+    if !publish_crl::has_published_list(engine, id).await? {
         publish_first_crl(engine, principal, id).await?;
     }
     Ok(())

@@ -324,9 +324,9 @@ async fn anchor_lists(
         if anchored.lists.get(&authority).is_some_and(|known| *known >= number) {
             continue;
         }
-        let Some(published) = engine.store().published_crl(&authority).await? else { continue };
-        anchor.put_list(service, &authority, published.intent.number, &published.der).await?;
-        anchored.lists.insert(authority, published.intent.number);
+        let Some(list) = engine.published_list(&authority, number).await? else { continue };
+        anchor.put_list(service, &authority, list.intent.number, &list.der).await?;
+        anchored.lists.insert(authority, list.intent.number);
     }
     Ok(())
 }

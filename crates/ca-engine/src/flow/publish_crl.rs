@@ -1,6 +1,8 @@
 //! Makes and publishes the complete CRL of an authority (RFC 5280 §5): collected as a stream, linted, put on record, signed,
 //! checked, put on record, published. Run by one leased job; a GET never signs.
 
+use std::sync::Arc;
+
 use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::crl::{self, CrlContext, CrlEntry, CrlTemplate, CrlWriter, LintedCrl, PreviousCrl};
 use ca_core::hash::sha256;
@@ -29,7 +31,7 @@ pub async fn publish_crl(
     principal: &Principal,
     authority_id: &AuthorityId,
     lease: &Lease,
-) -> Result<PublishedCrl, FlowError> {
+) -> Result<Arc<PublishedCrl>, FlowError> {
     // 1. Who signs, and is the clock to be trusted?
     assure_clock(engine).await?;
     let authority = engine.authority(authority_id)?;
@@ -54,9 +56,11 @@ pub async fn publish_crl(
     // 5. Sign, and check the signature.
     let der = sign(&authority, &**signer, linted, place.number).await?;
     // 6. On record, then out.
-    record(engine, principal, lease, &intent, &der).await?;
-    put_out(engine, authority_id, place.number, &der).await?;
-    Ok(PublishedCrl { intent, der })
+    let list = Arc::new(PublishedCrl { intent, der: der.into() });
+    record(engine, principal, lease, &list).await?;
+    engine.published_lists().keep(Arc::clone(&list));
+    put_out(engine, &list).await?;
+    Ok(list)
 }
 
 /// Where the next list stands among those on record.
@@ -73,14 +77,20 @@ struct Place {
 impl Place {
     async fn next(engine: &Engine, authority: &AuthorityId) -> Result<Self, FlowError> {
         let now = engine.now();
-        let newest = engine.store().newest_crl(authority).await?.map(|newest| newest.intent);
-        let previous = engine.store().published_crl(authority).await?;
+        let newest = engine.store().newest_crl(authority).await?;
+        let previous = match &newest {
+            Some(newest) if newest.published => Some(newest.intent.this_update),
+            // One that was cut off: what readers have is the list before it.
+            Some(_) => engine.store().published_crl(authority).await?.map(|list| list.intent.this_update),
+            None => None,
+        };
+        let newest = newest.map(|newest| newest.intent);
         Ok(Self {
             number: newest.as_ref().map_or(1, |newest| newest.number + 1),
             this_update: newest.as_ref().map_or(now, |newest| newest.this_update.max(now)).floor_to_second(),
             before: newest.map(|newest| PreviousCrl { number: newest.number, this_update: newest.this_update }),
             // An entry stays on one list after its certificate has expired (RFC 5280 §3.3).
-            not_after_from: previous.map_or(Timestamp::from_unix_seconds(0), |previous| previous.intent.this_update),
+            not_after_from: previous.unwrap_or(Timestamp::from_unix_seconds(0)),
         })
     }
 }
@@ -149,19 +159,15 @@ async fn sign(
 }
 
 /// Puts the signed list on record; once more when the acknowledgement was lost, which is harmless.
-async fn record(
-    engine: &Engine,
-    principal: &Principal,
-    lease: &Lease,
-    intent: &CrlIntent,
-    der: &[u8],
-) -> Result<(), FlowError> {
+async fn record(engine: &Engine, principal: &Principal, lease: &Lease, list: &PublishedCrl) -> Result<(), FlowError> {
+    let intent = &list.intent;
     let journal = publication(engine, principal, intent);
-    let store = engine.store();
-    match store.publish_crl(lease, &intent.authority, intent.number, der.to_vec(), journal.clone()).await {
-        Err(StoreError::Unknown { .. }) => {
-            Ok(store.publish_crl(lease, &intent.authority, intent.number, der.to_vec(), journal).await?)
-        }
+    let publish = || {
+        let (der, journal) = (Arc::clone(&list.der), journal.clone());
+        engine.store().publish_crl(lease, &intent.authority, intent.number, der, journal)
+    };
+    match publish().await {
+        Err(StoreError::Unknown { .. }) => Ok(publish().await?),
         recorded => Ok(recorded?),
     }
 }
@@ -208,15 +214,21 @@ pub async fn republish(engine: &Engine) -> Result<(), FlowError> {
         if engine.list_in_place(&authority) == Some(number) {
             continue;
         }
-        if let Some(published) = engine.store().published_crl(&authority).await? {
-            put_out(engine, &authority, published.intent.number, &published.der).await?;
+        if let Some(list) = engine.published_list(&authority, number).await? {
+            put_out(engine, &list).await?;
         }
     }
     Ok(())
 }
 
-async fn put_out(engine: &Engine, authority: &AuthorityId, number: u64, der: &[u8]) -> Result<(), FlowError> {
-    engine.publisher().publish_crl(authority, number, der).await.map_err(|error| {
+/// Whether an authority has a list that was published.
+pub async fn has_published_list(engine: &Engine, authority: &AuthorityId) -> Result<bool, FlowError> {
+    Ok(engine.store().published_numbers().await?.iter().any(|(id, _)| id == authority))
+}
+
+async fn put_out(engine: &Engine, list: &PublishedCrl) -> Result<(), FlowError> {
+    let (authority, number) = (&list.intent.authority, list.intent.number);
+    engine.publisher().publish_crl(authority, number, &list.der).await.map_err(|error| {
         FlowError::new(
             FlowErrorKind::Unavailable,
             "the CRL is on record but could not be put in place; it will be tried again",

@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
@@ -127,7 +128,7 @@ pub trait Anchor: Send + Sync {
         service: &ServiceDigest,
         authority: &AuthorityId,
         number: u64,
-        der: &[u8],
+        der: &Arc<[u8]>,
     ) -> Result<(), AnchorError>;
 
     /// Notes how far the audit chain has come.

@@ -310,7 +310,7 @@ fn a_list_made_while_something_is_revoked_holds_all_it_claims() {
         revoked.expect("revoked");
         let list = list.expect("a list");
         let at = list.intent.revocation_sequence;
-        let parsed = world.read_list("tls", list.der);
+        let parsed = world.read_list("tls", &list.der);
         let later = block_on(world.store().revocations_after(at, 10)).expect("a record");
         let listed = parsed.find(&stored.serial).is_some();
         assert!(listed || !later.is_empty(), "{steps}: what it claims to hold it holds");

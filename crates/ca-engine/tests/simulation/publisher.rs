@@ -43,7 +43,7 @@ impl SharedFolder {
 
 #[async_trait]
 impl Publisher for SharedFolder {
-    async fn publish_crl(&self, authority: &AuthorityId, number: u64, der: &[u8]) -> Result<(), PublishError> {
+    async fn publish_crl(&self, authority: &AuthorityId, number: u64, der: &Arc<[u8]>) -> Result<(), PublishError> {
         nap().await;
         if lock(&self.random).one_in(12) {
             return Err(PublishError { detail: "the folder cannot be reached".to_owned() });

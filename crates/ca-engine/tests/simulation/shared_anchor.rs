@@ -106,7 +106,7 @@ impl Anchor for SharedAnchor {
         service: &ServiceDigest,
         authority: &AuthorityId,
         number: u64,
-        der: &[u8],
+        der: &Arc<[u8]>,
     ) -> Result<(), AnchorError> {
         self.reach().await?;
         self.sound.put_list(service, authority, number, der).await

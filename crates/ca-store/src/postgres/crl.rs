@@ -2,6 +2,8 @@
 //!
 //! The octets of an older list are replaced by the next; whoever must keep them archives what is published.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 use ca_engine::port::store::{CrlIntent, CrlRecord, CrlStore, Journal, Lease, PublishedCrl, StoreError};
@@ -32,7 +34,7 @@ impl CrlStore for PostgresStore {
         lease: &Lease,
         authority: &AuthorityId,
         number: u64,
-        der: Vec<u8>,
+        der: Arc<[u8]>,
         journal: Journal,
     ) -> Result<(), StoreError> {
         self.change(Publication { lease: lease.clone(), authority: authority.clone(), number, der, journal }).await
@@ -99,7 +101,7 @@ struct Publication {
     lease: Lease,
     authority: AuthorityId,
     number: u64,
-    der: Vec<u8>,
+    der: Arc<[u8]>,
     journal: Journal,
 }
 
@@ -108,7 +110,7 @@ impl Publication {
         const SQL: &str = "SELECT EXISTS (SELECT FROM crls WHERE authority = $1 AND number = $2) AS intended,
                  p.number AS published, p.der = $3 AS same_octets
              FROM (SELECT 1) AS always LEFT JOIN published_crls AS p ON p.authority = $1";
-        let query = sqlx::query_as(SQL).bind(self.authority.as_str()).bind(number).bind(self.der.as_slice());
+        let query = sqlx::query_as(SQL).bind(self.authority.as_str()).bind(number).bind(&self.der[..]);
         let found: Option<PublicationCircumstances> = transaction.row(query).await?;
         let found = found.ok_or_else(|| row::inconsistent("published_crls", "no row was returned"))?;
         Ok(found.is_due(&self.authority, number)?)
@@ -133,7 +135,7 @@ impl Change for Publication {
         transaction.execute(mark).await?;
         const SQL: &str = "INSERT INTO published_crls (authority, number, der) VALUES ($1, $2, $3)
                  ON CONFLICT (authority) DO UPDATE SET number = excluded.number, der = excluded.der";
-        let publish = sqlx::query(SQL).bind(self.authority.as_str()).bind(number).bind(self.der.as_slice());
+        let publish = sqlx::query(SQL).bind(self.authority.as_str()).bind(number).bind(&self.der[..]);
         transaction.execute(publish).await?;
         journal::store(&[&self.journal], transaction).await
     }

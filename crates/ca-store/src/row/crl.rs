@@ -69,7 +69,7 @@ impl PublicationCircumstances {
 pub(crate) struct PublishedRow {
     #[sqlx(flatten)]
     pub(crate) crl: CrlRow,
-    pub(crate) der: Vec<u8>,
+    pub(crate) der: std::sync::Arc<[u8]>,
 }
 
 impl TryFrom<PublishedRow> for PublishedCrl {

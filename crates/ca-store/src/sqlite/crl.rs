@@ -2,6 +2,8 @@
 //!
 //! The octets of an older list are replaced by the next; whoever must keep them archives what is published.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 use ca_engine::port::store::{CrlIntent, CrlRecord, CrlStore, Journal, Lease, PublishedCrl, StoreError};
@@ -30,7 +32,7 @@ impl CrlStore for SqliteStore {
         lease: &Lease,
         authority: &AuthorityId,
         number: u64,
-        der: Vec<u8>,
+        der: Arc<[u8]>,
         journal: Journal,
     ) -> Result<(), StoreError> {
         self.change(Publication { lease: lease.clone(), authority: authority.clone(), number, der, journal }).await
@@ -86,7 +88,7 @@ struct Publication {
     lease: Lease,
     authority: AuthorityId,
     number: u64,
-    der: Vec<u8>,
+    der: Arc<[u8]>,
     journal: Journal,
 }
 
@@ -99,7 +101,7 @@ impl Publication {
         let found: PublicationCircumstances = sqlx::query_as(SQL)
             .bind(self.authority.as_str())
             .bind(number)
-            .bind(self.der.as_slice())
+            .bind(&self.der[..])
             .fetch_one(connection)
             .await?;
         Ok(found.is_due(&self.authority, number)?)
@@ -125,7 +127,7 @@ impl Change for Publication {
         journal::bind(SQL, &self.journal)
             .bind(self.authority.as_str())
             .bind(number)
-            .bind(self.der.as_slice())
+            .bind(&self.der[..])
             .execute(connection)
             .await?;
         Ok(())

@@ -18,7 +18,7 @@ fn authority() -> AuthorityId {
 }
 
 /// A signed empty list.
-async fn list(number: u64) -> Vec<u8> {
+async fn list(number: u64) -> Arc<[u8]> {
     let (_, signer) = SoftwareSigner::generate(KeyType::P256).expect("a key");
     let issuer = DistinguishedName::from_rfc4514("CN=Example CA").expect("a name");
     let key_identifier = signer.public_key().key_identifier();
@@ -43,7 +43,7 @@ async fn list(number: u64) -> Vec<u8> {
     let tbs = CrlWriter::new(template).expect("a template").finish().expect("a list");
     let linted = crl::lint_crl(tbs, &context).expect("faultless");
     let signature = signer.sign(&linted).await.expect("signs");
-    crl::assemble(linted, &signature).expect("the algorithm named inside")
+    crl::assemble(linted, &signature).expect("the algorithm named inside").into()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +72,7 @@ async fn puts_a_list_in_the_place_of_what_is_none() {
     for damaged in [&b""[..], b"not a list", &der[..der.len() / 2]] {
         fs::write(&path, damaged).expect("written");
         publisher.publish_crl(&authority(), 3, &der).await.expect("published");
-        assert_eq!(fs::read(&path).expect("there"), der);
+        assert_eq!(fs::read(&path).expect("there"), *der);
     }
     assert_eq!(fs::metadata(&path).expect("there").mode() & 0o777, 0o644);
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "no temporary file stays");
@@ -110,4 +110,21 @@ async fn says_which_file_could_not_be_written() {
     let publisher = DirectoryPublisher::new(PathBuf::from("/absent"));
     let error = publisher.publish_crl(&authority(), 1, &list(1).await).await.expect_err("no folder");
     assert!(error.to_string().contains("/absent/tls.crl"), "{error}");
+}
+
+#[test]
+fn a_file_is_compared_to_its_last_octet() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("file");
+    assert!(!is_file_of(&path, b"").expect("no file has nothing"));
+    for length in [0, 1, 65_536, 200_000] {
+        let octets: Vec<u8> = (0..length).map(|number: u32| number.to_le_bytes()[0]).collect();
+        fs::write(&path, &octets).expect("written");
+        assert!(is_file_of(&path, &octets).expect("read"));
+        assert!(!is_file_of(&path, &[&octets[..], b"x"].concat()).expect("read"), "longer");
+        if let Some((last, before)) = octets.split_last() {
+            assert!(!is_file_of(&path, before).expect("read"), "shorter");
+            assert!(!is_file_of(&path, &[before, &[last ^ 1]].concat()).expect("read"), "another end");
+        }
+    }
 }

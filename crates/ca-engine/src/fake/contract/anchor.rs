@@ -114,7 +114,7 @@ async fn the_list_with_the_highest_number_stays(test: AnchorUnderTest) {
     let press = Press::new();
     let (first, second) = (press.list(3, 2).await, press.list(7, 0).await);
     for (number, list) in [(3, &first), (7, &second), (3, &first)] {
-        test.anchor.put_list(&SERVICE, &authority(), number, list).await.expect("put_list");
+        test.anchor.put_list(&SERVICE, &authority(), number, &list.as_slice().into()).await.expect("put_list");
     }
     assert_eq!(test.another.lists(&SERVICE).await, Ok(vec![(authority(), second)]));
 }

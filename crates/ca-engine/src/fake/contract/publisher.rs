@@ -60,7 +60,7 @@ struct Bench {
 
 impl Bench {
     async fn publish(&self, issuer: &str, number: u64, der: &[u8]) {
-        self.under_test.publisher.publish_crl(&authority(issuer), number, der).await.expect("publish_crl");
+        self.under_test.publisher.publish_crl(&authority(issuer), number, &der.into()).await.expect("publish_crl");
     }
 
     async fn read(&self, issuer: &str) -> Option<Vec<u8>> {

@@ -1,5 +1,7 @@
 //! CRLs, intended and published.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 
@@ -30,7 +32,7 @@ impl CrlStore for MemoryStore {
         lease: &Lease,
         authority: &AuthorityId,
         number: u64,
-        der: Vec<u8>,
+        der: Arc<[u8]>,
         journal: Journal,
     ) -> Result<(), StoreError> {
         self.transact(StoreMethod::PublishCrl, |record, _| {
@@ -93,7 +95,7 @@ impl Record {
         &mut self,
         authority: &AuthorityId,
         number: u64,
-        der: Vec<u8>,
+        der: Arc<[u8]>,
         journal: Journal,
     ) -> Result<(), StoreError> {
         let highest = self.crls_of(authority).rfind(|row| row.der.is_some()).map(|row| row.intent.number);

@@ -1,6 +1,7 @@
 //! The tables, and what every change shares: the journal, the sequence of revocations, the fence.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ca_core::audit::{AuditEvent, ChainHash};
 use ca_core::hash::sha256;
@@ -129,7 +130,7 @@ pub struct CrlRow {
     /// What was intended.
     pub intent: CrlIntent,
     /// The signed list.
-    pub der: Option<Vec<u8>>,
+    pub der: Option<Arc<[u8]>>,
 }
 
 /// The newest lease of a name. The row stays when it is given back, so that tokens never repeat.

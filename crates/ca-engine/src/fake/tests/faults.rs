@@ -143,13 +143,14 @@ fn a_keyring_fails_as_often_as_told_and_lends_its_signers() {
 
 #[test]
 fn a_publisher_fails_before_or_after() {
+    let octets = |text: &[u8]| text.into();
     let publisher = FlakyPublisher::default();
     let authority = "tls".parse().expect("an authority id");
     publisher.script([PublishFault::Before, PublishFault::After]);
-    assert!(block_on(publisher.publish_crl(&authority, 1, b"one")).is_err());
+    assert!(block_on(publisher.publish_crl(&authority, 1, &octets(b"one"))).is_err());
     assert_eq!(publisher.published(&authority), None);
-    assert!(block_on(publisher.publish_crl(&authority, 1, b"one")).is_err());
+    assert!(block_on(publisher.publish_crl(&authority, 1, &octets(b"one"))).is_err());
     assert_eq!(publisher.published(&authority), Some((1, b"one".to_vec())));
-    assert!(block_on(publisher.publish_crl(&authority, 2, b"two")).is_ok());
+    assert!(block_on(publisher.publish_crl(&authority, 2, &octets(b"two"))).is_ok());
     assert_eq!(publisher.calls().len(), 3);
 }

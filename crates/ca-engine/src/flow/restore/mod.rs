@@ -235,7 +235,7 @@ async fn take_over_list(
         engine.store().intend_crl(lease, intent.clone()).await?;
     }
     let journal = publish_crl::publication(engine, principal, &intent);
-    Ok(engine.store().publish_crl(lease, authority, number, list.as_der().to_vec(), journal).await?)
+    Ok(engine.store().publish_crl(lease, authority, number, list.as_der().into(), journal).await?)
 }
 
 async fn withdraw_tokens(engine: &Engine, principal: &Principal, report: &mut RestoreReport) -> Result<(), FlowError> {

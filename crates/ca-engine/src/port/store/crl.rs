@@ -1,5 +1,7 @@
 //! CRLs: intended, then published; numbers and times only rise.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 use ca_core::time::Timestamp;
@@ -39,8 +41,8 @@ pub struct CrlRecord {
 pub struct PublishedCrl {
     /// What was intended.
     pub intent: CrlIntent,
-    /// Its DER.
-    pub der: Vec<u8>,
+    /// Its DER: shared, since a list may have tens of megabytes.
+    pub der: Arc<[u8]>,
 }
 
 /// CRLs on record.
@@ -60,7 +62,7 @@ pub trait CrlStore: Send + Sync {
         lease: &Lease,
         authority: &AuthorityId,
         number: u64,
-        der: Vec<u8>,
+        der: Arc<[u8]>,
         journal: Journal,
     ) -> Result<(), StoreError>;
 

@@ -245,19 +245,19 @@ impl World {
     }
 
     /// Makes an authority's next CRL.
-    pub(crate) fn publish(&self, authority: &str) -> Result<PublishedCrl, FlowError> {
+    pub(crate) fn publish(&self, authority: &str) -> Result<Arc<PublishedCrl>, FlowError> {
         let lease = self.crl_lease(authority, "test");
         block_on(publish_crl(&self.engine, &Principal::Job("crl"), &id(authority), &lease))
     }
 
     /// Makes an authority's next CRL, and reads it as a client does.
     pub(crate) fn list(&self, authority: &str) -> ParsedCrl {
-        self.read_list(authority, self.publish(authority).expect("a list").der)
+        self.read_list(authority, &self.publish(authority).expect("a list").der)
     }
 
     /// Reads a list and verifies its signature.
-    pub(crate) fn read_list(&self, authority: &str, der: Vec<u8>) -> ParsedCrl {
-        let list = ParsedCrl::from_der(der).expect("a list");
+    pub(crate) fn read_list(&self, authority: &str, der: &[u8]) -> ParsedCrl {
+        let list = ParsedCrl::from_der(der.to_vec()).expect("a list");
         let authority = self.engine.authority(&id(authority)).expect("an authority");
         let certificate = authority.certificate();
         list.verify(certificate.subject(), certificate.public_key()).expect("the authority's signature");

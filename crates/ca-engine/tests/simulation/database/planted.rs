@@ -224,7 +224,7 @@ impl Planted {
         lease: Lease,
         authority: &AuthorityId,
         number: u64,
-        der: Vec<u8>,
+        der: Arc<[u8]>,
         journal: Journal,
     ) -> Result<(), StoreError> {
         let lease = self.believed(lease, PlantedBug::StaleLeaseWritesCrl);

@@ -1,5 +1,7 @@
 //! Every method of the store port, as a call over a [`Connection`].
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use ca_core::audit::AuditEvent;
 use ca_core::id::{AuthorityId, CertificateId, DeliveryId, ProfileName, SinkName, TokenId};
@@ -89,7 +91,7 @@ room!(CrlStore {
         lease: &Lease = lease.clone(),
         authority: &AuthorityId = authority.clone(),
         number: u64,
-        der: Vec<u8>,
+        der: Arc<[u8]>,
         journal: Journal
     ) -> ()
         | Some(lease.clone()), |store| store.publish_crl(lease, &authority, number, der, journal);

@@ -1,5 +1,7 @@
 //! CRLs: intended, then published; numbers and times only rise.
 
+use std::sync::Arc;
+
 use ca_core::audit::AuditAction;
 use ca_core::time::Lifetime;
 use futures::future::join_all;
@@ -162,6 +164,6 @@ async fn publish(fixture: &Fixture, lease: &Lease, issuer: &str, number: u64) ->
     fixture.store.publish_crl(lease, &authority(issuer), number, der(issuer, number), journal).await
 }
 
-fn der(issuer: &str, number: u64) -> Vec<u8> {
-    format!("CRL {number} of {issuer}").into_bytes()
+fn der(issuer: &str, number: u64) -> Arc<[u8]> {
+    format!("CRL {number} of {issuer}").into_bytes().into()
 }

@@ -1,0 +1,107 @@
+//! Cached OCSP over HTTP under load, beside nginx that serves the same octets as a file: same driver, same run, in turns.
+
+mod nginx;
+mod wrk;
+
+use std::path::Path;
+
+use anyhow::Context;
+use ca_core::ocsp::{encode_get_path, request};
+
+use crate::ocsp_client::{ask_once, certificate_id};
+use crate::process::{processor_seconds, resident_octets, work_folder};
+use crate::report::{Report, Row, Unit};
+use crate::service::Site;
+use crate::spread::Spread;
+
+use nginx::Nginx;
+use wrk::Load;
+
+/// How long each server is asked at a time, in seconds, and how often.
+const SECONDS: u32 = 3;
+const TURNS: usize = 5;
+
+/// The targets: processor time of a request, and the 99th percentile of its response time, as shares of nginx's.
+const TIMES_PROCESSOR: f64 = 1.0;
+const TIMES_PERCENTILE_99: f64 = 1.2;
+
+/// Measures the section.
+pub(crate) fn run() -> anyhow::Result<Report> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no threads")?;
+    let mut report = Report::default();
+    let site = Site::initialised(None)?;
+    let (server, _) = site.serve()?;
+    let asked = request::encode(&[certificate_id(&site, &runtime)?], None);
+    // From now on it is in memory.
+    let answer = ask_once(site.public_address(), &asked)?;
+
+    let folder = work_folder()?;
+    match compare(&site, server.id(), folder.path(), &asked, &answer) {
+        Ok(rows) => rows.into_iter().for_each(|row| report.row(row)),
+        // wrk or nginx is not there: the section says so.
+        Err(error) => report.peer(Err(error)),
+    }
+    let memory = Spread::of(vec![resident_octets(server.id())?]);
+    report.row(Row::of("memory after it", Unit::Memory, memory));
+    site.stop(server)?;
+    report.note(format!(
+        "wrk, one thread, 64 connections that are kept, {SECONDS} s at a time, {TURNS} times in turns; an answer of {} octets.",
+        answer.len()
+    ));
+    report.note("nginx: one process, open_file_cache, no access log, the same headers for caches.");
+    Ok(report)
+}
+
+/// What one server takes.
+#[derive(Default)]
+struct Taken {
+    processor: Vec<f64>,
+    percentile_99: Vec<f64>,
+    rate: Vec<f64>,
+}
+
+impl Taken {
+    fn measure(&mut self, load: &Load, process: u32) -> anyhow::Result<()> {
+        let before = processor_seconds(process)?;
+        let outcome = load.run(SECONDS)?;
+        self.processor.push((processor_seconds(process)? - before) / outcome.requests);
+        self.percentile_99.push(outcome.percentile_99);
+        self.rate.push(outcome.requests / f64::from(SECONDS));
+        Ok(())
+    }
+}
+
+fn compare(site: &Site, server: u32, folder: &Path, asked: &[u8], answer: &[u8]) -> anyhow::Result<Vec<Row>> {
+    let nginx = Nginx::serving(folder, answer)?;
+    let base = format!("http://{}", site.public_address());
+    let loads = [
+        (Load::get(&nginx.url()), nginx.id()),
+        (Load::get(&format!("{base}/ocsp/{}", encode_get_path(asked))), server),
+        (Load::post(&format!("{base}/ocsp"), "application/ocsp-request", asked, folder)?, server),
+    ];
+    let mut taken: [Taken; 3] = Default::default();
+    for _ in 0..TURNS {
+        for (taken, (load, process)) in taken.iter_mut().zip(&loads) {
+            taken.measure(load, *process)?;
+        }
+    }
+    let mut rows = Vec::new();
+    let mut beside = None;
+    for (what, taken) in ["nginx, GET of a file", "ca-server, GET", "ca-server, POST"].into_iter().zip(taken) {
+        let [processor, percentile_99, rate] = [taken.processor, taken.percentile_99, taken.rate].map(Spread::of);
+        let (processor_row, percentile_row) = (
+            Row::of(format!("{what}: processor time a request"), Unit::Time, processor),
+            Row::of("     response time, 99th percentile", Unit::Time, percentile_99),
+        );
+        let (processor_row, percentile_row) = match beside {
+            None => (processor_row, percentile_row),
+            Some((processor, percentile_99)) => (
+                processor_row.at_most_times(TIMES_PROCESSOR, processor),
+                percentile_row.at_most_times(TIMES_PERCENTILE_99, percentile_99),
+            ),
+        };
+        beside.get_or_insert((processor, percentile_99));
+        rows.extend([processor_row, percentile_row, Row::of("     rate", Unit::Rate, rate)]);
+    }
+    Ok(rows)
+}
