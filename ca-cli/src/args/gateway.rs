@@ -1,5 +1,6 @@
 //! `gateway`: what stands beside nginx or HAProxy.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ca_core::time::Lifetime;
@@ -82,6 +83,14 @@ pub(crate) struct GatewayRunArgs {
     /// Check this configuration of nginx at the start and with every reload, as `gateway check` does
     #[arg(long, value_name = "FILE")]
     pub(crate) nginx_conf: Option<PathBuf>,
+
+    /// Answer OCSP here, on loopback: the service is asked, and what it said counts until it ends while it is away
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "once")]
+    pub(crate) ocsp_listen: Option<SocketAddr>,
+
+    /// The service's OCSP responder [default: /ocsp beside --crl-url]
+    #[arg(long, value_name = "URL")]
+    pub(crate) ocsp_url: Option<String>,
 
     /// Say what the gateway enforces, by this name: a DNS name in its certificate (--cert, --key)
     #[arg(long, value_name = "NAME")]

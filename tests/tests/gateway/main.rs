@@ -7,3 +7,4 @@ mod world;
 mod faults;
 mod haproxy;
 mod nginx;
+mod ocsp;

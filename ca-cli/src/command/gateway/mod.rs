@@ -5,6 +5,7 @@ mod check;
 mod good;
 mod keeper;
 mod metrics;
+mod ocsp;
 mod place;
 mod probe;
 mod reload;
@@ -44,12 +45,17 @@ async fn keep(args: &GatewayRunArgs, settings: &Settings, printer: &Printer) -> 
         None => Vec::new(),
     };
     let interval = gateway.interval;
+    let responder = gateway.ocsp.clone();
     let fetcher = Fetcher::new(tls::client(&roots, None)?, settings.timeout)?;
-    let mut keeper = Keeper::new(gateway, roots, fetcher, printer)?;
+    let mut keeper = Keeper::new(gateway, roots.clone(), fetcher, printer)?;
     if args.once {
         let round = keeper.round(super::now()).await;
         printer.result(&round, describe)?;
         return Ok(exit_of(&round.findings));
+    }
+    if let Some(responder) = responder {
+        // Redirects and roots are the fetcher's; nobody needs to know who asks.
+        ocsp::listen(responder, Fetcher::new(tls::client(&roots, None)?, settings.timeout)?, printer).await?;
     }
     // Every step is whole or not done, so that it may be ended at any time.
     let mut rounds = tokio::time::interval(interval);

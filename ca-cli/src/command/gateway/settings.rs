@@ -1,6 +1,7 @@
 //! What the sidecar is told: flags, then its own TOML file, then defaults.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use ca_api::route;
 use ca_core::time::Lifetime;
 use serde::Deserialize;
 
+use super::ocsp::OcspSettings;
 use super::probe::ProbeSettings;
 use super::reload::Reload;
 use super::speaker::SpeakerSettings;
@@ -28,6 +30,8 @@ struct GatewayFile {
     alarm_before: Option<String>,
     metrics_file: Option<PathBuf>,
     nginx_conf: Option<PathBuf>,
+    ocsp_listen: Option<SocketAddr>,
+    ocsp_url: Option<String>,
     haproxy_socket: Option<PathBuf>,
     #[serde(default)]
     reload: Vec<String>,
@@ -57,6 +61,8 @@ pub(super) struct GatewaySettings {
     pub(super) alarm_before: Lifetime,
     /// Where metrics go.
     pub(super) metrics_file: Option<PathBuf>,
+    /// Where OCSP is answered.
+    pub(super) ocsp: Option<OcspSettings>,
     /// The configuration of nginx to check.
     pub(super) nginx_conf: Option<PathBuf>,
     /// What has the gateway read its lists anew.
@@ -80,10 +86,15 @@ impl GatewaySettings {
             Some(url) => url,
             None => default_url(settings)?,
         };
+        let listen = args.ocsp_listen.or(file.ocsp_listen);
+        let ocsp_url = args.ocsp_url.clone().or(file.ocsp_url.take());
         let mut beside = crl_file.clone().into_os_string();
         beside.push(".state");
+        let state_dir = args.state_dir.clone().or(file.state_dir).unwrap_or_else(|| beside.into());
+        let ocsp = ocsp(listen, ocsp_url, &crl_url, &ca_file, &state_dir)?;
         Ok(Self {
-            state_dir: args.state_dir.clone().or(file.state_dir).unwrap_or_else(|| beside.into()),
+            state_dir,
+            ocsp,
             generation_file: args.generation_file.clone().or(file.generation_file),
             interval: Duration::from_secs(
                 args.interval.or(lifetime("interval", file.interval)?).unwrap_or(INTERVAL).seconds().max(1),
@@ -104,6 +115,23 @@ impl GatewaySettings {
 const INTERVAL: Lifetime = Lifetime::from_seconds(1);
 /// Lists are made a day apart: one that ends within a day should have been followed by another.
 const ALARM_BEFORE: Lifetime = Lifetime::from_days(1);
+
+/// Where OCSP is answered, and whom it is asked of.
+fn ocsp(
+    listen: Option<SocketAddr>,
+    url: Option<String>,
+    crl_url: &str,
+    ca_file: &Path,
+    state_dir: &Path,
+) -> Result<Option<OcspSettings>, Failure> {
+    let Some(listen) = listen else { return Ok(None) };
+    if !listen.ip().is_loopback() {
+        return Err(Failure::Usage(format!("--ocsp-listen {listen} is not on loopback: it answers this host alone")));
+    }
+    let beside = crl_url.strip_suffix("/crl/all.pem").map(|base| format!("{base}{}", route::OCSP));
+    let url = url.or(beside).ok_or_else(|| missing("--ocsp-url", "ocsp_url"))?;
+    Ok(Some(OcspSettings { listen, url, ca_file: ca_file.to_path_buf(), folder: state_dir.join("ocsp") }))
+}
 
 /// What has the gateway read its lists anew: what the command line says before what the file does.
 fn reload(args: &GatewayRunArgs, file: &mut GatewayFile) -> Result<Reload, Failure> {
@@ -223,6 +251,8 @@ mod tests {
             metrics_file: None,
             haproxy_socket: None,
             nginx_conf: None,
+            ocsp_listen: None,
+            ocsp_url: None,
             id: None,
             probe: None,
             probe_name: None,
