@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, ensure};
 use ca_e2e::programs::programs;
-use ca_e2e::tools::find;
+use ca_e2e::tools::{find, run};
 use serde_json::Value;
 
 use crate::sidecar::{arguments, round};
@@ -172,6 +173,60 @@ fn a_target_that_cannot_be_written_is_said_and_tried_again() -> anyhow::Result<(
     std::fs::create_dir(world.path("away"))?;
     world.terminal.run(&[&arguments[..], &["--", "touch", "reloaded"]].concat())?.ended_with(0)?;
     ensure!(world.path("reloaded").exists() && world.path("away/crls.pem").exists(), "nothing was written");
+    Ok(())
+}
+
+/// The sidecar on a disk of two pages, in a mount namespace of its own. `$1` is what happens to the disk before a new list comes,
+/// `$2` what ends it; the rest is the command.
+const SMALL_DISK: &str = r#"
+set -eu
+happens=$1 ends=$2
+shift 2
+mount -t tmpfs -o size=8k,mode=0755 tmpfs away
+"$@"
+before=$(cat away/crls.pem)
+sh -c "$happens"
+"$CA_CLI" --config "$CONFIG" revoke bob.crt
+said=0
+for try in $(seq 100); do
+    "$@" 2>said || said=$?
+    [ "$said" = 0 ] || break
+    sleep 0.1
+done
+cat said
+[ "$said" = 1 ]
+grep -q 'away/crls.pem: ' said
+[ "$(cat away/crls.pem)" = "$before" ]
+sh -c "$ends"
+"$@"
+[ "$(cat away/crls.pem)" != "$before" ]
+"#;
+
+#[test]
+fn a_disk_that_is_full_or_read_only_keeps_the_last_good_bundle() -> anyhow::Result<()> {
+    let is_root = run("id", ["-u"], Path::new("/"))?.text().trim() == "0";
+    let namespace: &[&str] = if is_root { &["--mount"] } else { &["--user", "--map-root-user", "--mount"] };
+    for (happens, ends) in [
+        ("head -c 65536 /dev/zero > away/filler || true", "rm away/filler"),
+        ("mount -o remount,ro away", "mount -o remount,rw away"),
+    ] {
+        let world = World::new(&["bob"])?;
+        std::fs::create_dir(world.path("away"))?;
+        let config = world.stack.data_folder().join("admin/cli.toml").display().to_string();
+        let url = format!("{}/crl/all.pem", world.stack.public_url());
+        let cli = programs()?.cli.display().to_string();
+        let sidecar = ["gateway", "run", "--once", "--crl-file", "away/crls.pem", "--ca-file", "cartorio/trust.pem"];
+        let output = Command::new(find("unshare")?)
+            .args(namespace)
+            .args(["sh", "-c", SMALL_DISK, "sh", happens, ends, &cli])
+            .args(sidecar)
+            .args(["--state-dir", "state", "--crl-url", &url])
+            .env("CA_CLI", &cli)
+            .env("CONFIG", &config)
+            .current_dir(world.folder())
+            .output()?;
+        ensure!(output.status.success(), "{happens}: {output:?}");
+    }
     Ok(())
 }
 

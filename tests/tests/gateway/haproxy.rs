@@ -1,13 +1,11 @@
 //! HAProxy, configured by the file as it is shipped, with a sidecar that has it reload by its master's socket.
 
-use std::time::Instant;
-
 use anyhow::{Context, ensure};
 use ca_e2e::process::Process;
 use ca_e2e::tools::find;
 
 use crate::sidecar::{arguments_of, once_with, start_with};
-use crate::world::{Gateway, World, soon};
+use crate::world::{Gateway, World, begin, soon};
 
 const APPLICATION: &str = "backend application\n    mode http\n    http-request return status 200 content-type text/plain \
                            lf-string \"hello %[req.hdr(X-Client-DN)]\"\n";
@@ -39,7 +37,7 @@ fn haproxy_refuses_within_seconds_who_was_revoked_and_it_is_said() -> anyhow::Re
     let sidecar = start_with(&world, &arguments_of(&world, "cartorio/generation.txt", &speaking, &[]))?;
     soon("the gateway has spoken", || Ok(world.terminal.done(&["gateway", "list"])?.contains("gw.test").then_some(())))
         .with_context(|| format!("{}\n{}", sidecar.lines().join("\n"), haproxy.0.lines().join("\n")))?;
-    let revoked_at = Instant::now();
+    let revoked_at = begin();
     let said = world.terminal.run(&["revoke", "bob.crt", "--wait"])?.ended_with(0);
     let said = said.with_context(|| sidecar.lines().join("\n"))?.output;
     println!("revoked to refused by HAProxy: {:.1} s; {said}", revoked_at.elapsed().as_secs_f64());

@@ -1,13 +1,11 @@
 //! nginx, configured by the snippets as they are shipped, with a sidecar that feeds it.
 
-use std::time::Instant;
-
 use anyhow::{Context, ensure};
 use ca_e2e::stack::PATIENCE;
 use serde_json::{Value, json};
 
 use crate::sidecar::{once, round, start};
-use crate::world::{World, soon};
+use crate::world::{World, begin, soon};
 
 #[test]
 fn nginx_refuses_within_seconds_who_was_revoked() -> anyhow::Result<()> {
@@ -18,7 +16,7 @@ fn nginx_refuses_within_seconds_who_was_revoked() -> anyhow::Result<()> {
     let sidecar = start(&world, &[], &world.nginx_reload())?;
     world.lets_in("alice")?;
     world.lets_in("bob")?;
-    let revoked_at = Instant::now();
+    let revoked_at = begin();
     world.revoke("bob")?;
     soon("bob is refused", || Ok((!world.call("bob", &[])?.0).then_some(())))?;
     println!("revoked to refused by nginx: {:.1} s", revoked_at.elapsed().as_secs_f64());

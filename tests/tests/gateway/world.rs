@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use ca_e2e::cli::Terminal;
@@ -154,6 +154,12 @@ impl Drop for Gateway {
             eprintln!("{error:#}");
         }
     }
+}
+
+/// The beginning of something that is measured.
+#[expect(clippy::disallowed_methods, reason = "a measurement that is printed and decides nothing")]
+pub(crate) fn begin() -> Instant {
+    Instant::now()
 }
 
 /// Asks until there is an answer, for 20 s at most.

@@ -225,7 +225,7 @@ mod tests {
         fs::write(folder.path().join("state/state.json"), "{").expect("written");
         let mut told = Vec::new();
         let place = Place::open(&folder.path().join("crls.pem"), None, &folder.path().join("state"), &mut |text| {
-            told.push(text)
+            told.push(text);
         });
         assert_eq!(place.expect("opened").loaded(), None);
         assert_eq!(told.len(), 1);

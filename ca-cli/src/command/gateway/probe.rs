@@ -65,6 +65,17 @@ impl Probe {
 
     /// Fails unless the gateway has loaded `generation`: for so long as workers of before may still answer, whatever is offered.
     pub(super) async fn enforces(&self, generation: &str) -> Result<(), String> {
+        match tokio::time::timeout(LONGEST, self.insist(generation)).await {
+            Ok(enforced) => enforced,
+            Err(_) => Err(format!(
+                "the gateway at {} did not show within {} s that it has loaded the lists in place",
+                self.settings.address,
+                LONGEST.as_secs()
+            )),
+        }
+    }
+
+    async fn insist(&self, generation: &str) -> Result<(), String> {
         let mut right = 0;
         for _ in 0..ATTEMPTS {
             match self.ask().await {
@@ -203,4 +214,6 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const BETWEEN: Duration = Duration::from_millis(50);
 const IN_A_ROW: u32 = 5;
 const ATTEMPTS: u32 = 60;
+/// Meanwhile no lists are fetched.
+const LONGEST: Duration = Duration::from_secs(8);
 const LONGEST_ANSWER: u64 = 64 << 10;

@@ -36,6 +36,15 @@ pub(super) struct Speaker {
     settings: SpeakerSettings,
     ready: Option<Ready>,
     said: Option<(String, Timestamp)>,
+    failed: Option<Failed>,
+}
+
+/// Why a statement was not made.
+struct Failed {
+    generation: String,
+    at: Timestamp,
+    kind: AlarmKind,
+    text: String,
 }
 
 /// What is made of the files of the identity, which somebody may renew.
@@ -50,7 +59,7 @@ struct Ready {
 impl Speaker {
     /// Speaks for nobody yet.
     pub(super) fn new(settings: SpeakerSettings) -> Self {
-        Self { settings, ready: None, said: None }
+        Self { settings, ready: None, said: None, failed: None }
     }
 
     /// Says that the gateway enforces these lists, unless it was said within the last minute. Returns whether it was said now.
@@ -62,18 +71,40 @@ impl Speaker {
         if is_said {
             return Ok(false);
         }
+        let failed = self
+            .failed
+            .as_ref()
+            .filter(|failed| failed.generation == good.generation && now.since(failed.at) < ANEW_AFTER);
+        if let Some(failed) = failed {
+            return Err((failed.kind, failed.text.clone()));
+        }
+        match self.state(good).await {
+            Ok(()) => {
+                self.failed = None;
+                self.said = Some((good.generation.clone(), now));
+                Ok(true)
+            }
+            Err((kind, text)) => {
+                let generation = good.generation.clone();
+                self.failed = Some(Failed { generation, at: now, kind, text: text.clone() });
+                Err((kind, text))
+            }
+        }
+    }
+
+    /// Asks the gateway, and says what it showed.
+    async fn state(&mut self, good: &Good) -> Result<(), (AlarmKind, String)> {
         let statement = |failure: Failure| match failure.exit() {
             Exit::Unreachable => (AlarmKind::Service, failure.to_string()),
             _ => (AlarmKind::Statement, failure.to_string()),
         };
         self.prepare().await.map_err(statement)?;
-        let Some(ready) = &mut self.ready else { return Ok(false) };
+        let Some(ready) = &mut self.ready else { return Ok(()) };
         ready.probe.enforces(&good.generation).await.map_err(|text| (AlarmKind::Probe, text))?;
         let lists = ready.told(good).await.map_err(statement)?;
         let status = GatewayStatus { generation: good.generation.clone(), lists };
         ready.remote.report_gateway(&self.settings.id, &status).await.map_err(statement)?;
-        self.said = Some((good.generation.clone(), now));
-        Ok(true)
+        Ok(())
     }
 
     /// Reads the identity, where it is new.
@@ -116,3 +147,5 @@ impl Ready {
 
 /// What stays true is said again after so long, so that a gateway that fell silent is told apart.
 const AGAIN_AFTER: Lifetime = Lifetime::from_seconds(60);
+/// What failed is tried anew after so long; lists are fetched meanwhile.
+const ANEW_AFTER: Lifetime = Lifetime::from_seconds(5);
