@@ -102,6 +102,12 @@ pub(crate) async fn run(runtime: Runtime, role: Role, ready: impl FnOnce(&Addres
             job::start(&state, Plan { crl_interval: runtime.config.status.crl_interval, api }, &mut jobs);
         }
     }
+    let tidying = tokio::spawn(async {
+        loop {
+            tokio::time::sleep(metrics::TIDY_INTERVAL).await;
+            metrics::tidy();
+        }
+    });
     let mut serving = JoinSet::new();
     for listener in listeners.all() {
         serving.spawn(listener.serve(stopped.clone()));
@@ -110,6 +116,7 @@ pub(crate) async fn run(runtime: Runtime, role: Role, ready: impl FnOnce(&Addres
     tracing::info!("stopping: open requests may end");
     let _ = stop.send(true);
     while serving.join_next().await.is_some() {}
+    tidying.abort();
     jobs.finish().await;
     job::release_leases(&state).await;
     runtime.close().await;

@@ -55,9 +55,9 @@ impl Load {
 fn read(said: &str) -> anyhow::Result<Outcome> {
     let faults = ["Non-2xx or 3xx responses:", "Socket errors:"];
     ensure!(!faults.iter().any(|fault| said.contains(fault)), "wrk saw faults: {said}");
-    let line = |what: &str| said.lines().map(str::trim).find(|line| line.contains(what)).map(str::to_owned);
-    let requests = line(" requests in ").and_then(|line| line.split(' ').next()?.parse().ok());
-    let percentile_99 = line("99%").and_then(|line| seconds(line.strip_prefix("99%")?.trim()));
+    let mut lines = said.lines().map(str::trim);
+    let percentile_99 = lines.find_map(|line| seconds(line.strip_prefix("99%")?.trim()));
+    let requests = lines.find_map(|line| line.split_once(" requests in ")?.0.parse().ok());
     let outcome = requests.zip(percentile_99).map(|(requests, percentile_99)| Outcome { requests, percentile_99 });
     outcome.with_context(|| format!("wrk says something else: {said}"))
 }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     const SAID: &str = "Running 2s test @ http://127.0.0.1:1/\n  1 threads and 64 connections\n  Thread Stats   Avg      Stdev     Max   +/- Stdev\n    \
-        Latency     1.03ms  500.00us  10.99ms   90.00%\n    Req/Sec    60.00k     2.00k   70.00k    70.00%\n  Latency Distribution\n     \
+        Latency     1.03ms  500.00us  10.99ms   93.99%\n    Req/Sec    60.00k     2.00k   70.00k    70.00%\n  Latency Distribution\n     \
         50%    0.98ms\n     75%    1.10ms\n     90%    1.40ms\n     99%    2.50ms\n  120001 requests in 2.00s, 100.00MB read\n\
         Requests/sec:  60000.50\n";
 

@@ -13,8 +13,9 @@ use ProblemType::{
     AccessDenied, AlreadyRenewed, AlreadyRevoked, AmbiguousSerial, AuthenticationRequired, AuthorityCannotSign,
     CertificateRemoved, CertificateRevoked, ContentTooLarge, CsrRejected, HeaderFieldsTooLarge, IdempotencyConflict,
     InternalError, InvalidCredential, InvalidRequest, KeyBlocked, KeyRejected, MalformedRequest, NotAcceptable,
-    NotFound, NotHeld, Overloaded, ProfileViolation, RenewalTooEarly, RenewalTooLate, RequestInProgress,
-    RequestTimeout, SigningSuspended, TokenExpired, TokenUsedUp, Unavailable, UnknownProfile, UnsupportedMediaType,
+    NotFound, NotHeld, Overloaded, ProfileViolation, RangeNotSatisfiable, RenewalTooEarly, RenewalTooLate,
+    RequestInProgress, RequestTimeout, SigningSuspended, TokenExpired, TokenUsedUp, Unavailable, UnknownProfile,
+    UnsupportedMediaType,
 };
 
 /// Whatever is asked for.
@@ -75,7 +76,7 @@ refusals! {
     /// Of public material under a name.
     NamedFile = NAMED;
     /// Of a published list, of which none is served while the record may be an old one.
-    PublishedList = NAMED, &[SigningSuspended];
+    PublishedList = NAMED, &[SigningSuspended, RangeNotSatisfiable];
     /// Of an OCSP request that is posted; one that can be taken in is answered by OCSP's own errors.
     OcspRequest = &[MalformedRequest, ContentTooLarge, UnsupportedMediaType];
     /// Of a list without filters.

@@ -143,6 +143,8 @@ problem_types! {
     UriTooLong = "uri-too-long", 414, "The URI is too long";
     /// The route takes another media type.
     UnsupportedMediaType = "unsupported-media-type", 415, "The media type is not supported";
+    /// The range asked for begins after the end.
+    RangeNotSatisfiable = "range-not-satisfiable", 416, "There is nothing in that range";
     /// The request can be read, and some of its values cannot be: a name, a length of time, a time.
     InvalidRequest = "invalid-request", 422, "The request has invalid values";
     /// There is no such profile, or none that may be asked for.

@@ -2,8 +2,8 @@
 
 use ca_api::problem::ProblemType;
 use ca_e2e::stack::shared;
-use ca_e2e::tools::openssl;
-use reqwest::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use ca_e2e::tools::{openssl, run};
+use reqwest::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE};
 
 #[tokio::test]
 async fn openssl_verifies_every_list() -> anyhow::Result<()> {
@@ -66,6 +66,35 @@ async fn a_list_that_is_known_is_not_sent_again() -> anyhow::Result<()> {
     public.get_with("/crl/root.crl", IF_MODIFIED_SINCE, "Fri, 01 Jan 2100 00:00:00 GMT").await?.expect(304)?;
     public.get_with("/crl/root.crl", IF_MODIFIED_SINCE, "Thu, 01 Jan 2026 00:00:00 GMT").await?.expect(200)?;
     public.get_with("/crl/root.crl", IF_MODIFIED_SINCE, "yesterday").await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_fetch_that_broke_off_goes_on() -> anyhow::Result<()> {
+    let stack = shared()?;
+    let public = stack.public()?;
+    let list = public.get("/crl/root.crl").await?.expect(200)?;
+    assert_eq!(list.header("accept-ranges"), "bytes");
+    let length = list.body.len();
+    let part = public.get_with("/crl/root.crl", RANGE, "bytes=100-199").await?.expect(206)?;
+    assert_eq!(part.body, list.body[100..200]);
+    assert_eq!(part.header("content-range"), format!("bytes 100-199/{length}"));
+    assert_eq!((part.header("etag"), part.header("content-length")), (list.header("etag"), "100"));
+    let beyond = public.get_with("/crl/root.crl", RANGE, "bytes=10000000-").await?;
+    beyond.expect_problem(ProblemType::RangeNotSatisfiable)?;
+    assert_eq!(beyond.header("content-range"), format!("bytes */{length}"));
+
+    // curl goes on where it stopped, and openssl reads what comes of it.
+    let folder = tempfile::tempdir_in(stack.work_folder())?;
+    std::fs::write(folder.path().join("root.crl"), &list.body[..150])?;
+    let url = format!("{}/crl/root.crl", stack.public_url());
+    run(
+        "curl",
+        ["--silent", "--show-error", "--fail", "--continue-at", "-", "--output", "root.crl", &url],
+        folder.path(),
+    )?;
+    assert_eq!(std::fs::read(folder.path().join("root.crl"))?, list.body);
+    openssl(["crl", "-inform", "DER", "-in", "root.crl", "-noout", "-crlnumber"], folder.path())?;
     Ok(())
 }
 

@@ -1,11 +1,15 @@
 //! `GET /crl/{file}`: published lists, as they lie in memory. Nothing is signed here.
 
+use std::ops::Range;
+
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use ca_api::problem::ProblemType;
 use ca_core::time::Timestamp;
 
+use super::byte_range::{self, Wanted};
 use super::http_date;
 use crate::http::extract::{PathText, not_found};
 use crate::http::openapi::Octets;
@@ -27,6 +31,10 @@ const PKIX_CRL: &str = "application/pkix-crl";
             (Octets = "application/pkix-crl"),
             (String = "application/x-pem-file"),
         )),
+        (status = 206, description = "The part that the caller asked for with `Range`", content(
+            (Octets = "application/pkix-crl"),
+            (String = "application/x-pem-file"),
+        )),
         (status = 304, description = "The list that the caller has is still the newest"),
         refusal::PublishedList,
     )
@@ -34,45 +42,78 @@ const PKIX_CRL: &str = "application/pkix-crl";
 pub(crate) async fn crl(
     State(state): State<AppState>,
     PathText(file): PathText,
+    method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ProblemResponse> {
     state.engine().check_anchor()?;
     let files = state.crl_files();
     if file == "all.pem" {
-        return Ok(serve(&state, &headers, "application/x-pem-file", || files.all_pem(), files.all_etag(), None));
+        let list = Served { content_type: "application/x-pem-file", etag: files.all_etag(), period: None };
+        return serve(&state, (&method, &headers), list, || files.all_pem());
     }
     let authority = file.strip_suffix(".crl").and_then(|id| id.parse().ok()).ok_or_else(not_found)?;
     let list = files.get(&authority).ok_or_else(not_found)?;
     let period = (list.intent.this_update, list.intent.next_update);
-    Ok(serve(&state, &headers, PKIX_CRL, || list.der.clone(), &list.etag, Some(period)))
+    let served = Served { content_type: PKIX_CRL, etag: &list.etag, period: Some(period) };
+    serve(&state, (&method, &headers), served, || list.der.clone())
+}
+
+/// What is served, but for its octets.
+struct Served<'a> {
+    content_type: &'static str,
+    etag: &'a str,
+    /// `thisUpdate` and `nextUpdate` of a single list.
+    period: Option<(Timestamp, Timestamp)>,
 }
 
 fn serve(
     state: &AppState,
-    request: &HeaderMap,
-    content_type: &'static str,
+    (method, request): (&Method, &HeaderMap),
+    Served { content_type, etag, period }: Served<'_>,
     body: impl FnOnce() -> Bytes,
-    etag: &str,
-    period: Option<(Timestamp, Timestamp)>,
-) -> Response {
+) -> Result<Response, ProblemResponse> {
     let now = state.engine().now();
     let max_age = period.map_or(state.max_age(), |(_, next_update)| state.max_age().min(next_update.since(now)));
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    let mut insert = |name, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
-    };
-    insert(header::CACHE_CONTROL, &format!("public, no-transform, must-revalidate, max-age={}", max_age.seconds()));
-    insert(header::ETAG, etag);
+    insert_text(
+        &mut headers,
+        header::CACHE_CONTROL,
+        &format!("public, no-transform, must-revalidate, max-age={}", max_age.seconds()),
+    );
+    insert_text(&mut headers, header::ETAG, etag);
     if let Some((this_update, _)) = period {
-        insert(header::LAST_MODIFIED, &http_date(this_update));
+        insert_text(&mut headers, header::LAST_MODIFIED, &http_date(this_update));
     }
     if is_unchanged(request, etag, period.map(|(this_update, _)| this_update)) {
-        return (StatusCode::NOT_MODIFIED, headers).into_response();
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
-    (StatusCode::OK, headers, body()).into_response()
+    let body = body();
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    match byte_range::wanted(method, request, etag, body.len()) {
+        Wanted::Whole => Ok((StatusCode::OK, headers, body).into_response()),
+        Wanted::Part(part) => {
+            insert_text(&mut headers, header::CONTENT_RANGE, &content_range(&part, body.len()));
+            Ok((StatusCode::PARTIAL_CONTENT, headers, body.slice(part)).into_response())
+        }
+        Wanted::Nothing => {
+            let detail = format!("there are {} octets; ask for a range within them, or for none", body.len());
+            let mut response = ProblemResponse::new(ProblemType::RangeNotSatisfiable, detail).into_response();
+            insert_text(response.headers_mut(), header::CONTENT_RANGE, &format!("bytes */{}", body.len()));
+            Ok(response)
+        }
+    }
+}
+
+/// RFC 9110 §14.4.
+fn content_range(part: &Range<usize>, length: usize) -> String {
+    format!("bytes {}-{}/{length}", part.start, part.end.saturating_sub(1))
+}
+
+fn insert_text(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
 }
 
 /// RFC 9110 §13.2.2: an entity tag decides before a date does.
@@ -97,7 +138,7 @@ fn is_unchanged(request: &HeaderMap, etag: &str, last_modified: Option<Timestamp
 mod tests {
     use super::*;
 
-    fn asking(name: header::HeaderName, value: &'static str) -> HeaderMap {
+    fn asking(name: HeaderName, value: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
     }
 

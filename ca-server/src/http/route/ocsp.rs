@@ -96,7 +96,8 @@ async fn ask(state: &AppState, request: &[u8]) -> StatusAnswer {
 }
 
 fn respond(state: &AppState, answer: StatusAnswer, request: &HeaderMap, cacheable: bool) -> Response {
-    let mut headers = HeaderMap::new();
+    // For all that it will have: a map that grows is filled anew.
+    let mut headers = HeaderMap::with_capacity(16);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(RESPONSE));
     // The octets in memory, not a copy of them.
     let der = Bytes::from_owner(answer.der);
