@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use ca_core::hash::sha256;
 use ca_core::id::AuthorityId;
 use ca_engine::port::store::{CrlIntent, CrlRecord, CrlStore, Journal, Lease, PublishedCrl, StoreError};
 use sqlx::Postgres;
@@ -108,9 +109,11 @@ struct Publication {
 impl Publication {
     async fn is_due(&self, number: i64, transaction: &mut Transaction) -> Result<bool, Failure> {
         const SQL: &str = "SELECT EXISTS (SELECT FROM crls WHERE authority = $1 AND number = $2) AS intended,
-                 p.number AS published, p.der = $3 AS same_octets
+                 p.number AS published, CASE WHEN p.number = $2 THEN sha256(p.der) = $3 END AS same_octets
              FROM (SELECT 1) AS always LEFT JOIN published_crls AS p ON p.authority = $1";
-        let query = sqlx::query_as(SQL).bind(self.authority.as_str()).bind(number).bind(&self.der[..]);
+        // The digest, not the octets: a list may be large, and is sent once.
+        let digest = sha256(&self.der);
+        let query = sqlx::query_as(SQL).bind(self.authority.as_str()).bind(number).bind(&digest[..]);
         let found: Option<PublicationCircumstances> = transaction.row(query).await?;
         let found = found.ok_or_else(|| row::inconsistent("published_crls", "no row was returned"))?;
         Ok(found.is_due(&self.authority, number)?)
