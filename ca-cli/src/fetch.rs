@@ -4,8 +4,8 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
-use reqwest::{Client, RequestBuilder, Response, Url, redirect};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
 use rustls::ClientConfig;
 
 use crate::exit::Failure;
@@ -13,6 +13,19 @@ use crate::exit::Failure;
 /// How often a redirect is followed.
 const REDIRECTS: usize = 3;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a conditional request brought.
+pub(crate) enum Fetched {
+    /// The same as last time (304).
+    Unchanged,
+    /// Something else.
+    New {
+        /// The body.
+        octets: Vec<u8>,
+        /// Its entity tag.
+        etag: Option<String>,
+    },
+}
 
 /// Fetches without saying who asks.
 pub(crate) struct Fetcher {
@@ -38,6 +51,21 @@ impl Fetcher {
         self.send(self.client.get(read_url(url)?), url, limit).await
     }
 
+    /// `GET` of at most `limit` octets, unless they are still those with this entity tag (RFC 9110 §13.1.2).
+    pub(crate) async fn get_unless(&self, url: &str, etag: Option<&str>, limit: usize) -> Result<Fetched, Failure> {
+        let mut request = self.client.get(read_url(url)?);
+        if let Some(etag) = etag {
+            request = request.header(IF_NONE_MATCH, etag);
+        }
+        let response = request.send().await.map_err(|error| not_answered(url, &error))?;
+        if response.status() == StatusCode::NOT_MODIFIED && etag.is_some() {
+            return Ok(Fetched::Unchanged);
+        }
+        let response = checked(response, url)?;
+        let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+        Ok(Fetched::New { octets: read_body(response, limit, url).await?, etag })
+    }
+
     /// `POST` of an OCSP request (RFC 6960 appendix A.1).
     pub(crate) async fn post_ocsp(&self, url: &str, request: Vec<u8>, limit: usize) -> Result<Vec<u8>, Failure> {
         let request = self
@@ -51,15 +79,20 @@ impl Fetcher {
 
     async fn send(&self, request: RequestBuilder, url: &str, limit: usize) -> Result<Vec<u8>, Failure> {
         let response = request.send().await.map_err(|error| not_answered(url, &error))?;
-        let status = response.status();
-        if status.is_server_error() {
-            return Err(Failure::Unreachable { what: url.to_owned(), why: format!("it answered {status}") });
-        }
-        if !status.is_success() {
-            return Err(Failure::Failed(format!("{url} answered {status}")));
-        }
-        read_body(response, limit, url).await
+        read_body(checked(response, url)?, limit, url).await
     }
+}
+
+/// A response that is a success.
+fn checked(response: Response, url: &str) -> Result<Response, Failure> {
+    let status = response.status();
+    if status.is_server_error() {
+        return Err(Failure::Unreachable { what: url.to_owned(), why: format!("it answered {status}") });
+    }
+    if !status.is_success() {
+        return Err(Failure::Failed(format!("{url} answered {status}")));
+    }
+    Ok(response)
 }
 
 /// An address in a certificate is a stranger's word: nothing but HTTP is spoken.

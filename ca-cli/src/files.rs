@@ -267,6 +267,14 @@ pub(crate) fn write_public(path: &Path, octets: &[u8]) -> Result<(), FilesError>
     Staged::new(path.to_path_buf(), octets, PUBLIC)?.place(true)
 }
 
+/// Writes one file, replacing what is there, mode 0644; on return it survives the loss of power under its name.
+pub(crate) fn write_durably(path: &Path, octets: &[u8]) -> Result<(), FilesError> {
+    write_public(path, octets)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|source| FilesError::io(folder, source))
+}
+
 /// The root, beside every certificate.
 pub(crate) const ROOT_FILE: &str = "ca.crt";
 

@@ -53,6 +53,11 @@ impl Printer {
         self.text(&printed)
     }
 
+    /// Whether results are printed for programs: then one command has one.
+    pub(crate) fn prints_json(&self) -> bool {
+        self.format == OutputFormat::Json
+    }
+
     /// Prints text to standard output as it is, whatever the format: scripts, pages, secrets.
     pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,7 +10,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion};
 
 use crate::exit::Failure;
 use crate::settings::IdentityFiles;
@@ -23,6 +23,23 @@ pub(crate) fn read_roots(path: &Path) -> Result<Vec<Certificate>, Failure> {
 
 /// The configuration of a client that trusts `roots` alone.
 pub(crate) fn client(roots: &[Certificate], identity: Option<&IdentityFiles>) -> Result<ClientConfig, Failure> {
+    client_of_versions(rustls::DEFAULT_VERSIONS, roots, identity)
+}
+
+/// The same with a certificate of its own, speaking one version of TLS.
+pub(crate) fn client_of(
+    version: &'static SupportedProtocolVersion,
+    roots: &[Certificate],
+    identity: &IdentityFiles,
+) -> Result<ClientConfig, Failure> {
+    client_of_versions(&[version], roots, Some(identity))
+}
+
+fn client_of_versions(
+    versions: &[&'static SupportedProtocolVersion],
+    roots: &[Certificate],
+    identity: Option<&IdentityFiles>,
+) -> Result<ClientConfig, Failure> {
     let mut store = RootCertStore::empty();
     for root in roots {
         store.add(CertificateDer::from(root.der().to_vec())).map_err(|error| {
@@ -30,7 +47,7 @@ pub(crate) fn client(roots: &[Certificate], identity: Option<&IdentityFiles>) ->
         })?;
     }
     let builder = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .map_err(Failure::failed)?
         .with_root_certificates(store);
     match identity {

@@ -50,6 +50,15 @@ fn personal_data() -> anyhow::Result<()> {
 }
 
 #[test]
+fn the_guide_for_gateways_shows_what_is_shipped() -> anyhow::Result<()> {
+    let guide = std::fs::read_to_string(workspace().join("docs/gateway.md"))?;
+    let shipped = std::fs::read_to_string(workspace().join("deploy/nginx/mtls-crl.conf"))?;
+    let shown = blocks(&guide).into_iter().find(|block| block.note == "cartorio/mtls-crl.conf");
+    ensure!(shown.is_some_and(|shown| shown.text == shipped), "docs/gateway.md shows another mtls-crl.conf");
+    Ok(())
+}
+
+#[test]
 fn every_document_is_followed() -> anyhow::Result<()> {
     let source = include_str!("docs.rs");
     let entries = |folder: &str| std::fs::read_dir(workspace().join("docs").join(folder));

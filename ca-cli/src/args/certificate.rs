@@ -52,6 +52,10 @@ pub(crate) struct RevokeArgs {
     /// Since when the key must be taken as compromised, as in 2026-11-20T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = Timestamp::parse_rfc3339)]
     pub(crate) invalidity_date: Option<Timestamp>,
+
+    /// Wait until every gateway enforces it, so long at most [default when no TIME is given: 30s]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "30s")]
+    pub(crate) wait: Option<Lifetime>,
 }
 
 /// `unhold CERTIFICATE`

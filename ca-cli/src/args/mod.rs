@@ -5,6 +5,7 @@ mod authority;
 mod bootstrap;
 mod certificate;
 mod connection;
+mod gateway;
 mod issue;
 mod outbox;
 mod token;
@@ -21,6 +22,7 @@ pub(crate) use authority::{AuthorityCommand, ExportKeyArgs, ExportRootKeyArgs, P
 pub(crate) use bootstrap::BootstrapArgs;
 pub(crate) use certificate::{ListArgs, RenewArgs, RevokeArgs, ShowArgs, Status, UnholdArgs};
 pub(crate) use connection::ConnectionArgs;
+pub(crate) use gateway::{GatewayCheckArgs, GatewayCommand, GatewayRunArgs};
 pub(crate) use issue::{IssueArgs, OutputFileArgs};
 pub(crate) use outbox::{DeliveryState, OutboxCommand, OutboxListArgs, OutboxReplayArgs};
 pub(crate) use token::{TokenCommand, TokenCreateArgs, TokenListArgs};
@@ -95,6 +97,9 @@ pub(crate) enum Command {
     /// Events that were not delivered to webhooks, and trying them again
     #[command(subcommand)]
     Outbox(OutboxCommand),
+    /// What stands beside nginx or HAProxy: fresh revocation lists, and what is enforced
+    #[command(subcommand)]
+    Gateway(GatewayCommand),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write a page for every command

@@ -74,6 +74,10 @@ help_texts! {
     outbox: ["outbox"];
     outbox_list: ["outbox", "list"];
     outbox_replay: ["outbox", "replay"];
+    gateway: ["gateway"];
+    gateway_run: ["gateway", "run"];
+    gateway_check: ["gateway", "check"];
+    gateway_list: ["gateway", "list"];
     completions: ["completions"];
     man: ["man"];
 }

@@ -4,6 +4,8 @@ mod audit;
 mod authority;
 mod batch;
 mod bootstrap;
+mod enforcement;
+mod gateway;
 mod issuance;
 mod issue;
 mod list;
@@ -126,6 +128,7 @@ async fn dispatch(command: Command, settings: &Settings, printer: &Printer) -> R
             let done = outbox::run(&*service, &command, printer).await;
             closed(&*service, done).await
         }
+        Command::Gateway(command) => gateway::run(&command, settings, printer).await,
         Command::Completions(args) => manual::completions(&args, printer),
         Command::Man(args) => manual::pages(&args, printer),
     }

@@ -3,7 +3,9 @@
 use ca_api::authority::Authority;
 use ca_api::certificate::Certificate as Record;
 use ca_api::revoke::RevokedCertificate;
+use serde::Serialize;
 
+use super::enforcement::{self, Enforcement};
 use super::reference::{Reference, name_of};
 use crate::args::RevokeArgs;
 use crate::exit::{Exit, Failure};
@@ -20,8 +22,11 @@ pub(super) async fn revoke(
     printer: &Printer,
 ) -> Result<Exit, Failure> {
     let record = reference.record(service).await?;
+    let began = super::now();
     let revoked = service.revoke(&name_of(&record)?, args.reason, args.invalidity_date).await?;
-    printer.result(&revoked, |revoked| describe(&revoked.certificate))?;
+    if args.wait.is_none() || !printer.prints_json() {
+        printer.result(&revoked, |revoked| describe(&revoked.certificate))?;
+    }
     reach(&revoked).into_iter().for_each(|note| printer.note(note));
     // Who may revoke its own certificate may not always read the authority: then the bound is not told.
     if let Ok(id) = revoked.certificate.authority.parse()
@@ -29,7 +34,31 @@ pub(super) async fn revoke(
     {
         printer.note(visibility(&authority, settings));
     }
-    Ok(Exit::Done)
+    let Some(limit) = args.wait else { return Ok(Exit::Done) };
+    let waited = enforcement::wait(service, &revoked.certificate, began, limit).await;
+    let (enforcement, failure) = match waited {
+        Ok(enforcement) => (Some(enforcement), None),
+        Err(failure) => (None, Some(failure)),
+    };
+    // What was revoked is told whatever became of the waiting.
+    if printer.prints_json() || enforcement.is_some() {
+        printer.result(&Enforced { revoked, enforcement: enforcement.as_ref() }, |enforced| {
+            enforced.enforcement.map(Enforcement::describe).unwrap_or_default()
+        })?;
+    }
+    match failure {
+        Some(failure) => Err(failure),
+        None if enforcement.is_some_and(|enforcement| enforcement.is_complete()) => Ok(Exit::Done),
+        None => Ok(Exit::Failed),
+    }
+}
+
+/// What was revoked, and where that is enforced.
+#[derive(Serialize)]
+struct Enforced<'a> {
+    #[serde(flatten)]
+    revoked: RevokedCertificate,
+    enforcement: Option<&'a Enforcement>,
 }
 
 /// Ends a hold.

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use ca_api::audit::{AuditEvent, AuditFilter};
 use ca_api::authority::Authority;
 use ca_api::certificate::Certificate;
+use ca_api::gateway::{Gateway, GatewayStatus};
 use ca_api::outbox::{Delivery, DeliveryFilter};
 use ca_api::page::{DEFAULT_LIMIT, Page};
 use ca_api::profile::Profile;
@@ -19,6 +20,7 @@ use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::engine::Engine;
 use ca_engine::error::{FlowError, FlowErrorKind};
 use ca_engine::flow::answer_status::answer_status;
+use ca_engine::flow::gateway::list_gateways;
 use ca_engine::flow::issue::{IssueRequest, issue};
 use ca_engine::flow::outbox::{list_deliveries, replay_delivery};
 use ca_engine::flow::query::{self, CertificateName};
@@ -253,6 +255,15 @@ impl Service for Local {
     async fn replay_delivery(&self, id: DeliveryId) -> Result<Delivery, Failure> {
         let replayed = replay_delivery(self.engine(), &PRINCIPAL, id, None).await.map_err(refused)?;
         Ok(ca_wire::outbox::delivery(&replayed))
+    }
+
+    async fn gateways(&self) -> Result<Vec<Gateway>, Failure> {
+        let gateways = list_gateways(self.engine(), &PRINCIPAL).await.map_err(refused)?;
+        Ok(gateways.iter().map(ca_wire::gateway::gateway).collect())
+    }
+
+    async fn report_gateway(&self, _id: &str, _status: &GatewayStatus) -> Result<Gateway, Failure> {
+        Err(Failure::Usage("a gateway speaks to a server, by its certificate: name it with --url".to_owned()))
     }
 
     async fn roots(&self) -> Result<Vec<ca_core::certificate::Certificate>, Failure> {

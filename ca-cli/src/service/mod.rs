@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use ca_api::audit::{AuditEvent, AuditFilter};
 use ca_api::authority::Authority;
 use ca_api::certificate::Certificate;
+use ca_api::gateway::{Gateway, GatewayStatus};
 use ca_api::outbox::{Delivery, DeliveryFilter};
 use ca_api::page::Page;
 use ca_api::profile::Profile;
@@ -101,6 +102,12 @@ pub(crate) trait Service: Send + Sync {
 
     /// Has an event tried again at once.
     async fn replay_delivery(&self, id: DeliveryId) -> Result<Delivery, Failure>;
+
+    /// The gateways, and what each said last.
+    async fn gateways(&self) -> Result<Vec<Gateway>, Failure>;
+
+    /// Says what a gateway enforces.
+    async fn report_gateway(&self, id: &str, status: &GatewayStatus) -> Result<Gateway, Failure>;
 
     /// The root certificates: those this side trusts come first.
     async fn roots(&self) -> Result<Vec<ca_core::certificate::Certificate>, Failure>;

@@ -21,6 +21,7 @@ use utoipa::openapi::{RefOr, Schema};
         (name = "profiles", description = "What may be asked for"),
         (name = "audit", description = "What happened"),
         (name = "outbox", description = "Events that were not delivered"),
+        (name = "gateways", description = "What gateways enforce"),
         (name = "public", description = "Status and certificates, for everybody"),
         (name = "health", description = "For load balancers"),
     ),

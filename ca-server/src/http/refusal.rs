@@ -99,6 +99,8 @@ refusals! {
     Revoke = CALLER, CERTIFICATE, BODY, &[AlreadyRevoked];
     /// Of ending a hold.
     Unhold = CALLER, CERTIFICATE, &[NotHeld, KeyBlocked];
+    /// Of saying what a gateway enforces.
+    ReportGateway = CALLER, NAMED, BODY;
     /// Of making a token.
     CreateToken = CALLER, BODY, &[UnknownProfile, ProfileViolation];
 }

@@ -16,8 +16,8 @@ use super::guard::guard;
 use super::openapi::Document;
 use super::problem::ProblemResponse;
 use super::route::{
-    audit, authorities, certificates, crl, health, issue_certificate, ocsp, outbox, profiles, renew_certificate,
-    revoke_certificate, tokens,
+    audit, authorities, certificates, crl, gateways, health, issue_certificate, ocsp, outbox, profiles,
+    renew_certificate, revoke_certificate, tokens,
 };
 use crate::state::AppState;
 use crate::telemetry::metrics;
@@ -73,6 +73,8 @@ pub(crate) fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(audit::list_audit_events))
         .routes(routes!(outbox::list_outbox))
         .routes(routes!(outbox::replay_delivery))
+        .routes(routes!(gateways::list_gateways))
+        .routes(routes!(gateways::report_gateway))
         .merge(public_routes())
 }
 

@@ -95,6 +95,7 @@ impl Examples {
             },
             ResourceKind::Authority => Resource::Authority(&self.authority),
             ResourceKind::Token => Resource::Token(TokenId::from_bytes([2; 16])),
+            ResourceKind::Gateway => Resource::Gateway { id: "gateway.example", certified: false },
         }
     }
 }

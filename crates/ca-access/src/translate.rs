@@ -93,6 +93,10 @@ impl Vocabulary {
             }
             Resource::Authority(id) => plain(&self.authority, id.as_str()),
             Resource::Token(id) => plain(&self.token, &id.to_string()),
+            Resource::Gateway { id, certified } => {
+                let attributes = vec![("certified", RestrictedExpression::new_bool(*certified))];
+                entity(uid(&self.gateway, id), attributes, HashSet::new())
+            }
             other => Err(Untranslatable(format!("resource {other:?}"))),
         }
     }

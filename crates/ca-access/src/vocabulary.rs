@@ -43,6 +43,7 @@ pub(crate) enum ResourceKind {
     Certificate,
     Authority,
     Token,
+    Gateway,
 }
 
 impl ResourceKind {
@@ -54,6 +55,7 @@ impl ResourceKind {
             Resource::Certificate { .. } => Self::Certificate,
             Resource::Authority(_) => Self::Authority,
             Resource::Token(_) => Self::Token,
+            Resource::Gateway { .. } => Self::Gateway,
             _ => return None,
         })
     }
@@ -76,6 +78,8 @@ pub(crate) const ASKED: [(Action, &[ResourceKind]); Action::ALL.len()] = [
     (Action::ExportKey, &[ResourceKind::Authority]),
     (Action::ListOutbox, &[ResourceKind::Service]),
     (Action::ReplayDelivery, &[ResourceKind::Service]),
+    (Action::ListGateways, &[ResourceKind::Service]),
+    (Action::ReportGateway, &[ResourceKind::Gateway]),
 ];
 
 /// The entity types of the schema.
@@ -92,6 +96,7 @@ pub(crate) struct Vocabulary {
     pub(crate) certificate: EntityTypeName,
     pub(crate) authority: EntityTypeName,
     pub(crate) token: EntityTypeName,
+    pub(crate) gateway: EntityTypeName,
     action: EntityTypeName,
 }
 
@@ -112,6 +117,7 @@ impl Vocabulary {
             certificate: entity_type("Certificate")?,
             authority: entity_type("Authority")?,
             token: entity_type("Token")?,
+            gateway: entity_type("Gateway")?,
             action: entity_type("Action")?,
         })
     }
@@ -133,6 +139,7 @@ impl Vocabulary {
             ResourceKind::Certificate => &self.certificate,
             ResourceKind::Authority => &self.authority,
             ResourceKind::Token => &self.token,
+            ResourceKind::Gateway => &self.gateway,
         }
     }
 

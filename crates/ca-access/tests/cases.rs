@@ -84,6 +84,11 @@ enum Thing {
     Token {
         id: char,
     },
+    Gateway {
+        id: String,
+        #[serde(default)]
+        certified: bool,
+    },
 }
 
 #[test]
@@ -154,6 +159,7 @@ fn decide(authorizer: &CedarAuthorizer, case: &Case) -> Decision {
         }),
         Thing::Authority { name } => ask(Resource::Authority(&authority(name))),
         Thing::Token { id } => ask(Resource::Token(token(*id))),
+        Thing::Gateway { id, certified } => ask(Resource::Gateway { id, certified: *certified }),
     }
 }
 

@@ -11,6 +11,7 @@
 pub mod audit;
 pub mod authority;
 pub mod certificate;
+pub mod gateway;
 pub mod health;
 pub mod outbox;
 pub mod page;

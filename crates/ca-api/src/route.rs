@@ -34,6 +34,10 @@ pub const AUDIT: &str = "/v1/audit";
 pub const OUTBOX: &str = "/v1/outbox";
 /// `POST` has one tried again.
 pub const OUTBOX_REPLAY: &str = "/v1/outbox/{delivery}/replay";
+/// `GET` the gateways and what they enforce.
+pub const GATEWAYS: &str = "/v1/gateways";
+/// `PUT` what a gateway enforces.
+pub const GATEWAY_STATUS: &str = "/v1/gateways/{gateway}/status";
 /// `GET` the OpenAPI 3.1 document.
 pub const OPENAPI: &str = "/openapi.json";
 /// `POST` an OCSP request (RFC 6960 appendix A.1).

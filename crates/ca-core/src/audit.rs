@@ -44,6 +44,8 @@ pub enum AuditAction {
     RoleGranted,
     /// A role was taken from a certificate.
     RoleWithdrawn,
+    /// A gateway was heard of for the first time, or speaks by another certificate than before.
+    GatewayRegistered,
     /// An event that could not be delivered to a sink is to be tried again.
     DeliveryReplayed,
     /// The administrators were reset on the host.

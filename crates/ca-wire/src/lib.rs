@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod authority;
 pub mod certificate;
+pub mod gateway;
 pub mod name;
 pub mod outbox;
 pub mod problem;

@@ -45,6 +45,16 @@ fn guarded(other: &str, token: &str) -> anyhow::Result<Vec<Row>> {
         (Method::DELETE, format!("/v1/enrolment-tokens/{token}"), None, [401, 403, 403, 204]),
         (Method::GET, route::AUDIT.into(), None, administrators),
         (Method::GET, route::OUTBOX.into(), None, administrators),
+        (Method::GET, route::GATEWAYS.into(), None, administrators),
+        // Nobody speaks for a gateway that its certificate does not name.
+        (
+            Method::PUT,
+            route::GATEWAY_STATUS.replace("{gateway}", "gw.example.test"),
+            Some(
+                json!({ "generation": "a", "lists": [{ "authority": "tls", "number": 1, "sha256": "0".repeat(64) }] }),
+            ),
+            [401, 403, 403, 403],
+        ),
         // Nothing of that name waits.
         (Method::POST, format!("/v1/outbox/{other}/replay"), None, [401, 403, 403, 404]),
     ])

@@ -30,6 +30,8 @@ fn contract() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         (route::AUDIT, get),
         (route::OUTBOX, get),
         (route::OUTBOX_REPLAY, post),
+        (route::GATEWAYS, get),
+        (route::GATEWAY_STATUS, &["put"]),
         (route::OCSP, post),
         ("/ocsp/{request}", get),
         (route::CRL, get),

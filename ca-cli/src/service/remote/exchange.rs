@@ -101,6 +101,11 @@ impl Exchange {
         self.json(self.client.request(Method::POST, self.api(path)?), Repeatable::No).await
     }
 
+    /// `PUT`, which comes to the same however often it is sent.
+    pub(super) async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
+        self.json(self.client.request(Method::PUT, self.api(path)?).json(body), Repeatable::Yes).await
+    }
+
     /// `DELETE`.
     pub(super) async fn delete(&self, path: &str) -> Result<(), Failure> {
         self.send(self.client.request(Method::DELETE, self.api(path)?), Repeatable::No).await.map(|_| ())

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use ca_api::audit::{AuditEvent, AuditFilter};
 use ca_api::authority::Authority;
 use ca_api::certificate::{Certificate, CertificateFilter as WireFilter, NewCertificate};
+use ca_api::gateway::{Gateway, GatewayStatus};
 use ca_api::outbox::{Delivery, DeliveryFilter};
 use ca_api::page::Page;
 use ca_api::profile::Profile;
@@ -197,6 +198,15 @@ impl Service for Remote {
 
     async fn replay_delivery(&self, id: DeliveryId) -> Result<Delivery, Failure> {
         self.exchange.post_nothing(&route::OUTBOX_REPLAY.replace("{delivery}", &id.to_string())).await
+    }
+
+    async fn gateways(&self) -> Result<Vec<Gateway>, Failure> {
+        let page: Page<Gateway> = self.exchange.get(route::GATEWAYS, &()).await?;
+        Ok(page.items)
+    }
+
+    async fn report_gateway(&self, id: &str, status: &GatewayStatus) -> Result<Gateway, Failure> {
+        self.exchange.put(&route::GATEWAY_STATUS.replace("{gateway}", id), status).await
     }
 
     async fn roots(&self) -> Result<Vec<ca_core::certificate::Certificate>, Failure> {

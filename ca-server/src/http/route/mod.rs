@@ -5,6 +5,7 @@ pub(crate) mod authorities;
 mod byte_range;
 pub(crate) mod certificates;
 pub(crate) mod crl;
+pub(crate) mod gateways;
 pub(crate) mod health;
 pub(crate) mod issue_certificate;
 pub(crate) mod ocsp;

@@ -72,7 +72,7 @@ fn principals() -> [(char, Principal); 9] {
 }
 
 /// Who may do what to what; compare with the columns of [`principals`].
-const TABLE: [(Action, &str, &str); 44] = [
+const TABLE: [(Action, &str, &str); 49] = [
     (Action::IssueCertificate, "profile server", "aljr.b.t."),
     (Action::IssueCertificate, "profile client", "aljr.b..."),
     (Action::IssueCertificate, "profile operator", "alj......"),
@@ -108,6 +108,9 @@ const TABLE: [(Action, &str, &str); 44] = [
     (Action::ExportKey, "authority", "al......."),
     (Action::ListOutbox, "service", "alj.ub..."),
     (Action::ReplayDelivery, "service", "al......."),
+    (Action::ListGateways, "service", "aljrub..."),
+    (Action::ReportGateway, "gateway, certified", "al.rubh.."),
+    (Action::ReportGateway, "gateway", "........."),
     // What makes no sense is denied to everybody.
     (Action::IssueCertificate, "service", "........."),
     (Action::IssueCertificate, "own, open", "........."),
@@ -118,6 +121,8 @@ const TABLE: [(Action, &str, &str); 44] = [
     (Action::ReadAudit, "authority", "........."),
     (Action::ExportKey, "service", "........."),
     (Action::ReplayDelivery, "authority", "........."),
+    (Action::ReportGateway, "service", "........."),
+    (Action::ListGateways, "gateway", "........."),
 ];
 
 /// What the words of the table's second column stand for.
@@ -143,6 +148,8 @@ impl Things {
         match words {
             "service" => return Resource::Service,
             "authority" => return Resource::Authority(&self.authority),
+            "gateway" => return Resource::Gateway { id: "gw.example.com", certified: false },
+            "gateway, certified" => return Resource::Gateway { id: "gw.example.com", certified: true },
             "token" => return Resource::Token(TokenId::from_bytes([9; 16])),
             _ => {}
         }

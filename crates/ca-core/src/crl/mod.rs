@@ -1,16 +1,21 @@
 //! Certificate revocation lists (RFC 5280 §5): what one says, its streamed encoding, its lint, and reading those of
 //! others.
 //!
-//! [`CrlWriter`] takes entries one at a time and makes a [`CrlTbs`]; [`lint_crl`] alone turns that into a
+//! [`CrlBundle`] is what a gateway judges by. [`CrlWriter`] takes entries one at a time and makes a [`CrlTbs`]; [`lint_crl`] alone turns that into a
 //! [`LintedCrl`], which can be signed. Where entries come from, which number is next and where lists go is the engine's
 //! business.
 
+mod bundle;
 mod entry;
 mod lint;
 mod parse;
 mod tbs_view;
 mod writer;
 
+pub use bundle::{
+    AuthorityMark, BundleFault, BundleScope, BundledList, CLOCK_SKEW, CrlBundle, ListFault, ListMark, ScopeError,
+    authority_mark,
+};
 pub use entry::{CrlEntry, EntryReason};
 pub use lint::{CrlContext, PreviousCrl, lint_crl};
 pub use parse::{CrlParseError, CrlSignatureError, ParsedCrl};

@@ -8,6 +8,7 @@ pub mod establish;
 pub mod expire;
 pub mod follow_anchor;
 pub mod follow_revocations;
+pub mod gateway;
 mod issuance;
 pub mod issue;
 pub mod outbox;

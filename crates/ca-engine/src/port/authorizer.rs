@@ -38,11 +38,15 @@ pub enum Action {
     ListOutbox,
     /// Have an event tried again that could not be delivered.
     ReplayDelivery,
+    /// List gateways and what they say they enforce.
+    ListGateways,
+    /// Say what a gateway enforces.
+    ReportGateway,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::IssueCertificate,
         Self::RenewCertificate,
         Self::RevokeCertificate,
@@ -58,6 +62,8 @@ impl Action {
         Self::ExportKey,
         Self::ListOutbox,
         Self::ReplayDelivery,
+        Self::ListGateways,
+        Self::ReportGateway,
     ];
 
     /// The name in access policies.
@@ -78,6 +84,8 @@ impl Action {
             Self::ExportKey => "ExportKey",
             Self::ListOutbox => "ListOutbox",
             Self::ReplayDelivery => "ReplayDelivery",
+            Self::ListGateways => "ListGateways",
+            Self::ReportGateway => "ReportGateway",
         }
     }
 }
@@ -119,6 +127,13 @@ pub enum Resource<'a> {
     Authority(&'a AuthorityId),
     /// An enrolment token.
     Token(TokenId),
+    /// A gateway.
+    Gateway {
+        /// Its name, a DNS name.
+        id: &'a str,
+        /// Whether whoever asks holds a certificate for servers that names it.
+        certified: bool,
+    },
 }
 
 /// One question.

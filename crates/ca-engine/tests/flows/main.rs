@@ -9,6 +9,7 @@ mod deliver_events;
 mod establish;
 mod expire;
 mod fault;
+mod gateway;
 mod issue;
 mod publish_crl;
 mod query;

@@ -20,6 +20,7 @@ mod completion;
 mod crl;
 mod descent;
 mod error;
+mod gateway;
 mod hints;
 mod holder;
 mod journal;

@@ -9,6 +9,7 @@ pub(crate) mod audit;
 pub(crate) mod authority;
 pub(crate) mod certificate;
 pub(crate) mod crl;
+pub(crate) mod gateway;
 pub(crate) mod outbox;
 pub(crate) mod personal_data;
 pub(crate) mod reservation;

@@ -15,6 +15,7 @@ mod completion;
 mod crl;
 mod descent;
 mod error;
+mod gateway;
 mod journal;
 mod lease;
 mod outbox;

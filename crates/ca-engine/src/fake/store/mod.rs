@@ -9,6 +9,7 @@ mod authority;
 mod certificate;
 mod crl;
 mod fault;
+mod gateway;
 mod lease;
 mod outbox;
 mod personal_data;

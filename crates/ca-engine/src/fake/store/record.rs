@@ -13,8 +13,8 @@ use ca_core::time::Timestamp;
 
 use crate::port::keyring::SealedKey;
 use crate::port::store::{
-    AuthorityRecord, CrlIntent, Delivery, Journal, Lease, OutboxMessage, Reservation, ResponderRecord, RevocationRow,
-    StoreError, TokenRecord,
+    AuthorityRecord, CrlIntent, Delivery, GatewayRecord, Journal, Lease, OutboxMessage, Reservation, ResponderRecord,
+    RevocationRow, StoreError, TokenRecord,
 };
 
 /// Everything on record. Ordered maps only, so that every run lists alike.
@@ -47,6 +47,8 @@ pub struct Record {
     pub tokens: BTreeMap<TokenId, TokenRecord>,
     /// Roles, and since when they are bound.
     pub roles: BTreeMap<(CertificateId, Role), Timestamp>,
+    /// Gateways, by id.
+    pub gateways: BTreeMap<String, GatewayRecord>,
     /// Leases, by name.
     pub leases: BTreeMap<String, LeaseRow>,
     /// Committed audit events, in commit order.

@@ -9,6 +9,7 @@ mod audit;
 mod authority;
 mod certificate;
 mod crl;
+mod gateway;
 mod journal;
 mod lease;
 mod outbox;
@@ -26,6 +27,7 @@ pub use certificate::{
     PageCursor, Reservation, ReserveOutcome, StatusFilter, StoredCertificate,
 };
 pub use crl::{CrlIntent, CrlRecord, CrlStore, PublishedCrl};
+pub use gateway::{EnforcedList, GatewayRecord, GatewayStore};
 pub use journal::{Journal, OutboxMessage};
 pub use lease::{Lease, LeaseStore};
 pub use outbox::{Assignment, Backlog, Delivery, DeliveryState, FailedAttempt, OutboxStore, Settlement, Verdict};
@@ -52,6 +54,7 @@ pub trait Store:
     + AuditStore
     + TokenStore
     + RoleStore
+    + GatewayStore
     + LeaseStore
     + RestoreStore
     + RetentionStore

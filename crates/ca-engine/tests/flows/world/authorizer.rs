@@ -33,6 +33,9 @@ pub(crate) fn shipped_rules() -> ScriptedAuthorizer {
 }
 
 fn holder_may(question: &Question<'_>, own: ca_core::id::CertificateId) -> bool {
+    if let Resource::Gateway { certified, .. } = &question.resource {
+        return *certified;
+    }
     let Resource::Certificate { id, renewal_open, .. } = &question.resource else { return false };
     let action = match question.action {
         Action::ReadCertificate | Action::RevokeCertificate => true,

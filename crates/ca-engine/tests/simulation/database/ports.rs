@@ -164,6 +164,15 @@ room!(RoleStore {
         | None, |store| store.sound.withdraw_role(certificate, role, journal);
 });
 
+room!(GatewayStore {
+    Gateways = gateways() -> Vec<GatewayRecord>
+        | None, |store| store.sound.gateways();
+    Gateway = gateway(id: &str = id.to_owned()) -> Option<GatewayRecord>
+        | None, |store| store.sound.gateway(&id);
+    PutGateway = put_gateway(gateway: GatewayRecord, spoken_by: Option<CertificateId>, journal: Option<Journal>) -> ()
+        | None, |store| store.sound.put_gateway(gateway, spoken_by, journal);
+});
+
 room!(LeaseStore {
     AcquireLease = acquire_lease(name: &str = name.to_owned(), holder: &str = holder.to_owned(), lifetime: Lifetime)
         -> Option<Lease>

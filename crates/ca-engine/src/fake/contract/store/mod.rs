@@ -6,6 +6,7 @@ mod authority;
 mod complete;
 mod crl;
 mod fixture;
+mod gateway;
 mod idempotency;
 mod kept;
 mod lease;
@@ -74,6 +75,7 @@ where
     cases.extend(authority::cases());
     cases.extend(audit::cases());
     cases.extend(role::cases());
+    cases.extend(gateway::cases());
     cases.extend(lease::cases());
     cases.extend(restore::cases());
     cases.extend(retention::cases());
