@@ -49,7 +49,7 @@ if [ -n "$packages" ]; then
             /etc/postgresql-common/createcluster.conf || fail "the main cluster of postgresql-15 cannot be switched off"
         ;;
     esac
-    for package in redis-server prometheus; do
+    for package in redis-server prometheus haproxy; do
         case " $packages" in
         *" $package "*)
             # Debian starts these when they are installed, and at each boot. The tests start their own; whoever wants Debian's
