@@ -8,16 +8,16 @@ use async_trait::async_trait;
 use ca_core::hash::sha256;
 use ca_core::id::AuthorityId;
 use ca_engine::port::store::{CrlIntent, CrlRecord, CrlStore, Journal, Lease, PublishedCrl, StoreError};
-use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
+use sqlx::{FromRow, Postgres};
 
 use super::error::Failure;
 use super::lease::fence;
 use super::transaction::{Change, Transaction, read};
 use super::{PostgresStore, journal};
 use crate::row;
-use crate::row::crl::{CrlRow, PublicationCircumstances, PublishedRow, check_rises};
+use crate::row::crl::{CrlRow, PublicationCircumstances, check_rises};
 
 #[async_trait]
 impl CrlStore for PostgresStore {
@@ -44,17 +44,71 @@ impl CrlStore for PostgresStore {
     async fn published_crl(&self, authority: &AuthorityId) -> Result<Option<PublishedCrl>, StoreError> {
         const SQL: &str =
             "SELECT c.authority, c.number, c.this_update, c.next_update, c.entries, c.revocation_sequence,
-                 c.to_be_signed_sha256, c.published, p.der
+                 c.to_be_signed_sha256, c.published, octet_length(p.der)::bigint AS octets
              FROM published_crls AS p JOIN crls AS c ON c.authority = p.authority AND c.number = p.number
              WHERE p.authority = $1";
-        let rows: Vec<PublishedRow> = read(&self.reads, || sqlx::query_as(SQL).bind(authority.as_str())).await?;
-        rows.into_iter().next().map(PublishedCrl::try_from).transpose()
+        for _ in 0..REPLACEMENTS {
+            let rows: Vec<PublishedHead> = read(&self.reads, || sqlx::query_as(SQL).bind(authority.as_str())).await?;
+            let Some(head) = rows.into_iter().next() else { return Ok(None) };
+            let octets = row::unsigned("the size of a CRL", head.octets)?;
+            let intent = CrlRecord::try_from(head.crl)?.intent;
+            if let Some(der) = self.published_octets(authority, intent.number, octets).await? {
+                return Ok(Some(PublishedCrl { intent, der }));
+            }
+        }
+        Err(StoreError::Unavailable { detail: format!("the CRL of {authority} was replaced whenever it was read") })
     }
 
     async fn published_numbers(&self) -> Result<Vec<(AuthorityId, u64)>, StoreError> {
         // A row for each authority; the octets lie elsewhere, where this does not read.
         const SQL: &str = "SELECT authority, number FROM published_crls ORDER BY authority";
         row::crl::published_numbers(read(&self.reads, || sqlx::query_as(SQL)).await?)
+    }
+}
+
+/// A published list without its octets.
+#[derive(FromRow)]
+struct PublishedHead {
+    #[sqlx(flatten)]
+    crl: CrlRow,
+    octets: i64,
+}
+
+/// Octets of a list that are read at a time. A list may have tens of megabytes; read as one value, it would lie in memory three
+/// times until it is handed on.
+const PIECE: usize = 1024 * 1024;
+
+/// How often a list is begun anew because the next one took its place while it was read.
+const REPLACEMENTS: usize = 5;
+
+impl PostgresStore {
+    /// The octets of a published list; `None` when it is replaced meanwhile.
+    async fn published_octets(
+        &self,
+        authority: &AuthorityId,
+        number: u64,
+        octets: u64,
+    ) -> Result<Option<Arc<[u8]>>, StoreError> {
+        const SQL: &str =
+            "SELECT substring(der FROM $3 FOR $4) FROM published_crls WHERE authority = $1 AND number = $2";
+        let number = row::signed("the CRL number", number)?;
+        let length = usize::try_from(octets).unwrap_or(usize::MAX);
+        // Made once, at its full length, where it stays.
+        let mut der: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
+        let Some(room) = Arc::get_mut(&mut der) else { return Ok(None) };
+        for (place, piece) in room.chunks_mut(PIECE).enumerate() {
+            let from = i32::try_from(place * PIECE + 1)
+                .map_err(|_| row::inconsistent("published_crls", "a list above 2 GiB"))?;
+            let count = i32::try_from(piece.len()).unwrap_or(i32::MAX);
+            let query = || sqlx::query_as(SQL).bind(authority.as_str()).bind(number).bind(from).bind(count);
+            let rows: Vec<(Vec<u8>,)> = read(&self.reads, query).await?;
+            let Some((found,)) = rows.into_iter().next() else { return Ok(None) };
+            if found.len() != piece.len() {
+                return Err(row::inconsistent("published_crls", "a list has another length than it says"));
+            }
+            piece.copy_from_slice(&found);
+        }
+        Ok(Some(der))
     }
 }
 

@@ -14,6 +14,7 @@ pub(super) fn cases() -> Vec<Case<Fixture>> {
     cases![
         an_intent_is_on_record_before_it_is_published,
         a_published_list_is_kept_as_it_was_given,
+        a_large_list_is_kept_to_its_last_octet,
         numbers_only_rise,
         times_never_go_back,
         each_authority_counts_for_itself,
@@ -47,6 +48,20 @@ async fn a_published_list_is_kept_as_it_was_given(fixture: Fixture) {
     let newest = fixture.store.newest_crl(&authority("tls")).await;
     assert_eq!(newest, Ok(Some(CrlRecord { intent, published: true })));
     assert_eq!(fixture.store.published_numbers().await, Ok(vec![(authority("tls"), 3)]));
+}
+
+/// Larger than whatever a store reads or writes at a time, and with an end in the middle of it.
+async fn a_large_list_is_kept_to_its_last_octet(fixture: Fixture) {
+    let lease = prepared(&fixture).await;
+    for (number, octets) in [(1, 3 * 1024 * 1024 + 5), (2, 2 * 1024 * 1024), (3, 0)] {
+        let der: Arc<[u8]> = (0..octets).map(|place: u32| place.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+        fixture.store.intend_crl(&lease, crl_intent("tls", number)).await.expect("intend_crl");
+        let journal = Journal::of(event(AuditAction::CrlPublished, "authority:tls"));
+        let published = fixture.store.publish_crl(&lease, &authority("tls"), number, der.clone(), journal).await;
+        assert_eq!(published, Ok(()));
+        let read = fixture.store.published_crl(&authority("tls")).await.expect("published_crl").expect("a list");
+        assert!(read.intent.number == number && read.der == der, "{} octets came back as {}", octets, read.der.len());
+    }
 }
 
 async fn numbers_only_rise(fixture: Fixture) {
