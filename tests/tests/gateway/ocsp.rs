@@ -57,6 +57,30 @@ fn clients_that_came_before_come_in_while_the_service_is_away_and_nobody_else_do
 }
 
 #[test]
+fn an_answer_that_cannot_be_written_is_given_and_the_loss_is_said() -> anyhow::Result<()> {
+    let mut world = World::new(&["alice"])?;
+    let listen = format!("127.0.0.1:{}", port::free()?);
+    let sidecar = start(&world, &["--ocsp-listen", &listen], &[])?;
+    sidecar.wait_for_line(&format!("OCSP is answered at http://{listen}/ocsp"), PATIENCE)?;
+    // No folder can be made again where a file lies, whoever one is.
+    let folder = world.path("cartorio/crls.pem.state/ocsp");
+    std::fs::remove_dir_all(&folder)?;
+    std::fs::write(&folder, "in the way")?;
+    world.ship("nginx/mtls-ocsp.conf")?;
+    let snippet = world.terminal.read("cartorio/mtls-ocsp.conf")?;
+    world
+        .terminal
+        .write("cartorio/loopback.conf", &format!("{snippet}\nssl_ocsp_responder http://{listen}/ocsp;\n"))?;
+    let nginx = world.nginx_with("loopback.conf")?;
+    world.lets_in("alice")?;
+    sidecar.wait_for_line("an OCSP answer cannot be written", PATIENCE)?;
+    world.stack.process().stop(PATIENCE)?;
+    world.lets_in("alice")?;
+    drop(nginx);
+    Ok(())
+}
+
+#[test]
 fn it_answers_this_host_alone() -> anyhow::Result<()> {
     let world = World::new(&[])?;
     let arguments = ["gateway", "run", "--crl-file", "c", "--ca-file", "t", "--ocsp-listen", "0.0.0.0:9080"];

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,6 +52,9 @@ struct Responder {
     settings: OcspSettings,
     fetcher: Fetcher,
     kept: Mutex<BTreeMap<Key, Kept>>,
+    printer: Printer,
+    /// Whether it was said that answers cannot be written.
+    is_told: AtomicBool,
 }
 
 /// SHA-256 over the CertID.
@@ -70,7 +74,13 @@ pub(super) async fn listen(settings: OcspSettings, fetcher: Fetcher, printer: &P
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     fs::create_dir_all(&settings.folder).map_err(|error| Failure::of_file(&settings.folder, error))?;
     printer.note(format!("gateway: OCSP is answered at http://{}/ocsp", listener.local_addr().map_err(failed)?));
-    let responder = Arc::new(Responder { settings, fetcher, kept: Mutex::default() });
+    let responder = Arc::new(Responder {
+        settings,
+        fetcher,
+        kept: Mutex::default(),
+        printer: printer.clone(),
+        is_told: AtomicBool::new(false),
+    });
     responder.drop_ended(super::super::now());
     tokio::spawn(accept(listener, responder));
     Ok(())
@@ -159,6 +169,18 @@ impl Responder {
         answered.ok()?.ok().map(Bytes::from)
     }
 
+    /// Writes an answer, for after a restart. One that cannot be written is in memory all the same; that is said once.
+    fn write(&self, key: &Key, der: &[u8]) {
+        match write_public(&self.file(key), der) {
+            Ok(()) => self.is_told.store(false, Ordering::Relaxed),
+            Err(error) if !self.is_told.swap(true, Ordering::Relaxed) => self.printer.warning(format!(
+                "gateway: an OCSP answer cannot be written, and will be missing after a restart: {error}; make room in {}",
+                self.settings.folder.display()
+            )),
+            Err(_) => {}
+        }
+    }
+
     /// Keeps a new answer, and gives the newest that is known and has not ended.
     fn keep(&self, id: &CertId, issuer: &Certificate, fresh: Option<Kept>, now: Timestamp) -> Option<Kept> {
         let key = sha256(id.as_der());
@@ -168,8 +190,7 @@ impl Responder {
             (Some(fresh), Some(before)) if before.this_update > fresh.this_update => before,
             (Some(fresh), before) => {
                 if before.is_none_or(|before| before.der != fresh.der) {
-                    // What cannot be written is in memory all the same.
-                    let _ = write_public(&self.file(&key), &fresh.der);
+                    self.write(&key, &fresh.der);
                 }
                 fresh
             }
