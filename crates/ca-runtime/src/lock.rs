@@ -24,7 +24,16 @@ const SERVER_LOCK: &str = "lock.server";
 #[derive(Debug)]
 #[must_use = "a lock is given back when it is dropped"]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// Given back by name: a child that is being started holds a copy of the file until it becomes its program, and closing
+    /// ours alone would leave the lock with it.
+    fn drop(&mut self) {
+        // Nothing can be done about a failure; the kernel gives the lock back with the last copy of the file.
+        let _ = self.file.unlock();
+    }
 }
 
 /// How a lock is held.
@@ -69,7 +78,7 @@ fn acquire(path: &Path, sharing: Sharing, command: &str) -> Result<Lock, LockErr
     match attempt {
         Ok(()) => {
             sign(&mut file, sharing, command).map_err(io_error)?;
-            Ok(Lock { _file: file })
+            Ok(Lock { file })
         }
         Err(TryLockError::WouldBlock) => Err(LockError::Held {
             path: path.to_path_buf(),
@@ -192,6 +201,15 @@ mod tests {
         let _second = folder.lock_shared("ca-server dev").expect("shared");
         assert!(matches!(folder.lock_server("ca-server dev"), Err(LockError::Held { .. })));
         let _job = folder.lock_shared("ca-server job run").expect("shared");
+    }
+
+    #[test]
+    fn is_given_back_although_a_child_holds_a_copy_of_the_file() {
+        let (_parent, folder) = folder();
+        let alone = folder.lock_exclusive("ca-server init").expect("free");
+        let _inherited = alone.file.try_clone().expect("copied");
+        drop(alone);
+        let _again = folder.lock_exclusive("ca-server restore").expect("free again");
     }
 
     #[test]
