@@ -11,8 +11,8 @@ use ca_e2e::programs::programs;
 use ca_e2e::tools::{find, run};
 use serde_json::Value;
 
-use crate::sidecar::{arguments, round};
-use crate::world::{World, soon};
+use ca_e2e::gateway_host::{World, soon};
+use ca_e2e::sidecar::{arguments, round};
 
 /// Somebody who serves lists that nobody should believe.
 struct Impostor {
