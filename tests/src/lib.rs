@@ -22,6 +22,7 @@ pub mod leak;
 pub mod ledger;
 pub mod load;
 pub mod machine;
+pub mod mutation;
 pub mod outage;
 pub mod percentiles;
 pub mod port;

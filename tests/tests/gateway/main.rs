@@ -4,5 +4,6 @@
 mod enforcement;
 mod faults;
 mod haproxy;
+mod mutation;
 mod nginx;
 mod ocsp;
