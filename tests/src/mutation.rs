@@ -67,6 +67,7 @@ pub struct Seen {
 }
 
 /// Requests to be spoilt, of each kind one or several.
+#[derive(Clone)]
 pub struct Originals {
     plain: Vec<Original>,
     api: Vec<Original>,
