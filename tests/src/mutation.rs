@@ -246,12 +246,11 @@ impl Originals {
         ensure!(status < 500, "answered by {status}: {}", answer.escape_ascii());
         let hundred = usize::from(status / 100);
         let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(answer.len());
-        let is_ocsp = String::from_utf8_lossy(&answer[..end]).contains("application/ocsp-response");
-        if !is_ocsp || status != 200 {
-            return Ok(Judged { took, hundred, status: None });
-        }
-        let Some(body) = answer.get(end + 4..).filter(|body| !body.is_empty()) else {
-            // HEAD.
+        let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse::<usize>().ok());
+        // Behind it there may be what was said of octets that followed the request; and nothing at all is said to HEAD.
+        let body = length.and_then(|length| answer.get(end + 4..end + 4 + length)).filter(|body| !body.is_empty());
+        let Some(body) = body.filter(|_| status == 200 && head.contains("application/ocsp-response")) else {
             return Ok(Judged { took, hundred, status: None });
         };
         match ParsedResponse::from_der(body).context("an answer that cannot be read")? {
