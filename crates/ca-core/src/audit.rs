@@ -30,6 +30,12 @@ pub enum AuditAction {
     CertificateRevoked,
     /// A hold was ended.
     CertificateReleased,
+    /// The revocation of many certificates was begun; each has an event of its own when it is revoked.
+    BulkRevocationBegun,
+    /// Every certificate of a bulk revocation has had its turn.
+    BulkRevocationCompleted,
+    /// A bulk revocation was ended before all of its certificates had their turn.
+    BulkRevocationCanceled,
     /// An issuance was begun and never finished; its serial answers as revoked.
     IssuanceAbandoned,
     /// An OCSP responder's certificate was issued.

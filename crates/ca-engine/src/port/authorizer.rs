@@ -14,6 +14,10 @@ pub enum Action {
     RenewCertificate,
     /// Revoke a certificate or put it on hold.
     RevokeCertificate,
+    /// Revoke many certificates by one request, those of them that may be revoked one by one.
+    BulkRevoke,
+    /// See bulk revocations.
+    ListBulkRevocations,
     /// End a hold.
     ReleaseCertificate,
     /// See one certificate's record.
@@ -46,10 +50,12 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::IssueCertificate,
         Self::RenewCertificate,
         Self::RevokeCertificate,
+        Self::BulkRevoke,
+        Self::ListBulkRevocations,
         Self::ReleaseCertificate,
         Self::ReadCertificate,
         Self::ListCertificates,
@@ -72,6 +78,8 @@ impl Action {
             Self::IssueCertificate => "IssueCertificate",
             Self::RenewCertificate => "RenewCertificate",
             Self::RevokeCertificate => "RevokeCertificate",
+            Self::BulkRevoke => "BulkRevoke",
+            Self::ListBulkRevocations => "ListBulkRevocations",
             Self::ReleaseCertificate => "ReleaseCertificate",
             Self::ReadCertificate => "ReadCertificate",
             Self::ListCertificates => "ListCertificates",
