@@ -14,8 +14,8 @@ use ProblemType::{
     CertificateRemoved, CertificateRevoked, ContentTooLarge, CsrRejected, HeaderFieldsTooLarge, IdempotencyConflict,
     InternalError, InvalidCredential, InvalidRequest, KeyBlocked, KeyRejected, MalformedRequest, NotAcceptable,
     NotFound, NotHeld, Overloaded, ProfileViolation, RangeNotSatisfiable, RenewalTooEarly, RenewalTooLate,
-    RequestInProgress, RequestTimeout, RevocationCompleted, RevocationCountChanged, SigningSuspended, TokenExpired, TokenUsedUp, Unavailable, UnknownProfile,
-    UnsupportedMediaType,
+    RequestInProgress, RequestTimeout, RevocationCompleted, RevocationCountChanged, SigningSuspended, TokenExpired,
+    TokenUsedUp, Unavailable, UnknownProfile, UnsupportedMediaType,
 };
 
 /// Whatever is asked for.

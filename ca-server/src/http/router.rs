@@ -16,8 +16,8 @@ use super::guard::guard;
 use super::openapi::Document;
 use super::problem::ProblemResponse;
 use super::route::{
-    audit, authorities, bulk_revocations, certificates, crl, gateways, health, issue_certificate, ocsp, outbox, profiles,
-    renew_certificate, revoke_certificate, tokens,
+    audit, authorities, bulk_revocations, certificates, crl, gateways, health, issue_certificate, ocsp, outbox,
+    profiles, renew_certificate, revoke_certificate, tokens,
 };
 use crate::state::AppState;
 use crate::telemetry::metrics;
@@ -56,8 +56,8 @@ pub(crate) fn admin(state: AppState) -> Router {
 
 /// The routes that `/openapi.json` describes.
 pub(crate) fn described() -> OpenApiRouter<AppState> {
-    let bulk = routes!(bulk_revocations::revoke_certificates)
-        .layer(DefaultBodyLimit::max(bulk_revocations::MAXIMUM_BODY));
+    let bulk =
+        routes!(bulk_revocations::revoke_certificates).layer(DefaultBodyLimit::max(bulk_revocations::MAXIMUM_BODY));
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(issue_certificate::issue_certificate, certificates::list_certificates))
         .routes(routes!(certificates::search_certificates))

@@ -193,6 +193,20 @@ pub struct BulkRevocation {
     pub shares: Vec<RevocationShare>,
     /// Those that the caller may not revoke; they are not among `count`.
     pub refused: RefusedRevocations,
+    /// Of each authority the newest revocation list, where it has all that was revoked; absent while not all have their turn behind them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub lists: Vec<RevocationListNumber>,
+}
+
+/// A revocation list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RevocationListNumber {
+    /// The authority's id.
+    #[schema(example = "tls")]
+    pub authority: String,
+    /// The list's number.
+    pub number: u64,
 }
 
 /// Query of `GET /v1/revocations`.
@@ -231,10 +245,9 @@ mod tests {
 
     #[test]
     fn a_request_refuses_an_unknown_field() {
-        for text in [
-            r#"{"reason": "superseded", "fliter": {}}"#,
-            r#"{"reason": "superseded", "filter": {"profil": "client"}}"#,
-        ] {
+        for text in
+            [r#"{"reason": "superseded", "fliter": {}}"#, r#"{"reason": "superseded", "filter": {"profil": "client"}}"#]
+        {
             let error = golden::refusal::<RevokeCertificates>(text);
             assert!(error.contains("unknown field"), "{error}");
         }

@@ -2,16 +2,20 @@
 
 use ca_api::bulk_revocation::{
     BulkRevocation as Wire, BulkRevocationState as WireState, RefusedRevocations, RevocationCount, RevocationExample,
-    RevocationFilter, RevocationShare,
+    RevocationFilter, RevocationListNumber, RevocationShare,
 };
-use ca_core::id::CertificateId;
+use ca_core::id::{AuthorityId, CertificateId};
 use ca_core::time::Timestamp;
 use ca_engine::flow::bulk_revoke::{BulkCount, BulkFilter};
 use ca_engine::flow::query::CertificateName;
 use ca_engine::port::store::{BulkRevocation, BulkRevocationState, BulkShare, NameQuery, StoredCertificate};
 
-/// A bulk revocation on record.
-pub fn bulk_revocation(operation: &BulkRevocation) -> Wire {
+/// A bulk revocation on record, and the lists that have all of it.
+pub fn bulk_revocation(operation: &BulkRevocation, lists: &[(AuthorityId, u64)]) -> Wire {
+    let list = |(authority, number): &(AuthorityId, u64)| RevocationListNumber {
+        authority: authority.to_string(),
+        number: *number,
+    };
     Wire {
         id: operation.id.to_string(),
         state: match operation.state {
@@ -31,6 +35,7 @@ pub fn bulk_revocation(operation: &BulkRevocation) -> Wire {
         remaining: operation.count.saturating_sub(operation.revoked + operation.skipped),
         shares: shares(&operation.shares),
         refused: refused(operation.refused, &operation.refused_first),
+        lists: lists.iter().map(list).collect(),
     }
 }
 

@@ -11,9 +11,9 @@ use ca_api::page::Page;
 use ca_core::id::BulkRevocationId;
 use ca_engine::flow::bulk_revoke::{
     BulkFilter, BulkRevokeRequest, BulkSelection, begin_bulk_revocation, bulk_revocation as read,
-    cancel_bulk_revocation, count_bulk_revocation, list_bulk_revocations as list,
+    cancel_bulk_revocation, count_bulk_revocation, list_bulk_revocations as list, lists_of,
 };
-use ca_engine::port::store::NameQuery;
+use ca_engine::port::store::{BulkRevocation as Operation, NameQuery};
 use ca_wire::bulk_revocation::{bulk_revocation, revocation_count};
 
 use super::certificates::{cursor, limit};
@@ -88,7 +88,7 @@ pub(crate) async fn revoke_certificates(
             begin_bulk_revocation(state.engine(), &principal, &request, expected, idempotency_key.as_deref()).await
         }
     };
-    let operation = bulk_revocation(&to_the_end(flow).await?);
+    let operation = shown(&state, &to_the_end(flow).await?).await?;
     let location = HeaderValue::from_str(&format!("/v1/revocations/{}", operation.id));
     let mut response = (StatusCode::ACCEPTED, Json(operation)).into_response();
     if let Ok(location) = location {
@@ -119,7 +119,11 @@ pub(crate) async fn list_revocations(
     wrong.finish()?;
     let found = list(state.engine(), &principal, cursor, limit).await?;
     let next_cursor = found.last().filter(|_| found.len() == limit as usize).map(|last| last.id.to_string());
-    Ok(Json(Page { items: found.iter().map(bulk_revocation).collect(), next_cursor }))
+    let mut items = Vec::with_capacity(found.len());
+    for operation in &found {
+        items.push(shown(&state, operation).await?);
+    }
+    Ok(Json(Page { items, next_cursor }))
 }
 
 /// How far a bulk revocation has come.
@@ -139,7 +143,7 @@ pub(crate) async fn get_revocation(
     PathText(id): PathText,
 ) -> Result<Json<BulkRevocation>, ProblemResponse> {
     let id: BulkRevocationId = id.parse().map_err(|_| not_found())?;
-    Ok(Json(bulk_revocation(&read(state.engine(), &principal, id).await?)))
+    Ok(Json(shown(&state, &read(state.engine(), &principal, id).await?).await?))
 }
 
 /// End a bulk revocation that is running.
@@ -166,7 +170,11 @@ pub(crate) async fn cancel_revocation(
         let request_id = request_id::current();
         async move { cancel_bulk_revocation(state.engine(), &principal, id, Some(&request_id)).await }
     };
-    Ok(Json(bulk_revocation(&to_the_end(flow).await?)))
+    Ok(Json(shown(&state, &to_the_end(flow).await?).await?))
+}
+
+async fn shown(state: &AppState, operation: &Operation) -> Result<BulkRevocation, ProblemResponse> {
+    Ok(bulk_revocation(operation, &lists_of(state.engine(), operation).await?))
 }
 
 const WHICH: &str = "say which certificates: either `filter` or `certificates`";

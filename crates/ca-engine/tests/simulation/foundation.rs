@@ -72,6 +72,7 @@ pub(crate) fn settings() -> Settings {
             keep_unassigned: Lifetime::from_days(1),
         },
         keep_expired: None,
+        bulk_batch: 2,
     }
 }
 

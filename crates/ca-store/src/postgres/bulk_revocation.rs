@@ -122,9 +122,8 @@ impl Change for Beginning {
     async fn apply(&self, transaction: &mut Transaction) -> Result<BulkBeginning, Failure> {
         let Self { operation, batches, idempotency, journal } = self;
         if let Some(asked) = idempotency {
-            let query = sqlx::query_as(REPEATED)
-                .bind(asked.scope_sha256.as_slice())
-                .bind(operation.created_at.unix_millis());
+            let query =
+                sqlx::query_as(REPEATED).bind(asked.scope_sha256.as_slice()).bind(operation.created_at.unix_millis());
             let row: Option<RepetitionRow> = transaction.row(query).await?;
             if let Some(row) = row {
                 return Ok(BulkBeginning::Repeated(row.compared_with(&asked.request_sha256)?));
@@ -133,9 +132,7 @@ impl Change for Beginning {
             const FREE: &str = "UPDATE bulk_revocations
                  SET idempotency_sha256 = NULL, request_sha256 = NULL, idempotency_expires_at = NULL
                  WHERE idempotency_sha256 = $1 AND idempotency_expires_at < $2";
-            let free = sqlx::query(FREE)
-                .bind(asked.scope_sha256.as_slice())
-                .bind(operation.created_at.unix_millis());
+            let free = sqlx::query(FREE).bind(asked.scope_sha256.as_slice()).bind(operation.created_at.unix_millis());
             transaction.execute(free).await?;
         }
         self.add(transaction).await?;

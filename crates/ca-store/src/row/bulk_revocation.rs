@@ -37,8 +37,8 @@ impl TryFrom<BulkRevocationRow> for BulkRevocation {
         let id = BulkRevocationId::from_bytes(super::octets("bulk_revocations.id", row.id)?);
         let place = format!("bulk_revocations {id}");
         let reason = u8::try_from(row.reason).ok().and_then(RevocationReason::from_code);
-        let shares: Vec<(String, String, u64)> =
-            serde_json::from_str(&row.shares).map_err(|_| inconsistent(&place, "shares that are not of their shape"))?;
+        let shares: Vec<(String, String, u64)> = serde_json::from_str(&row.shares)
+            .map_err(|_| inconsistent(&place, "shares that are not of their shape"))?;
         let shares = shares.into_iter().map(|(authority, profile, count)| {
             let authority = super::authority(&place, &authority)?;
             Ok(BulkShare { authority, profile: super::profile(&place, &profile)?, count })

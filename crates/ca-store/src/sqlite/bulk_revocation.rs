@@ -64,11 +64,8 @@ impl BulkRevocationStore for SqliteStore {
         after: Option<BulkRevocationId>,
         limit: u32,
     ) -> Result<Vec<BulkRevocation>, StoreError> {
-        const SQL: &str = concat!(
-            "SELECT ",
-            bulk_columns!(),
-            " FROM bulk_revocations WHERE id < $1 ORDER BY id DESC LIMIT $2"
-        );
+        const SQL: &str =
+            concat!("SELECT ", bulk_columns!(), " FROM bulk_revocations WHERE id < $1 ORDER BY id DESC LIMIT $2");
         // 17 octets are above every id of 16.
         let before = after.map_or_else(|| vec![0xff; 17], |id| id.as_bytes().to_vec());
         let rows: Vec<BulkRevocationRow> =
@@ -82,8 +79,7 @@ impl BulkRevocationStore for SqliteStore {
             bulk_columns!(),
             " FROM bulk_revocations INDEXED BY bulk_revocations_running WHERE state = 0 ORDER BY id"
         );
-        let rows: Vec<BulkRevocationRow> =
-            sqlx::query_as(SQL).fetch_all(&self.readers).await.map_err(Failure::from)?;
+        let rows: Vec<BulkRevocationRow> = sqlx::query_as(SQL).fetch_all(&self.readers).await.map_err(Failure::from)?;
         rows.into_iter().map(TryInto::try_into).collect()
     }
 
@@ -205,11 +201,8 @@ impl Change for Batch {
         const LOOK: &str = "SELECT b.number, b.certificates FROM bulk_revocations AS r
              JOIN bulk_revocation_batches AS b ON b.bulk_revocation_id = r.id
              WHERE r.id = $1 AND r.state = 0 AND b.number = $2";
-        let row: Option<BatchRow> = sqlx::query_as(LOOK)
-            .bind(id.as_bytes().as_slice())
-            .bind(number)
-            .fetch_optional(&mut *connection)
-            .await?;
+        let row: Option<BatchRow> =
+            sqlx::query_as(LOOK).bind(id.as_bytes().as_slice()).bind(number).fetch_optional(&mut *connection).await?;
         let there = row.map(BulkBatch::try_from).transpose()?;
         if !there.is_some_and(|there| is_as_seen(&there, &self.batch)) {
             return Ok(BatchOutcome::Superseded);

@@ -65,8 +65,7 @@ async fn decide_all(
         request_id: operation.request_id.clone(),
         bulk_revocation: Some(operation.id),
     };
-    let mut change =
-        BatchChange { id: operation.id, number: batch.number, changes: Vec::new(), skipped: Vec::new() };
+    let mut change = BatchChange { id: operation.id, number: batch.number, changes: Vec::new(), skipped: Vec::new() };
     let mut certificates = Vec::with_capacity(batch.certificates.len());
     for id in &batch.certificates {
         // One that is not there was removed after its retention: it has ended.

@@ -8,9 +8,11 @@
 mod batch;
 mod selection;
 
+use std::collections::BTreeSet;
+
 use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::hash::sha256;
-use ca_core::id::{BulkRevocationId, CertificateId};
+use ca_core::id::{AuthorityId, BulkRevocationId, CertificateId};
 use ca_core::principal::Principal;
 use ca_core::revocation::RevocationReason;
 use ca_core::time::{Lifetime, Timestamp};
@@ -126,7 +128,9 @@ pub async fn begin_bulk_revocation(
     if count != expected {
         return Err(FlowError::new(
             FlowErrorKind::CountChanged,
-            format!("{expected} certificates were to be revoked, and {count} fit now; nothing was revoked: count again"),
+            format!(
+                "{expected} certificates were to be revoked, and {count} fit now; nothing was revoked: count again"
+            ),
         ));
     }
     // 4. On record, with everything that is to be revoked.
@@ -157,6 +161,22 @@ pub async fn bulk_revocation(
     engine.store().bulk_revocation(id).await?.ok_or_else(not_found)
 }
 
+/// Of each issuer the number of the newest list, where that has everything that a bulk revocation has revoked; nothing while it is
+/// running.
+pub async fn lists_of(engine: &Engine, operation: &BulkRevocation) -> Result<Vec<(AuthorityId, u64)>, FlowError> {
+    let mut lists = Vec::new();
+    if operation.state == BulkRevocationState::Running {
+        return Ok(lists);
+    }
+    let issuers: BTreeSet<&AuthorityId> = operation.shares.iter().map(|share| &share.authority).collect();
+    for issuer in issuers {
+        let newest = engine.store().newest_crl(issuer).await?;
+        let has_all = newest.filter(|list| list.published && list.intent.revocation_sequence >= operation.sequence);
+        lists.extend(has_all.map(|list| (issuer.clone(), list.intent.number)));
+    }
+    Ok(lists)
+}
+
 /// Bulk revocations, newest first.
 pub async fn list_bulk_revocations(
     engine: &Engine,
@@ -178,8 +198,7 @@ pub async fn cancel_bulk_revocation(
     permit_bulk(engine, principal)?;
     engine.check_anchor()?;
     let subject = format!("bulk-revocation:{id}");
-    let event =
-        AuditEvent::new(engine.now(), AuditAction::BulkRevocationCanceled, principal.reference(), subject);
+    let event = AuditEvent::new(engine.now(), AuditAction::BulkRevocationCanceled, principal.reference(), subject);
     let journal = Journal::of(event.in_request(request_id));
     match engine.store().end_bulk_revocation(None, id, journal).await {
         Ok(_) | Err(StoreError::Unknown { .. }) => {}

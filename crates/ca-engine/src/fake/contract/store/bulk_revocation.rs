@@ -9,8 +9,8 @@ use futures::future::join_all;
 use super::super::case::{Case, cases};
 use super::fixture::{COMPROMISED, Fixture, HELD, NOW, SUPERSEDED, authority, change, event, idempotency, profile};
 use crate::port::store::{
-    BatchChange, BatchOutcome, BulkBatch, BulkBeginning, BulkRepetition, BulkRevocation, BulkRevocationState, BulkShare,
-    Idempotency, Journal, Lease, StoreError, StoredCertificate,
+    BatchChange, BatchOutcome, BulkBatch, BulkBeginning, BulkRepetition, BulkRevocation, BulkRevocationState,
+    BulkShare, Idempotency, Journal, Lease, StoreError, StoredCertificate,
 };
 
 pub(super) fn cases() -> Vec<Case<Fixture>> {
