@@ -29,6 +29,13 @@ impl BulkRevocationStore for MemoryStore {
             if record.bulk_revocations.contains_key(&operation.id) {
                 return Err(StoreError::Conflict { detail: format!("bulk revocation {} is there", operation.id) });
             }
+            if let Some(asked) = &idempotency {
+                // What is left under this key has expired.
+                let rows = record.bulk_revocations.values_mut().map(|row| &mut row.idempotency);
+                let same =
+                    rows.filter(|known| known.as_ref().is_some_and(|known| known.scope_sha256 == asked.scope_sha256));
+                same.for_each(|known| *known = None);
+            }
             let batches = (0..).zip(batches).collect();
             record.bulk_revocations.insert(operation.id, BulkRow { operation, batches, idempotency });
             record.write_journal(journal);
