@@ -15,6 +15,7 @@ use ca_api::revoke::RevokedCertificate;
 use ca_api::token::{CreatedEnrolmentToken, EnrolmentToken, EnrolmentTokenSecret};
 use ca_core::crl::ParsedCrl;
 use ca_core::id::{AuthorityId, BulkRevocationId, DeliveryId, ProfileName, TokenId};
+use ca_core::name::DnsName;
 use ca_core::principal::Principal;
 use ca_core::revocation::RevocationReason;
 use ca_core::time::{Lifetime, Timestamp};
@@ -22,7 +23,7 @@ use ca_engine::engine::Engine;
 use ca_engine::error::{FlowError, FlowErrorKind};
 use ca_engine::flow::answer_status::answer_status;
 use ca_engine::flow::bulk_revoke::{self, BulkRevokeRequest};
-use ca_engine::flow::gateway::list_gateways;
+use ca_engine::flow::gateway::{list_gateways, remove_gateway};
 use ca_engine::flow::issue::{IssueRequest, issue};
 use ca_engine::flow::outbox::{list_deliveries, replay_delivery};
 use ca_engine::flow::query::{self, CertificateName};
@@ -316,6 +317,10 @@ impl Service for Local {
     async fn gateways(&self) -> Result<Vec<Gateway>, Failure> {
         let gateways = list_gateways(self.engine(), &PRINCIPAL).await.map_err(refused)?;
         Ok(gateways.iter().map(ca_wire::gateway::gateway).collect())
+    }
+
+    async fn remove_gateway(&self, id: &DnsName) -> Result<(), Failure> {
+        remove_gateway(self.engine(), &PRINCIPAL, id, None).await.map_err(refused)
     }
 
     async fn report_gateway(&self, _id: &str, _status: &GatewayStatus) -> Result<Gateway, Failure> {

@@ -19,6 +19,7 @@ use ca_api::token::{CreatedEnrolmentToken, EnrolmentToken};
 use ca_core::crl::ParsedCrl;
 use ca_core::csr::ParsedCsr;
 use ca_core::id::{AuthorityId, BulkRevocationId, DeliveryId, ProfileName, TokenId};
+use ca_core::name::DnsName;
 use ca_core::revocation::RevocationReason;
 use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::flow::bulk_revoke::BulkRevokeRequest;
@@ -130,6 +131,9 @@ pub(crate) trait Service: Send + Sync {
 
     /// The gateways, and what each said last.
     async fn gateways(&self) -> Result<Vec<Gateway>, Failure>;
+
+    /// Takes a gateway from the record.
+    async fn remove_gateway(&self, id: &DnsName) -> Result<(), Failure>;
 
     /// Says what a gateway enforces.
     async fn report_gateway(&self, id: &str, status: &GatewayStatus) -> Result<Gateway, Failure>;

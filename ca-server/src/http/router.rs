@@ -81,6 +81,7 @@ pub(crate) fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(outbox::replay_delivery))
         .routes(routes!(gateways::list_gateways))
         .routes(routes!(gateways::report_gateway))
+        .routes(routes!(gateways::remove_gateway))
         .merge(public_routes())
 }
 

@@ -82,6 +82,7 @@ pub(crate) const ASKED: [(Action, &[ResourceKind]); Action::ALL.len()] = [
     (Action::ReplayDelivery, &[ResourceKind::Service]),
     (Action::ListGateways, &[ResourceKind::Service]),
     (Action::ReportGateway, &[ResourceKind::Gateway]),
+    (Action::RemoveGateway, &[ResourceKind::Service]),
 ];
 
 /// The entity types of the schema.

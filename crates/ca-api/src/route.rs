@@ -44,6 +44,8 @@ pub const OUTBOX: &str = "/v1/outbox";
 pub const OUTBOX_REPLAY: &str = "/v1/outbox/{delivery}/replay";
 /// `GET` the gateways and what they enforce.
 pub const GATEWAYS: &str = "/v1/gateways";
+/// `DELETE` takes a gateway from the record.
+pub const GATEWAY: &str = "/v1/gateways/{gateway}";
 /// `PUT` what a gateway enforces.
 pub const GATEWAY_STATUS: &str = "/v1/gateways/{gateway}/status";
 /// `GET` the OpenAPI 3.1 document.

@@ -52,6 +52,8 @@ pub enum AuditAction {
     RoleWithdrawn,
     /// A gateway was heard of for the first time, or speaks by another certificate than before.
     GatewayRegistered,
+    /// A gateway was taken from the record; it comes back when it speaks again.
+    GatewayRemoved,
     /// An event that could not be delivered to a sink is to be tried again.
     DeliveryReplayed,
     /// The administrators were reset on the host.

@@ -32,6 +32,13 @@ fn haproxy_refuses_within_seconds_who_was_revoked_and_it_is_said() -> anyhow::Re
     // HAProxy does not start without its lists.
     once_with(&world, &arguments_of(&world, "cartorio/generation.txt", &["--once"], &[]))?.ended_with(0)?;
     let haproxy = haproxy(&world)?;
+    let files = ["--haproxy-conf", "cartorio/mtls-crl.cfg", "--haproxy-conf", "application.cfg"];
+    let said = world.terminal.done(&[&["gateway", "check"][..], &files].concat())?;
+    ensure!(said.contains("frontend mtls") && said.contains("nothing outlives a revocation"), "{said}");
+    world.terminal.write("cartorio/long.cfg", "global\n    tune.ssl.cachesize 20000\n")?;
+    let longer = [&["gateway", "check"][..], &files, &["--haproxy-conf", "cartorio/long.cfg"]].concat();
+    world.terminal.refused(1, &longer, &["NOT RIGHT", "tune.ssl.cachesize 0"])?;
+    world.terminal.refused(1, &["gateway", "check", "--haproxy-conf", "application.cfg"], &["no listener"])?;
     world.lets_in("alice")?;
     world.lets_in("bob")?;
     let sidecar = start_with(&world, &arguments_of(&world, "cartorio/generation.txt", &speaking, &[]))?;

@@ -19,6 +19,7 @@ use ca_api::token::{CreatedEnrolmentToken, EnrolmentToken, EnrolmentTokenFilter,
 use ca_core::crl::ParsedCrl;
 use ca_core::csr::ParsedCsr;
 use ca_core::id::{AuthorityId, BulkRevocationId, DeliveryId, ProfileName, TokenId};
+use ca_core::name::DnsName;
 use ca_core::pem;
 use ca_core::revocation::RevocationReason;
 use ca_core::time::Timestamp;
@@ -258,6 +259,10 @@ impl Service for Remote {
     async fn gateways(&self) -> Result<Vec<Gateway>, Failure> {
         let page: Page<Gateway> = self.exchange.get(route::GATEWAYS, &()).await?;
         Ok(page.items)
+    }
+
+    async fn remove_gateway(&self, id: &DnsName) -> Result<(), Failure> {
+        self.exchange.delete(&route::GATEWAY.replace("{gateway}", id.as_str())).await
     }
 
     async fn report_gateway(&self, id: &str, status: &GatewayStatus) -> Result<Gateway, Failure> {

@@ -72,7 +72,7 @@ fn principals() -> [(char, Principal); 9] {
 }
 
 /// Who may do what to what; compare with the columns of [`principals`].
-const TABLE: [(Action, &str, &str); 53] = [
+const TABLE: [(Action, &str, &str); 55] = [
     (Action::IssueCertificate, "profile server", "aljr.b.t."),
     (Action::IssueCertificate, "profile client", "aljr.b..."),
     (Action::IssueCertificate, "profile operator", "alj......"),
@@ -113,6 +113,8 @@ const TABLE: [(Action, &str, &str); 53] = [
     (Action::ListGateways, "service", "aljrub..."),
     (Action::ReportGateway, "gateway, certified", "al.rubh.."),
     (Action::ReportGateway, "gateway", "........."),
+    (Action::RemoveGateway, "service", "al......."),
+    (Action::RemoveGateway, "gateway", "........."),
     // What makes no sense is denied to everybody.
     (Action::IssueCertificate, "service", "........."),
     (Action::IssueCertificate, "own, open", "........."),

@@ -46,11 +46,13 @@ pub enum Action {
     ListGateways,
     /// Say what a gateway enforces.
     ReportGateway,
+    /// Take a gateway from the record.
+    RemoveGateway,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::IssueCertificate,
         Self::RenewCertificate,
         Self::RevokeCertificate,
@@ -70,6 +72,7 @@ impl Action {
         Self::ReplayDelivery,
         Self::ListGateways,
         Self::ReportGateway,
+        Self::RemoveGateway,
     ];
 
     /// The name in access policies.
@@ -94,6 +97,7 @@ impl Action {
             Self::ReplayDelivery => "ReplayDelivery",
             Self::ListGateways => "ListGateways",
             Self::ReportGateway => "ReportGateway",
+            Self::RemoveGateway => "RemoveGateway",
         }
     }
 }

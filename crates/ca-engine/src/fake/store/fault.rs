@@ -62,6 +62,7 @@ pub enum StoreMethod {
     Gateways,
     Gateway,
     PutGateway,
+    RemoveGateway,
     AcquireLease,
     ReleaseLease,
     RecordLostSerial,

@@ -195,6 +195,8 @@ room!(GatewayStore {
         | None, |store| store.sound.gateway(&id);
     PutGateway = put_gateway(gateway: GatewayRecord, spoken_by: Option<CertificateId>, journal: Option<Journal>) -> ()
         | None, |store| store.sound.put_gateway(gateway, spoken_by, journal);
+    RemoveGateway = remove_gateway(id: &str = id.to_owned(), journal: Journal) -> bool
+        | None, |store| store.sound.remove_gateway(&id, journal);
 });
 
 room!(LeaseStore {
