@@ -50,5 +50,14 @@ fn haproxy_refuses_within_seconds_who_was_revoked_and_it_is_said() -> anyhow::Re
     println!("revoked to refused by HAProxy: {:.1} s; {said}", revoked_at.elapsed().as_secs_f64());
     ensure!(said.contains("enforced on 1/1 gateways in "), "{said}");
     world.refuses("bob")?;
-    world.lets_in("alice")
+    world.lets_in("alice")?;
+    // It is taken out of service: nobody waits for it any more.
+    drop(sidecar);
+    let said = world.terminal.done(&["gateway", "remove", "gw.test"])?;
+    ensure!(said.contains("gateway gw.test is not on record any more"), "{said}");
+    ensure!(!world.terminal.done(&["gateway", "list"])?.contains("gw.test"), "it is listed still");
+    world.terminal.refused(1, &["gateway", "remove", "gw.test"], &["no gateway of that name"])?;
+    let waited = world.terminal.run(&["revoke", "alice.crt", "--wait=1s"])?.ended_with(1)?.output;
+    ensure!(waited.contains("no gateway has said"), "{waited}");
+    Ok(())
 }

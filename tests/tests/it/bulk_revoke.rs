@@ -147,6 +147,23 @@ async fn a_request_that_says_too_little_or_too_much_is_refused() -> anyhow::Resu
 }
 
 #[tokio::test]
+async fn a_list_may_be_longer_than_other_requests() -> anyhow::Result<()> {
+    let administrator = shared()?.administrator()?;
+    let asked = |names: Vec<String>| json!({ "certificates": names, "reason": "superseded", "dry_run": true });
+    // What is no name needs no look at the record.
+    let body = asked(vec!["no name ".repeat(500); 100]);
+    ensure!(body.to_string().len() > 256 * 1024, "no other route takes so much");
+    let problem = administrator.post(ROUTE, &body).await?.expect_problem(ProblemType::InvalidRequest)?;
+    assert_eq!((problem.errors.len(), problem.errors[99].pointer.as_str()), (100, "/certificates/99"));
+    let body = asked(vec!["0193467e-ca00-7000-8000-0123456789ab".to_owned(); 10_001]);
+    let problem = administrator.post(ROUTE, &body).await?.expect_problem(ProblemType::InvalidRequest)?;
+    assert_eq!(problem.errors[0].code, "certificates-out-of-range");
+    let body = asked(vec!["no name ".repeat(500); 600]);
+    administrator.post(ROUTE, &body).await?.expect_problem(ProblemType::ContentTooLarge)?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn who_may_not_revoke_in_bulk_is_told_nothing() -> anyhow::Result<()> {
     let stack = shared()?;
     let (certificate, identity) = stack.administrator()?.enrol("client", "bulk-holder.example.test").await?;

@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::{Cluster, chain_is_whole, list_of};
 
-/// Ten batches and more.
-const MANY: usize = 1_200;
+/// Eight batches.
+const MANY: usize = 800;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_is_killed_in_the_middle_leaves_the_rest_to_another() -> anyhow::Result<()> {
