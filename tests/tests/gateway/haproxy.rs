@@ -51,6 +51,11 @@ fn haproxy_refuses_within_seconds_who_was_revoked_and_it_is_said() -> anyhow::Re
     ensure!(said.contains("enforced on 1/1 gateways in "), "{said}");
     world.refuses("bob")?;
     world.lets_in("alice")?;
+    // Many at once are waited for in the same way.
+    let many = ["revoke", "--filter", "name=alice,profile=client", "--yes", "--expect", "1", "--wait"];
+    let said = world.terminal.run(&many)?.ended_with(0).with_context(|| sidecar.lines().join("\n"))?.output;
+    ensure!(said.contains("tls: enforced on 1/1 gateways in "), "{said}");
+    world.refuses("alice")?;
     // It is taken out of service: nobody waits for it any more.
     drop(sidecar);
     let said = world.terminal.done(&["gateway", "remove", "gw.test"])?;
