@@ -29,7 +29,7 @@ const CONNECTIONS: u32 = 16;
 const AT_ONCE: u32 = 5;
 
 /// No answer takes longer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A certificate that is asked about.
 pub struct Asked {
