@@ -150,8 +150,6 @@ async fn a_request_that_says_too_little_or_too_much_is_refused() -> anyhow::Resu
 async fn a_list_may_be_longer_than_other_requests() -> anyhow::Result<()> {
     let stack = shared()?;
     let administrator = stack.administrator()?;
-    let stack = shared()?;
-    let administrator = stack.administrator()?;
     let asked = |names: Vec<String>| json!({ "certificates": names, "reason": "superseded", "dry_run": true });
     // What is no name needs no look at the record.
     let body = asked(vec!["no name ".repeat(500); 100]);
