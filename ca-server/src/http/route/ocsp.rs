@@ -16,7 +16,6 @@ use crate::http::openapi::Octets;
 use crate::http::problem::ProblemResponse;
 use crate::http::refusal;
 use crate::http::route::http_date;
-use crate::http::status_front::is_ocsp_request;
 use crate::state::AppState;
 
 const RESPONSE: &str = "application/ocsp-response";
@@ -74,6 +73,12 @@ async fn ask(state: &AppState, request: &[u8]) -> StatusAnswer {
     let answer = answer_status(state.engine(), request, log_fault).await;
     crate::telemetry::metrics::ocsp_answer(answer.kind, answer.origin);
     answer
+}
+
+/// Whether a content type is `application/ocsp-request` (RFC 6960 appendix C.1), whatever parameters it has.
+pub(crate) fn is_ocsp_request(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|octet| *octet == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"application/ocsp-request")
 }
 
 /// Says what kept a request from being answered.

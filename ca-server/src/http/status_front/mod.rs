@@ -25,8 +25,6 @@ use super::route::ocsp;
 use crate::state::AppState;
 use crate::telemetry::metrics;
 
-pub(crate) use self::request::is_ocsp_request;
-
 /// How long the rest of a request may take to arrive; one that takes longer is read by hyper, with its limits.
 const AT_ONCE: Duration = Duration::from_millis(200);
 

@@ -5,6 +5,8 @@
 
 use std::str;
 
+use crate::http::route::ocsp::is_ocsp_request;
+
 /// The largest request that is read here, in octets, its body included.
 pub(super) const LARGEST: usize = 16 * 1024;
 
@@ -158,12 +160,6 @@ fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
 fn decimal(text: &[u8]) -> Option<usize> {
     let digits = str::from_utf8(text).ok().filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()))?;
     digits.parse().ok()
-}
-
-/// Whether a content type is `application/ocsp-request` (RFC 6960 appendix C.1), whatever parameters it has.
-pub(crate) fn is_ocsp_request(content_type: &[u8]) -> bool {
-    let essence = content_type.split(|octet| *octet == b';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case(b"application/ocsp-request")
 }
 
 #[cfg(test)]
