@@ -11,7 +11,7 @@ async fn listening(connections: usize) -> (SocketAddr, watch::Sender<bool>, toki
     let listener = Listener::bind("test", address, router, None).await.expect("a free port");
     let address = listener.address().expect("it is bound");
     let (stop, stopped) = watch::channel(false);
-    (address, stop, tokio::spawn(listener.serve_at_most(connections, stopped)))
+    (address, stop, tokio::spawn(listener.serve_at_most(Arc::new(Semaphore::new(connections)), stopped)))
 }
 
 /// HTTP/2 is a matter of ALPN: octets that look like its preface are a request that cannot be read, not the beginning of
@@ -25,6 +25,14 @@ async fn speaks_http_1_where_nothing_else_was_agreed_on() {
     let closing = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer));
     closing.await.expect("the connection is closed at once").expect("in order");
     assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 "), "an answer in HTTP/2: {answer:?}");
+}
+
+#[tokio::test]
+async fn what_is_written_waits_for_no_acknowledgement() {
+    let socket = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let calling = TcpStream::connect(socket.local_addr().expect("it is bound"));
+    let (stream, _calling) = tokio::join!(accept(&socket), calling);
+    assert!(stream.expect("a connection").nodelay().expect("an option"));
 }
 
 #[tokio::test]
