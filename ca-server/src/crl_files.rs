@@ -9,7 +9,7 @@ use ca_core::id::AuthorityId;
 use ca_core::{crl, pem};
 use ca_engine::engine::Engine;
 use ca_engine::error::FlowError;
-use ca_engine::list_octets::ListOctets;
+use ca_engine::port::list_octets::ListOctets;
 use ca_engine::port::spool::{Spool, SpoolWriter};
 use ca_engine::port::store::{CrlIntent, PublishedCrl};
 

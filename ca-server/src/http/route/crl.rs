@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use ca_api::problem::ProblemType;
 use ca_core::time::Timestamp;
 use ca_engine::error::FlowError;
-use ca_engine::list_octets::ListOctets;
+use ca_engine::port::list_octets::ListOctets;
 use futures::stream;
 
 use super::byte_range::{self, Wanted};

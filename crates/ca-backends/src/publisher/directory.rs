@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use ca_core::crl::CrlOutline;
 use ca_core::id::AuthorityId;
-use ca_engine::list_octets::ListOctets;
+use ca_engine::port::list_octets::ListOctets;
 use ca_engine::port::publisher::{PublishError, Publisher};
 
 /// Publishes into a folder that exists. Processes that share it take turns.

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 
 use super::yield_once;
-use crate::list_octets::ListOctets;
 use crate::port::anchor::{Anchor, AnchorError, AnchorHead, AnchoredRevocation, Generation, ServiceDigest};
+use crate::port::list_octets::ListOctets;
 use crate::port::store::ChainHead;
 
 /// An anchor in memory. Clones share it.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 
 use super::yield_once;
-use crate::list_octets::ListOctets;
+use crate::port::list_octets::ListOctets;
 use crate::port::publisher::{PublishError, Publisher};
 
 /// How one call of [`Publisher::publish_crl`] fails.

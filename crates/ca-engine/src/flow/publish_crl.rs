@@ -22,7 +22,7 @@ use super::watch_clock::{TOLERANCE, assure_clock};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::hierarchy::Authority;
-use crate::list_octets::{ListOctets, PIECE};
+use crate::port::list_octets::{ListOctets, PIECE};
 use crate::port::signer::Signer;
 use crate::port::spool::{SpoolWriter, SpooledOctets};
 use crate::port::store::{CrlIntent, Journal, KeyHome, Lease, OutboxMessage, PublishedCrl, StoreError};

@@ -12,7 +12,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::store::{ChainHead, RevocationRow};
-use crate::list_octets::ListOctets;
+use crate::port::list_octets::ListOctets;
 
 /// Whose anchor: SHA-256 of the first root's certificate. So several services may share a place, and a record is recognised
 /// however old the backup is that it comes from.

@@ -6,6 +6,7 @@ pub mod authorizer;
 pub mod clock;
 pub mod entropy;
 pub mod keyring;
+pub mod list_octets;
 pub mod personal_data;
 pub mod publisher;
 pub mod revocation_hints;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 use thiserror::Error;
 
-use crate::list_octets::ListOctets;
+use crate::port::list_octets::ListOctets;
 
 /// Puts signed lists where others fetch them.
 #[async_trait]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
-use ca_engine::list_octets::ListOctets;
+use ca_engine::port::list_octets::ListOctets;
 use ca_engine::port::publisher::{PublishError, Publisher};
 
 use crate::auditor::Auditor;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 use ca_engine::fake::MemoryAnchor;
-use ca_engine::list_octets::ListOctets;
 use ca_engine::port::anchor::{Anchor, AnchorError, AnchorHead, AnchoredRevocation, Generation, ServiceDigest};
+use ca_engine::port::list_octets::ListOctets;
 use ca_engine::port::store::ChainHead;
 
 use crate::auditor::Auditor;

@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
-use ca_engine::list_octets::{ListOctets, PIECE};
+use ca_engine::port::list_octets::{ListOctets, PIECE};
 use ca_engine::port::store::{CrlIntent, CrlRecord, CrlStore, Journal, Lease, PublishedCrl, StoreError};
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;

@@ -179,7 +179,10 @@ impl Look {
                  AND (relname <> '_sqlx_migrations' OR privilege = 'SELECT')
                  AND (privilege <> 'DELETE' OR relname IN ('reservations', 'idempotency_keys', 'roles', 'outbox', 'deliveries',
                      'certificate_names', 'personal_data_keys'))
-                 AND NOT has_table_privilege(oid, privilege) ORDER BY relname, privilege";
+                 AND NOT has_table_privilege(oid, privilege)
+             UNION ALL
+             SELECT 'the database (TEMPORARY)' WHERE NOT has_database_privilege(current_database(), 'TEMPORARY')
+             ORDER BY 1";
         let missing = self.texts(if mode == OpenMode::ReadOnly { READING } else { WRITING }).await?;
         if missing.is_empty() {
             return Ok(());

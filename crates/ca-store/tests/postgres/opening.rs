@@ -161,6 +161,12 @@ async fn missing_rights_are_named() {
     }
     PostgresStore::open(&options, OpenMode::ReadOnly).await.expect("reading needs no more");
     server.run_sql(&database, &format!("GRANT DELETE ON ALL TABLES IN SCHEMA public TO {user}"));
+    server.run_sql(&database, &format!("REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC"));
+    match refusal(&options, OpenMode::ReadWrite).await {
+        OpenError::Rights { detail, .. } => assert_eq!(detail, "the database (TEMPORARY)"),
+        other => panic!("a right is missing: {other}"),
+    }
+    server.run_sql(&database, &format!("GRANT TEMPORARY ON DATABASE {database} TO {user}"));
     // A service with a role of its own issues, in months that it has no right to make tables for.
     let store = PostgresStore::open(&options, OpenMode::ReadWrite).await.expect("opens");
     issue(&store, 1).await.expect("issued");

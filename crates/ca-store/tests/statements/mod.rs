@@ -45,6 +45,8 @@ fn has_plan(statement: &str) -> bool {
         // A table that is there while a migration runs.
         && !statement.contains("outbox_numbered")
         && !statement.contains("ensure_month")
+        // A table that is there while a large list is put on record.
+        && !statement.contains("pg_temp")
 }
 
 impl Subscriber for Statements {

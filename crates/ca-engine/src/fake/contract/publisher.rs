@@ -16,7 +16,7 @@ use futures::future::{BoxFuture, join_all};
 
 use super::case::{cases, run_cases};
 use crate::fake::ScriptedSigner;
-use crate::list_octets::PIECE;
+use crate::port::list_octets::PIECE;
 use crate::port::publisher::Publisher;
 use crate::port::signer::Signer;
 

@@ -7,7 +7,7 @@ use ca_core::id::AuthorityId;
 
 use super::record::{CrlRow, Record};
 use super::{MemoryStore, StoreMethod};
-use crate::list_octets::ListOctets;
+use crate::port::list_octets::ListOctets;
 use crate::port::store::{CrlIntent, CrlRecord, CrlStore, Journal, Lease, PublishedCrl, StoreError};
 
 #[async_trait]

@@ -5,7 +5,7 @@ use ca_core::id::AuthorityId;
 use ca_core::time::Timestamp;
 
 use super::{Journal, Lease, StoreError};
-use crate::list_octets::ListOctets;
+use crate::port::list_octets::ListOctets;
 
 /// What is on record before a CRL is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]

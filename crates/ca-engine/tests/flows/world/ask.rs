@@ -25,7 +25,7 @@ use ca_engine::flow::query::CertificateName;
 use ca_engine::flow::renew::{RenewRequest, renew};
 use ca_engine::flow::respond::make_responder;
 use ca_engine::flow::revoke::{RevokeRequest, revoke};
-use ca_engine::list_octets::ListOctets;
+use ca_engine::port::list_octets::ListOctets;
 use ca_engine::port::store::{Completion, Journal, Lease, PublishedCrl, Reservation, StoredCertificate};
 use futures::executor::block_on;
 use rcgen::{CertificateParams, DistinguishedName as RcgenName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};

@@ -8,8 +8,8 @@ use ca_core::revocation::{Revocation, Standing};
 use ca_core::serial::Serial;
 use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::fake::{CrlRow, IssuanceState, MemoryStore, Record};
-use ca_engine::list_octets::ListOctets;
 use ca_engine::port::clock::Clock;
+use ca_engine::port::list_octets::ListOctets;
 use ca_engine::port::store::{
     AuditStore, BatchChange, BatchOutcome, BulkRevocationStore, CertificateStore, ChainHead, ChainLink, ChangeOutcome,
     CompleteOutcome, Completion, CrlIntent, CrlStore, Journal, Lease, LeaseStore, LostSerial, Reservation,

@@ -9,8 +9,8 @@ use ca_core::revocation::Revocation;
 use ca_core::serial::Serial;
 use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::fake::StoreMethod;
-use ca_engine::list_octets::ListOctets;
 use ca_engine::port::keyring::{KeyRoom, SealedKey};
+use ca_engine::port::list_octets::ListOctets;
 use ca_engine::port::store::*;
 
 use super::Connection;

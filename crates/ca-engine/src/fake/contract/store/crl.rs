@@ -6,7 +6,7 @@ use futures::future::join_all;
 
 use super::super::case::{Case, cases};
 use super::fixture::{Fixture, NOW, authority, crl_intent, event};
-use crate::list_octets::ListOctets;
+use crate::port::list_octets::ListOctets;
 use crate::port::store::{CrlIntent, CrlRecord, Journal, Lease, PublishedCrl, StoreError};
 
 pub(super) fn cases() -> Vec<Case<Fixture>> {
