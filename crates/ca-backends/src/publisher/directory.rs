@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ca_core::crl::ParsedCrl;
 use ca_core::id::AuthorityId;
 use ca_engine::port::publisher::{PublishError, Publisher};
+
+use super::number::number_of_list;
 
 /// Publishes into a folder that exists. Processes that share it take turns.
 #[derive(Clone, Debug)]
@@ -103,10 +104,8 @@ fn number_in_place(path: &Path) -> io::Result<Option<u64>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let Ok(crl) = ParsedCrl::from_der(der) else { return Ok(None) };
-    // RFC 5280 §5.2.3 allows 20 octets; a number that does not fit into ours is above each of them.
-    Ok(crl.number_octets().map(|_| crl.number().unwrap_or(u64::MAX)))
+    Ok(number_of_list(der))
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -11,6 +11,7 @@ pub mod follow_revocations;
 pub mod gateway;
 mod issuance;
 pub mod issue;
+pub mod mirror_lists;
 pub mod outbox;
 pub mod personal_data;
 pub mod publish_crl;
