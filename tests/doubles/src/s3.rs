@@ -187,12 +187,12 @@ impl State {
         if header(request, "content-encoding").is_some_and(|encoding| encoding.contains("aws-chunked")) {
             return refusal(501, "NotImplemented");
         }
-        if header(request, "x-amz-content-sha256").is_some_and(|value| value.len() == 64 && value != hex::encode(&hash))
+        if header(request, "x-amz-content-sha256").is_some_and(|value| value.len() == 64 && value != hex::encode(hash))
         {
             return refusal(400, "XAmzContentSHA256Mismatch");
         }
         let checksum_sha256 = header(request, "x-amz-checksum-sha256").map(str::to_owned);
-        if checksum_sha256.as_ref().is_some_and(|checksum| *checksum != BASE64_STANDARD.encode(&hash)) {
+        if checksum_sha256.as_ref().is_some_and(|checksum| *checksum != BASE64_STANDARD.encode(hash)) {
             return refusal(400, "BadDigest");
         }
         let by_kms = header(request, "x-amz-server-side-encryption") == Some("aws:kms");
