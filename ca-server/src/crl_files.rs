@@ -1,19 +1,22 @@
-//! The published CRLs in memory, ready to be served: a GET reads bytes and signs nothing.
+//! The published CRLs, ready to be served: a GET reads octets, from memory or where a large list was put aside, and signs nothing.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::io;
+use std::sync::OnceLock;
 
-use bytes::Bytes;
 use ca_core::hash::sha256;
 use ca_core::id::AuthorityId;
+use ca_core::{crl, pem};
 use ca_engine::engine::Engine;
 use ca_engine::error::FlowError;
+use ca_engine::list_octets::ListOctets;
+use ca_engine::port::spool::{Spool, SpoolWriter};
 use ca_engine::port::store::{CrlIntent, PublishedCrl};
 
 /// One list.
 pub(crate) struct CrlFile {
     pub(crate) intent: CrlIntent,
-    pub(crate) der: Bytes,
+    pub(crate) der: ListOctets,
     pub(crate) etag: String,
 }
 
@@ -25,7 +28,7 @@ pub(crate) struct CrlFiles {
     order: Vec<AuthorityId>,
     all_etag: String,
     /// Made when somebody asks for it first: most services have nobody who does, and it is larger than the lists.
-    all_pem: OnceLock<Bytes>,
+    all_pem: OnceLock<ListOctets>,
 }
 
 impl CrlFiles {
@@ -66,11 +69,17 @@ impl CrlFiles {
         self.by_authority.iter()
     }
 
-    /// Every complete list as PEM.
-    pub(crate) fn all_pem(&self) -> Bytes {
-        let lists = || self.order.iter().filter_map(|authority| self.by_authority.get(authority));
-        let pem = || lists().map(|file| ca_core::pem::encode("X509 CRL", &file.der)).collect::<String>();
-        self.all_pem.get_or_init(|| Bytes::from(pem())).clone()
+    /// Every complete list as PEM. Takes a while when it is asked for first: not for a thread that others wait for.
+    pub(crate) fn all_pem(&self, spool: &dyn Spool) -> io::Result<ListOctets> {
+        if let Some(made) = self.all_pem.get() {
+            return Ok(made.clone());
+        }
+        let mut writer = spool.begin()?;
+        for file in self.order.iter().filter_map(|authority| self.by_authority.get(authority)) {
+            write_pem(&file.der, &mut *writer)?;
+        }
+        let made = ListOctets::spooled(writer.finish()?)?;
+        Ok(self.all_pem.get_or_init(|| made).clone())
     }
 
     /// The entity tag of [`Self::all_pem`].
@@ -86,11 +95,31 @@ impl CrlFiles {
 
 impl CrlFile {
     fn of(list: &PublishedCrl) -> Self {
-        Self { intent: list.intent.clone(), etag: etag(&list.der), der: Bytes::from_owner(Arc::clone(&list.der)) }
+        Self { intent: list.intent.clone(), etag: etag_of(&list.der.sha256()), der: list.der.clone() }
     }
+}
+
+/// Appends a list as PEM, in pieces of whole lines.
+fn write_pem(der: &ListOctets, writer: &mut dyn SpoolWriter) -> io::Result<()> {
+    const PIECE: u64 = 16_384 * pem::LINE_OCTETS as u64;
+    writer.append(format!("-----BEGIN {}-----\n", crl::PEM_LABEL).as_bytes())?;
+    let (mut from, mut piece, mut text) = (0, Vec::new(), String::new());
+    while from < der.count() {
+        piece.resize((der.count() - from).min(PIECE) as usize, 0);
+        der.read(from, &mut piece)?;
+        text.clear();
+        pem::append_lines(&mut text, &piece);
+        writer.append(text.as_bytes())?;
+        from += piece.len() as u64;
+    }
+    writer.append(format!("-----END {}-----\n", crl::PEM_LABEL).as_bytes())
 }
 
 /// A strong entity tag: the SHA-256 of the octets.
 pub(crate) fn etag(octets: &[u8]) -> String {
-    format!("\"{}\"", hex::encode(sha256(octets)))
+    etag_of(&sha256(octets))
+}
+
+fn etag_of(digest: &[u8; 32]) -> String {
+    format!("\"{}\"", hex::encode(digest))
 }

@@ -10,3 +10,4 @@ pub mod publisher;
 pub mod shared_answers;
 pub mod signer;
 pub mod sink;
+pub mod spool;

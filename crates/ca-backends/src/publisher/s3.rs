@@ -17,13 +17,14 @@ use aws_sdk_s3::types::ServerSideEncryption;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use ca_core::hash::sha256;
+use ca_core::crl::CrlOutline;
 use ca_core::id::AuthorityId;
+use ca_engine::list_octets::ListOctets;
 use ca_engine::port::publisher::{PublishError, Publisher};
 
 use self::failure::Failure;
 use super::bucket::S3Target;
-use super::number::number_of_list;
+use super::number::number_in;
 use crate::aws::{ATTEMPT, AwsAccess, CONNECT};
 
 mod failure;
@@ -113,7 +114,7 @@ impl S3Publisher {
             .bucket(self.target.bucket.as_str())
             .key(key)
             .customize()
-            .config_override(self.patience(list.der.len()))
+            .config_override(self.patience(list.der.count()))
             .send()
             .await;
         let object = match sent {
@@ -128,10 +129,8 @@ impl S3Publisher {
             return Err(Failure::Foreign { octets });
         }
         let unchanged = Condition::Unchanged(object.e_tag().unwrap_or_default().to_owned());
-        let body =
-            tokio::time::timeout(self.time_for(usize::try_from(octets).unwrap_or(usize::MAX)), object.body.collect());
-        let der = body.await.map_err(|_| Failure::CutOff)?.map_err(|_| Failure::CutOff)?.to_vec();
-        Ok(match number_of_list(der) {
+        let reading = tokio::time::timeout(self.time_for(u64::try_from(octets).unwrap_or(0)), number_of(object.body));
+        Ok(match reading.await.map_err(|_| Failure::CutOff)?? {
             Some(in_place) if in_place >= list.number => None,
             _ => Some(unchanged),
         })
@@ -143,7 +142,7 @@ impl S3Publisher {
             .put_object()
             .bucket(self.target.bucket.as_str())
             .key(key)
-            .body(ByteStream::from(Bytes::from_owner(Arc::clone(list.der))))
+            .body(ByteStream::from(list.octets().await?))
             .content_type("application/pkix-crl")
             .cache_control(format!("public, no-transform, must-revalidate, max-age={}", self.target.max_age.seconds()))
             .checksum_sha256(&list.sha256_base64)
@@ -160,19 +159,19 @@ impl S3Publisher {
                 // One call of KMS for many objects.
                 .bucket_key_enabled(true);
         }
-        match request.customize().config_override(self.patience(list.der.len())).send().await {
+        match request.customize().config_override(self.patience(list.der.count())).send().await {
             Ok(_) => Ok(()),
             Err(error) => Err(Failure::of_put(&error)),
         }
     }
 
     /// How long each attempt may take that moves so many octets.
-    fn time_for(&self, octets: usize) -> Duration {
+    fn time_for(&self, octets: u64) -> Duration {
         // A MiB a second is what a poor line has.
-        self.attempt + Duration::from_secs((octets >> 20) as u64)
+        self.attempt + Duration::from_secs(octets >> 20)
     }
 
-    fn patience(&self, octets: usize) -> aws_sdk_s3::config::Builder {
+    fn patience(&self, octets: u64) -> aws_sdk_s3::config::Builder {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(self.attempt.min(CONNECT))
             .operation_attempt_timeout(self.time_for(octets))
@@ -194,16 +193,37 @@ const LARGEST_LIST: i64 = 512 << 20;
 /// A list on its way.
 struct List<'a> {
     number: u64,
-    der: &'a Arc<[u8]>,
+    der: &'a ListOctets,
     sha256_hex: String,
     sha256_base64: String,
 }
 
 impl<'a> List<'a> {
-    fn new(number: u64, der: &'a Arc<[u8]>) -> Self {
-        let hash = sha256(der);
+    fn new(number: u64, der: &'a ListOctets) -> Self {
+        let hash = der.sha256();
         Self { number, der, sha256_hex: hex::encode(hash), sha256_base64: BASE64_STANDARD.encode(hash) }
     }
+}
+
+impl List<'_> {
+    /// All of it, for attempts that each begin anew.
+    async fn octets(&self) -> Result<Bytes, Failure> {
+        let der = self.der.clone();
+        // It may lie on a disk: not on the async threads.
+        let read = tokio::task::spawn_blocking(move || der.to_vec()).await.map_err(|_| Failure::CutOff)?;
+        read.map(Bytes::from).map_err(|error| Failure::Unreadable(error.to_string()))
+    }
+}
+
+/// The number of a list in place, read as it comes; `None` when it is none.
+async fn number_of(mut body: ByteStream) -> Result<Option<u64>, Failure> {
+    let mut outline = CrlOutline::new();
+    while let Some(piece) = body.try_next().await.map_err(|_| Failure::CutOff)? {
+        if outline.update(&piece).is_err() {
+            return Ok(None);
+        }
+    }
+    Ok(number_in(outline))
 }
 
 /// Under which condition an object is put.
@@ -216,7 +236,7 @@ enum Condition {
 
 #[async_trait]
 impl Publisher for S3Publisher {
-    async fn publish_crl(&self, authority: &AuthorityId, number: u64, der: &Arc<[u8]>) -> Result<(), PublishError> {
+    async fn publish_crl(&self, authority: &AuthorityId, number: u64, der: &ListOctets) -> Result<(), PublishError> {
         let key = self.key(authority);
         self.put_newer_list(&key, &List::new(number, der))
             .await

@@ -1,22 +1,29 @@
 //! Makes and publishes the complete CRL of an authority (RFC 5280 §5): collected as a stream, linted, put on record, signed,
 //! checked, put on record, published. Run by one leased job; a GET never signs.
+//!
+//! A list is held nowhere as a whole: its octets go to the spool in pieces, pass through the lint once more, which takes the digest
+//! that is signed, and are read from there by whoever keeps or serves them.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use ca_core::audit::{AuditAction, AuditEvent};
-use ca_core::crl::{self, CrlContext, CrlEntry, CrlTemplate, CrlWriter, LintedCrl, PreviousCrl};
-use ca_core::hash::sha256;
+use ca_core::crl::{CrlContext, CrlEntry, CrlLint, CrlTbs, CrlTemplate, CrlWriter, LintedCrl, PreviousCrl};
 use ca_core::id::AuthorityId;
 use ca_core::key::SignatureAlgorithm;
+use ca_core::lint::Finding;
 use ca_core::principal::Principal;
-use ca_core::signing::Signable;
+use ca_core::serial::Serial;
+use ca_core::signing::{Envelope, Signable};
 use ca_core::time::{Lifetime, Timestamp};
 
 use super::watch_clock::{TOLERANCE, assure_clock};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::hierarchy::Authority;
+use crate::list_octets::{ListOctets, PIECE};
 use crate::port::signer::Signer;
+use crate::port::spool::{SpoolWriter, SpooledOctets};
 use crate::port::store::{CrlIntent, Journal, KeyHome, Lease, OutboxMessage, PublishedCrl, StoreError};
 
 /// How many entries are read from the record at a time.
@@ -41,7 +48,7 @@ pub async fn publish_crl(
     let place = Place::next(engine, authority_id).await?;
     // 3. Collect and lint: every revocation up to this sequence number is in, some later ones may be.
     let revocation_sequence = engine.store().revocation_sequence().await?;
-    let (linted, times) = collect(engine, &authority, signer.algorithm(), &place).await?;
+    let Collected { linted, tbs, pieces, times } = collect(engine, &authority, signer.algorithm(), &place).await?;
     // 4. On record before the key is used.
     let intent = CrlIntent {
         authority: authority_id.clone(),
@@ -50,13 +57,14 @@ pub async fn publish_crl(
         next_update: times.next_update,
         entries: linted.entries(),
         revocation_sequence,
-        to_be_signed_sha256: sha256(linted.to_be_signed()),
+        to_be_signed_sha256: linted.sha256(),
     };
     engine.store().intend_crl(lease, intent.clone()).await?;
     // 5. Sign, and check the signature.
-    let der = sign(&authority, &**signer, linted, place.number).await?;
+    let Envelope { before, after } = sign(&authority, &**signer, &linted, place.number).await?;
+    let der = ListOctets::around([before, tbs.before].concat(), pieces, [tbs.after, after].concat());
     // 6. On record, then out.
-    let list = Arc::new(PublishedCrl { intent, der: der.into() });
+    let list = Arc::new(PublishedCrl { intent, der: der.map_err(no_room)? });
     record(engine, principal, lease, &list).await?;
     engine.published_lists().keep(Arc::clone(&list));
     put_out(engine, &list).await?;
@@ -144,18 +152,14 @@ fn refuse_future(engine: &Engine, authority: &AuthorityId, this_update: Timestam
 async fn sign(
     authority: &Authority,
     signer: &dyn Signer,
-    linted: LintedCrl,
+    linted: &LintedCrl,
     number: u64,
-) -> Result<Vec<u8>, FlowError> {
-    let signature = signer.sign(&linted).await?;
-    authority
-        .certificate()
-        .public_key()
-        .verify(signature.algorithm, linted.to_be_signed(), &signature.octets)
-        .map_err(|_| {
-            FlowError::internal(format!("the signature of CRL {number} of {} does not verify", authority.id()))
-        })?;
-    crl::assemble(linted, &signature).map_err(FlowError::internal)
+) -> Result<Envelope, FlowError> {
+    let signature = signer.sign(linted).await?;
+    linted.message().verify(authority.certificate().public_key(), &signature).map_err(|_| {
+        FlowError::internal(format!("the signature of CRL {number} of {} does not verify", authority.id()))
+    })?;
+    linted.envelope(&signature).map_err(FlowError::internal)
 }
 
 /// Puts the signed list on record; once more when the acknowledgement was lost, which is harmless.
@@ -163,7 +167,7 @@ async fn record(engine: &Engine, principal: &Principal, lease: &Lease, list: &Pu
     let intent = &list.intent;
     let journal = publication(engine, principal, intent);
     let publish = || {
-        let (der, journal) = (Arc::clone(&list.der), journal.clone());
+        let (der, journal) = (list.der.clone(), journal.clone());
         engine.store().publish_crl(lease, &intent.authority, intent.number, der, journal)
     };
     match publish().await {
@@ -239,13 +243,22 @@ async fn put_out(engine: &Engine, list: &PublishedCrl) -> Result<(), FlowError> 
     Ok(())
 }
 
+/// A list that can be signed, and where its octets are.
+struct Collected {
+    linted: LintedCrl,
+    /// What comes before and after the pieces.
+    tbs: CrlTbs,
+    pieces: Arc<dyn SpooledOctets>,
+    times: Times,
+}
+
 /// Writes the list and lints it. It is dated anew when an entry is newer than its place says.
 async fn collect(
     engine: &Engine,
     authority: &Authority,
     algorithm: SignatureAlgorithm,
     place: &Place,
-) -> Result<(LintedCrl, Times), FlowError> {
+) -> Result<Collected, FlowError> {
     let mut times = Times::of(engine, authority, place.this_update);
     let template = CrlTemplate {
         issuer: authority.certificate().subject().clone(),
@@ -260,7 +273,8 @@ async fn collect(
         expired_certs_on_crl: None,
     };
     let mut writer = CrlWriter::new(template).map_err(FlowError::internal)?;
-    let newest_date = write_entries(engine, authority.id(), &mut writer, place.not_after_from).await?;
+    let mut pieces = engine.spool().begin().map_err(no_room)?;
+    let newest_date = write_entries(engine, authority.id(), &mut writer, &mut *pieces, place.not_after_from).await?;
     if newest_date > times.this_update {
         times = Times::of(engine, authority, newest_date);
         writer.set_times(times.this_update, times.next_update).map_err(FlowError::internal)?;
@@ -272,35 +286,91 @@ async fn collect(
         signature_algorithm: algorithm,
         previous: place.before,
     };
-    let linted = crl::lint_crl(writer.finish().map_err(FlowError::internal)?, &context).map_err(|findings| {
+    let (tbs, pieces) = (writer.finish().map_err(FlowError::internal)?, pieces.finish().map_err(no_room)?);
+    let linted = lint(&tbs, &*pieces, context).await?.map_err(|findings| {
         let id = authority.id();
         FlowError::internal(format!("the CRL of {id} is not well-formed and was not signed: {findings:?}"))
     })?;
-    Ok((linted, times))
+    Ok(Collected { linted, tbs, pieces, times })
 }
 
-/// Gives every entry to the writer; returns the newest date among them, of revocation or invalidity.
+/// Reads the list again, from where it lies.
+async fn lint(
+    tbs: &CrlTbs,
+    pieces: &dyn SpooledOctets,
+    context: CrlContext<'_>,
+) -> Result<Result<LintedCrl, Vec<Finding>>, FlowError> {
+    let mut lint = CrlLint::new(context);
+    lint.update(&tbs.before);
+    let (mut from, mut piece) = (0, Vec::new());
+    while from < pieces.count() {
+        let left = usize::try_from(pieces.count() - from).unwrap_or(usize::MAX);
+        piece.resize(left.min(PIECE), 0);
+        pieces.read(from, &mut piece).map_err(no_room)?;
+        lint.update(&piece);
+        from += piece.len() as u64;
+        let_others_go_on().await;
+    }
+    lint.update(&tbs.after);
+    Ok(lint.finish())
+}
+
+/// Gives every entry to the writer, and its pieces to the spool; returns the newest date among the entries, of revocation or
+/// invalidity.
 async fn write_entries(
     engine: &Engine,
     authority: &AuthorityId,
     writer: &mut CrlWriter,
+    pieces: &mut dyn SpoolWriter,
     not_after_from: Timestamp,
 ) -> Result<Timestamp, FlowError> {
     let mut newest_date = Timestamp::from_unix_seconds(0);
-    let mut after = None;
+    let read = |after: Option<Serial>| async move {
+        engine.store().revoked_serials(authority, not_after_from, after.as_ref(), BATCH).await
+    };
+    let mut page = read(None).await?;
     loop {
-        let page = engine.store().revoked_serials(authority, not_after_from, after.as_ref(), BATCH).await?;
-        let last = page.len() < BATCH as usize;
-        for (serial, revocation) in page {
-            writer.push(&CrlEntry::new(serial.clone(), &revocation)).map_err(FlowError::internal)?;
-            newest_date = newest_date.max(revocation.revoked_at);
-            newest_date = revocation.invalidity_date.map_or(newest_date, |date| newest_date.max(date));
-            after = Some(serial);
-        }
-        if last {
+        let after = page.last().map(|(serial, _)| serial.clone()).filter(|_| page.len() == BATCH as usize);
+        let mut write = || -> Result<(), FlowError> {
+            for (serial, revocation) in std::mem::take(&mut page) {
+                writer.push(&CrlEntry::new(serial, &revocation)).map_err(FlowError::internal)?;
+                newest_date = newest_date.max(revocation.revoked_at);
+                newest_date = revocation.invalidity_date.map_or(newest_date, |date| newest_date.max(date));
+            }
+            match writer.take_piece() {
+                Some(piece) => pieces.append(&piece).map_err(no_room),
+                None => Ok(()),
+            }
+        };
+        let Some(after) = after else {
+            write()?;
             return Ok(newest_date);
-        }
+        };
+        // The database looks for the next page while this one is written.
+        let (next, written) = futures::join!(read(Some(after)), async { write() });
+        written?;
+        page = next?;
     }
+}
+
+/// The list could not be put aside while it was made.
+fn no_room(error: std::io::Error) -> FlowError {
+    FlowError::new(FlowErrorKind::Unavailable, "the CRL could not be kept while it was made; it will be tried again")
+        .with_detail(error)
+}
+
+/// Lets other tasks of the thread run in between.
+async fn let_others_go_on() {
+    let mut gone_on = false;
+    std::future::poll_fn(|context| {
+        if gone_on {
+            return Poll::Ready(());
+        }
+        gone_on = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 pub(super) fn publication(engine: &Engine, principal: &Principal, intent: &CrlIntent) -> Journal {

@@ -23,6 +23,9 @@ pub(super) enum Failure {
     /// It could not be read to its end.
     #[error("the list in place could not be read to its end")]
     CutOff,
+    /// The list itself cannot be read where it was put aside.
+    #[error("the list to be put there cannot be read: {0}")]
+    Unreadable(String),
     /// S3, or what stands in between, refuses.
     #[error("{0}")]
     Refused(String),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use ca_core::id::AuthorityId;
 use ca_core::time::Lifetime;
 use ca_engine::fake::contract::publisher::{PublisherUnderTest, check_publisher};
+use ca_engine::list_octets::ListOctets;
 use ca_test_doubles::{Fault, Operation, S3Double, StoredObject};
 use ca_test_services::MotoServer;
 
@@ -43,13 +44,17 @@ async fn of_double() -> (S3Double, S3Publisher) {
     (double, publisher)
 }
 
+fn octets(der: &ListOctets) -> Vec<u8> {
+    der.to_vec().expect("in memory")
+}
+
 /// An object as this publisher would have put it.
-fn object(number: u64, der: &[u8]) -> StoredObject {
+fn object(number: u64, der: &ListOctets) -> StoredObject {
     StoredObject {
-        octets: der.to_vec(),
+        octets: octets(der),
         metadata: BTreeMap::from([
             (NUMBER_METADATA.to_owned(), number.to_string()),
-            (SHA256_METADATA.to_owned(), hex::encode(sha256(der))),
+            (SHA256_METADATA.to_owned(), hex::encode(der.sha256())),
         ]),
         ..StoredObject::default()
     }
@@ -139,7 +144,7 @@ async fn a_list_says_what_it_is_and_is_sent_with_its_checksum() {
     let publisher = publisher(&double.endpoint_url(), target).await;
     let der = list(3).await;
     publisher.publish_crl(&tls(), 3, &der).await.expect("put");
-    let hash = sha256(&der);
+    let hash = der.sha256();
     assert_eq!(
         double.object("tls.crl"),
         Some(StoredObject {
@@ -163,18 +168,18 @@ async fn of_two_who_put_lists_at_the_same_time_the_newer_stays() {
     double.intrude(KEY, object(1, &list(1).await));
     let second = list(2).await;
     publisher.publish_crl(&tls(), 2, &second).await.expect("put");
-    assert_eq!(double.object(KEY).expect("a list").octets, second.to_vec());
+    assert_eq!(double.object(KEY).expect("a list").octets, octets(&second));
     let ninth = list(9).await;
     double.intrude(KEY, object(9, &ninth));
     publisher.publish_crl(&tls(), 3, &list(3).await).await.expect("left out");
-    assert_eq!(double.object(KEY).expect("a list").octets, ninth.to_vec());
+    assert_eq!(double.object(KEY).expect("a list").octets, octets(&ninth));
     let tenth = list(10).await;
     double.intrude(KEY, object(10, &tenth));
     publisher.publish_crl(&tls(), 10, &tenth).await.expect("there");
     double.intrude_by_removing(KEY);
     let eleventh = list(11).await;
     publisher.publish_crl(&tls(), 11, &eleventh).await.expect("put");
-    assert_eq!(double.object(KEY).expect("a list").octets, eleventh.to_vec());
+    assert_eq!(double.object(KEY).expect("a list").octets, octets(&eleventh));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,14 +188,14 @@ async fn a_conflict_is_looked_at_again_and_one_that_never_ends_is_told() {
     double.fail(Operation::Put, [Fault::Refuse(409, "ConditionalRequestConflict"); 3]);
     let first = list(1).await;
     publisher.publish_crl(&tls(), 1, &first).await.expect("put");
-    assert_eq!(double.object(KEY).expect("a list").octets, first.to_vec());
+    assert_eq!(double.object(KEY).expect("a list").octets, octets(&first));
     double.fail(Operation::Put, [Fault::Refuse(409, "ConditionalRequestConflict"); ROUNDS as usize]);
     let error = publisher.publish_crl(&tls(), 2, &list(2).await).await.expect_err("again and again");
     assert!(
         error.detail.contains("s3://pki-example-org/crl/tls.crl: others change the object all the time"),
         "{error}"
     );
-    assert_eq!(double.object(KEY).expect("a list").octets, first.to_vec());
+    assert_eq!(double.object(KEY).expect("a list").octets, octets(&first));
     // Another conflict (a bucket that is being deleted) is a refusal.
     double.fail(Operation::Put, [Fault::Refuse(409, "OperationAborted")]);
     let error = publisher.publish_crl(&tls(), 2, &list(2).await).await.expect_err("refused");
@@ -205,8 +210,8 @@ async fn what_lies_beside_a_list_keeps_no_newer_one_out() {
     let lies = BTreeMap::from([(NUMBER_METADATA.to_owned(), u64::MAX.to_string())]);
     for planted in [
         StoredObject { octets: b"no list".to_vec(), ..StoredObject::default() },
-        StoredObject { octets: list(3).await.to_vec(), ..StoredObject::default() },
-        StoredObject { octets: list(3).await.to_vec(), metadata: lies.clone(), ..StoredObject::default() },
+        StoredObject { octets: octets(&list(3).await), ..StoredObject::default() },
+        StoredObject { octets: octets(&list(3).await), metadata: lies.clone(), ..StoredObject::default() },
     ] {
         double.plant(KEY, planted);
         publisher.publish_crl(&tls(), 4, &fourth).await.expect("put");
@@ -215,13 +220,13 @@ async fn what_lies_beside_a_list_keeps_no_newer_one_out() {
             Some(StoredObject {
                 content_type: Some("application/pkix-crl".to_owned()),
                 cache_control: Some("public, no-transform, must-revalidate, max-age=5".to_owned()),
-                checksum_sha256: Some(BASE64_STANDARD.encode(sha256(&fourth))),
+                checksum_sha256: Some(BASE64_STANDARD.encode(fourth.sha256())),
                 ..object(4, &fourth)
             })
         );
     }
     // A newer one without a word beside it stays.
-    let fifth = StoredObject { octets: list(5).await.to_vec(), ..StoredObject::default() };
+    let fifth = StoredObject { octets: octets(&list(5).await), ..StoredObject::default() };
     double.plant(KEY, fifth.clone());
     publisher.publish_crl(&tls(), 4, &fourth).await.expect("left out");
     assert_eq!(double.object(KEY), Some(fifth));
@@ -239,7 +244,7 @@ async fn what_passes_is_tried_again_and_a_lost_answer_is_no_failure() {
         double.fail(Operation::Put, faults.clone());
         let second = list(2).await;
         publisher.publish_crl(&tls(), 2, &second).await.unwrap_or_else(|error| panic!("{faults:?}: {error}"));
-        assert_eq!(double.object(KEY).expect("a list").octets, second.to_vec(), "{faults:?}");
+        assert_eq!(double.object(KEY).expect("a list").octets, octets(&second), "{faults:?}");
     }
     let (double, publisher) = of_double().await;
     double.fail(Operation::Head, [Fault::Refuse(503, "SlowDown"), Fault::LoseAnswer]);
