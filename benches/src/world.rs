@@ -70,6 +70,7 @@ impl World {
             offline_crl_validity: Lifetime::from_days(395),
             outbox: OutboxSettings::default(),
             keep_expired: None,
+            bulk_batch: 100,
         };
         let profiles = profiles.context("a built-in profile is refused")?;
         let engine = block_on(Engine::start(ports, profiles, settings)).context("the record cannot be read")?;

@@ -177,6 +177,11 @@ impl Progress {
         self.bar.inc(1);
     }
 
+    /// So many are done.
+    pub(crate) fn place(&self, done: u64) {
+        self.bar.set_position(done);
+    }
+
     /// Runs something that prints, with the progress out of its way.
     pub(crate) fn suspend(&self, print: impl FnOnce()) {
         self.bar.suspend(print);

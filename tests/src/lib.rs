@@ -5,7 +5,7 @@
 //! reads CRLs, `gateway` is an mTLS server that trusts them, `cli` runs `ca-cli`, `tools` runs programs that others wrote; `load`
 //! issues and revokes, and `ledger` has what was promised; `outage` kills the service under that load and judges what came of it,
 //! `survival` does everything to a cluster while `status_watch` asks; `record` reads what lies on the disk, `receiver` takes
-//! webhooks, `fake_clock` sets the time, `small_disk` fills up, `anchor` is
+//! webhooks, `fake_clock` sets the time, `small_disk` fills up, `many` issues hundreds of certificates, `anchor` is
 //! what lies beside the record. Tests themselves stand in `tests/`.
 
 pub mod anchor;
@@ -22,6 +22,7 @@ pub mod leak;
 pub mod ledger;
 pub mod load;
 pub mod machine;
+pub mod many;
 pub mod mutation;
 pub mod outage;
 pub mod percentiles;

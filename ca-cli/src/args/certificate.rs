@@ -5,8 +5,9 @@ use ca_core::key::KeyType;
 use ca_core::revocation::RevocationReason;
 use ca_core::serial::Serial;
 use ca_core::time::{Lifetime, Timestamp};
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
+use super::bulk_revocation::BulkRevocationArgs;
 use super::issue::{OutputFileArgs, Pkcs12Args};
 use super::value::{Instant, revocation_reason};
 
@@ -39,11 +40,22 @@ pub(crate) struct RenewArgs {
     pub(crate) pkcs12: Pkcs12Args,
 }
 
-/// `revoke CERTIFICATE`
+/// `revoke CERTIFICATE`, `revoke --filter …`
 #[derive(Debug, Args)]
+#[command(
+    group = ArgGroup::new("which").required(true).args(["certificate", "filter", "from_file", "status", "resume", "cancel"]),
+    after_help = "\
+Many at once are counted first, and revoked when their number was typed (or given: --yes --expect COUNT). The service then revokes \
+them one after the other, also when this command is ended; OCSP tells of each at once, revocation lists when all are done, and \
+meanwhile at most every 15 s. Certificates that have ended, and those of authorities, responders, listeners and operators, are not \
+reached by a filter unless it names their profile."
+)]
 pub(crate) struct RevokeArgs {
     /// The certificate: a file, an id, AUTHORITY:SERIAL or a serial number
-    pub(crate) certificate: String,
+    pub(crate) certificate: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) bulk: BulkRevocationArgs,
 
     /// Why; certificateHold can be ended by `unhold`, keyCompromise blocks the key for ever
     #[arg(long, value_parser = revocation_reason(), default_value = "unspecified")]

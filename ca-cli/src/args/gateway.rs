@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ca_core::name::DnsName;
 use ca_core::time::Lifetime;
 use clap::{Args, Subcommand};
 
@@ -11,21 +12,36 @@ use clap::{Args, Subcommand};
 pub(crate) enum GatewayCommand {
     /// Keep the revocation lists of a gateway on this host fresh, and say what it enforces
     Run(Box<GatewayRunArgs>),
-    /// Check that nothing in nginx's configuration lets a session or a connection outlive a revocation
+    /// Check that nothing in the configuration of nginx or HAProxy lets a session or a connection outlive a revocation
     Check(GatewayCheckArgs),
     /// List gateways and what each said last of what it enforces
     List,
+    /// Take a gateway from the record that is there no more, so that no revocation waits for it
+    Remove(GatewayRemoveArgs),
+}
+
+/// `gateway remove`
+#[derive(Debug, Args)]
+pub(crate) struct GatewayRemoveArgs {
+    /// Its id, as `gateway list` shows it
+    #[arg(value_parser = DnsName::parse)]
+    pub(crate) gateway: DnsName,
 }
 
 /// `gateway check`
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Reads what `nginx -T` prints, and judges every server that verifies clients: ssl_session_cache, ssl_session_tickets, \
-keepalive_time, ssl_crl, ssl_ocsp, ssl_ocsp_cache. The exit status is 0 when all of them are right.")]
+keepalive_time, ssl_crl, ssl_ocsp, ssl_ocsp_cache. With --haproxy-conf every bind that verifies clients: crl-file, \
+tune.ssl.cachesize, no-tls-tickets, hard-stop-after, errors that are passed over. The exit status is 0 when all of them are right.")]
 pub(crate) struct GatewayCheckArgs {
     /// The configuration [default: the one nginx was built with]
     #[arg(long, value_name = "FILE")]
     pub(crate) nginx_conf: Option<PathBuf>,
+
+    /// The files of HAProxy instead, in the order of its -f; may be given several times
+    #[arg(long, value_name = "FILE", conflicts_with = "nginx_conf")]
+    pub(crate) haproxy_conf: Vec<PathBuf>,
 }
 
 /// `gateway run`

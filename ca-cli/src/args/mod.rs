@@ -3,6 +3,7 @@
 mod audit;
 mod authority;
 mod bootstrap;
+mod bulk_revocation;
 mod certificate;
 mod connection;
 mod gateway;
@@ -70,8 +71,8 @@ pub(crate) enum Command {
     Issue(Box<IssueArgs>),
     /// Issue the successor of a certificate
     Renew(Box<RenewArgs>),
-    /// Revoke a certificate, or put it on hold
-    Revoke(RevokeArgs),
+    /// Revoke a certificate or many, or put them on hold
+    Revoke(Box<RevokeArgs>),
     /// End a hold
     Unhold(UnholdArgs),
     /// List certificates on record, newest first

@@ -78,6 +78,7 @@ help_texts! {
     gateway_run: ["gateway", "run"];
     gateway_check: ["gateway", "check"];
     gateway_list: ["gateway", "list"];
+    gateway_remove: ["gateway", "remove"];
     completions: ["completions"];
     man: ["man"];
 }

@@ -1,10 +1,12 @@
 //! How many gateways enforce a revocation: `revoke --wait` and `gateway list`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ca_api::certificate::Certificate as Record;
 use ca_api::gateway::Gateway;
 use ca_core::certificate::Certificate;
+use ca_core::id::BulkRevocationId;
 use ca_core::time::{Lifetime, Timestamp};
 use serde::Serialize;
 
@@ -83,6 +85,51 @@ pub(super) async fn wait(
         }
         let enforcement = Enforcement::new(list, authority.as_str(), &service.gateways().await?, began, super::now());
         if enforcement.is_complete() || super::now().since(began) >= limit {
+            return Ok(enforcement);
+        }
+        tokio::time::sleep(BETWEEN).await;
+    }
+}
+
+/// What became of a bulk revocation at the gateways, for one of its authorities.
+#[derive(Debug, Serialize)]
+pub(super) struct OfAuthority {
+    /// The authority's id.
+    pub(super) authority: String,
+    #[serde(flatten)]
+    pub(super) enforcement: Enforcement,
+}
+
+impl OfAuthority {
+    /// As [`Enforcement::describe`].
+    pub(super) fn describe(&self) -> String {
+        self.enforcement.describe()
+    }
+}
+
+/// Waits until every gateway enforces a bulk revocation that is completed, for `limit` at most. `began` is when it was asked for.
+pub(super) async fn wait_for_bulk(
+    service: &dyn Service,
+    id: BulkRevocationId,
+    began: Timestamp,
+    limit: Lifetime,
+) -> Result<Vec<OfAuthority>, Failure> {
+    let waits_since = super::now();
+    loop {
+        let there = service.bulk_revocation(id).await?;
+        let gateways = service.gateways().await?;
+        let now = super::now();
+        let authorities: BTreeSet<&String> = there.shares.iter().map(|share| &share.authority).collect();
+        let enforcement: Vec<OfAuthority> = authorities
+            .into_iter()
+            .map(|authority| {
+                let list = there.lists.iter().find(|list| list.authority == *authority).map(|list| list.number);
+                let enforcement = Enforcement::new(list, authority, &gateways, began, now);
+                OfAuthority { authority: authority.clone(), enforcement }
+            })
+            .collect();
+        let everywhere = enforcement.iter().all(|one| one.enforcement.is_complete());
+        if everywhere || now.since(waits_since) >= limit {
             return Ok(enforcement);
         }
         tokio::time::sleep(BETWEEN).await;

@@ -4,6 +4,7 @@ mod audit;
 mod authority;
 mod batch;
 mod bootstrap;
+mod bulk_revoke;
 mod enforcement;
 mod gateway;
 mod issuance;
@@ -68,8 +69,15 @@ async fn dispatch(command: Command, settings: &Settings, printer: &Printer) -> R
             let done = renew::run(&*service, &reference, &args, settings, printer).await;
             closed(&*service, done).await
         }
+        Command::Revoke(args) if args.bulk.is_given() => {
+            let service = connect(settings, FirstUse::Refuse, configured(settings), printer).await?;
+            let done = bulk_revoke::run(&*service, &args, settings, printer).await;
+            closed(&*service, done).await
+        }
         Command::Revoke(args) => {
-            let reference = Reference::read(&args.certificate)?;
+            let certificate =
+                args.certificate.as_deref().ok_or_else(|| Failure::Usage("which certificate?".to_owned()))?;
+            let reference = Reference::read(certificate)?;
             let service = connect_about(settings, &reference, printer).await?;
             let done = revoke::revoke(&*service, &reference, &args, settings, printer).await;
             closed(&*service, done).await

@@ -114,7 +114,8 @@ pub(super) fn name_of(record: &Record) -> Result<CertificateName, Failure> {
     Ok(CertificateName::Id(id))
 }
 
-fn read_name(text: &str) -> Option<CertificateName> {
+/// A certificate that is named and not a file.
+pub(super) fn read_name(text: &str) -> Option<CertificateName> {
     if let Ok(id) = text.parse() {
         return Some(CertificateName::Id(id));
     }

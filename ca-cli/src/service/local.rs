@@ -5,6 +5,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use ca_api::audit::{AuditEvent, AuditFilter};
 use ca_api::authority::Authority;
+use ca_api::bulk_revocation::{BulkRevocation, BulkRevocationState, RevocationCount};
 use ca_api::certificate::Certificate;
 use ca_api::gateway::{Gateway, GatewayStatus};
 use ca_api::outbox::{Delivery, DeliveryFilter};
@@ -13,14 +14,16 @@ use ca_api::profile::Profile;
 use ca_api::revoke::RevokedCertificate;
 use ca_api::token::{CreatedEnrolmentToken, EnrolmentToken, EnrolmentTokenSecret};
 use ca_core::crl::ParsedCrl;
-use ca_core::id::{AuthorityId, DeliveryId, ProfileName, TokenId};
+use ca_core::id::{AuthorityId, BulkRevocationId, DeliveryId, ProfileName, TokenId};
+use ca_core::name::DnsName;
 use ca_core::principal::Principal;
 use ca_core::revocation::RevocationReason;
 use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::engine::Engine;
 use ca_engine::error::{FlowError, FlowErrorKind};
 use ca_engine::flow::answer_status::answer_status;
-use ca_engine::flow::gateway::list_gateways;
+use ca_engine::flow::bulk_revoke::{self, BulkRevokeRequest};
+use ca_engine::flow::gateway::{list_gateways, remove_gateway};
 use ca_engine::flow::issue::{IssueRequest, issue};
 use ca_engine::flow::outbox::{list_deliveries, replay_delivery};
 use ca_engine::flow::query::{self, CertificateName};
@@ -28,7 +31,7 @@ use ca_engine::flow::renew::{RenewRequest, renew};
 use ca_engine::flow::revoke::{RevokeRequest, revoke, unhold};
 use ca_engine::flow::token::{TokenRequest, create_token, delete_token, list_tokens};
 use ca_engine::port::authorizer::Action;
-use ca_engine::port::store::{CertificateFilter, EventFilter, KeyHome, StoredCertificate};
+use ca_engine::port::store::{BulkRevocation as Operation, CertificateFilter, EventFilter, KeyHome, StoredCertificate};
 use ca_runtime::config::{Config, DatabaseConfig, LoadError, process_environment};
 use ca_runtime::hierarchy::{InitError, Progress, ROOT};
 use ca_runtime::local::{LocalError, open_local};
@@ -107,6 +110,11 @@ impl Local {
         query::permitted(self.engine(), &PRINCIPAL, action, name).await.map_err(refused)
     }
 
+    async fn bulk_of(&self, operation: &Operation) -> Result<BulkRevocation, Failure> {
+        let lists = bulk_revoke::lists_of(self.engine(), operation).await.map_err(refused)?;
+        Ok(ca_wire::bulk_revocation::bulk_revocation(operation, &lists))
+    }
+
     async fn authority_of(&self, authority: &ca_engine::hierarchy::Authority) -> Result<Authority, Failure> {
         let crl =
             self.engine().store().published_crl(authority.id()).await.map_err(FlowError::from).map_err(refused)?;
@@ -153,6 +161,55 @@ impl Service for Local {
         // Nobody else would publish the list.
         self.runtime.settle().await.map_err(Failure::failed)?;
         Ok(ca_wire::revocation::revoked(self.certificate_of(&revoked.certificate), &revoked.reach))
+    }
+
+    async fn count_bulk_revocation(&self, request: &BulkRevokeRequest) -> Result<RevocationCount, Failure> {
+        let count = bulk_revoke::count_bulk_revocation(self.engine(), &PRINCIPAL, request).await.map_err(refused)?;
+        Ok(ca_wire::bulk_revocation::revocation_count(&count))
+    }
+
+    async fn begin_bulk_revocation(
+        &self,
+        request: &BulkRevokeRequest,
+        expected: u64,
+        idempotency_key: &str,
+    ) -> Result<BulkRevocation, Failure> {
+        let key = Some(idempotency_key);
+        let begun = bulk_revoke::begin_bulk_revocation(self.engine(), &PRINCIPAL, request, expected, key).await;
+        self.bulk_of(&begun.map_err(refused)?).await
+    }
+
+    async fn bulk_revocation(&self, id: BulkRevocationId) -> Result<BulkRevocation, Failure> {
+        let operation = bulk_revoke::bulk_revocation(self.engine(), &PRINCIPAL, id).await.map_err(refused)?;
+        self.bulk_of(&operation).await
+    }
+
+    async fn advance_bulk_revocation(&self, id: BulkRevocationId) -> Result<BulkRevocation, Failure> {
+        let operation = bulk_revoke::bulk_revocation(self.engine(), &PRINCIPAL, id).await.map_err(refused)?;
+        self.runtime.advance_bulk_revocation(&operation).await.map_err(not_opened)?;
+        let there = self.bulk_revocation(id).await?;
+        if there.state != BulkRevocationState::Running {
+            // Nobody else would publish the list.
+            self.runtime.settle().await.map_err(Failure::failed)?;
+            return self.bulk_revocation(id).await;
+        }
+        Ok(there)
+    }
+
+    async fn leave_bulk_revocation(&self, id: BulkRevocationId) -> Result<(), Failure> {
+        let operation = bulk_revoke::bulk_revocation(self.engine(), &PRINCIPAL, id).await.map_err(refused)?;
+        // Where nobody goes on with it, what is revoked must not wait for the rest.
+        for share in &operation.shares {
+            self.runtime.publish_crl_now(&share.authority).await.map_err(not_opened)?;
+        }
+        Ok(())
+    }
+
+    async fn cancel_bulk_revocation(&self, id: BulkRevocationId) -> Result<BulkRevocation, Failure> {
+        let canceled = bulk_revoke::cancel_bulk_revocation(self.engine(), &PRINCIPAL, id, None).await;
+        let canceled = canceled.map_err(refused)?;
+        self.runtime.settle().await.map_err(Failure::failed)?;
+        self.bulk_of(&canceled).await
     }
 
     async fn unhold(&self, name: &CertificateName) -> Result<Certificate, Failure> {
@@ -260,6 +317,10 @@ impl Service for Local {
     async fn gateways(&self) -> Result<Vec<Gateway>, Failure> {
         let gateways = list_gateways(self.engine(), &PRINCIPAL).await.map_err(refused)?;
         Ok(gateways.iter().map(ca_wire::gateway::gateway).collect())
+    }
+
+    async fn remove_gateway(&self, id: &DnsName) -> Result<(), Failure> {
+        remove_gateway(self.engine(), &PRINCIPAL, id, None).await.map_err(refused)
     }
 
     async fn report_gateway(&self, _id: &str, _status: &GatewayStatus) -> Result<Gateway, Failure> {

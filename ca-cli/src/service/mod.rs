@@ -8,6 +8,7 @@ pub(crate) mod remote;
 use async_trait::async_trait;
 use ca_api::audit::{AuditEvent, AuditFilter};
 use ca_api::authority::Authority;
+use ca_api::bulk_revocation::{BulkRevocation, RevocationCount};
 use ca_api::certificate::Certificate;
 use ca_api::gateway::{Gateway, GatewayStatus};
 use ca_api::outbox::{Delivery, DeliveryFilter};
@@ -17,9 +18,11 @@ use ca_api::revoke::RevokedCertificate;
 use ca_api::token::{CreatedEnrolmentToken, EnrolmentToken};
 use ca_core::crl::ParsedCrl;
 use ca_core::csr::ParsedCsr;
-use ca_core::id::{AuthorityId, DeliveryId, ProfileName, TokenId};
+use ca_core::id::{AuthorityId, BulkRevocationId, DeliveryId, ProfileName, TokenId};
+use ca_core::name::DnsName;
 use ca_core::revocation::RevocationReason;
 use ca_core::time::{Lifetime, Timestamp};
+use ca_engine::flow::bulk_revoke::BulkRevokeRequest;
 use ca_engine::flow::issue::IssueRequest;
 use ca_engine::flow::query::CertificateName;
 use ca_engine::flow::token::TokenRequest;
@@ -64,6 +67,29 @@ pub(crate) trait Service: Send + Sync {
         invalidity_date: Option<Timestamp>,
     ) -> Result<RevokedCertificate, Failure>;
 
+    /// Counts what would be revoked; nothing is changed.
+    async fn count_bulk_revocation(&self, request: &BulkRevokeRequest) -> Result<RevocationCount, Failure>;
+
+    /// Begins to revoke exactly so many certificates. With an idempotency key, asking again gives the same.
+    async fn begin_bulk_revocation(
+        &self,
+        request: &BulkRevokeRequest,
+        expected: u64,
+        idempotency_key: &str,
+    ) -> Result<BulkRevocation, Failure>;
+
+    /// How far a bulk revocation has come.
+    async fn bulk_revocation(&self, id: BulkRevocationId) -> Result<BulkRevocation, Failure>;
+
+    /// Lets a bulk revocation go on for a while, and says how far it has come then.
+    async fn advance_bulk_revocation(&self, id: BulkRevocationId) -> Result<BulkRevocation, Failure>;
+
+    /// Leaves a bulk revocation that is running, with what is revoked published.
+    async fn leave_bulk_revocation(&self, id: BulkRevocationId) -> Result<(), Failure>;
+
+    /// Ends a bulk revocation that is running.
+    async fn cancel_bulk_revocation(&self, id: BulkRevocationId) -> Result<BulkRevocation, Failure>;
+
     /// Ends a hold.
     async fn unhold(&self, name: &CertificateName) -> Result<Certificate, Failure>;
 
@@ -105,6 +131,9 @@ pub(crate) trait Service: Send + Sync {
 
     /// The gateways, and what each said last.
     async fn gateways(&self) -> Result<Vec<Gateway>, Failure>;
+
+    /// Takes a gateway from the record.
+    async fn remove_gateway(&self, id: &DnsName) -> Result<(), Failure>;
 
     /// Says what a gateway enforces.
     async fn report_gateway(&self, id: &str, status: &GatewayStatus) -> Result<Gateway, Failure>;

@@ -93,7 +93,8 @@ impl<S: Send + Sync> FromRequestParts<S> for NamedCertificate {
     }
 }
 
-fn certificate_name(text: &str) -> Option<CertificateName> {
+/// How a certificate is named: by id, `authority:serial` or bare serial.
+pub(crate) fn certificate_name(text: &str) -> Option<CertificateName> {
     if let Ok(id) = text.parse::<CertificateId>() {
         return Some(CertificateName::Id(id));
     }

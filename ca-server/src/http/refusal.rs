@@ -14,8 +14,8 @@ use ProblemType::{
     CertificateRemoved, CertificateRevoked, ContentTooLarge, CsrRejected, HeaderFieldsTooLarge, IdempotencyConflict,
     InternalError, InvalidCredential, InvalidRequest, KeyBlocked, KeyRejected, MalformedRequest, NotAcceptable,
     NotFound, NotHeld, Overloaded, ProfileViolation, RangeNotSatisfiable, RenewalTooEarly, RenewalTooLate,
-    RequestInProgress, RequestTimeout, SigningSuspended, TokenExpired, TokenUsedUp, Unavailable, UnknownProfile,
-    UnsupportedMediaType,
+    RequestInProgress, RequestTimeout, RevocationCompleted, RevocationCountChanged, SigningSuspended, TokenExpired,
+    TokenUsedUp, Unavailable, UnknownProfile, UnsupportedMediaType,
 };
 
 /// Whatever is asked for.
@@ -97,6 +97,10 @@ refusals! {
     Renew = CALLER, CERTIFICATE, BODY, ISSUANCE, SUCCESSION;
     /// Of revoking or holding.
     Revoke = CALLER, CERTIFICATE, BODY, &[AlreadyRevoked];
+    /// Of revoking many.
+    BulkRevoke = CALLER, BODY, &[IdempotencyConflict, RevocationCountChanged];
+    /// Of ending the revocation of many.
+    CancelRevocation = CALLER, NAMED, &[RevocationCompleted];
     /// Of ending a hold.
     Unhold = CALLER, CERTIFICATE, &[NotHeld, KeyBlocked];
     /// Of saying what a gateway enforces.

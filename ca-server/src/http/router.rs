@@ -16,8 +16,8 @@ use super::guard::guard;
 use super::openapi::Document;
 use super::problem::ProblemResponse;
 use super::route::{
-    audit, authorities, certificates, crl, gateways, health, issue_certificate, ocsp, outbox, profiles,
-    renew_certificate, revoke_certificate, tokens,
+    audit, authorities, bulk_revocations, certificates, crl, gateways, health, issue_certificate, ocsp, outbox,
+    profiles, renew_certificate, revoke_certificate, tokens,
 };
 use crate::state::AppState;
 use crate::telemetry::metrics;
@@ -56,6 +56,8 @@ pub(crate) fn admin(state: AppState) -> Router {
 
 /// The routes that `/openapi.json` describes.
 pub(crate) fn described() -> OpenApiRouter<AppState> {
+    let bulk =
+        routes!(bulk_revocations::revoke_certificates).layer(DefaultBodyLimit::max(bulk_revocations::MAXIMUM_BODY));
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(issue_certificate::issue_certificate, certificates::list_certificates))
         .routes(routes!(certificates::search_certificates))
@@ -64,6 +66,10 @@ pub(crate) fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(renew_certificate::renewal_info))
         .routes(routes!(revoke_certificate::revoke_certificate))
         .routes(routes!(revoke_certificate::unhold_certificate))
+        .routes(bulk)
+        .routes(routes!(bulk_revocations::list_revocations))
+        .routes(routes!(bulk_revocations::get_revocation))
+        .routes(routes!(bulk_revocations::cancel_revocation))
         .routes(routes!(authorities::list_authorities))
         .routes(routes!(authorities::get_authority))
         .routes(routes!(profiles::list_profiles))
@@ -75,6 +81,7 @@ pub(crate) fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(outbox::replay_delivery))
         .routes(routes!(gateways::list_gateways))
         .routes(routes!(gateways::report_gateway))
+        .routes(routes!(gateways::remove_gateway))
         .merge(public_routes())
 }
 

@@ -4,6 +4,7 @@ mod administrators;
 mod anchor;
 mod api_certificate;
 mod audit_chain;
+mod bulk_revocation;
 mod clock;
 mod crl;
 mod driver;
@@ -40,9 +41,10 @@ pub(crate) struct Plan {
 }
 
 /// The names and descriptions of the jobs that `ca-server job` knows.
-pub(crate) const NAMES: [(&str, &str); 11] = [
+pub(crate) const NAMES: [(&str, &str); 12] = [
     ("anchor", "write what was published into the anchor, and compare the record with it"),
     ("audit-chain", "put committed audit events into the hash chain"),
+    ("bulk-revocation", "go on with the revocations of many certificates that are running"),
     ("crl", "make CRLs that are due, or stale since a revocation"),
     ("expiry", "drop idempotency keys and events that have expired"),
     (MIRROR, "put the newest lists into the mirrors, as publish.s3 names one"),
@@ -65,6 +67,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
     Some(match name {
         "anchor" => Box::new(anchor::AnchorJob::default()),
         "audit-chain" => Box::new(audit_chain::AuditChainJob),
+        "bulk-revocation" => Box::new(bulk_revocation::BulkRevocationJob),
         "crl" => Box::new(crl::CrlJob::new(crl_interval)),
         "expiry" => Box::new(expiry::ExpiryJob),
         MIRROR => Box::new(mirror::MirrorJob::default()),

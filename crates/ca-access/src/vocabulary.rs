@@ -66,6 +66,8 @@ pub(crate) const ASKED: [(Action, &[ResourceKind]); Action::ALL.len()] = [
     (Action::IssueCertificate, &[ResourceKind::Profile]),
     (Action::RenewCertificate, &[ResourceKind::Certificate]),
     (Action::RevokeCertificate, &[ResourceKind::Certificate]),
+    (Action::BulkRevoke, &[ResourceKind::Service]),
+    (Action::ListBulkRevocations, &[ResourceKind::Service]),
     (Action::ReleaseCertificate, &[ResourceKind::Certificate]),
     (Action::ReadCertificate, &[ResourceKind::Certificate]),
     (Action::ListCertificates, &[ResourceKind::Service]),
@@ -80,6 +82,7 @@ pub(crate) const ASKED: [(Action, &[ResourceKind]); Action::ALL.len()] = [
     (Action::ReplayDelivery, &[ResourceKind::Service]),
     (Action::ListGateways, &[ResourceKind::Service]),
     (Action::ReportGateway, &[ResourceKind::Gateway]),
+    (Action::RemoveGateway, &[ResourceKind::Service]),
 ];
 
 /// The entity types of the schema.

@@ -10,6 +10,7 @@
 
 pub mod audit;
 pub mod authority;
+pub mod bulk_revocation;
 pub mod certificate;
 pub mod gateway;
 pub mod health;

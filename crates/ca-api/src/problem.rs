@@ -123,6 +123,10 @@ problem_types! {
     RequestInProgress = "request-in-progress", 409, "The same request is still in progress";
     /// The certificate is revoked, for another reason.
     AlreadyRevoked = "already-revoked", 409, "The certificate is revoked already";
+    /// Another number of certificates fits than was to be revoked; nothing was.
+    RevocationCountChanged = "revocation-count-changed", 409, "Another number of certificates fits";
+    /// A bulk revocation that is completed cannot be canceled.
+    RevocationCompleted = "revocation-completed", 409, "The bulk revocation is completed";
     /// The certificate is not on hold.
     NotHeld = "not-held", 409, "The certificate is not on hold";
     /// A revoked or held certificate cannot be renewed.

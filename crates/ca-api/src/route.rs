@@ -10,6 +10,14 @@ pub const CERTIFICATE_SEARCH: &str = "/v1/certificates/search";
 pub const CERTIFICATE: &str = "/v1/certificates/{certificate}";
 /// `POST` asks for a successor.
 pub const CERTIFICATE_RENEW: &str = "/v1/certificates/{certificate}/renew";
+/// `POST` counts or revokes many.
+pub const CERTIFICATES_REVOKE: &str = "/v1/certificates/revoke";
+/// `GET` lists the bulk revocations.
+pub const REVOCATIONS: &str = "/v1/revocations";
+/// `GET` how far one has come.
+pub const REVOCATION: &str = "/v1/revocations/{revocation}";
+/// `POST` ends one.
+pub const REVOCATION_CANCEL: &str = "/v1/revocations/{revocation}/cancel";
 /// `POST` revokes or holds.
 pub const CERTIFICATE_REVOKE: &str = "/v1/certificates/{certificate}/revoke";
 /// `POST` ends a hold.
@@ -36,6 +44,8 @@ pub const OUTBOX: &str = "/v1/outbox";
 pub const OUTBOX_REPLAY: &str = "/v1/outbox/{delivery}/replay";
 /// `GET` the gateways and what they enforce.
 pub const GATEWAYS: &str = "/v1/gateways";
+/// `DELETE` takes a gateway from the record.
+pub const GATEWAY: &str = "/v1/gateways/{gateway}";
 /// `PUT` what a gateway enforces.
 pub const GATEWAY_STATUS: &str = "/v1/gateways/{gateway}/status";
 /// `GET` the OpenAPI 3.1 document.

@@ -30,6 +30,12 @@ pub enum AuditAction {
     CertificateRevoked,
     /// A hold was ended.
     CertificateReleased,
+    /// The revocation of many certificates was begun; each has an event of its own when it is revoked.
+    BulkRevocationBegun,
+    /// Every certificate of a bulk revocation has had its turn.
+    BulkRevocationCompleted,
+    /// A bulk revocation was ended before all of its certificates had their turn.
+    BulkRevocationCanceled,
     /// An issuance was begun and never finished; its serial answers as revoked.
     IssuanceAbandoned,
     /// An OCSP responder's certificate was issued.
@@ -46,6 +52,8 @@ pub enum AuditAction {
     RoleWithdrawn,
     /// A gateway was heard of for the first time, or speaks by another certificate than before.
     GatewayRegistered,
+    /// A gateway was taken from the record; it comes back when it speaks again.
+    GatewayRemoved,
     /// An event that could not be delivered to a sink is to be tried again.
     DeliveryReplayed,
     /// The administrators were reset on the host.

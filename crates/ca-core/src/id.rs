@@ -66,6 +66,10 @@ uuid_identifier!(
     DeliveryId
 );
 uuid_identifier!(
+    /// The name of a bulk revocation.
+    BulkRevocationId
+);
+uuid_identifier!(
     /// The name of a request, in logs, problems and audit events.
     RequestId
 );

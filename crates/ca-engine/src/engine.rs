@@ -80,6 +80,8 @@ pub struct Settings {
     pub outbox: OutboxSettings,
     /// How long certificates stay on record after their end, unless their profile keeps them longer; `None`: for ever.
     pub keep_expired: Option<Lifetime>,
+    /// How many certificates of a bulk revocation are revoked by one commit; at least 1. Everybody who revokes waits for it.
+    pub bulk_batch: usize,
 }
 
 /// What becomes of the nonces of OCSP requests (RFC 9654).

@@ -34,6 +34,10 @@ pub enum FlowErrorKind {
     RequestInProgress,
     /// Revoked already, for another reason.
     AlreadyRevoked,
+    /// Another number of certificates fits than was to be revoked.
+    CountChanged,
+    /// A bulk revocation that is completed cannot be canceled.
+    BulkRevocationEnded,
     /// Only a held certificate can be released.
     NotHeld,
     /// A revoked or held certificate cannot be renewed.

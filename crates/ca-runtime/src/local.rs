@@ -10,6 +10,7 @@ use ca_core::id::AuthorityId;
 use ca_core::principal::Principal;
 use ca_core::time::Lifetime;
 use ca_engine::error::FlowError;
+use ca_engine::flow::bulk_revoke;
 use ca_engine::flow::establish::equip_authority;
 use ca_engine::flow::expire;
 use ca_engine::flow::follow_anchor::{self, Anchored};
@@ -17,7 +18,7 @@ use ca_engine::flow::publish_crl::{self, republish};
 use ca_engine::flow::reconcile::abandon_reservations_before;
 use ca_engine::flow::sequence_audit::{self, sequence_audit};
 use ca_engine::hierarchy::Authority;
-use ca_engine::port::store::{KeyHome, Lease, PublishedCrl, StoreError};
+use ca_engine::port::store::{BulkRevocation, KeyHome, Lease, PublishedCrl, StoreError};
 use thiserror::Error;
 
 use crate::config::{Config, LoadError, TEMPLATE};
@@ -95,6 +96,14 @@ impl Runtime {
             store.release_lease(&lease).await?;
         }
         Ok(())
+    }
+
+    /// Makes the next batch of a bulk revocation, where no server runs that would. Lists are [`Self::settle`]'s business.
+    pub async fn advance_bulk_revocation(&self, operation: &BulkRevocation) -> Result<(), LocalError> {
+        let lease = self.lease(bulk_revoke::LEASE_NAME).await?;
+        let advanced = bulk_revoke::advance(&self.engine, &lease, operation).await;
+        self.engine.store().release_lease(&lease).await?;
+        Ok(advanced.map(|_| ())?)
     }
 
     /// Publishes the CRL of an authority now, due or not. For the root this is the yearly ceremony: its key is lent from its

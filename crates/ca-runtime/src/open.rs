@@ -332,8 +332,12 @@ fn settings(config: &Config) -> Settings {
         offline_crl_validity: OFFLINE_CRL_VALIDITY.max(config.status.crl_validity),
         outbox: config.outbox,
         keep_expired: config.keep_expired,
+        bulk_batch: BULK_BATCH,
     }
 }
+
+/// Some hundredths of a second, for which others who revoke wait.
+const BULK_BATCH: usize = 100;
 
 /// The names that nobody may be issued a certificate for, lest it pass for the API. Loopback names are everybody's.
 fn api_names(api: &ApiConfig) -> Vec<GeneralName> {

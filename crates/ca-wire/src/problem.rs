@@ -36,6 +36,8 @@ pub const fn problem_type(kind: FlowErrorKind) -> ProblemType {
         FlowErrorKind::IdempotencyConflict => ProblemType::IdempotencyConflict,
         FlowErrorKind::RequestInProgress => ProblemType::RequestInProgress,
         FlowErrorKind::AlreadyRevoked => ProblemType::AlreadyRevoked,
+        FlowErrorKind::CountChanged => ProblemType::RevocationCountChanged,
+        FlowErrorKind::BulkRevocationEnded => ProblemType::RevocationCompleted,
         FlowErrorKind::NotHeld => ProblemType::NotHeld,
         FlowErrorKind::CertificateRevoked => ProblemType::CertificateRevoked,
         FlowErrorKind::AlreadyRenewed => ProblemType::AlreadyRenewed,

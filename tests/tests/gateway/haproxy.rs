@@ -32,6 +32,13 @@ fn haproxy_refuses_within_seconds_who_was_revoked_and_it_is_said() -> anyhow::Re
     // HAProxy does not start without its lists.
     once_with(&world, &arguments_of(&world, "cartorio/generation.txt", &["--once"], &[]))?.ended_with(0)?;
     let haproxy = haproxy(&world)?;
+    let files = ["--haproxy-conf", "cartorio/mtls-crl.cfg", "--haproxy-conf", "application.cfg"];
+    let said = world.terminal.done(&[&["gateway", "check"][..], &files].concat())?;
+    ensure!(said.contains("frontend mtls") && said.contains("nothing outlives a revocation"), "{said}");
+    world.terminal.write("cartorio/long.cfg", "global\n    tune.ssl.cachesize 20000\n")?;
+    let longer = [&["gateway", "check"][..], &files, &["--haproxy-conf", "cartorio/long.cfg"]].concat();
+    world.terminal.refused(1, &longer, &["NOT RIGHT", "tune.ssl.cachesize 0"])?;
+    world.terminal.refused(1, &["gateway", "check", "--haproxy-conf", "application.cfg"], &["no listener"])?;
     world.lets_in("alice")?;
     world.lets_in("bob")?;
     let sidecar = start_with(&world, &arguments_of(&world, "cartorio/generation.txt", &speaking, &[]))?;
@@ -42,5 +49,19 @@ fn haproxy_refuses_within_seconds_who_was_revoked_and_it_is_said() -> anyhow::Re
     println!("revoked to refused by HAProxy: {:.1} s; {said}", revoked_at.elapsed().as_secs_f64());
     ensure!(said.contains("enforced on 1/1 gateways in "), "{said}");
     world.refuses("bob")?;
-    world.lets_in("alice")
+    world.lets_in("alice")?;
+    // Many at once are waited for in the same way.
+    let many = ["revoke", "--filter", "name=alice,profile=client", "--yes", "--expect", "1", "--wait"];
+    let said = world.terminal.run(&many)?.ended_with(0).with_context(|| sidecar.lines().join("\n"))?.output;
+    ensure!(said.contains("tls: enforced on 1/1 gateways in "), "{said}");
+    world.refuses("alice")?;
+    // It is taken out of service: nobody waits for it any more.
+    drop(sidecar);
+    let said = world.terminal.done(&["gateway", "remove", "gw.test"])?;
+    ensure!(said.contains("gateway gw.test is not on record any more"), "{said}");
+    ensure!(!world.terminal.done(&["gateway", "list"])?.contains("gw.test"), "it is listed still");
+    world.terminal.refused(1, &["gateway", "remove", "gw.test"], &["no gateway of that name"])?;
+    let waited = world.terminal.run(&["revoke", "alice.crt", "--wait=1s"])?.ended_with(1)?.output;
+    ensure!(waited.contains("no gateway has said"), "{waited}");
+    Ok(())
 }

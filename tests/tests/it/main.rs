@@ -7,6 +7,8 @@ mod alerts;
 mod audit;
 mod authorisation;
 mod bad_request;
+mod bulk_revoke;
+mod cli_bulk_revoke;
 mod cli_faults;
 mod cli_files;
 mod cli_local;

@@ -12,6 +12,8 @@ mod reload;
 mod settings;
 mod speaker;
 
+use ca_core::name::DnsName;
+
 use self::alarm::exit_of;
 use self::good::GoodList;
 use self::keeper::{Keeper, Round};
@@ -21,6 +23,7 @@ use crate::args::{GatewayCommand, GatewayRunArgs};
 use crate::exit::{Exit, Failure};
 use crate::fetch::Fetcher;
 use crate::printer::{Printer, plain};
+use crate::service::Service;
 use crate::service::local::FirstUse;
 use crate::settings::Settings;
 use crate::tls;
@@ -35,7 +38,20 @@ pub(super) async fn run(command: &GatewayCommand, settings: &Settings, printer: 
             let done = enforcement::list(&*service, printer).await;
             super::closed(&*service, done).await
         }
+        GatewayCommand::Remove(args) => {
+            let service = super::connect(settings, FirstUse::Refuse, super::configured(settings), printer).await?;
+            let done = remove(&*service, &args.gateway, printer).await;
+            super::closed(&*service, done).await
+        }
     }
+}
+
+async fn remove(service: &dyn Service, id: &DnsName, printer: &Printer) -> Result<Exit, Failure> {
+    service.remove_gateway(id).await?;
+    printer.result(&serde_json::json!({ "removed": id.as_str() }), |_| {
+        format!("gateway {} is not on record any more; it comes back when it speaks again", id.as_str())
+    })?;
+    Ok(Exit::Done)
 }
 
 async fn keep(args: &GatewayRunArgs, settings: &Settings, printer: &Printer) -> Result<Exit, Failure> {

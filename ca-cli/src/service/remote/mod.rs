@@ -5,6 +5,7 @@ mod exchange;
 use async_trait::async_trait;
 use ca_api::audit::{AuditEvent, AuditFilter};
 use ca_api::authority::Authority;
+use ca_api::bulk_revocation::{BulkRevocation, RevocationCount, RevokeCertificates};
 use ca_api::certificate::{Certificate, CertificateFilter as WireFilter, NewCertificate};
 use ca_api::gateway::{Gateway, GatewayStatus};
 use ca_api::outbox::{Delivery, DeliveryFilter};
@@ -17,10 +18,12 @@ use ca_api::search::CertificateSearch;
 use ca_api::token::{CreatedEnrolmentToken, EnrolmentToken, EnrolmentTokenFilter, NewEnrolmentToken};
 use ca_core::crl::ParsedCrl;
 use ca_core::csr::ParsedCsr;
-use ca_core::id::{AuthorityId, DeliveryId, ProfileName, TokenId};
+use ca_core::id::{AuthorityId, BulkRevocationId, DeliveryId, ProfileName, TokenId};
+use ca_core::name::DnsName;
 use ca_core::pem;
 use ca_core::revocation::RevocationReason;
 use ca_core::time::Timestamp;
+use ca_engine::flow::bulk_revoke::{BulkRevokeRequest, BulkSelection};
 use ca_engine::flow::issue::IssueRequest;
 use ca_engine::flow::query::CertificateName;
 use ca_engine::flow::token::TokenRequest;
@@ -72,6 +75,26 @@ impl Remote {
     }
 }
 
+/// How often the server is asked how far a bulk revocation has come.
+const BETWEEN_LOOKS: std::time::Duration = std::time::Duration::from_millis(300);
+
+fn bulk_body(request: &BulkRevokeRequest) -> RevokeCertificates {
+    let (filter, certificates) = match &request.selection {
+        BulkSelection::Filter(filter) => (Some(ca_wire::bulk_revocation::revocation_filter(filter)), None),
+        BulkSelection::Certificates(names) => {
+            (None, Some(names.iter().map(ca_wire::bulk_revocation::certificate_name).collect()))
+        }
+    };
+    RevokeCertificates {
+        filter,
+        certificates,
+        reason: ca_wire::revocation::wire_reason(request.reason),
+        invalidity_date: request.invalidity_date.map(Timestamp::to_rfc3339),
+        dry_run: false,
+        expected_count: None,
+    }
+}
+
 #[async_trait]
 impl Service for Remote {
     async fn issue(&self, request: IssueRequest) -> Result<Certificate, Failure> {
@@ -106,6 +129,39 @@ impl Service for Remote {
             invalidity_date: invalidity_date.map(Timestamp::to_rfc3339),
         };
         self.exchange.post(&of_certificate(route::CERTIFICATE_REVOKE, name), &body).await
+    }
+
+    async fn count_bulk_revocation(&self, request: &BulkRevokeRequest) -> Result<RevocationCount, Failure> {
+        let body = RevokeCertificates { dry_run: true, ..bulk_body(request) };
+        self.exchange.post(route::CERTIFICATES_REVOKE, &body).await
+    }
+
+    async fn begin_bulk_revocation(
+        &self,
+        request: &BulkRevokeRequest,
+        expected: u64,
+        idempotency_key: &str,
+    ) -> Result<BulkRevocation, Failure> {
+        let body = RevokeCertificates { expected_count: Some(expected), ..bulk_body(request) };
+        self.exchange.post_once(route::CERTIFICATES_REVOKE, &body, Some(idempotency_key)).await
+    }
+
+    async fn bulk_revocation(&self, id: BulkRevocationId) -> Result<BulkRevocation, Failure> {
+        self.exchange.get(&route::REVOCATION.replace("{revocation}", &id.to_string()), &()).await
+    }
+
+    async fn advance_bulk_revocation(&self, id: BulkRevocationId) -> Result<BulkRevocation, Failure> {
+        // The server does the work.
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+        self.bulk_revocation(id).await
+    }
+
+    async fn leave_bulk_revocation(&self, _: BulkRevocationId) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn cancel_bulk_revocation(&self, id: BulkRevocationId) -> Result<BulkRevocation, Failure> {
+        self.exchange.post_nothing(&route::REVOCATION_CANCEL.replace("{revocation}", &id.to_string())).await
     }
 
     async fn unhold(&self, name: &CertificateName) -> Result<Certificate, Failure> {
@@ -203,6 +259,10 @@ impl Service for Remote {
     async fn gateways(&self) -> Result<Vec<Gateway>, Failure> {
         let page: Page<Gateway> = self.exchange.get(route::GATEWAYS, &()).await?;
         Ok(page.items)
+    }
+
+    async fn remove_gateway(&self, id: &DnsName) -> Result<(), Failure> {
+        self.exchange.delete(&route::GATEWAY.replace("{gateway}", id.as_str())).await
     }
 
     async fn report_gateway(&self, id: &str, status: &GatewayStatus) -> Result<Gateway, Failure> {

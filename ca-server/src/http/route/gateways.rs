@@ -1,11 +1,14 @@
-//! What gateways enforce: `GET /v1/gateways`, `PUT /v1/gateways/{gateway}/status`
+//! What gateways enforce: `GET /v1/gateways`, `PUT /v1/gateways/{gateway}/status`, `DELETE /v1/gateways/{gateway}`
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use ca_api::gateway::{EnforcedList as Wire, Gateway, GatewayStatus};
 use ca_api::page::Page;
 use ca_core::name::DnsName;
-use ca_engine::flow::gateway::{MOST_LISTS, Statement, list_gateways as list, report_gateway as report};
+use ca_engine::flow::gateway::{
+    MOST_LISTS, Statement, list_gateways as list, remove_gateway as remove, report_gateway as report,
+};
 use ca_engine::port::store::EnforcedList;
 use ca_wire::gateway::gateway;
 
@@ -80,6 +83,34 @@ pub(crate) async fn report_gateway(
         async move { report(state.engine(), &principal, &id, statement, Some(&request_id)).await }
     };
     Ok(Json(gateway(&to_the_end(flow).await?)))
+}
+
+/// Take a gateway from the record that is there no more: no revocation waits for it.
+///
+/// One that speaks again is on record again.
+#[utoipa::path(
+    delete,
+    path = "/v1/gateways/{gateway}",
+    tag = "gateways",
+    params(("gateway" = String, Path, description = "Its id", example = "gw1.example.com")),
+    responses(
+        (status = 204, description = "Not on record any more"),
+        refusal::Named,
+    )
+)]
+pub(crate) async fn remove_gateway(
+    State(state): State<AppState>,
+    Caller(principal): Caller,
+    PathText(id): PathText,
+) -> Result<StatusCode, ProblemResponse> {
+    let id = DnsName::parse(&id).map_err(|_| not_found())?;
+    let flow = {
+        let state = state.clone();
+        let request_id = request_id::current();
+        async move { remove(state.engine(), &principal, &id, Some(&request_id)).await }
+    };
+    to_the_end(flow).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 fn read_list(index: usize, list: &Wire, wrong: &mut Wrong) -> Option<EnforcedList> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod authorities;
+pub(crate) mod bulk_revocations;
 mod byte_range;
 pub(crate) mod certificates;
 pub(crate) mod crl;

@@ -72,7 +72,7 @@ fn principals() -> [(char, Principal); 9] {
 }
 
 /// Who may do what to what; compare with the columns of [`principals`].
-const TABLE: [(Action, &str, &str); 49] = [
+const TABLE: [(Action, &str, &str); 55] = [
     (Action::IssueCertificate, "profile server", "aljr.b.t."),
     (Action::IssueCertificate, "profile client", "aljr.b..."),
     (Action::IssueCertificate, "profile operator", "alj......"),
@@ -87,6 +87,8 @@ const TABLE: [(Action, &str, &str); 49] = [
     (Action::RevokeCertificate, "own operator, early", "al.rubh.."),
     (Action::RevokeCertificate, "other, open", "al.r.b..."),
     (Action::RevokeCertificate, "other operator, open", "al......."),
+    (Action::BulkRevoke, "service", "al.r.b..."),
+    (Action::ListBulkRevocations, "service", "aljrub..."),
     (Action::ReleaseCertificate, "own, open", "al.r.b..."),
     (Action::ReleaseCertificate, "own operator, open", "al.r.b..."),
     (Action::ReleaseCertificate, "other, open", "al.r.b..."),
@@ -111,11 +113,15 @@ const TABLE: [(Action, &str, &str); 49] = [
     (Action::ListGateways, "service", "aljrub..."),
     (Action::ReportGateway, "gateway, certified", "al.rubh.."),
     (Action::ReportGateway, "gateway", "........."),
+    (Action::RemoveGateway, "service", "al......."),
+    (Action::RemoveGateway, "gateway", "........."),
     // What makes no sense is denied to everybody.
     (Action::IssueCertificate, "service", "........."),
     (Action::IssueCertificate, "own, open", "........."),
     (Action::RenewCertificate, "service", "........."),
     (Action::RevokeCertificate, "authority", "........."),
+    (Action::BulkRevoke, "own, open", "........."),
+    (Action::ListBulkRevocations, "authority", "........."),
     (Action::ListCertificates, "own, open", "........."),
     (Action::DeleteToken, "service", "........."),
     (Action::ReadAudit, "authority", "........."),

@@ -27,7 +27,7 @@ pub use shared_answers::MemorySharedAnswers;
 pub use signer::{ScriptedSigner, SigningStep};
 pub use sink::ScriptedSink;
 pub use store::{
-    CrlRow, EventRow, IdempotencyRow, Issuance, IssuanceState, LeaseRow, MemoryStore, QueuedMessage, Record,
+    BulkRow, CrlRow, EventRow, IdempotencyRow, Issuance, IssuanceState, LeaseRow, MemoryStore, QueuedMessage, Record,
     StoreFault, StoreMethod,
 };
 

@@ -35,6 +35,24 @@ pub async fn list_gateways(engine: &Engine, principal: &Principal) -> Result<Vec
     Ok(engine.store().gateways().await?)
 }
 
+/// Takes a gateway from the record that is there no more: nobody waits for what it enforces. One that speaks again is new.
+pub async fn remove_gateway(
+    engine: &Engine,
+    principal: &Principal,
+    id: &DnsName,
+    request_id: Option<&str>,
+) -> Result<(), FlowError> {
+    permit(engine, principal, Action::RemoveGateway, Resource::Service)?;
+    let id = id.as_str();
+    let event =
+        AuditEvent::new(engine.now(), AuditAction::GatewayRemoved, principal.reference(), format!("gateway:{id}"))
+            .in_request(request_id);
+    match engine.store().remove_gateway(id, Journal::of(event)).await? {
+        true => Ok(()),
+        false => Err(FlowError::new(FlowErrorKind::NotFound, "no gateway of that name is on record")),
+    }
+}
+
 /// Puts on record what a gateway says; returns how it stands then.
 pub async fn report_gateway(
     engine: &Engine,

@@ -17,6 +17,7 @@ use ca_core::serial::Serial;
 use ca_core::signing::{Envelope, Signable};
 use ca_core::time::{Lifetime, Timestamp};
 
+use super::bulk_revoke;
 use super::watch_clock::{TOLERANCE, assure_clock};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
@@ -184,7 +185,7 @@ pub const LARGE_LIST_INTERVAL: Lifetime = Lifetime::from_seconds(10);
 
 /// Whether an authority's next CRL is due: it has none, its last intent was not published, `interval` has passed since, or
 /// one of its certificates was revoked or released since (lists of [`LARGE_LIST`] entries: at most every
-/// [`LARGE_LIST_INTERVAL`]).
+/// [`LARGE_LIST_INTERVAL`]; while a bulk revocation of its certificates runs: at most every [`bulk_revoke::LIST_INTERVAL`]).
 pub async fn is_due(engine: &Engine, authority: &AuthorityId, interval: Lifetime) -> Result<bool, FlowError> {
     let now = engine.now();
     let Some(newest) = engine.store().newest_crl(authority).await? else { return Ok(true) };
@@ -200,11 +201,21 @@ pub async fn is_due(engine: &Engine, authority: &AuthorityId, interval: Lifetime
         let rows = engine.store().revocations_after(sequence, 1_000).await?;
         let Some(last) = rows.last() else { return Ok(false) };
         if rows.iter().any(|row| row.authority == *authority) {
-            return Ok(true);
+            return Ok(!waits_for_bulk(engine, authority, &intent).await?);
         }
         sequence = last.sequence;
         engine.set_quiet_until(authority, sequence);
     }
+}
+
+/// Whether a list would be stale as soon as it is made, since a bulk revocation of the authority's certificates is running: then
+/// lists are [`bulk_revoke::LIST_INTERVAL`] apart.
+async fn waits_for_bulk(engine: &Engine, authority: &AuthorityId, newest: &CrlIntent) -> Result<bool, FlowError> {
+    if engine.now() >= newest.this_update.plus(bulk_revoke::LIST_INTERVAL) {
+        return Ok(false);
+    }
+    let running = engine.store().running_bulk_revocations().await?;
+    Ok(running.iter().any(|operation| operation.shares.iter().any(|share| share.authority == *authority)))
 }
 
 /// Puts the newest list of every authority in place that this process has not put there yet, as after a start or a failed

@@ -3,7 +3,7 @@
 //! Caches and the CRL job follow the revocation sequence of the record; this flow tells nobody else.
 
 use ca_core::audit::{AuditAction, AuditEvent};
-use ca_core::id::CertificateId;
+use ca_core::id::{BulkRevocationId, CertificateId};
 use ca_core::principal::Principal;
 use ca_core::profile::ProfileKind;
 use ca_core::revocation::{self, Revocation, RevocationChange, RevocationError, RevocationReason, Standing};
@@ -51,6 +51,16 @@ pub struct Reach {
     pub successors: Vec<CertificateId>,
 }
 
+/// By whom and with what a revocation was asked for, as its event tells it.
+pub(super) struct Asked {
+    /// A principal reference.
+    pub(super) principal: String,
+    /// The request it came with.
+    pub(super) request_id: Option<String>,
+    /// What it is a part of.
+    pub(super) bulk_revocation: Option<BulkRevocationId>,
+}
+
 /// Revokes a certificate, or puts it on hold when the reason is `certificateHold`. Asking again with the same reason is
 /// harmless and answers with the record as it stands.
 ///
@@ -58,6 +68,8 @@ pub struct Reach {
 /// renewal since the invalidity date (since ever when none is given). Event and answer name what else it reaches ([`Reach`]).
 pub async fn revoke(engine: &Engine, principal: &Principal, request: &RevokeRequest) -> Result<Revoked, FlowError> {
     engine.check_anchor()?;
+    let asked =
+        Asked { principal: principal.reference(), request_id: request.request_id.clone(), bulk_revocation: None };
     for _ in 0..MAXIMUM_ATTEMPTS {
         // 1. Who asks may revoke this certificate.
         let mut certificate =
@@ -81,7 +93,7 @@ pub async fn revoke(engine: &Engine, principal: &Principal, request: &RevokeRequ
             from: certificate.standing,
             to: Standing::Revoked(revocation),
             compromised_since: compromised_since(&certificate, &revocation),
-            journal: revocation_journal(principal, request, &certificate, &revocation, &reach, now),
+            journal: revocation_journal(&asked, &certificate, &revocation, &reach, now),
         };
         match change_standing(engine, &certificate, change).await {
             Ok(ChangeOutcome::Applied { .. }) => {
@@ -179,7 +191,11 @@ pub(super) fn compromised_since(certificate: &StoredCertificate, revocation: &Re
     (revocation.reason == RevocationReason::KeyCompromise).then_some(since)
 }
 
-async fn reach(engine: &Engine, certificate: &StoredCertificate, revocation: &Revocation) -> Result<Reach, FlowError> {
+pub(super) async fn reach(
+    engine: &Engine,
+    certificate: &StoredCertificate,
+    revocation: &Revocation,
+) -> Result<Reach, FlowError> {
     let Some(since) = compromised_since(certificate, revocation) else { return Ok(Reach::default()) };
     let mut same_key: Vec<CertificateId> = query::others_with_key(engine, certificate)
         .await?
@@ -217,9 +233,8 @@ fn release_journal(
     Journal::of(event).telling(message("certificate.released", certificate, None, &Reach::default()))
 }
 
-fn revocation_journal(
-    principal: &Principal,
-    request: &RevokeRequest,
+pub(super) fn revocation_journal(
+    asked: &Asked,
     certificate: &StoredCertificate,
     revocation: &Revocation,
     reach: &Reach,
@@ -228,13 +243,16 @@ fn revocation_journal(
     let mut event = AuditEvent::new(
         now,
         AuditAction::CertificateRevoked,
-        principal.reference(),
+        asked.principal.as_str(),
         format!("certificate:{}", certificate.id),
     )
     .with("authority", &certificate.authority)
     .with("serial", &certificate.serial)
     .with("reason", revocation.reason)
-    .in_request(request.request_id.as_deref());
+    .in_request(asked.request_id.as_deref());
+    if let Some(id) = asked.bulk_revocation {
+        event = event.with("bulk_revocation", id);
+    }
     if let Some(date) = revocation.invalidity_date {
         event = event.with("invalidity_date", date);
     }
@@ -272,7 +290,7 @@ fn texts(ids: &[CertificateId]) -> Vec<String> {
     ids.iter().map(ToString::to_string).collect()
 }
 
-fn refused(error: RevocationError) -> FlowError {
+pub(super) fn refused(error: RevocationError) -> FlowError {
     match error {
         RevocationError::AlreadyRevoked { .. } | RevocationError::RevokedForGood { .. } => {
             FlowError::new(FlowErrorKind::AlreadyRevoked, error.to_string())

@@ -14,6 +14,10 @@ pub enum Action {
     RenewCertificate,
     /// Revoke a certificate or put it on hold.
     RevokeCertificate,
+    /// Revoke many certificates by one request, those of them that may be revoked one by one.
+    BulkRevoke,
+    /// See bulk revocations.
+    ListBulkRevocations,
     /// End a hold.
     ReleaseCertificate,
     /// See one certificate's record.
@@ -42,14 +46,18 @@ pub enum Action {
     ListGateways,
     /// Say what a gateway enforces.
     ReportGateway,
+    /// Take a gateway from the record.
+    RemoveGateway,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::IssueCertificate,
         Self::RenewCertificate,
         Self::RevokeCertificate,
+        Self::BulkRevoke,
+        Self::ListBulkRevocations,
         Self::ReleaseCertificate,
         Self::ReadCertificate,
         Self::ListCertificates,
@@ -64,6 +72,7 @@ impl Action {
         Self::ReplayDelivery,
         Self::ListGateways,
         Self::ReportGateway,
+        Self::RemoveGateway,
     ];
 
     /// The name in access policies.
@@ -72,6 +81,8 @@ impl Action {
             Self::IssueCertificate => "IssueCertificate",
             Self::RenewCertificate => "RenewCertificate",
             Self::RevokeCertificate => "RevokeCertificate",
+            Self::BulkRevoke => "BulkRevoke",
+            Self::ListBulkRevocations => "ListBulkRevocations",
             Self::ReleaseCertificate => "ReleaseCertificate",
             Self::ReadCertificate => "ReadCertificate",
             Self::ListCertificates => "ListCertificates",
@@ -86,6 +97,7 @@ impl Action {
             Self::ReplayDelivery => "ReplayDelivery",
             Self::ListGateways => "ListGateways",
             Self::ReportGateway => "ReportGateway",
+            Self::RemoveGateway => "RemoveGateway",
         }
     }
 }

@@ -4,7 +4,7 @@ use ca_core::audit::AuditAction;
 use ca_core::name::DnsName;
 use ca_core::principal::{Principal, Role};
 use ca_engine::error::{FlowError, FlowErrorKind as Kind};
-use ca_engine::flow::gateway::{Statement, list_gateways, report_gateway};
+use ca_engine::flow::gateway::{Statement, list_gateways, remove_gateway, report_gateway};
 use ca_engine::flow::issue::IssueRequest;
 use ca_engine::port::clock::Clock;
 use ca_engine::port::store::{EnforcedList, GatewayRecord, StoredCertificate};
@@ -88,4 +88,23 @@ fn what_cannot_be_is_not_put_on_record() {
         assert_eq!((error.kind, error.faults[0].pointer.as_str()), (Kind::InvalidRequest, pointer));
     }
     assert_eq!(world.store.tables(|record| record.gateways.len()), 0);
+}
+
+#[test]
+fn a_gateway_that_is_there_no_more_is_removed_by_who_may_and_comes_back_when_it_speaks() {
+    let world = World::new();
+    world.publish("tls").expect("a list");
+    let gateway = holder(&issue(&world, "server", "gw.example.com"), &[]);
+    let id = DnsName::parse("gw.example.com").expect("a DNS name");
+    let remove = |principal: &Principal| block_on(remove_gateway(&world.engine, principal, &id, Some("request")));
+    assert_eq!(remove(&Principal::LocalOperator).expect_err("not there").kind, Kind::NotFound);
+    report(&world, &gateway, "gw.example.com", vec![list("tls", 1)]).expect("said");
+    assert_eq!(remove(&gateway).expect_err("nobody's to decide").kind, Kind::AccessDenied);
+    remove(&Principal::LocalOperator).expect("removed");
+    assert_eq!(block_on(list_gateways(&world.engine, &Principal::LocalOperator)), Ok(vec![]));
+    let removed = |event: &ca_core::audit::AuditEvent| event.action == AuditAction::GatewayRemoved;
+    let told: Vec<_> = world.store.events().into_iter().filter(removed).map(|event| event.subject).collect();
+    assert_eq!(told, ["gateway:gw.example.com"]);
+    report(&world, &gateway, "gw.example.com", vec![list("tls", 1)]).expect("said");
+    assert_eq!(events(&world).len(), 2, "as if it were new");
 }

@@ -5,6 +5,7 @@
 
 mod audit;
 mod authenticate;
+mod bulk_revoke;
 mod deliver_events;
 mod establish;
 mod expire;

@@ -24,6 +24,8 @@ impl Simulation {
             (4, 9),
             (3, 10),
             (3, 11),
+            (4, 12),
+            (1, 13),
         ]);
         let subscriber = self.random.below(FOUNDATION.requests.len());
         let known = self.known();
@@ -52,6 +54,20 @@ impl Simulation {
             (5, Some(known), _) => Operation::Ocsp { known },
             (9, Some(known), _) => Operation::Authenticate { known },
             (10, Some(known), _) => Operation::Grant { certificate: known.id },
+            (12, Some(_), _) => {
+                let count = 2 + self.random.below(6);
+                let certificates = (0..count).filter_map(|_| self.known()).map(|known| known.id).collect();
+                Operation::RevokeBulk {
+                    certificates,
+                    reason: self.random.pick(&[
+                        RevocationReason::Superseded,
+                        RevocationReason::KeyCompromise,
+                        RevocationReason::CertificateHold,
+                    ]),
+                    idempotency: self.random.one_in(2).then(|| self.random.below(2)),
+                }
+            }
+            (13, ..) => Operation::CancelBulk,
             (11, ..) => Operation::Replay { place: self.random.below(8) },
             (6, ..) => Operation::CreateToken { uses: 1 + u32::from(self.random.one_in(2)) },
             (7, _, Some((_, token))) => Operation::UseToken { token, subscriber },

@@ -73,6 +73,7 @@ pub(crate) fn settings() -> Settings {
             keep_unassigned: Lifetime::from_days(1),
         },
         keep_expired: None,
+        bulk_batch: 2,
     }
 }
 

@@ -9,6 +9,7 @@ use ca_core::time::Lifetime;
 use ca_engine::engine::Engine;
 use ca_engine::error::FlowError;
 use ca_engine::flow::answer_status::sign_ahead;
+use ca_engine::flow::bulk_revoke::{self, Advance, advance};
 use ca_engine::flow::deliver_events::{self, assign_messages, deliver_due, lease_name, welcome_back};
 use ca_engine::flow::expire::{self, drop_expired_idempotency, drop_stale_events};
 use ca_engine::flow::follow_anchor::{Anchored, compare_again, follow};
@@ -47,6 +48,7 @@ pub(crate) enum Job {
     Expiry,
     Outbox,
     Anchor,
+    BulkRevocation,
 }
 
 /// How many events go to a sink side by side.
@@ -54,6 +56,9 @@ const TOGETHER: u32 = 16;
 
 /// How many times so many one run delivers.
 const BATCHES: usize = 4;
+
+/// How many batches of a bulk revocation one run makes.
+const BULK_BATCHES: usize = 2;
 
 /// After so many failures in a row it was the sink that was away.
 const OUTAGE: u32 = 3;
@@ -139,6 +144,18 @@ impl Job {
                 }
             }
             Self::Anchor => habits.follow_anchor(&engine).await?,
+            Self::BulkRevocation => {
+                for operation in engine.store().running_bulk_revocations().await? {
+                    for _ in 0..BULK_BATCHES {
+                        let Some(lease) = lease(&engine, bulk_revoke::LEASE_NAME, &holder).await? else {
+                            return Ok(());
+                        };
+                        if !matches!(advance(&engine, &lease, &operation).await?, Advance::Batch(_)) {
+                            break;
+                        }
+                    }
+                }
+            }
             Self::Outbox => {
                 assign(&engine, &holder).await?;
                 for sink in engine.sinks().keys() {

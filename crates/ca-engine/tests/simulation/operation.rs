@@ -15,6 +15,10 @@ use ca_engine::engine::Engine;
 use ca_engine::error::{FlowError, FlowErrorKind};
 use ca_engine::flow::answer_status::answer_status;
 use ca_engine::flow::authenticate::{certificate_holder, token_bearer};
+use ca_engine::flow::bulk_revoke::{
+    BulkRevokeRequest, BulkSelection, begin_bulk_revocation, cancel_bulk_revocation, count_bulk_revocation,
+    list_bulk_revocations,
+};
 use ca_engine::flow::issue::{IssueRequest, Issued, issue};
 use ca_engine::flow::outbox::replay_delivery;
 use ca_engine::flow::query::CertificateName;
@@ -61,6 +65,10 @@ pub(crate) enum Operation {
     Renew { known: Known, by_holder: bool, subscriber: Option<usize>, idempotency: Option<usize> },
     /// A revocation or a hold; the key is not to be trusted since so many hours.
     Revoke { certificate: CertificateId, reason: RevocationReason, hours: Option<u64> },
+    /// The revocation of all of these, or holds, with an idempotency key or without.
+    RevokeBulk { certificates: Vec<CertificateId>, reason: RevocationReason, idempotency: Option<usize> },
+    /// The end of the newest bulk revocation.
+    CancelBulk,
     /// The end of a hold.
     Unhold { certificate: CertificateId },
     /// The status of a certificate, by OCSP.
@@ -143,6 +151,15 @@ impl Client {
                 }
                 lock(&self.auditor).revocation_told(self.process, *certificate, *reason, since);
             }
+            Operation::RevokeBulk { certificates, reason, idempotency } => {
+                let key = idempotency.map(|key| key.to_string());
+                self.revoke_bulk(engine, certificates, *reason, key.as_deref()).await?;
+            }
+            Operation::CancelBulk => {
+                if let Some(newest) = list_bulk_revocations(engine, &local, None, 1).await?.first() {
+                    cancel_bulk_revocation(engine, &local, newest.id, None).await?;
+                }
+            }
             Operation::Unhold { certificate } => {
                 unhold(engine, &local, *certificate, None).await?;
                 lock(&self.auditor).release_told(self.process, *certificate, since);
@@ -167,6 +184,22 @@ impl Client {
                 lock(&self.auditor).token_told(*token, true);
             }
         }
+        Ok(())
+    }
+
+    /// Counts, and revokes as many as were counted.
+    async fn revoke_bulk(
+        &self,
+        engine: &Engine,
+        certificates: &[CertificateId],
+        reason: RevocationReason,
+        idempotency_key: Option<&str>,
+    ) -> Result<(), FlowError> {
+        let names = certificates.iter().map(|id| CertificateName::Id(*id)).collect();
+        let selection = BulkSelection::Certificates(names);
+        let asked = BulkRevokeRequest { selection, reason, invalidity_date: None, request_id: None };
+        let count = count_bulk_revocation(engine, &Principal::LocalOperator, &asked).await?.count;
+        begin_bulk_revocation(engine, &Principal::LocalOperator, &asked, count, idempotency_key).await?;
         Ok(())
     }
 

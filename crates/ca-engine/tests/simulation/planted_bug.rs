@@ -41,6 +41,8 @@ pub(crate) enum PlantedBug {
     LeaseTokenRepeated,
     /// An intended CRL need not have a higher number.
     CrlNumberNotRaised,
+    /// Whoever goes on with a bulk revocation begins one batch too late.
+    BatchSkippedOnResume,
     /// The end of a hold does not look at how the certificate stands by now.
     HoldEndOverwritesRevocation,
     /// A completion revives a reservation that was abandoned.
@@ -95,7 +97,7 @@ pub(crate) enum PlantedBug {
 
 impl PlantedBug {
     /// Every bug.
-    pub(crate) const ALL: [Self; 43] = [
+    pub(crate) const ALL: [Self; 44] = [
         Self::SequenceNumberLost,
         Self::CompletionAcknowledgedBeforeCommit,
         Self::ReservationAcknowledgedBeforeCommit,
@@ -114,6 +116,7 @@ impl PlantedBug {
         Self::StaleLeaseChains,
         Self::LeaseTokenRepeated,
         Self::CrlNumberNotRaised,
+        Self::BatchSkippedOnResume,
         Self::HoldEndOverwritesRevocation,
         Self::AbandonedReservationCompleted,
         Self::StatusFromStaleCopy,

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use ca_core::time::Lifetime;
 use ca_engine::engine::Engine;
+use ca_engine::fake::Record;
+use ca_engine::port::store::BulkRevocationState;
 
 use crate::foundation::{FOUNDATION, ONLINE, authority};
 use crate::job::{Job, PATIENCE};
@@ -29,6 +31,7 @@ impl Simulation {
         let engine = self.replicas[0].engine().ok_or("a replica does not start over a sound record")?;
         self.repeat(Job::Anchor)?;
         self.issue_at_last()?;
+        self.revoke_at_last()?;
         self.surroundings.truth.advance(PATIENCE.max(Lifetime::from_seconds(400)));
         for job in
             [Job::Clock, Job::Reservations, Job::Responders, Job::Crl, Job::Follow, Job::Revocations, Job::AuditChain]
@@ -40,6 +43,7 @@ impl Simulation {
         let auditor = self.surroundings.auditor.clone();
         let auditor = lock(&auditor);
         auditor.check_no_reservation_is_open()?;
+        auditor.check_no_bulk_revocation_is_running()?;
         for id in ONLINE {
             auditor.check_list_is_whole(&authority(id))?;
         }
@@ -100,6 +104,24 @@ impl Simulation {
             self.surroundings.truth.advance(Lifetime::from_seconds(11));
         }
         Err("no certificate is issued though all is repaired".to_owned())
+    }
+
+    /// Every bulk revocation comes to its end.
+    fn revoke_at_last(&mut self) -> Result<(), String> {
+        let are_running = |simulation: &Self| {
+            let rows = |record: &mut Record| {
+                let mut rows = record.bulk_revocations.values();
+                rows.any(|row| row.operation.state == BulkRevocationState::Running)
+            };
+            simulation.surroundings.store.tables(rows)
+        };
+        for _ in 0..400 {
+            if !are_running(self) {
+                return Ok(());
+            }
+            self.repeat(Job::BulkRevocation)?;
+        }
+        Err("a bulk revocation comes to no end though all is repaired".to_owned())
     }
 
     /// Every event reaches its sinks, or was given up before.

@@ -277,6 +277,7 @@ impl Simulation {
                 (2, Job::Clock),
                 (1, Job::Expiry),
                 (7, Job::Outbox),
+                (9, Job::BulkRevocation),
                 (if self.surroundings.anchor.is_some() { 24 } else { 0 }, Job::Anchor),
             ]);
             self.run_job(number, job);

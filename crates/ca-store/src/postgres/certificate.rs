@@ -134,7 +134,12 @@ impl Change for IdempotencyExpiry {
                  SELECT scope_sha256 FROM idempotency_keys WHERE expires_at < $1
                  ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))";
         let limit = row::signed("a limit", EXPIRY_AT_ONCE)?;
-        transaction.execute(sqlx::query(SQL).bind(self.now.unix_millis()).bind(limit)).await
+        let dropped = transaction.execute(sqlx::query(SQL).bind(self.now.unix_millis()).bind(limit)).await?;
+        // Those of bulk revocations are few.
+        const BULK: &str = "UPDATE bulk_revocations
+             SET idempotency_sha256 = NULL, request_sha256 = NULL, idempotency_expires_at = NULL
+             WHERE idempotency_expires_at < $1";
+        Ok(dropped + transaction.execute(sqlx::query(BULK).bind(self.now.unix_millis())).await?)
     }
 }
 

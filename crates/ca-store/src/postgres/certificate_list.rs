@@ -136,6 +136,9 @@ fn push_ends(selection: &mut Selection, filter: &CertificateFilter, end: &str) -
         Some(StatusFilter::Expired) => ends_before = Some(ends_before.map_or(filter.now, |end| end.min(filter.now))),
         Some(StatusFilter::Revoked | StatusFilter::Held) | None => {}
     }
+    if let Some(from) = filter.ends_from {
+        selection.push_with(&format!(" AND {end} >= "), from.unix_millis())?;
+    }
     if let Some(before) = ends_before {
         selection.push_with(&format!(" AND {end} < "), before.unix_millis())?;
     }
@@ -178,8 +181,12 @@ fn push_narrow(selection: &mut Selection, filter: &CertificateFilter, lead: Lead
 /// Conditions that the wide table answers.
 fn push_wide(selection: &mut Selection, filter: &CertificateFilter, lead: Lead) -> Result<(), Failure> {
     let authority = filter.authority.as_ref().filter(|_| lead == Lead::Certificates);
-    let CertificateFilter { spki_sha256, owner, profile, issued_after, .. } = filter;
-    let asked = spki_sha256.is_some() || owner.is_some() || profile.is_some() || issued_after.is_some();
+    let CertificateFilter { spki_sha256, owner, profile, issued_after, issued_before, .. } = filter;
+    let asked = spki_sha256.is_some()
+        || owner.is_some()
+        || profile.is_some()
+        || issued_after.is_some()
+        || issued_before.is_some();
     // A serial number may be that of no certificate; what has a name is one.
     if !asked && authority.is_none() && lead != Lead::Serials {
         return Ok(());
@@ -202,6 +209,9 @@ fn push_wide(selection: &mut Selection, filter: &CertificateFilter, lead: Lead) 
     }
     if let Some(since) = issued_after {
         selection.push_with(" AND c.issued_at >= ", since.unix_millis())?;
+    }
+    if let Some(before) = issued_before {
+        selection.push_with(" AND c.issued_at < ", before.unix_millis())?;
     }
     if lead != Lead::Certificates {
         selection.push(")");

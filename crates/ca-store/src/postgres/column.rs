@@ -1,7 +1,7 @@
 //! From the values of the core to parameters, where PostgreSQL's differ from octets, text and numbers.
 
 use ca_core::hash::sha256;
-use ca_core::id::{CertificateId, DeliveryId, TokenId};
+use ca_core::id::{BulkRevocationId, CertificateId, DeliveryId, TokenId};
 use sqlx::types::Uuid;
 
 use crate::personal_data::{PersonalDataKeys, Sealer};
@@ -9,6 +9,11 @@ use crate::row::search::SearchTerms;
 
 /// The id of a certificate or reservation.
 pub(super) fn certificate(id: CertificateId) -> Uuid {
+    Uuid::from_bytes(*id.as_bytes())
+}
+
+/// The id of a bulk revocation.
+pub(super) fn bulk_revocation(id: BulkRevocationId) -> Uuid {
     Uuid::from_bytes(*id.as_bytes())
 }
 

@@ -40,6 +40,10 @@ impl GatewayStore for PostgresStore {
     ) -> Result<(), StoreError> {
         self.change(Statement { gateway, spoken_by, journal }).await
     }
+
+    async fn remove_gateway(&self, id: &str, journal: Journal) -> Result<bool, StoreError> {
+        self.change(Removal { id: id.to_owned(), journal }).await
+    }
 }
 
 struct Statement {
@@ -79,5 +83,24 @@ impl Change for Statement {
             Some(journal) => journal::store(&[journal], transaction).await,
             None => Ok(()),
         }
+    }
+}
+
+struct Removal {
+    id: String,
+    journal: Journal,
+}
+
+#[async_trait]
+impl Change for Removal {
+    type Answer = bool;
+
+    async fn apply(&self, transaction: &mut Transaction) -> Result<bool, Failure> {
+        const SQL: &str = "DELETE FROM gateways WHERE id = $1";
+        let removed = transaction.execute(sqlx::query(SQL).bind(self.id.as_str())).await? > 0;
+        if removed {
+            journal::store(&[&self.journal], transaction).await?;
+        }
+        Ok(removed)
     }
 }

@@ -12,6 +12,7 @@ mod abandonment;
 mod address;
 mod audit;
 mod authority;
+mod bulk_revocation;
 mod certificate;
 mod certificate_list;
 mod certificate_record;

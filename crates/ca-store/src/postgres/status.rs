@@ -73,11 +73,7 @@ impl Joint for StandingChange {
     }
 
     async fn apply_together(changes: &[&Self], transaction: &mut Transaction) -> Result<Vec<ChangeOutcome>, Failure> {
-        if changes.iter().any(|change| change.compromised_since.is_some()) {
-            // Waits for completions that are being made: they have not seen that the key is blocked.
-            const LOCK: &str = "SELECT pg_advisory_xact_lock(1128350529, 1)";
-            transaction.execute(sqlx::query(LOCK)).await?;
-        }
+        wait_for_completions(changes, transaction).await?;
         let mut found = look(changes, transaction).await?;
         let mut applied = Vec::with_capacity(changes.len());
         let mut outcomes = Vec::with_capacity(changes.len());
@@ -113,6 +109,18 @@ impl Joint for StandingChange {
         }
         Ok(outcomes)
     }
+}
+
+/// Where a key is to be blocked, waits for completions that are being made: they have not seen that.
+pub(super) async fn wait_for_completions(
+    changes: &[&StandingChange],
+    transaction: &mut Transaction,
+) -> Result<(), Failure> {
+    if changes.iter().any(|change| change.compromised_since.is_some()) {
+        const LOCK: &str = "SELECT pg_advisory_xact_lock(1128350529, 1)";
+        transaction.execute(sqlx::query(LOCK)).await?;
+    }
+    Ok(())
 }
 
 #[derive(FromRow)]

@@ -7,6 +7,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod authority;
+pub(crate) mod bulk_revocation;
 pub(crate) mod certificate;
 pub(crate) mod crl;
 pub(crate) mod gateway;

@@ -125,8 +125,13 @@ impl Change for IdempotencyExpiry {
         const SQL: &str = "DELETE FROM idempotency_keys WHERE scope_sha256 IN
              (SELECT scope_sha256 FROM idempotency_keys WHERE expires_at < $1 LIMIT $2)";
         let limit = row::signed("a limit", EXPIRY_AT_ONCE)?;
-        let dropped = sqlx::query(SQL).bind(self.now.unix_millis()).bind(limit).execute(connection).await?;
-        Ok(dropped.rows_affected())
+        let dropped = sqlx::query(SQL).bind(self.now.unix_millis()).bind(limit).execute(&mut *connection).await?;
+        // Those of bulk revocations are few.
+        const BULK: &str = "UPDATE bulk_revocations
+             SET idempotency_sha256 = NULL, request_sha256 = NULL, idempotency_expires_at = NULL
+             WHERE idempotency_expires_at < $1";
+        let freed = sqlx::query(BULK).bind(self.now.unix_millis()).execute(connection).await?;
+        Ok(dropped.rows_affected() + freed.rows_affected())
     }
 }
 

@@ -182,12 +182,18 @@ fn push_times(query: &mut QueryBuilder<Sqlite>, lead: Lead, filter: &Certificate
         Some(StatusFilter::Expired) => ends_before = Some(ends_before.map_or(filter.now, |end| end.min(filter.now))),
         Some(StatusFilter::Revoked | StatusFilter::Held) | None => {}
     }
+    if let Some(from) = filter.ends_from {
+        query.push(format_args!(" AND {end} >= ")).push_bind(from.unix_millis());
+    }
     if let Some(before) = ends_before {
         query.push(format_args!(" AND {end} < ")).push_bind(before.unix_millis());
     }
+    let issuance = lead.column(Lead::Issuance, "c.issued_at");
     if let Some(since) = filter.issued_after {
-        let issuance = lead.column(Lead::Issuance, "c.issued_at");
         query.push(format_args!(" AND {issuance} >= ")).push_bind(since.unix_millis());
+    }
+    if let Some(before) = filter.issued_before {
+        query.push(format_args!(" AND {issuance} < ")).push_bind(before.unix_millis());
     }
 }
 

@@ -29,6 +29,10 @@ impl GatewayStore for SqliteStore {
     ) -> Result<(), StoreError> {
         self.change(Statement { gateway, spoken_by, journal }).await
     }
+
+    async fn remove_gateway(&self, id: &str, journal: Journal) -> Result<bool, StoreError> {
+        self.change(Removal { id: id.to_owned(), journal }).await
+    }
 }
 
 async fn all(readers: &SqlitePool) -> Result<Vec<GatewayRow>, Failure> {
@@ -78,5 +82,24 @@ impl Change for Statement {
             journal::bind(journal_sql!(), journal).execute(connection).await?;
         }
         Ok(())
+    }
+}
+
+struct Removal {
+    id: String,
+    journal: Journal,
+}
+
+#[async_trait]
+impl Change for Removal {
+    type Answer = bool;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<bool, Failure> {
+        const SQL: &str = "DELETE FROM gateways WHERE id = $1";
+        let removed = sqlx::query(SQL).bind(self.id.as_str()).execute(&mut *connection).await?.rows_affected() > 0;
+        if removed {
+            journal::bind(journal_sql!(), &self.journal).execute(connection).await?;
+        }
+        Ok(removed)
     }
 }

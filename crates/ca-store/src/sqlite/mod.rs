@@ -7,6 +7,7 @@
 
 mod audit;
 mod authority;
+mod bulk_revocation;
 mod certificate;
 mod certificate_list;
 mod certificate_record;

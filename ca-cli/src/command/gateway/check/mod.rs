@@ -1,9 +1,10 @@
-//! `gateway check`: does nginx's configuration let anything outlive a revocation?
+//! `gateway check`: does the configuration of nginx or HAProxy let anything outlive a revocation?
 
+mod haproxy;
 mod rules;
 mod syntax;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -21,11 +22,14 @@ struct Report {
     servers: Vec<CheckedServer>,
 }
 
-/// Checks the configuration that nginx prints.
+/// Checks the configuration that nginx prints, or the files that HAProxy is given.
 pub(super) async fn run(args: &GatewayCheckArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let servers = servers(args.nginx_conf.as_deref()).await?;
+    let (servers, none) = match &args.haproxy_conf[..] {
+        [] => (servers(args.nginx_conf.as_deref()).await?, NO_SERVER),
+        files => (haproxy_servers(files)?, NO_LISTENER),
+    };
     let report = Report { servers };
-    printer.result(&report, describe)?;
+    printer.result(&report, |report| describe(report, none))?;
     let is_right = !report.servers.is_empty() && report.servers.iter().all(|server| server.faults.is_empty());
     Ok(if is_right { Exit::Done } else { Exit::Failed })
 }
@@ -51,6 +55,14 @@ async fn servers(conf: Option<&Path>) -> Result<Vec<CheckedServer>, Failure> {
     let configuration = syntax::read(&dump)
         .map_err(|error| Failure::Failed(format!("nginx's configuration cannot be read: {error}")))?;
     Ok(rules::servers(&configuration))
+}
+
+/// Every listener that verifies clients, of files that HAProxy reads one after the other.
+fn haproxy_servers(files: &[PathBuf]) -> Result<Vec<CheckedServer>, Failure> {
+    let read = |path: &PathBuf| std::fs::read_to_string(path).map_err(|error| Failure::of_file(path, error));
+    let texts = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    haproxy::servers(&texts)
+        .map_err(|error| Failure::Failed(format!("HAProxy's configuration cannot be read: {}", plain(&error))))
 }
 
 /// What `nginx -T` prints.
@@ -79,9 +91,9 @@ async fn dump(conf: Option<&Path>) -> Result<String, Failure> {
     Err(Failure::failed("nginx is not installed here"))
 }
 
-fn describe(report: &Report) -> String {
+fn describe(report: &Report, none: &str) -> String {
     if report.servers.is_empty() {
-        return NO_SERVER.to_owned();
+        return none.to_owned();
     }
     let mut lines = Vec::new();
     for server in &report.servers {
@@ -93,4 +105,5 @@ fn describe(report: &Report) -> String {
 }
 
 const NO_SERVER: &str = "no server of nginx verifies clients (ssl_verify_client)";
+const NO_LISTENER: &str = "no listener of HAProxy verifies clients (bind … ssl … verify required)";
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -74,7 +74,8 @@ impl CertificateStore for MemoryStore {
         self.transact(StoreMethod::DropExpiredIdempotency, |record, _| {
             let before = record.idempotency.len();
             record.idempotency.retain(|_, row| row.expires_at >= now);
-            Ok((before - record.idempotency.len()) as u64)
+            let dropped = (before - record.idempotency.len()) as u64;
+            Ok(dropped + record.drop_expired_bulk_idempotency(now))
         })
         .await
     }
@@ -152,7 +153,9 @@ fn matches_filter(certificate: &StoredCertificate, filter: &CertificateFilter) -
         && wanted(filter.profile.as_ref(), &certificate.profile)
         && wanted(filter.authority.as_ref(), &certificate.authority)
         && filter.expires_before.is_none_or(|instant| certificate.validity.not_after < instant)
+        && filter.ends_from.is_none_or(|instant| certificate.validity.not_after >= instant)
         && filter.issued_after.is_none_or(|instant| certificate.issued_at >= instant)
+        && filter.issued_before.is_none_or(|instant| certificate.issued_at < instant)
         && wanted(filter.owner.as_ref(), &certificate.owner)
         && wanted(filter.serial.as_ref(), &certificate.serial)
         && filter.name.as_ref().is_none_or(|query| matches_name(certificate, query))

@@ -34,4 +34,15 @@ impl GatewayStore for MemoryStore {
         })
         .await
     }
+
+    async fn remove_gateway(&self, id: &str, journal: Journal) -> Result<bool, StoreError> {
+        self.transact(StoreMethod::RemoveGateway, |record, _| {
+            let removed = record.gateways.remove(id).is_some();
+            if removed {
+                record.write_journal(journal);
+            }
+            Ok(removed)
+        })
+        .await
+    }
 }

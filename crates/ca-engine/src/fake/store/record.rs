@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ca_core::audit::{AuditEvent, ChainHash};
 use ca_core::hash::sha256;
-use ca_core::id::{AuthorityId, CertificateId, DeliveryId, TokenId};
+use ca_core::id::{AuthorityId, BulkRevocationId, CertificateId, DeliveryId, TokenId};
 use ca_core::principal::Role;
 use ca_core::revocation::{Revocation, Standing};
 use ca_core::serial::Serial;
@@ -14,8 +14,8 @@ use ca_core::time::Timestamp;
 
 use crate::port::keyring::SealedKey;
 use crate::port::store::{
-    AuthorityRecord, CrlIntent, Delivery, GatewayRecord, Journal, Lease, OutboxMessage, Reservation, ResponderRecord,
-    RevocationRow, StoreError, TokenRecord,
+    AuthorityRecord, BulkRevocation, CrlIntent, Delivery, GatewayRecord, Idempotency, Journal, Lease, OutboxMessage,
+    Reservation, ResponderRecord, RevocationRow, StoreError, TokenRecord,
 };
 
 /// Everything on record. Ordered maps only, so that every run lists alike.
@@ -36,6 +36,8 @@ pub struct Record {
     pub blocked_keys: BTreeSet<[u8; 32]>,
     /// The sequence of revocations, in commit order.
     pub revocations: Vec<RevocationRow>,
+    /// Bulk revocations.
+    pub bulk_revocations: BTreeMap<BulkRevocationId, BulkRow>,
     /// CRLs, by authority and number.
     pub crls: BTreeMap<(AuthorityId, u64), CrlRow>,
     pub(super) authorities: BTreeMap<AuthorityId, AuthorityRecord>,
@@ -123,6 +125,17 @@ pub struct IdempotencyRow {
     pub expires_at: Timestamp,
     /// The reservation it was asked for.
     pub certificate: CertificateId,
+}
+
+/// A bulk revocation, and what of it is left to do.
+#[derive(Clone, Debug)]
+pub struct BulkRow {
+    /// How far it has come.
+    pub operation: BulkRevocation,
+    /// Its batches that are left, by their places.
+    pub batches: BTreeMap<u32, Vec<CertificateId>>,
+    /// The idempotency key it was asked with, until it expires.
+    pub idempotency: Option<Idempotency>,
 }
 
 /// An intended CRL and, once published, its octets.

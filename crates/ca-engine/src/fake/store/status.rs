@@ -67,7 +67,7 @@ impl StatusStore for MemoryStore {
 }
 
 impl Record {
-    fn change_standing(&mut self, change: StandingChange) -> ChangeOutcome {
+    pub(super) fn change_standing(&mut self, change: StandingChange) -> ChangeOutcome {
         let Some(issuance) = self.issuances.get_mut(&change.id).filter(|_| !self.removed.contains(&change.id)) else {
             return ChangeOutcome::Stale;
         };

@@ -218,8 +218,12 @@ pub struct CertificateFilter {
     pub authority: Option<AuthorityId>,
     /// `not_after` before this instant.
     pub expires_before: Option<Timestamp>,
+    /// `not_after` at or after this instant.
+    pub ends_from: Option<Timestamp>,
     /// Issued at or after this instant.
     pub issued_after: Option<Timestamp>,
+    /// Issued before this instant.
+    pub issued_before: Option<Timestamp>,
     /// By the owner's principal reference.
     pub owner: Option<String>,
     /// By serial, of any issuer.
@@ -239,7 +243,9 @@ impl CertificateFilter {
             profile: None,
             authority: None,
             expires_before: None,
+            ends_from: None,
             issued_after: None,
+            issued_before: None,
             owner: None,
             serial: None,
             name: None,

@@ -52,4 +52,7 @@ pub trait GatewayStore: Send + Sync {
         spoken_by: Option<CertificateId>,
         journal: Option<Journal>,
     ) -> Result<(), StoreError>;
+
+    /// Takes a gateway from the record; `false`, and nothing is told, when it is not there.
+    async fn remove_gateway(&self, id: &str, journal: Journal) -> Result<bool, StoreError>;
 }

@@ -7,6 +7,7 @@
 
 mod audit;
 mod authority;
+mod bulk_revocation;
 mod certificate;
 mod crl;
 mod gateway;
@@ -22,6 +23,10 @@ mod token;
 
 pub use audit::{AuditStore, ChainHead, ChainLink, ChainedEvent, EventFilter, PendingEvent};
 pub use authority::{AuthorityRecord, AuthorityState, AuthorityStore, KeyHome, ResponderRecord};
+pub use bulk_revocation::{
+    BatchChange, BatchOutcome, BulkBatch, BulkBeginning, BulkRepetition, BulkRevocation, BulkRevocationState,
+    BulkRevocationStore, BulkShare,
+};
 pub use certificate::{
     CertificateFilter, CertificateStore, CompleteOutcome, Completion, Idempotency, NameQuery, OpenReservation, Page,
     PageCursor, Reservation, ReserveOutcome, StatusFilter, StoredCertificate,
@@ -49,6 +54,7 @@ use thiserror::Error;
 pub trait Store:
     CertificateStore
     + StatusStore
+    + BulkRevocationStore
     + CrlStore
     + AuthorityStore
     + AuditStore

@@ -48,9 +48,10 @@ fn holder_may(question: &Question<'_>, own: ca_core::id::CertificateId) -> bool 
 fn registrar_may(question: &Question<'_>) -> bool {
     match &question.resource {
         Resource::Profile { internal, .. } | Resource::Certificate { internal, .. } => !internal,
-        Resource::Service => {
-            !matches!(question.action, Action::ReadAudit | Action::ListOutbox | Action::ReplayDelivery)
-        }
+        Resource::Service => !matches!(
+            question.action,
+            Action::ReadAudit | Action::ListOutbox | Action::ReplayDelivery | Action::RemoveGateway
+        ),
         _ => false,
     }
 }

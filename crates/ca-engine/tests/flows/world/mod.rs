@@ -75,6 +75,7 @@ impl Default for Parts {
                 offline_crl_validity: Lifetime::from_days(395),
                 outbox: OutboxSettings::default(),
                 keep_expired: None,
+                bulk_batch: 2,
             },
             sinks: BTreeMap::new(),
             shared_answers: None,

@@ -2,6 +2,7 @@
 //!
 //! It keeps its own memory of the record: what was there once may change only in the ways a certificate authority's record may.
 
+mod bulk_revocation;
 mod chain;
 mod crl;
 mod delivery;
@@ -16,7 +17,7 @@ mod token;
 use std::collections::BTreeMap;
 
 use ca_core::audit::{AuditAction, ChainVerifier};
-use ca_core::id::{AuthorityId, CertificateId, TokenId};
+use ca_core::id::{AuthorityId, BulkRevocationId, CertificateId, TokenId};
 use ca_core::principal::Role;
 use ca_core::serial::Serial;
 use ca_core::time::{Lifetime, Timestamp};
@@ -24,6 +25,7 @@ use ca_engine::fake::{FakeClock, MemoryStore, Record, StoreMethod};
 use ca_engine::port::clock::Clock;
 use ca_engine::port::store::{CrlIntent, Lease};
 
+use self::bulk_revocation::Batches;
 use self::delivery::Deliveries;
 use self::issuance::History;
 pub(crate) use self::process::Process;
@@ -68,6 +70,7 @@ pub(crate) struct Auditor {
     events: usize,
     verifier: ChainVerifier,
     crls: BTreeMap<(AuthorityId, u64), (CrlIntent, bool)>,
+    bulk_revocations: BTreeMap<BulkRevocationId, Batches>,
     tokens: BTreeMap<TokenId, bool>,
     lease_holders: BTreeMap<(String, u64), String>,
     roles: BTreeMap<(CertificateId, Role), u64>,
@@ -107,6 +110,7 @@ impl Auditor {
             events: 0,
             verifier: ChainVerifier::default(),
             crls: BTreeMap::new(),
+            bulk_revocations: BTreeMap::new(),
             tokens: BTreeMap::new(),
             lease_holders: BTreeMap::new(),
             roles: BTreeMap::new(),
@@ -184,6 +188,7 @@ impl Auditor {
         let mut changes = Vec::new();
         self.check_restoration(record, method, &mut changes)?;
         self.check_issuances(record, method, &mut changes)?;
+        self.check_bulk_revocations(record, &mut changes)?;
         self.check_successors(record)?;
         self.check_tokens(record, &mut changes)?;
         self.check_crls(record, &mut changes)?;
@@ -210,6 +215,7 @@ impl Auditor {
             self.crls.insert(key.clone(), (row.intent.clone(), row.der.is_some()));
         }
         self.remember_issuances(record);
+        self.remember_bulk_revocations(record);
         self.remember_deliveries(record);
     }
 

@@ -223,6 +223,9 @@ fn is_write(method: StoreMethod) -> bool {
             | Abandon
             | DropExpiredIdempotency
             | ChangeStanding
+            | BeginBulkRevocation
+            | ChangeBatch
+            | EndBulkRevocation
             | IntendCrl
             | PublishCrl
             | AddAuthority

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use ca_core::audit::AuditEvent;
-use ca_core::id::{AuthorityId, CertificateId, DeliveryId, ProfileName, SinkName, TokenId};
+use ca_core::id::{AuthorityId, BulkRevocationId, CertificateId, DeliveryId, ProfileName, SinkName, TokenId};
 use ca_core::month::Month;
 use ca_core::principal::Role;
 use ca_core::revocation::Revocation;
@@ -163,6 +163,30 @@ room!(RoleStore {
         | None, |store| store.sound.withdraw_role(certificate, role, journal);
 });
 
+room!(BulkRevocationStore {
+    BeginBulkRevocation = begin_bulk_revocation(
+        operation: BulkRevocation, batches: Vec<Vec<CertificateId>>, idempotency: Option<Idempotency>, journal: Journal
+    ) -> BulkBeginning
+        | None, |store| store.sound.begin_bulk_revocation(operation, batches, idempotency, journal);
+    RepeatedBulkRevocation = repeated_bulk_revocation(idempotency: &Idempotency = idempotency.clone(), now: Timestamp)
+        -> Option<BulkRepetition>
+        | None, |store| store.sound.repeated_bulk_revocation(&idempotency, now);
+    BulkRevocation = bulk_revocation(id: BulkRevocationId) -> Option<BulkRevocation>
+        | None, |store| store.sound.bulk_revocation(id);
+    BulkRevocations = bulk_revocations(after: Option<BulkRevocationId>, limit: u32) -> Vec<BulkRevocation>
+        | None, |store| store.sound.bulk_revocations(after, limit);
+    RunningBulkRevocations = running_bulk_revocations() -> Vec<BulkRevocation>
+        | None, |store| store.sound.running_bulk_revocations();
+    NextBatch = next_batch(id: BulkRevocationId) -> Option<BulkBatch>
+        | None, |store| store.sound.next_batch(id);
+    ChangeBatch = change_batch(lease: &Lease = lease.clone(), batch: BatchChange) -> BatchOutcome
+        | Some(lease.clone()), |store| store.change_batch(&lease, batch);
+    EndBulkRevocation = end_bulk_revocation(
+        lease: Option<&Lease> = lease.cloned(), id: BulkRevocationId, journal: Journal
+    ) -> bool
+        | lease.cloned(), |store| store.sound.end_bulk_revocation(lease.as_ref(), id, journal);
+});
+
 room!(GatewayStore {
     Gateways = gateways() -> Vec<GatewayRecord>
         | None, |store| store.sound.gateways();
@@ -170,6 +194,8 @@ room!(GatewayStore {
         | None, |store| store.sound.gateway(&id);
     PutGateway = put_gateway(gateway: GatewayRecord, spoken_by: Option<CertificateId>, journal: Option<Journal>) -> ()
         | None, |store| store.sound.put_gateway(gateway, spoken_by, journal);
+    RemoveGateway = remove_gateway(id: &str = id.to_owned(), journal: Journal) -> bool
+        | None, |store| store.sound.remove_gateway(&id, journal);
 });
 
 room!(LeaseStore {

@@ -14,6 +14,7 @@ pub(super) fn cases() -> Vec<Case<Fixture>> {
         gateways_are_listed_in_order_with_their_newest_statement,
         another_certificate_speaks_only_after_the_one_that_was_seen,
         of_many_that_register_a_gateway_at_once_one_does,
+        a_gateway_that_is_removed_is_gone_until_it_speaks_again,
     ]
 }
 
@@ -73,4 +74,18 @@ async fn of_many_that_register_a_gateway_at_once_one_does(fixture: Fixture) {
     let put = join_all(put).await;
     assert_eq!(put.iter().filter(|put| put.is_ok()).count(), 1, "{put:?}");
     assert_eq!(fixture.event_count().await, before + 1);
+}
+
+async fn a_gateway_that_is_removed_is_gone_until_it_speaks_again(fixture: Fixture) {
+    for id in ["a.test", "b.test"] {
+        fixture.store.put_gateway(gateway(id, FIRST, 1), None, journal(id)).await.expect("new");
+    }
+    let before = fixture.event_count().await;
+    let removal = || Journal::of(event(AuditAction::GatewayRemoved, "gateway:a.test"));
+    assert_eq!(fixture.store.remove_gateway("a.test", removal()).await, Ok(true));
+    assert_eq!(fixture.store.gateways().await, Ok(vec![gateway("b.test", FIRST, 1)]));
+    assert_eq!(fixture.event_count().await, before + 1);
+    assert_eq!(fixture.store.remove_gateway("a.test", removal()).await, Ok(false));
+    assert_eq!(fixture.event_count().await, before + 1, "nothing is told of what did not happen");
+    assert_eq!(fixture.store.put_gateway(gateway("a.test", SECOND, 2), None, journal("a.test")).await, Ok(()));
 }

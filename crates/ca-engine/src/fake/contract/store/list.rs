@@ -133,6 +133,7 @@ async fn each_field_of_a_filter_restricts(fixture: Fixture) {
         CertificateFilter { authority: Some(authority("document")), ..all() },
         CertificateFilter { expires_before: Some(six_days), ..all() },
         CertificateFilter { issued_after: Some(later), ..all() },
+        CertificateFilter { expires_before: Some(six_days), ends_from: Some(NOW), ..all() },
         CertificateFilter { owner: Some("token:wanted".to_owned()), ..all() },
         CertificateFilter { serial: Some(wanted.serial.clone()), ..all() },
         CertificateFilter { name: Some(NameQuery::AnyName("wanted.example.com".to_owned())), ..all() },
@@ -144,6 +145,14 @@ async fn each_field_of_a_filter_restricts(fixture: Fixture) {
     }
     let at_its_end = CertificateFilter { expires_before: Some(wanted.validity.not_after), ..all() };
     assert_eq!(found(&fixture, &at_its_end).await, [], "before means before");
+    let from_its_end = CertificateFilter { ends_from: Some(wanted.validity.not_after), ..all() };
+    assert_eq!(found(&fixture, &from_its_end).await.len(), 2, "from means from");
+    let after_its_end = CertificateFilter { ends_from: Some(six_days), ..all() };
+    let until_then = CertificateFilter { issued_before: Some(later), ..all() };
+    for filter in [after_its_end, until_then] {
+        let found = found(&fixture, &filter).await;
+        assert!(found.len() == 1 && found != [wanted.id], "{filter:?}");
+    }
 }
 
 async fn absent_fields_do_not_restrict_and_present_ones_add_up(fixture: Fixture) {

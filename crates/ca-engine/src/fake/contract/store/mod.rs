@@ -3,6 +3,7 @@
 mod abandon;
 mod audit;
 mod authority;
+mod bulk_revocation;
 mod complete;
 mod crl;
 mod fixture;
@@ -71,6 +72,7 @@ where
     cases.extend(personal_data::cases());
     cases.extend(status::cases());
     cases.extend(revocation::cases());
+    cases.extend(bulk_revocation::cases());
     cases.extend(crl::cases());
     cases.extend(authority::cases());
     cases.extend(audit::cases());
