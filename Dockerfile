@@ -14,7 +14,9 @@ RUN cargo build --release --locked -p ca-server -p ca-cli
 
 FROM ${RUNTIME_IMAGE}
 COPY --from=build /build/target/release/ca-server /build/target/release/ca-cli /usr/local/bin/
-# A number and no name: a volume's owner can be set without this image, and nothing is added but the two programs.
+# Who vouches for AWS, and for other servers that are asked by HTTPS; the slim image has none.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+# A number and no name: a volume's owner can be set without this image, and nothing else is added but the two programs.
 RUN install -d -m 0700 -o 10001 -g 10001 /data
 USER 10001:10001
 WORKDIR /data

@@ -168,9 +168,9 @@ fn watch_lists(report: &mut Report, runtime: &Runtime, full: &Watched, server: &
 fn compare_revocations(report: &mut Report, runtime: &Runtime, empty: &Watched, full: &Watched) -> anyhow::Result<()> {
     let ids = [empty.issue(runtime, REVOCATIONS)?, full.issue(runtime, REVOCATIONS)?];
     let mut seconds: [Vec<f64>; 2] = Default::default();
-    for pair in ids[0].iter().zip(&ids[1]) {
-        seconds[0].push(empty.revoke(runtime, pair.0)?);
-        seconds[1].push(full.revoke(runtime, pair.1)?);
+    for (of_empty, of_full) in ids[0].iter().zip(&ids[1]) {
+        seconds[0].push(empty.revoke(runtime, of_empty)?);
+        seconds[1].push(full.revoke(runtime, of_full)?);
     }
     let [empty, full] = seconds.map(Spread::of);
     report.row(Row::of("nothing revoked: a revocation is acknowledged", Unit::Time, empty));

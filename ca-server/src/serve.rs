@@ -37,6 +37,7 @@ pub(crate) fn state_of(runtime: &Runtime, holder: impl Into<String>) -> AppState
         holder.into(),
         runtime.config.status.max_age,
         Arc::clone(&runtime.anchor),
+        runtime.mirrors.clone(),
     )
 }
 

@@ -9,6 +9,7 @@ use ca_core::time::Lifetime;
 use ca_engine::engine::Engine;
 use ca_engine::port::anchor::Anchor;
 use ca_engine::port::store::Lease;
+use ca_runtime::open::Mirror;
 
 use crate::crl_files::CrlFiles;
 
@@ -29,11 +30,18 @@ struct Inner {
     read_only: AtomicBool,
     answers_only: AtomicBool,
     anchor: Arc<dyn Anchor>,
+    mirrors: Vec<Mirror>,
 }
 
 impl AppState {
     /// `holder` names this process among replicas.
-    pub(crate) fn new(engine: Arc<Engine>, holder: String, max_age: Lifetime, anchor: Arc<dyn Anchor>) -> Self {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        holder: String,
+        max_age: Lifetime,
+        anchor: Arc<dyn Anchor>,
+        mirrors: Vec<Mirror>,
+    ) -> Self {
         let inner = Inner {
             engine,
             holder,
@@ -44,6 +52,7 @@ impl AppState {
             read_only: AtomicBool::new(false),
             answers_only: AtomicBool::new(false),
             anchor,
+            mirrors,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -55,6 +64,11 @@ impl AppState {
     /// What was published, outside the database.
     pub(crate) fn anchor(&self) -> &dyn Anchor {
         &*self.inner.anchor
+    }
+
+    /// Where lists are put too, beside the data folder.
+    pub(crate) fn mirrors(&self) -> &[Mirror] {
+        &self.inner.mirrors
     }
 
     /// The name under which this process holds leases.

@@ -35,6 +35,11 @@ fn operating() -> anyhow::Result<()> {
 }
 
 #[test]
+fn aws() -> anyhow::Result<()> {
+    follow("docs/aws.md")
+}
+
+#[test]
 fn runbook_restore() -> anyhow::Result<()> {
     follow("docs/runbooks/restore.md")
 }

@@ -21,6 +21,9 @@ pub(super) async fn job(global: &Global, command: JobCommand) -> anyhow::Result<
     let job = job::by_name(&name, config.status.crl_interval)
         .ok_or_else(|| anyhow::anyhow!("there is no job `{name}`; `ca-server job list` names them"))?;
     let runtime = Runtime::open(config, Purpose::Job).await?;
+    if name == "mirror" && runtime.mirrors.is_empty() {
+        anyhow::bail!("mirror: there is none; `publish.s3.bucket` names one");
+    }
     // Unlike any other process's: a server may be at work beside it.
     let random = runtime.engine.random::<8>()?;
     let state = state_of(&runtime, format!("job-{}", hex::encode(random)));

@@ -11,6 +11,7 @@ mod driver;
 mod each_authority;
 mod expiry;
 mod follow;
+mod mirror;
 mod outbox;
 mod personal_data;
 mod reservations;
@@ -40,12 +41,13 @@ pub(crate) struct Plan {
 }
 
 /// The names and descriptions of the jobs that `ca-server job` knows.
-pub(crate) const NAMES: [(&str, &str); 11] = [
+pub(crate) const NAMES: [(&str, &str); 12] = [
     ("anchor", "write what was published into the anchor, and compare the record with it"),
     ("audit-chain", "put committed audit events into the hash chain"),
     ("bulk-revocation", "go on with the revocations of many certificates that are running"),
     ("crl", "make CRLs that are due, or stale since a revocation"),
     ("expiry", "drop idempotency keys and events that have expired"),
+    (MIRROR, "put the newest lists into the mirrors, as publish.s3 names one"),
     ("outbox", "deliver events to the sinks"),
     ("personal-data", "encrypt what of personal data lies in clear or under an older key"),
     (REPLACE_KEY, "replace the key of personal data and encrypt all of it anew; only when asked"),
@@ -53,6 +55,9 @@ pub(crate) const NAMES: [(&str, &str); 11] = [
     ("responders", "renew OCSP responders past half of their life"),
     ("retention", "remove certificates that ended longer ago than retention.expired says"),
 ];
+
+/// The job that is there only where there are mirrors.
+const MIRROR: &str = "mirror";
 
 /// The one job that no server starts by itself.
 const REPLACE_KEY: &str = "personal-data-key";
@@ -65,6 +70,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
         "bulk-revocation" => Box::new(bulk_revocation::BulkRevocationJob),
         "crl" => Box::new(crl::CrlJob::new(crl_interval)),
         "expiry" => Box::new(expiry::ExpiryJob),
+        MIRROR => Box::new(mirror::MirrorJob::default()),
         "outbox" => Box::new(outbox::OutboxJob::of_all()),
         "personal-data" => Box::new(personal_data::PersonalDataJob),
         REPLACE_KEY => Box::new(personal_data::PersonalDataKeyJob),
@@ -83,6 +89,9 @@ pub(crate) fn start(state: &AppState, plan: Plan, jobs: &mut Jobs) {
         jobs.start(state, Box::new(outbox::OutboxJob::of(sink.clone())));
     }
     for (name, _) in NAMES.into_iter().filter(|(name, _)| !["outbox", REPLACE_KEY].contains(name)) {
+        if name == MIRROR && state.mirrors().is_empty() {
+            continue;
+        }
         if let Some(job) = by_name(name, plan.crl_interval) {
             jobs.start(state, job);
         }

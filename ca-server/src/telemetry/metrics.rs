@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use ca_core::id::SinkName;
+use ca_core::id::{AuthorityId, SinkName};
 use ca_core::time::Timestamp;
 use ca_engine::flow::answer_status::{AnswerKind, AnswerOrigin};
 use ca_engine::port::store::Backlog;
@@ -37,6 +37,8 @@ const CRL_ENTRIES: &str = "ca_crl_entries";
 const CRL_OCTETS: &str = "ca_crl_octets";
 const CRL_THIS_UPDATE: &str = "ca_crl_this_update_timestamp_seconds";
 const CRL_NEXT_UPDATE: &str = "ca_crl_next_update_timestamp_seconds";
+const MIRROR_NUMBER: &str = "ca_crl_mirror_number";
+const MIRROR_CURRENT: &str = "ca_crl_mirror_current_timestamp_seconds";
 const RESPONDER_NOT_AFTER: &str = "ca_ocsp_responder_not_after_timestamp_seconds";
 const AUTHORITY_NOT_AFTER: &str = "ca_authority_not_after_timestamp_seconds";
 const ADMINISTRATOR_NOT_AFTER: &str = "ca_administrator_not_after_timestamp_seconds";
@@ -85,6 +87,14 @@ pub(crate) fn start() -> anyhow::Result<()> {
     metrics::describe_gauge!(CRL_OCTETS, "Octets of the newest published CRL");
     metrics::describe_gauge!(CRL_THIS_UPDATE, "thisUpdate of the newest published CRL");
     metrics::describe_gauge!(CRL_NEXT_UPDATE, "nextUpdate of the newest published CRL");
+    metrics::describe_gauge!(
+        MIRROR_NUMBER,
+        "Number of the newest CRL that this replica put into a mirror, or found there"
+    );
+    metrics::describe_gauge!(
+        MIRROR_CURRENT,
+        "When a mirror last had the newest CRL, as far as this replica knows; 0: never"
+    );
     metrics::describe_gauge!(RESPONDER_NOT_AFTER, "End of the OCSP responder in use");
     metrics::describe_gauge!(AUTHORITY_NOT_AFTER, "End of the authority's certificate");
     metrics::describe_gauge!(ADMINISTRATOR_NOT_AFTER, "End of the administrator's certificate that lasts longest");
@@ -227,6 +237,17 @@ pub(crate) fn certificates_removed(count: u64) {
 /// Tells how many months wait for another run of retention.
 pub(crate) fn months_waiting(count: u64) {
     metrics::gauge!(RETENTION_BUSY).set(count as f64);
+}
+
+/// Tells that a mirror has the newest list of an authority.
+pub(crate) fn mirrored(mirror: &'static str, authority: &AuthorityId, number: u64, now: Timestamp) {
+    metrics::gauge!(MIRROR_NUMBER, "mirror" => mirror, "authority" => authority.to_string()).set(number as f64);
+    metrics::gauge!(MIRROR_CURRENT, "mirror" => mirror, "authority" => authority.to_string()).set(seconds(now));
+}
+
+/// Tells that it does not: the instant at which it last did stays, and is 0 where it never did.
+pub(crate) fn mirror_lacks(mirror: &'static str, authority: &AuthorityId) {
+    metrics::gauge!(MIRROR_CURRENT, "mirror" => mirror, "authority" => authority.to_string()).increment(0.0);
 }
 
 /// Counts an attempt to deliver an event.

@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 pub mod anchor;
+pub mod aws;
 pub mod publisher;
 pub mod shared_answers;
 pub mod signer;

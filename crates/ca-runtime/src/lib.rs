@@ -16,6 +16,7 @@ pub mod hierarchy;
 pub mod key_export;
 pub mod local;
 pub mod lock;
+mod mirrors;
 pub mod open;
 mod operator_message;
 pub mod profiles;

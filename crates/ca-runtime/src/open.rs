@@ -1,5 +1,5 @@
 //! The wiring: configuration in, a running engine out. With [`crate::record`], [`crate::sinks`] and [`crate::shared_answers`] the only
-//! files that name concrete adapters.
+//! files that name concrete adapters; so does [`crate::mirrors`].
 //!
 //! It opens what exists. Making authorities is the business of [`crate::hierarchy`], listening that of the programs.
 
@@ -34,6 +34,7 @@ use crate::config::{ApiConfig, Config, PassphraseSource};
 use crate::data_folder::{DataFolder, DataFolderError, PASSPHRASE_FILE};
 use crate::entropy::SystemEntropy;
 use crate::lock::{Lock, LockError};
+pub use crate::mirrors::{Mirror, MirrorFault};
 use crate::operator_message::operator_message;
 use crate::profiles::{self, ProfileLoadFault};
 use crate::record::Record;
@@ -42,8 +43,8 @@ use crate::seal::{
     DataKeys, MissingKeys, Passphrase, PassphraseError, Passphrases, SealError, SealedKeyring, SealedVault, is_sealed,
 };
 use crate::shared_answers::{self, RedisFault};
-use crate::sinks;
 pub use crate::sinks::SinkFault;
+use crate::{mirrors, sinks};
 
 /// How long the CRL of the root lives, whose key is offline: 13 months, renewed in a ceremony once a year.
 const OFFLINE_CRL_VALIDITY: Lifetime = Lifetime::from_days(395);
@@ -101,6 +102,11 @@ impl Purpose {
         matches!(self, Self::Serve | Self::ServeWorker | Self::Develop | Self::Job)
     }
 
+    /// Whether lists are put into mirrors: by servers, and by `ca-server job run mirror`.
+    const fn fills_mirrors(self) -> bool {
+        self.delivers_events()
+    }
+
     /// Whether OCSP is answered.
     const fn answers_status(self) -> bool {
         matches!(self, Self::Serve | Self::ServeStatus | Self::Develop)
@@ -131,6 +137,8 @@ pub struct Runtime {
     pub data_folder: DataFolder,
     /// What was published, outside the database.
     pub anchor: Arc<dyn Anchor>,
+    /// Where lists are put too, beside the data folder.
+    pub mirrors: Vec<Mirror>,
     pub(crate) keyring: Arc<SealedKeyring>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) root_key: Option<RootKeyFile>,
@@ -176,6 +184,7 @@ impl Runtime {
             passphrases.authorities.map(|passphrase| RootKeyFile::new(data_folder.root_key_file(), passphrase));
         let shared = config.redis.as_ref().filter(|_| purpose.answers_status());
         let shared_answers = shared.map(shared_answers::open).transpose()?;
+        let mirrors = if purpose.fills_mirrors() { mirrors::open(&config).await? } else { Vec::new() };
         // 5. The engine. A clock that is wrong is no fault of opening: the engine answers, and signs nothing until it is right.
         let ports = Ports {
             clock,
@@ -200,7 +209,7 @@ impl Runtime {
             tracing::error!(why, "the record is not known to be the newest: nothing is signed or changed");
         }
         let engine = Arc::new(engine);
-        Ok(Self { engine, config, data_folder, anchor, keyring, entropy, root_key, record, _locks: locks })
+        Ok(Self { engine, config, data_folder, anchor, mirrors, keyring, entropy, root_key, record, _locks: locks })
     }
 
     /// Closes the record: waits for the last commit. The locks are given back when the runtime is dropped.
@@ -238,6 +247,7 @@ pub fn check_policies(config: &Config) -> Result<(), OpenError> {
     access_policy(config)?;
     sinks::open(&config.webhooks, &(Arc::new(SystemClock) as Arc<dyn Clock>)).map_err(OpenError::Sinks)?;
     config.redis.as_ref().map(shared_answers::check).transpose()?;
+    mirrors::check(config)?;
     Ok(())
 }
 
@@ -356,6 +366,9 @@ pub enum OpenError {
     /// The place where OCSP answers are shared.
     #[error(transparent)]
     Redis(#[from] RedisFault),
+    /// Where lists are put too.
+    #[error(transparent)]
+    Mirror(#[from] MirrorFault),
     /// The passphrase.
     #[error(transparent)]
     Passphrase(#[from] PassphraseError),

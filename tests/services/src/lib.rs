@@ -1,12 +1,14 @@
-//! Servers that tests start for themselves, from Debian's packages: each in a temporary folder, behind a socket there, gone with
+//! Servers that tests start for themselves, from Debian's packages and from PyPI: each in a temporary folder, behind a socket there, gone with
 //! the process that started it. `tests/install.sh` installs the packages; a missing one is an error that names it.
 #![warn(missing_docs)]
 
 mod keeper;
+mod moto;
 mod pgbouncer;
 mod postgres;
 mod redis;
 
+pub use moto::MotoServer;
 pub use pgbouncer::PgBouncer;
 pub use postgres::{PASSWORD, PostgresServer, USER, run_sql_at};
 pub use redis::RedisServer;

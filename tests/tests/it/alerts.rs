@@ -9,6 +9,7 @@ use ca_e2e::client::eventually;
 use ca_e2e::stack::{PATIENCE, Site};
 use ca_e2e::status::Subject;
 use ca_e2e::tools::run;
+use ca_test_doubles::S3Double;
 use ca_test_services::RedisServer;
 
 fn workspace() -> PathBuf {
@@ -48,7 +49,16 @@ fn promtool_finds_the_rules_sound_and_their_tests_pass() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_metric_that_is_named_exists_and_every_one_that_exists_is_documented() -> anyhow::Result<()> {
     let redis = RedisServer::start()?;
-    let stack = Site::initialised(&[("CA__REDIS__URL", &redis.url())])?.serve()?;
+    let s3 = S3Double::start()?;
+    let stack = Site::initialised(&[
+        ("CA__REDIS__URL", &redis.url()),
+        ("CA__PUBLISH__S3__BUCKET", S3Double::BUCKET),
+        ("CA__AWS__REGION", "sa-east-1"),
+        ("CA__AWS__ENDPOINT_URL", &s3.endpoint_url()),
+        ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
+        ("AWS_SECRET_ACCESS_KEY", "a-secret-of-the-tests"),
+    ])?
+    .serve()?;
     let administrator = stack.administrator()?;
     let (certificate, _) = administrator.enrol("client", "metrics.example.com").await?;
     let subject = Subject::of(&certificate)?;

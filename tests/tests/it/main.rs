@@ -21,6 +21,7 @@ mod issue;
 mod lifecycle;
 mod limits;
 mod long_texts;
+mod mirror;
 mod ocsp;
 mod openapi;
 mod outbox;

@@ -13,6 +13,8 @@ use ca_core::id::AuthorityId;
 use ca_engine::port::list_octets::ListOctets;
 use ca_engine::port::publisher::{PublishError, Publisher};
 
+use super::number::number_in;
+
 /// Publishes into a folder that exists. Processes that share it take turns.
 #[derive(Clone, Debug)]
 pub struct DirectoryPublisher {
@@ -126,10 +128,7 @@ fn number_in_place(path: &Path) -> io::Result<Option<u64>> {
             return Ok(None);
         }
     }
-    let Ok(Some(number)) = outline.finish() else { return Ok(None) };
-    // RFC 5280 §5.2.3 allows 20 octets; a number that does not fit into ours is above each of them.
-    let fits = number.len() <= size_of::<u64>();
-    Ok(Some(if fits { number.iter().fold(0, |all, octet| all << 8 | u64::from(*octet)) } else { u64::MAX }))
+    Ok(number_in(outline))
 }
 
 /// `None` when there is none.
@@ -142,4 +141,4 @@ fn open(path: &Path) -> io::Result<Option<File>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -12,6 +12,7 @@ pub mod follow_revocations;
 pub mod gateway;
 mod issuance;
 pub mod issue;
+pub mod mirror_lists;
 pub mod outbox;
 pub mod personal_data;
 pub mod publish_crl;

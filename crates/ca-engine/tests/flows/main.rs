@@ -12,6 +12,7 @@ mod expire;
 mod fault;
 mod gateway;
 mod issue;
+mod mirror_lists;
 mod publish_crl;
 mod query;
 mod reconcile;

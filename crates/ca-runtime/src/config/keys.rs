@@ -55,6 +55,12 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("status.nonce", Text),
     ("status.crl_validity", Text),
     ("status.crl_interval", Text),
+    ("publish.s3.bucket", Text),
+    ("publish.s3.prefix", Text),
+    ("publish.s3.kms_key", Text),
+    ("publish.s3.max_age", Text),
+    ("aws.region", Text),
+    ("aws.endpoint_url", Text),
     ("redis.url", Text),
     ("redis.url_file", Text),
     ("redis.ca_file", Text),
@@ -83,7 +89,6 @@ pub(super) fn named(path: &str) -> Option<(&'static str, &str, &'static str, Kin
 
 /// Keys and sections of the public contract that this version does not have: accepted by none, and never silently.
 const NOT_YET: &[(&str, &str)] = &[
-    ("aws", "nothing of AWS is used; keys are software keys"),
     ("oidc", "callers prove themselves by certificates and enrolment tokens, not by OIDC"),
     ("seal.key", "keys are sealed under a passphrase (seal.passphrase_file), not by KMS"),
     ("seal.responders.key", "keys are sealed under a passphrase (seal.responders.passphrase_file), not by KMS"),

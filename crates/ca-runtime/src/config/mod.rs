@@ -6,6 +6,7 @@
 mod anchor;
 mod api;
 mod authority;
+mod aws;
 mod database;
 mod fault;
 mod keys;
@@ -16,6 +17,7 @@ mod octets;
 mod outbox;
 mod policies;
 mod public;
+mod publish;
 mod redis;
 mod retention;
 mod seal;
@@ -41,6 +43,8 @@ pub use seal::{PassphraseSource, SealConfig};
 pub use status::StatusConfig;
 pub use webhook::WebhookConfig;
 
+use ca_backends::aws::AwsPlace;
+use ca_backends::publisher::S3Target;
 use ca_core::time::Lifetime;
 use ca_engine::engine::OutboxSettings;
 use settings::Settings;
@@ -73,6 +77,10 @@ pub struct Config {
     pub authorities: AuthoritiesConfig,
     /// How long OCSP answers and CRLs live.
     pub status: StatusConfig,
+    /// Where AWS is, for what uses it.
+    pub aws: AwsPlace,
+    /// The bucket that mirrors the lists, if there is one.
+    pub s3: Option<S3Target>,
     /// Where replicas share signed OCSP answers; `None` where each signs its own.
     pub redis: Option<RedisConfig>,
     /// Where events go.
@@ -108,13 +116,17 @@ impl Config {
         let listen = ListenConfig::read(&mut settings);
         let public = PublicConfig::read(&mut settings, &listen);
         let database = DatabaseConfig::read(&mut settings, &data_dir);
+        let status = StatusConfig::read(&mut settings);
+        let s3 = publish::read_s3(&mut settings, &status);
         let config = Self {
             api: ApiConfig::read(&mut settings, &data_dir),
             anchor: AnchorConfig::read(&mut settings, &data_dir, &database),
             database,
             seal: SealConfig::read(&mut settings, &data_dir),
             authorities: AuthoritiesConfig::read(&mut settings),
-            status: StatusConfig::read(&mut settings),
+            status,
+            aws: aws::read(&mut settings),
+            s3,
             redis: redis::read(&mut settings, &data_dir),
             webhooks: webhook::read(&mut settings, &data_dir),
             outbox: outbox::read(&mut settings),

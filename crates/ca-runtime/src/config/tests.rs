@@ -12,6 +12,7 @@ use secrecy::ExposeSecret;
 use super::keys::{KEYS, Kind, environment_name};
 use super::*;
 
+mod aws;
 mod secrets;
 mod webhooks;
 
@@ -80,6 +81,10 @@ fn the_template_shows_every_key_and_the_true_defaults() {
         "url = \"rediss",
         "secret_file",
         "ca_file",
+        "bucket",
+        "kms_key",
+        "region",
+        "endpoint_url",
     ];
     let uncommented = |line: &str| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).map(str::to_owned);
     let of_examples = |line: &str| examples.iter().any(|key| line.starts_with(key));
@@ -188,7 +193,6 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
 #[test]
 fn what_this_version_does_not_have_is_refused_not_ignored() {
     for text in [
-        "[aws]\nregion = \"sa-east-1\"",
         "[oidc.google]\nissuer = \"https://accounts.google.com\"",
         "[seal]\nkey = \"kms:arn:aws:kms:x\"",
         "[authority.tls]\nkey = \"kms:arn:aws:kms:x\"",
@@ -198,7 +202,7 @@ fn what_this_version_does_not_have_is_refused_not_ignored() {
         let found = faults(text, &[]);
         assert!(found.len() == 1 && found[0].contains("not supported in this version"), "{text}: {found:?}");
     }
-    let found = faults("", &[("CA__AWS__REGION", "sa-east-1"), ("CA__OIDC__GOOGLE__ISSUER", "https://x")]);
+    let found = faults("", &[("CA__SEAL__KEY", "kms:x"), ("CA__OIDC__GOOGLE__ISSUER", "https://x")]);
     assert!(found.len() == 2 && found.iter().all(|fault| fault.contains("not supported")), "{found:?}");
 }
 

@@ -20,7 +20,7 @@ fn authority() -> AuthorityId {
 }
 
 /// A signed empty list.
-async fn list(number: u64) -> ListOctets {
+pub(in crate::publisher) async fn list(number: u64) -> ListOctets {
     let (_, signer) = SoftwareSigner::generate(KeyType::P256).expect("a key");
     let issuer = DistinguishedName::from_rfc4514("CN=Example CA").expect("a name");
     let key_identifier = signer.public_key().key_identifier();

@@ -1,0 +1,69 @@
+//! AWS, and the bucket that lists are put into.
+
+use ca_core::time::Lifetime;
+
+use super::{check, check_with, faults};
+
+const KEY: &str = "arn:aws:kms:sa-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+
+#[test]
+fn a_bucket_is_all_that_lists_in_s3_take() {
+    assert_eq!(check("").expect("no fault").s3, None);
+    assert_eq!(check("[publish.s3]\nprefix = \"x\"").expect("no bucket").s3, None);
+    let config = check("[publish.s3]\nbucket = \"pki-example-org\"\n[status]\nmax_age = \"9s\"").expect("no fault");
+    let target = config.s3.expect("a bucket");
+    assert_eq!((target.bucket.as_str(), target.prefix.as_str()), ("pki-example-org", "crl/"));
+    assert_eq!((target.kms_key, target.max_age), (None, Lifetime::from_seconds(9)));
+    assert_eq!((config.aws.region, config.aws.endpoint_url), (None, None));
+}
+
+#[test]
+fn the_environment_overrides_what_the_file_says_of_aws() {
+    let config = check_with(
+        "[aws]\nregion = \"us-east-1\"\n[publish.s3]\nbucket = \"a-bucket\"",
+        &[
+            ("CA__AWS__REGION", "sa-east-1"),
+            ("CA__AWS__ENDPOINT_URL", "http://127.0.0.1:5000/"),
+            ("CA__PUBLISH__S3__BUCKET", "pki-example-org"),
+            ("CA__PUBLISH__S3__PREFIX", ""),
+            ("CA__PUBLISH__S3__KMS_KEY", KEY),
+            ("CA__PUBLISH__S3__MAX_AGE", "1m"),
+        ],
+    )
+    .expect("no fault");
+    let target = config.s3.expect("a bucket");
+    assert_eq!((target.bucket.as_str(), target.prefix.as_str()), ("pki-example-org", ""));
+    assert_eq!((target.kms_key.expect("a key").as_str(), target.max_age), (KEY, Lifetime::from_seconds(60)));
+    assert_eq!(config.aws.region.expect("a region").as_str(), "sa-east-1");
+    assert_eq!(config.aws.endpoint_url.expect("an endpoint").as_str(), "http://127.0.0.1:5000");
+}
+
+#[test]
+fn tells_what_is_wrong_and_what_would_be_right() {
+    let long = format!(
+        "[publish.s3]\nkms_key = \"{}\"",
+        KEY.replace("key/1234abcd-12ab-34cd-56ef-1234567890ab", "alias/lists")
+    );
+    for (text, key, part) in [
+        ("[aws]\nregion = \"Sao Paulo\"", "`aws.region`", "sa-east-1"),
+        ("[aws]\nendpoint_url = \"localhost:5000\"", "`aws.endpoint_url`", "https://"),
+        ("[aws]\nendpoint_url = \"https://a:hunter2@b\"", "`aws.endpoint_url`", "password"),
+        ("[aws]\nsecret_access_key = \"hunter2\"", "`aws.secret_access_key`", "unknown key"),
+        ("[publish.s3]\nbucket = \"PKI\"", "`publish.s3.bucket`", "lower-case"),
+        ("[publish.s3]\nprefix = \"/crl\"", "`publish.s3.prefix`", "begin with a slash"),
+        ("[publish.s3]\nkms_key = \"lists\"", "`publish.s3.kms_key`", "ARN"),
+        (&long, "`publish.s3.kms_key`", "alias"),
+        ("[publish.s3]\nmax_age = \"6d 1h\"", "`publish.s3.max_age`", "length of time"),
+        ("[publish.s3]\nmax_age = \"145h\"", "`publish.s3.max_age`", "past its end"),
+        ("publish = \"s3\"", "`publish`", "must be a table"),
+    ] {
+        let found = faults(text, &[]);
+        assert!(found.len() == 1 && found[0].starts_with(key) && found[0].contains(part), "{text}: {found:#?}");
+        assert!(!found[0].contains("hunter2"), "{found:#?}");
+    }
+    assert_eq!(
+        faults("[aws]\nregion = \"x\"\n[publish.s3]\nbucket = \"X\"\nprefix = \"//\"\nkms_key = \"x\"", &[]).len(),
+        4,
+        "every fault at once"
+    );
+}

@@ -1,0 +1,10 @@
+//! Doubles of services of AWS, in memory, with faults on demand: what the real ones do when they refuse, are slow or lose an
+//! answer, which an emulator that others wrote does not show. That the doubles are like the real ones where nothing fails is
+//! checked by running the same tests against such an emulator.
+#![warn(missing_docs)]
+
+mod s3;
+mod server;
+
+pub use s3::{Operation, S3Double, StoredObject};
+pub use server::Fault;
