@@ -9,6 +9,7 @@ mod bundle;
 mod entry;
 mod lint;
 mod parse;
+mod scope;
 mod tbs_view;
 mod writer;
 
@@ -19,6 +20,7 @@ pub use bundle::{
 pub use entry::{CrlEntry, EntryReason};
 pub use lint::{CrlContext, PreviousCrl, lint_crl};
 pub use parse::{CrlParseError, CrlSignatureError, ParsedCrl};
+pub use scope::{ListName, ListNameError, PartialScope};
 pub use writer::{CrlError, CrlTbs, CrlWriter};
 
 use const_oid::ObjectIdentifier;

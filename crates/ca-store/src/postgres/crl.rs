@@ -15,9 +15,9 @@ use sqlx::{FromRow, Postgres};
 use super::error::Failure;
 use super::lease::fence;
 use super::transaction::{Change, Transaction, read};
-use super::{PostgresStore, journal};
+use super::{PostgresStore, journal, partial_crl};
 use crate::row;
-use crate::row::crl::{CrlRow, PublicationCircumstances, check_rises};
+use crate::row::crl::{CrlRow, PublicationCircumstances, check_above, check_rises};
 
 #[async_trait]
 impl CrlStore for PostgresStore {
@@ -113,9 +113,9 @@ impl PostgresStore {
 }
 
 /// SQL that makes changes of CRLs take turns, whatever lease they are made under: what is newest stays so until the commit.
-const TURN: &str = "; SELECT pg_advisory_xact_lock(1128350529, 3)";
+pub(super) const TURN: &str = "; SELECT pg_advisory_xact_lock(1128350529, 3)";
 
-fn newest(authority: &AuthorityId) -> QueryAs<'_, Postgres, CrlRow, PgArguments> {
+pub(super) fn newest(authority: &AuthorityId) -> QueryAs<'_, Postgres, CrlRow, PgArguments> {
     const SQL: &str = "SELECT authority, number, this_update, next_update, entries, revocation_sequence,
              to_be_signed_sha256, published
          FROM crls WHERE authority = $1 ORDER BY number DESC LIMIT 1";
@@ -138,6 +138,7 @@ impl Change for Intention {
         let intent = &self.intent;
         let newest = transaction.row(newest(&intent.authority)).await?.map(CrlRecord::try_from).transpose()?;
         check_rises(intent, newest.as_ref())?;
+        check_above(intent, partial_crl::highest_delta(&intent.authority, transaction).await?)?;
         const SQL: &str = "INSERT INTO crls (authority, number, this_update, next_update, entries, revocation_sequence,
                  to_be_signed_sha256, published) VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE)";
         let query = sqlx::query(SQL)

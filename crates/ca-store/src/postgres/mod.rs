@@ -27,6 +27,7 @@ mod journal;
 mod lease;
 mod month;
 mod outbox;
+mod partial_crl;
 mod personal_data;
 mod pool;
 mod reader;

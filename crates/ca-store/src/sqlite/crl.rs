@@ -14,8 +14,9 @@ use super::change::Change;
 use super::error::Failure;
 use super::journal::{self, journal_sql};
 use super::lease::fence;
+use super::partial_crl;
 use crate::row;
-use crate::row::crl::{CrlRow, PublicationCircumstances, PublishedRow, check_rises};
+use crate::row::crl::{CrlRow, PublicationCircumstances, PublishedRow, check_above, check_rises};
 
 #[async_trait]
 impl CrlStore for SqliteStore {
@@ -47,7 +48,10 @@ impl CrlStore for SqliteStore {
     }
 }
 
-async fn newest(executor: impl SqliteExecutor<'_>, authority: &AuthorityId) -> Result<Option<CrlRecord>, Failure> {
+pub(super) async fn newest(
+    executor: impl SqliteExecutor<'_>,
+    authority: &AuthorityId,
+) -> Result<Option<CrlRecord>, Failure> {
     const SQL: &str = "SELECT authority, number, this_update, next_update, entries, revocation_sequence,
              to_be_signed_sha256, published
          FROM crls WHERE authority = $1 ORDER BY number DESC LIMIT 1";
@@ -68,6 +72,7 @@ impl Change for Intention {
         fence(&self.lease, connection).await?;
         let intent = &self.intent;
         check_rises(intent, newest(&mut *connection, &intent.authority).await?.as_ref())?;
+        check_above(intent, partial_crl::highest_delta(connection, &intent.authority).await?)?;
         const SQL: &str = "INSERT INTO crls (authority, number, this_update, next_update, entries, revocation_sequence,
                  to_be_signed_sha256, published) VALUES ($1, $2, $3, $4, $5, $6, $7, 0)";
         sqlx::query(SQL)

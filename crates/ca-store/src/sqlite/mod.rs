@@ -19,6 +19,7 @@ mod gateway;
 mod journal;
 mod lease;
 mod outbox;
+mod partial_crl;
 mod personal_data;
 mod pool;
 mod reservation;

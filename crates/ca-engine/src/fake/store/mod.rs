@@ -12,6 +12,7 @@ mod fault;
 mod gateway;
 mod lease;
 mod outbox;
+mod partial_crl;
 mod personal_data;
 mod record;
 mod reservation;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ca_core::audit::{AuditEvent, ChainHash};
+use ca_core::crl::PartialScope;
 use ca_core::hash::sha256;
 use ca_core::id::{AuthorityId, CertificateId, DeliveryId, TokenId};
 use ca_core::principal::Role;
@@ -13,8 +14,8 @@ use ca_core::time::Timestamp;
 
 use crate::port::keyring::SealedKey;
 use crate::port::store::{
-    AuthorityRecord, CrlIntent, Delivery, GatewayRecord, Journal, Lease, OutboxMessage, Reservation, ResponderRecord,
-    RevocationRow, StoreError, TokenRecord,
+    AuthorityRecord, CrlIntent, Delivery, GatewayRecord, Journal, Lease, OutboxMessage, PartialIntent, Reservation,
+    ResponderRecord, RevocationRow, StoreError, TokenRecord,
 };
 
 /// Everything on record. Ordered maps only, so that every run lists alike.
@@ -35,8 +36,12 @@ pub struct Record {
     pub blocked_keys: BTreeSet<[u8; 32]>,
     /// The sequence of revocations, in commit order.
     pub revocations: Vec<RevocationRow>,
-    /// CRLs, by authority and number.
+    /// Complete CRLs, by authority and number.
     pub crls: BTreeMap<(AuthorityId, u64), CrlRow>,
+    /// Shards and deltas that were intended, by authority, scope and number.
+    pub partial_crls: BTreeMap<(AuthorityId, PartialScope, u64), PartialIntent>,
+    /// Of each scope the published one: its number and its octets.
+    pub published_partials: BTreeMap<(AuthorityId, PartialScope), (u64, Arc<[u8]>)>,
     pub(super) authorities: BTreeMap<AuthorityId, AuthorityRecord>,
     pub(super) keys: BTreeMap<String, SealedKey>,
     /// OCSP responders, by certificate.
@@ -178,6 +183,7 @@ impl Record {
         let digest = sha256(to_be_signed);
         self.issuances.values().any(|issuance| issuance.reservation.to_be_signed == to_be_signed)
             || self.crls.values().any(|row| row.intent.to_be_signed_sha256 == digest)
+            || self.partial_crls.values().any(|intent| intent.crl.to_be_signed_sha256 == digest)
     }
 
     /// Stores what a change brings beside itself.

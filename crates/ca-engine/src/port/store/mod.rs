@@ -13,6 +13,7 @@ mod gateway;
 mod journal;
 mod lease;
 mod outbox;
+mod partial_crl;
 mod personal_data;
 mod restore;
 mod retention;
@@ -31,6 +32,7 @@ pub use gateway::{EnforcedList, GatewayRecord, GatewayStore};
 pub use journal::{Journal, OutboxMessage};
 pub use lease::{Lease, LeaseStore};
 pub use outbox::{Assignment, Backlog, Delivery, DeliveryState, FailedAttempt, OutboxStore, Settlement, Verdict};
+pub use partial_crl::{PartialCrlStore, PartialIntent, PartialRecord, PublishedPartial};
 pub use personal_data::{ClearWalk, PersonalData, PersonalDataHolder, PersonalDataKeyVersion, PersonalDataStore};
 pub use restore::{Gaps, LostSerial, RestoreStore};
 pub use retention::{
@@ -50,6 +52,7 @@ pub trait Store:
     CertificateStore
     + StatusStore
     + CrlStore
+    + PartialCrlStore
     + AuthorityStore
     + AuditStore
     + TokenStore
