@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use ca_core::id::SinkName;
+use ca_core::crl::PartialScope;
+use ca_core::id::{AuthorityId, SinkName};
 use ca_core::time::Timestamp;
 use ca_engine::flow::answer_status::{AnswerKind, AnswerOrigin};
 use ca_engine::port::store::Backlog;
@@ -37,6 +38,9 @@ const CRL_ENTRIES: &str = "ca_crl_entries";
 const CRL_OCTETS: &str = "ca_crl_octets";
 const CRL_THIS_UPDATE: &str = "ca_crl_this_update_timestamp_seconds";
 const CRL_NEXT_UPDATE: &str = "ca_crl_next_update_timestamp_seconds";
+const PARTIAL_LISTS: &str = "ca_crl_partial_lists";
+const PARTIAL_ENTRIES: &str = "ca_crl_partial_entries";
+const PARTIAL_NEXT_UPDATE: &str = "ca_crl_partial_next_update_timestamp_seconds";
 const RESPONDER_NOT_AFTER: &str = "ca_ocsp_responder_not_after_timestamp_seconds";
 const AUTHORITY_NOT_AFTER: &str = "ca_authority_not_after_timestamp_seconds";
 const ADMINISTRATOR_NOT_AFTER: &str = "ca_administrator_not_after_timestamp_seconds";
@@ -85,6 +89,12 @@ pub(crate) fn start() -> anyhow::Result<()> {
     metrics::describe_gauge!(CRL_OCTETS, "Octets of the newest published CRL");
     metrics::describe_gauge!(CRL_THIS_UPDATE, "thisUpdate of the newest published CRL");
     metrics::describe_gauge!(CRL_NEXT_UPDATE, "nextUpdate of the newest published CRL");
+    metrics::describe_gauge!(PARTIAL_LISTS, "Published shards and deltas");
+    metrics::describe_gauge!(PARTIAL_ENTRIES, "Entries of all published shards, or of the delta");
+    metrics::describe_gauge!(
+        PARTIAL_NEXT_UPDATE,
+        "The nextUpdate that comes first among the shards, or that of the delta"
+    );
     metrics::describe_gauge!(RESPONDER_NOT_AFTER, "End of the OCSP responder in use");
     metrics::describe_gauge!(AUTHORITY_NOT_AFTER, "End of the authority's certificate");
     metrics::describe_gauge!(ADMINISTRATOR_NOT_AFTER, "End of the administrator's certificate that lasts longest");
@@ -266,6 +276,7 @@ pub(crate) fn observe(state: &AppState) {
         metrics::gauge!(CRL_THIS_UPDATE, "authority" => authority.clone()).set(seconds(file.intent.this_update));
         metrics::gauge!(CRL_NEXT_UPDATE, "authority" => authority).set(seconds(file.intent.next_update));
     }
+    observe_partial_lists(state);
     let hierarchy = engine.hierarchy();
     for authority in hierarchy.authorities() {
         let id = authority.id().to_string();
@@ -274,6 +285,25 @@ pub(crate) fn observe(state: &AppState) {
         if let Some(responder) = hierarchy.responder(authority.id(), now) {
             metrics::gauge!(RESPONDER_NOT_AFTER, "authority" => id).set(seconds(responder.validity().not_after));
         }
+    }
+}
+
+/// Shards together: an authority may have a thousand.
+fn observe_partial_lists(state: &AppState) {
+    let files = state.crl_files();
+    let mut sums: BTreeMap<(&AuthorityId, &str), (u64, u64, f64)> = BTreeMap::new();
+    for (authority, scope, file) in files.partial() {
+        let kind = if scope == PartialScope::Delta { "delta" } else { "shard" };
+        let (lists, entries, first) = sums.entry((authority, kind)).or_insert((0, 0, f64::INFINITY));
+        *lists += 1;
+        *entries += file.intent.entries;
+        *first = first.min(seconds(file.intent.next_update));
+    }
+    for ((authority, kind), (lists, entries, first)) in sums {
+        let labels = [("authority", authority.to_string()), ("kind", kind.to_owned())];
+        metrics::gauge!(PARTIAL_LISTS, &labels).set(lists as f64);
+        metrics::gauge!(PARTIAL_ENTRIES, &labels).set(entries as f64);
+        metrics::gauge!(PARTIAL_NEXT_UPDATE, &labels).set(first);
     }
 }
 

@@ -12,6 +12,7 @@ mod fault;
 mod gateway;
 mod issue;
 mod publish_crl;
+mod publish_partial;
 mod query;
 mod reconcile;
 mod remembered;

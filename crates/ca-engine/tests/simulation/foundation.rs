@@ -63,6 +63,8 @@ pub(crate) fn settings() -> Settings {
         answer_cache_octets: 1 << 14,
         shared_lifetime: Lifetime::from_seconds(300),
         crl_validity: Lifetime::from_days(7),
+        partial_lists: BTreeMap::new(),
+        delta_validity: Lifetime::from_days(1),
         offline_crl_validity: Lifetime::from_days(395),
         outbox: OutboxSettings {
             max_attempts: 4,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use ca_core::crl::ListName;
 use ca_core::id::AuthorityId;
 use ca_engine::port::publisher::{PublishError, Publisher};
 
@@ -13,8 +14,8 @@ use crate::lock;
 use crate::planted_bug::PlantedBug;
 use crate::random::Random;
 
-/// The newest list of each authority: its number and DER.
-type Lists = BTreeMap<AuthorityId, (u64, Vec<u8>)>;
+/// The newest list of each name: its number and DER.
+type Lists = BTreeMap<ListName, (u64, Vec<u8>)>;
 
 /// The newest list of each authority; now and then it cannot be reached.
 #[derive(Clone)]
@@ -31,9 +32,11 @@ impl SharedFolder {
         Self { lists: Arc::default(), random, auditor, bug }
     }
 
-    /// The lists that are in place.
+    /// The complete lists that are in place.
     pub(crate) fn newest(&self) -> Vec<(AuthorityId, Vec<u8>)> {
-        lock(&self.lists).iter().map(|(authority, (_, der))| (authority.clone(), der.clone())).collect()
+        let lists = lock(&self.lists);
+        let complete = lists.iter().filter(|(list, _)| list.part.is_none());
+        complete.map(|(list, (_, der))| (list.authority.clone(), der.clone())).collect()
     }
 
     pub(crate) fn of_replica(&self) -> Self {
@@ -43,22 +46,22 @@ impl SharedFolder {
 
 #[async_trait]
 impl Publisher for SharedFolder {
-    async fn publish_crl(&self, authority: &AuthorityId, number: u64, der: &Arc<[u8]>) -> Result<(), PublishError> {
+    async fn publish_crl(&self, list: &ListName, number: u64, der: &Arc<[u8]>) -> Result<(), PublishError> {
         nap().await;
         if lock(&self.random).one_in(12) {
             return Err(PublishError { detail: "the folder cannot be reached".to_owned() });
         }
         let newer = {
             let mut lists = lock(&self.lists);
-            let newest = lists.get(authority).map_or(0, |(newest, _)| *newest);
+            let newest = lists.get(list).map_or(0, |(newest, _)| *newest);
             let newer = number > newest || (self.bug == Some(PlantedBug::OlderListPublished) && number < newest);
             if newer {
-                lists.insert(authority.clone(), (number, der.to_vec()));
+                lists.insert(list.clone(), (number, der.to_vec()));
             }
             newer
         };
         if newer {
-            lock(&self.auditor).list_in_place(authority, number, der);
+            lock(&self.auditor).list_in_place(list, number, der);
         }
         nap().await;
         Ok(())

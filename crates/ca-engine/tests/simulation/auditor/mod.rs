@@ -16,6 +16,7 @@ mod token;
 use std::collections::BTreeMap;
 
 use ca_core::audit::{AuditAction, ChainVerifier};
+use ca_core::crl::ListName;
 use ca_core::id::{AuthorityId, CertificateId, TokenId};
 use ca_core::principal::Role;
 use ca_core::serial::Serial;
@@ -71,7 +72,7 @@ pub(crate) struct Auditor {
     tokens: BTreeMap<TokenId, bool>,
     lease_holders: BTreeMap<(String, u64), String>,
     roles: BTreeMap<(CertificateId, Role), u64>,
-    in_place: BTreeMap<AuthorityId, u64>,
+    in_place: BTreeMap<ListName, u64>,
     deliveries: Deliveries,
     /// Who holds the lease under which the transaction wrote that committed last.
     lease_holder: Option<String>,
