@@ -87,6 +87,10 @@ pub(crate) enum PlantedBug {
     AnchorNotAsked,
     /// A restoration does not raise the numbers of lists.
     ListNumbersNotRaised,
+    /// A shard or delta may be intended under a number that is not above the others.
+    PartialNumberNotRaised,
+    /// What is asked for from where a shard begins lacks its first row.
+    ShardLosesFirst,
     /// A restoration does not put a serial on record that was revoked and is lost.
     LostSerialLeftOut,
     /// The key signs octets that were never put on record.
@@ -95,7 +99,7 @@ pub(crate) enum PlantedBug {
 
 impl PlantedBug {
     /// Every bug.
-    pub(crate) const ALL: [Self; 43] = [
+    pub(crate) const ALL: [Self; 45] = [
         Self::SequenceNumberLost,
         Self::CompletionAcknowledgedBeforeCommit,
         Self::ReservationAcknowledgedBeforeCommit,
@@ -137,6 +141,8 @@ impl PlantedBug {
         Self::AnchorForgetsRow,
         Self::AnchorNotAsked,
         Self::ListNumbersNotRaised,
+        Self::PartialNumberNotRaised,
+        Self::ShardLosesFirst,
         Self::LostSerialLeftOut,
         Self::OtherOctetsSigned,
     ];

@@ -6,6 +6,7 @@ mod chain;
 mod crl;
 mod delivery;
 mod issuance;
+mod partial_crl;
 mod process;
 mod promise;
 mod role;
@@ -27,6 +28,7 @@ use ca_engine::port::store::{CrlIntent, Lease};
 
 use self::delivery::Deliveries;
 use self::issuance::History;
+use self::partial_crl::Partials;
 pub(crate) use self::process::Process;
 use self::process::Processes;
 use self::rollback::Past;
@@ -69,6 +71,7 @@ pub(crate) struct Auditor {
     events: usize,
     verifier: ChainVerifier,
     crls: BTreeMap<(AuthorityId, u64), (CrlIntent, bool)>,
+    partials: Partials,
     tokens: BTreeMap<TokenId, bool>,
     lease_holders: BTreeMap<(String, u64), String>,
     roles: BTreeMap<(CertificateId, Role), u64>,
@@ -108,6 +111,7 @@ impl Auditor {
             events: 0,
             verifier: ChainVerifier::default(),
             crls: BTreeMap::new(),
+            partials: Partials::default(),
             tokens: BTreeMap::new(),
             lease_holders: BTreeMap::new(),
             roles: BTreeMap::new(),
@@ -188,6 +192,7 @@ impl Auditor {
         self.check_successors(record)?;
         self.check_tokens(record, &mut changes)?;
         self.check_crls(record, &mut changes)?;
+        self.check_partial_crls(record, &mut changes)?;
         self.check_roles(record, method, &mut changes)?;
         self.check_messages(record, method, &changes)?;
         if method == StoreMethod::ReplayDelivery {
@@ -210,6 +215,7 @@ impl Auditor {
         for (key, row) in &record.crls {
             self.crls.insert(key.clone(), (row.intent.clone(), row.der.is_some()));
         }
+        self.partials.remember(record);
         self.remember_issuances(record);
         self.remember_deliveries(record);
     }

@@ -107,7 +107,7 @@ room!(PartialCrlStore {
         -> Option<PartialRecord>
         | None, |store| store.sound.newest_partial_crl(&authority, scope);
     IntendPartialCrl = intend_partial_crl(lease: &Lease = lease.clone(), intent: PartialIntent) -> ()
-        | Some(lease.clone()), |store| store.sound.intend_partial_crl(&lease, intent);
+        | Some(lease.clone()), |store| store.intend_partial_crl(lease, intent);
     PublishPartialCrl = publish_partial_crl(
         lease: &Lease = lease.clone(),
         authority: &AuthorityId = authority.clone(),
