@@ -225,6 +225,8 @@ fn is_write(method: StoreMethod) -> bool {
             | ChangeStanding
             | IntendCrl
             | PublishCrl
+            | IntendPartialCrl
+            | PublishPartialCrl
             | AddAuthority
             | AddKey
             | AddResponder
