@@ -17,7 +17,7 @@ use crate::tool::{Tool, workspace};
 /// A service whose `tls` has two shards and a delta, and what clients are given of it, as PEM.
 ///
 /// `good` and `revoked` are of one shard, `here`; `elsewhere` is the other one, made later. `before` is a complete list that does not have the
-/// revocation yet, `delta` has it; `released` was on hold on `before`.
+/// revocation yet, `delta` has it; `released` was on hold on `before`. `early` was revoked before the base of `delta`.
 struct Kinds {
     stack: Stack,
     folder: PathBuf,
@@ -25,7 +25,13 @@ struct Kinds {
 
 impl Kinds {
     async fn make() -> anyhow::Result<Self> {
-        let site = Site::initialised(&[("CA__AUTHORITY__TLS__SHARDS", "2"), ("CA__AUTHORITY__TLS__DELTA", "true")])?;
+        let stack = Site::initialised(&[("CA__AUTHORITY__TLS__SHARDS", "2")])?.serve()?;
+        let (early, early_identity) = issue_client(&stack.administrator()?, "early", None).await?;
+        stack.administrator()?.revoke(&early.id, "superseded").await?;
+        fetch(&stack.public()?, "tls.crl", |list| has(list, &early)).await?;
+        // The first delta starts from the list that is the newest then.
+        let mut site = stack.stop()?;
+        site.set("CA__AUTHORITY__TLS__DELTA", "true");
         let stack = site.serve()?;
         let folder = stack.work_folder().join("kinds");
         std::fs::create_dir(&folder).context("the folder for the judges cannot be made")?;
@@ -33,6 +39,7 @@ impl Kinds {
         for (path, file) in [("/roots.pem", "root.pem"), ("/ca/tls.pem", "tls.pem")] {
             write(&folder, file, public.get(path).await?.expect(200)?.body)?;
         }
+        early_identity.write(&folder, "early")?;
         let (good, identity) = issue_client(&administrator, "good", None).await?;
         identity.write(&folder, "good")?;
         let here = shard(&good)?;
@@ -151,15 +158,14 @@ const CLIENTS: [(&str, Accepts); 7] = [
     ("Python (pyca/cryptography, looked up by serial)", python),
 ];
 
-/// What clients are given, in the order of the table's columns.
-const GIVEN: [&[&str]; 7] = [
-    &["complete"],
-    &["here"],
-    &["elsewhere"],
-    &["here", "elsewhere"],
-    &["elsewhere", "here"],
-    &["delta"],
-    &["before", "delta"],
+/// What clients are given, in the order of the table's columns: which revoked certificate, and which lists.
+const GIVEN: [(&str, &[&str]); 6] = [
+    ("revoked", &["complete"]),
+    ("revoked", &["here"]),
+    ("revoked", &["elsewhere"]),
+    ("revoked", &["here", "elsewhere"]),
+    ("early", &["delta"]),
+    ("revoked", &["before", "delta"]),
 ];
 
 fn openssl(kinds: &Kinds, file: &str, lists: &[&str], options: &[&str]) -> anyhow::Result<bool> {
@@ -182,7 +188,7 @@ fn nss(kinds: &Kinds, file: &str, lists: &[&str]) -> anyhow::Result<bool> {
     if !folder.exists() {
         std::fs::create_dir(&folder)?;
         certutil(&["-N", "--empty-password"]).run()?.accepts()?;
-        for (name, trust) in [("root", "CT,C,C"), ("tls", ",,"), ("good", ",,"), ("revoked", ",,")] {
+        for (name, trust) in [("root", "CT,C,C"), ("tls", ",,"), ("good", ",,"), ("revoked", ",,"), ("early", ",,")] {
             let add = certutil(&["-A", "-n", name, "-t", trust, "-i"]);
             add.arg(kinds.file(&format!("{name}.pem"))).run()?.accepts()?;
         }
@@ -237,9 +243,9 @@ fn the_table_of_clients_says_what_they_do() -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for (client, accepts) in CLIENTS {
         let mut row = format!("| {client} |");
-        for lists in GIVEN {
+        for (revoked, lists) in GIVEN {
             let of = |file| accepts(&kinds, file, lists).with_context(|| format!("{client}, {lists:?}"));
-            row.push_str(&format!(" {} |", verdict(of("revoked")?, of("good")?)));
+            row.push_str(&format!(" {} |", verdict(of(revoked)?, of("good")?)));
         }
         rows.push(row);
     }
@@ -279,7 +285,7 @@ fn openssl_reads_every_kind(kinds: &Kinds) -> anyhow::Result<()> {
     // The certificate names the list as the list names itself.
     let distribution_point = |tool: Tool| -> anyhow::Result<String> {
         let said = tool.run()?.accepts()?.text();
-        let uri = said.lines().find_map(|line| line.trim().strip_prefix("URI:").map(str::to_owned));
+        let uri = said.split_whitespace().find_map(|word| word.strip_prefix("URI:").map(str::to_owned));
         uri.with_context(|| format!("no URI: {said}"))
     };
     let certificate = Tool::new("openssl").args(["x509", "-noout", "-ext", "crlDistributionPoints", "-in"]);
