@@ -18,6 +18,7 @@ use crate::http::status_front::StatusFront;
 use crate::job::{self, ApiFiles, Jobs, Plan};
 use crate::listener::Listener;
 use crate::listener::descriptors::raise_limit;
+use crate::listener::threads::Apart;
 use crate::listener::tls::{TlsIdentity, read_certified_key};
 use crate::state::AppState;
 use crate::telemetry::metrics;
@@ -109,7 +110,10 @@ pub(crate) async fn run(runtime: Runtime, role: Role, ready: impl FnOnce(&Addres
         }
     });
     let mut serving = JoinSet::new();
-    for listener in listeners.all() {
+    if let Some(public) = listeners.public {
+        serving.spawn(Apart::start(public, &stopped)?.ended());
+    }
+    for listener in listeners.api.into_iter().chain([listeners.admin]) {
         serving.spawn(listener.serve(stopped.clone()));
     }
     signals.wait().await;
@@ -152,10 +156,6 @@ impl Listeners {
 
     fn count(&self) -> usize {
         [&self.api, &self.public].iter().filter(|listener| listener.is_some()).count() + 1
-    }
-
-    fn all(self) -> impl Iterator<Item = Listener> {
-        self.api.into_iter().chain(self.public).chain([self.admin])
     }
 }
 

@@ -1,29 +1,30 @@
 //! Sockets: accept, limit, shake hands, serve, stop gracefully. What is served is the router's business.
 
+mod begun;
 pub(crate) mod descriptors;
 mod patience;
+pub(crate) mod threads;
 pub(crate) mod tls;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use axum::extract::Request;
-use axum::response::Response;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt;
 
 use crate::http::authentication::PeerCertificate;
-use crate::http::status_front::StatusFront;
+use crate::http::status_front::{Served, StatusFront};
+use crate::listener::begun::Begun;
 use crate::listener::patience::Patient;
 use crate::listener::tls::TlsIdentity;
 
@@ -52,29 +53,17 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// A bound socket and what it serves.
 pub(crate) struct Listener {
     socket: TcpListener,
-    service: Service,
+    router: Router,
+    front: Option<Front>,
     tls: Option<Arc<TlsIdentity>>,
 }
 
-/// What answers the requests of a listener.
+/// What serves a connection first, as long as it asks for OCSP.
 #[derive(Clone)]
-struct Service {
-    /// Asked first.
-    front: Option<StatusFront>,
-    router: Router,
-}
-
-impl Service {
-    async fn answer(self, request: Request) -> Result<Response, Infallible> {
-        let request = match &self.front {
-            Some(front) => match front.answer(request).await {
-                Ok(response) => return Ok(response),
-                Err(request) => request,
-            },
-            None => request,
-        };
-        self.router.oneshot(request).await
-    }
+struct Front {
+    status: StatusFront,
+    /// Where whatever else is asked for is served.
+    others: Handle,
 }
 
 impl Listener {
@@ -94,12 +83,12 @@ impl Listener {
             };
             anyhow::anyhow!("cannot listen on {address} (listen.{name}): {error}; {hint}")
         })?;
-        Ok(Self { socket, service: Service { front: None, router }, tls })
+        Ok(Self { socket, router, front: None, tls })
     }
 
-    /// Has OCSP requests answered ahead of the router.
-    pub(crate) fn with_front(mut self, front: StatusFront) -> Self {
-        self.service.front = Some(front);
+    /// Has OCSP requests of a listener without TLS answered ahead of the router, which is left where this is called.
+    pub(crate) fn with_front(mut self, status: StatusFront) -> Self {
+        self.front = Some(Front { status, others: Handle::current() });
         self
     }
 
@@ -110,11 +99,10 @@ impl Listener {
 
     /// Serves until `stop` says so, then lets open requests end.
     pub(crate) async fn serve(self, stop: watch::Receiver<bool>) {
-        self.serve_at_most(MAXIMUM_CONNECTIONS, stop).await;
+        self.serve_at_most(Arc::new(Semaphore::new(MAXIMUM_CONNECTIONS)), stop).await;
     }
 
-    async fn serve_at_most(self, connections: usize, mut stop: watch::Receiver<bool>) {
-        let connections = Arc::new(Semaphore::new(connections));
+    async fn serve_at_most(self, connections: Arc<Semaphore>, mut stop: watch::Receiver<bool>) {
         let graceful = Arc::new(GracefulShutdown::new());
         loop {
             // Connections may all be taken for long: whoever says stop must be heard meanwhile.
@@ -137,16 +125,21 @@ impl Listener {
                 },
                 () = stopped(&mut stop) => break,
             };
-            let service = self.service.clone();
-            let tls = self.tls.clone();
+            let router = self.router.clone();
             let watcher = graceful.watcher();
-            tokio::spawn(async move {
-                let _permit = permit;
-                match tls {
-                    None => serve_connection(stream, Protocol::Http1, None, service, watcher).await,
-                    Some(identity) => serve_tls(stream, &identity, service, watcher).await,
+            match &self.tls {
+                Some(identity) => {
+                    let identity = Arc::clone(identity);
+                    tokio::spawn(async move {
+                        let _permit = permit;
+                        serve_tls(stream, &identity, router, watcher).await;
+                    });
                 }
-            });
+                None => {
+                    let (front, stop) = (self.front.clone(), stop.clone());
+                    tokio::spawn(serve_plainly(stream, front, router, watcher, stop, permit));
+                }
+            }
         }
         drop(self.socket);
         if let Ok(graceful) = Arc::try_unwrap(graceful)
@@ -163,10 +156,48 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
+/// Serves a connection without TLS; what is not the front's, where the router is.
+async fn serve_plainly(
+    stream: TcpStream,
+    front: Option<Front>,
+    router: Router,
+    watcher: hyper_util::server::graceful::Watcher,
+    mut stop: watch::Receiver<bool>,
+    permit: OwnedSemaphorePermit,
+) {
+    let Some(Front { status, others }) = front else {
+        serve_connection(Patient::new(stream, IDLE_TIMEOUT), Protocol::Http1, None, router, watcher).await;
+        return;
+    };
+    let mut stream = Patient::new(stream, IDLE_TIMEOUT);
+    let served = status.serve(&mut stream, stopped(&mut stop)).await;
+    // A socket is served by the threads that it is registered with.
+    let moved = match served {
+        Ok(Served::Over) => return,
+        Ok(Served::Others(begun)) => stream.into_inner().into_std().map(|stream| (begun, stream)),
+        Err(error) => Err(error),
+    };
+    match moved {
+        Ok((begun, stream)) => {
+            others.spawn(async move {
+                let _permit = permit;
+                match TcpStream::from_std(stream) {
+                    Ok(stream) => {
+                        let stream = Begun::new(begun, Patient::new(stream, IDLE_TIMEOUT));
+                        serve_connection(stream, Protocol::Http1, None, router, watcher).await;
+                    }
+                    Err(error) => tracing::warn!(%error, "a connection could not be handed on"),
+                }
+            });
+        }
+        Err(error) => tracing::debug!(%error, "a connection ended early"),
+    }
+}
+
 async fn serve_tls(
     stream: TcpStream,
     identity: &TlsIdentity,
-    service: Service,
+    router: Router,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
     let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, identity.acceptor().accept(stream)).await;
@@ -185,7 +216,7 @@ async fn serve_tls(
     let peer = session.peer_certificates().and_then(|chain| chain.first());
     let peer = peer.map(|leaf| PeerCertificate::new(leaf));
     let protocol = if session.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
-    serve_connection(stream, protocol, peer, service, watcher).await;
+    serve_connection(Patient::new(stream, IDLE_TIMEOUT), protocol, peer, router, watcher).await;
 }
 
 /// What a connection speaks: over TLS what ALPN agreed on (RFC 7301), else HTTP/1. Never guessed from its first octets: those
@@ -200,7 +231,7 @@ async fn serve_connection<S>(
     stream: S,
     protocol: Protocol,
     peer: Option<PeerCertificate>,
-    service: Service,
+    router: Router,
     watcher: hyper_util::server::graceful::Watcher,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -210,10 +241,10 @@ async fn serve_connection<S>(
         if let Some(peer) = peer.clone() {
             request.extensions_mut().insert(peer);
         }
-        service.clone().answer(request)
+        router.clone().oneshot(request)
     });
     let builder = builder(protocol);
-    let connection = builder.serve_connection(TokioIo::new(Patient::new(stream, IDLE_TIMEOUT)), service).into_owned();
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended early");
     }

@@ -25,6 +25,11 @@ impl<S> Patient<S> {
         Self { stream, patience, moved_at: Instant::now(), alarm: Box::pin(sleep(patience)) }
     }
 
+    /// The stream, which is waited for as long as it takes.
+    pub(super) fn into_inner(self) -> S {
+        self.stream
+    }
+
     /// What `outcome` means for the patience: anything that is ready moved.
     fn watch<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if outcome.is_ready() {

@@ -11,7 +11,7 @@ async fn listening(connections: usize) -> (SocketAddr, watch::Sender<bool>, toki
     let listener = Listener::bind("test", address, router, None).await.expect("a free port");
     let address = listener.address().expect("it is bound");
     let (stop, stopped) = watch::channel(false);
-    (address, stop, tokio::spawn(listener.serve_at_most(connections, stopped)))
+    (address, stop, tokio::spawn(listener.serve_at_most(Arc::new(Semaphore::new(connections)), stopped)))
 }
 
 /// HTTP/2 is a matter of ALPN: octets that look like its preface are a request that cannot be read, not the beginning of

@@ -24,18 +24,16 @@ pub(super) struct Place {
     state: State,
     /// What the file of the gateway was when it was last found to hold the generation.
     seen: Option<(Stamp, String)>,
-    alone: Alone,
+    /// Held for as long as this lives.
+    lock: File,
 }
 
-/// The lock of a state's folder.
-struct Alone(File);
-
-impl Drop for Alone {
-    /// Given back by name: a hook or a test of the configuration that is being started holds a copy of the file until it
-    /// becomes its program, and closing ours alone would leave the lock with it.
+impl Drop for Place {
+    /// The lock is given back by name: a hook or a test of the configuration that is being started holds a copy of the file
+    /// until it becomes its program, and closing ours alone would leave the lock with it.
     fn drop(&mut self) {
         // Nothing can be done about a failure; the kernel gives the lock back with the last copy of the file.
-        let _ = self.0.unlock();
+        let _ = self.lock.unlock();
     }
 }
 
@@ -99,7 +97,7 @@ impl Place {
             folder: folder.to_path_buf(),
             state,
             seen: None,
-            alone: Alone(lock),
+            lock,
         })
     }
 
@@ -231,7 +229,7 @@ mod tests {
     fn a_state_is_given_back_although_a_child_holds_a_copy_of_its_lock() {
         let folder = tempfile::tempdir().expect("a folder");
         let first = open(folder.path()).expect("opened");
-        let _inherited = first.alone.0.try_clone().expect("copied");
+        let _inherited = first.lock.try_clone().expect("copied");
         drop(first);
         assert!(open(folder.path()).is_ok());
     }

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use ca_api::problem::ProblemType;
 use ca_core::ocsp::decode_get_path;
+use ca_engine::error::FlowError;
 use ca_engine::flow::answer_status::{StatusAnswer, answer_status, cache_lifetime};
 
 use crate::crl_files::etag;
@@ -15,9 +16,9 @@ use crate::http::openapi::Octets;
 use crate::http::problem::ProblemResponse;
 use crate::http::refusal;
 use crate::http::route::http_date;
+use crate::http::status_front::is_ocsp_request;
 use crate::state::AppState;
 
-const REQUEST: &str = "application/ocsp-request";
 const RESPONSE: &str = "application/ocsp-response";
 
 /// Ask for the status of certificates.
@@ -36,26 +37,16 @@ pub(crate) async fn ocsp_post(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ProblemResponse> {
-    if !has_right_type(&headers) {
+    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if !is_ocsp_request(content_type) {
         return Err(ProblemResponse::new(
             ProblemType::UnsupportedMediaType,
             "the body must be an OCSP request; set Content-Type: application/ocsp-request",
         ));
     }
     let body = body.map_err(|rejection| unreadable_body(&rejection))?;
-    Ok(answer_post(&state, &body).await)
-}
-
-/// Whether the headers say that the body is an OCSP request.
-pub(crate) fn has_right_type(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    content_type.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(REQUEST)
-}
-
-/// Answers the body of a POST.
-pub(crate) async fn answer_post(state: &AppState, body: &[u8]) -> Response {
-    let answer = ask(state, body).await;
-    respond(state, answer, &HeaderMap::new(), false)
+    let answer = ask(&state, &body).await;
+    Ok(respond(&state, answer, &HeaderMap::new(), false))
 }
 
 /// Ask for the status of certificates, the request base64 in the path; proxies may keep the answer.
@@ -71,28 +62,23 @@ pub(crate) async fn answer_post(state: &AppState, body: &[u8]) -> Response {
     )
 )]
 pub(crate) async fn ocsp_get(State(state): State<AppState>, uri: Uri, headers: HeaderMap) -> Response {
-    answer_get(&state, uri.path(), &headers).await
-}
-
-/// Answers a GET of a path.
-pub(crate) async fn answer_get(state: &AppState, path: &str, headers: &HeaderMap) -> Response {
     // The raw path: axum's own decoding would turn `%2F` and `/` into the same, and a query has no place here.
-    let path = path.strip_prefix("/ocsp/").unwrap_or("");
-    let answer = match decode_get_path(path) {
-        Ok(request) => ask(state, &request).await,
-        // Not base64 or too long: what parses as nothing is `malformedRequest`.
-        Err(_) => ask(state, &[]).await,
-    };
-    respond(state, answer, headers, true)
+    let path = uri.path().strip_prefix("/ocsp/").unwrap_or("");
+    // Not base64 or too long: what parses as nothing is `malformedRequest`.
+    let request = decode_get_path(path).unwrap_or_default();
+    let answer = ask(&state, &request).await;
+    respond(&state, answer, &headers, true)
 }
 
 async fn ask(state: &AppState, request: &[u8]) -> StatusAnswer {
-    let answer = answer_status(state.engine(), request, |error| {
-        tracing::error!(error = %error, detail = error.detail, "an OCSP request could not be answered");
-    })
-    .await;
+    let answer = answer_status(state.engine(), request, log_fault).await;
     crate::telemetry::metrics::ocsp_answer(answer.kind, answer.origin);
     answer
+}
+
+/// Says what kept a request from being answered.
+pub(crate) fn log_fault(error: &FlowError) {
+    tracing::error!(%error, detail = error.detail, "an OCSP request could not be answered");
 }
 
 fn respond(state: &AppState, answer: StatusAnswer, request: &HeaderMap, cacheable: bool) -> Response {

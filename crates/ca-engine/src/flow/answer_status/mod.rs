@@ -6,6 +6,8 @@ mod remembered;
 mod shared;
 mod signed;
 
+use std::sync::Arc;
+
 use ca_core::ocsp::{OcspRequest, ResponderError, error_response, request};
 use ca_core::serial::Serial;
 use ca_core::time::{Lifetime, Timestamp};
@@ -35,11 +37,38 @@ impl Question<'_> {
     }
 }
 
+/// A request of which memory has no answer.
+pub struct Unanswered {
+    request: OcspRequest,
+    hierarchy: Arc<Hierarchy>,
+    /// Which of the hierarchy's authorities answers.
+    authority: usize,
+}
+
+impl Unanswered {
+    fn question(&self) -> Question<'_> {
+        let authority = &self.hierarchy.authorities()[self.authority];
+        Question { authority, hierarchy: &self.hierarchy, request: &self.request }
+    }
+}
+
 /// Answers one request. Never fails: what goes wrong becomes an OCSP error, and `on_fault` is told for the log.
-pub async fn answer_status(engine: &Engine, request_der: &[u8], on_fault: impl FnOnce(&FlowError)) -> StatusAnswer {
+pub async fn answer_status(engine: &Engine, request_der: &[u8], mut on_fault: impl FnMut(&FlowError)) -> StatusAnswer {
+    match answer_at_once(engine, request_der, &mut on_fault) {
+        Ok(answer) => answer,
+        Err(unanswered) => answer_by_record(engine, &unanswered, on_fault).await,
+    }
+}
+
+/// The first half of [`answer_status`]: what can be answered without waiting for anybody.
+pub fn answer_at_once(
+    engine: &Engine,
+    request_der: &[u8],
+    on_fault: impl FnOnce(&FlowError),
+) -> Result<StatusAnswer, Unanswered> {
     // 1. Read the request.
     let Ok(mut request) = request::parse(request_der) else {
-        return refusal(ResponderError::MalformedRequest, AnswerKind::Malformed);
+        return Ok(refusal(ResponderError::MalformedRequest, AnswerKind::Malformed));
     };
     match engine.settings().nonce {
         NoncePolicy::Allow => {}
@@ -47,7 +76,7 @@ pub async fn answer_status(engine: &Engine, request_der: &[u8], on_fault: impl F
         NoncePolicy::Ignore => request.nonce = None,
         // RFC 6960 has no word for it; this client is not authorized to ask so.
         NoncePolicy::Require if request.nonce.is_none() => {
-            return refusal(ResponderError::Unauthorized, AnswerKind::Unauthorized);
+            return Ok(refusal(ResponderError::Unauthorized, AnswerKind::Unauthorized));
         }
         NoncePolicy::Require => {}
     }
@@ -56,17 +85,29 @@ pub async fn answer_status(engine: &Engine, request_der: &[u8], on_fault: impl F
     let authority = request
         .certificates
         .iter()
-        .find_map(|cert_id| hierarchy.authorities().iter().find(|authority| authority.identity().matches(cert_id)));
+        .find_map(|cert_id| hierarchy.authorities().iter().position(|authority| authority.identity().matches(cert_id)));
     let Some(authority) = authority else {
-        return refusal(ResponderError::Unauthorized, AnswerKind::Unauthorized);
+        return Ok(refusal(ResponderError::Unauthorized, AnswerKind::Unauthorized));
     };
     // 3. A record that may be old calls nothing good, and neither does what was read from it before.
     if let Err(error) = engine.check_anchor() {
         on_fault(&error);
-        return refusal(ResponderError::TryLater, AnswerKind::TryLater);
+        return Ok(try_later());
     }
-    // 4. From memory, or ask the record and sign.
-    let question = Question { authority, hierarchy: &hierarchy, request: &request };
+    // 4. What is in memory, if it will do.
+    let unanswered = Unanswered { request, hierarchy, authority };
+    let question = unanswered.question();
+    let remembered = question.shared_serial().and_then(|serial| remembered::recall_fresh(engine, &question, &serial));
+    remembered.ok_or(unanswered)
+}
+
+/// The second half of [`answer_status`]: asks the record and signs.
+pub async fn answer_by_record(
+    engine: &Engine,
+    unanswered: &Unanswered,
+    on_fault: impl FnOnce(&FlowError),
+) -> StatusAnswer {
+    let question = unanswered.question();
     let answered = match question.shared_serial() {
         Some(serial) => remembered::answer(engine, &question, &serial).await,
         None => signed::answer(engine, &question).await,
@@ -74,10 +115,20 @@ pub async fn answer_status(engine: &Engine, request_der: &[u8], on_fault: impl F
     answered.unwrap_or_else(|error| {
         on_fault(&error);
         match error.kind {
-            FlowErrorKind::InternalError => refusal(ResponderError::InternalError, AnswerKind::Failed),
-            _ => refusal(ResponderError::TryLater, AnswerKind::TryLater),
+            FlowErrorKind::InternalError => failed(),
+            _ => try_later(),
         }
     })
+}
+
+/// `tryLater`: the same request may succeed another time.
+pub fn try_later() -> StatusAnswer {
+    refusal(ResponderError::TryLater, AnswerKind::TryLater)
+}
+
+/// `internalError`: something is wrong here.
+pub fn failed() -> StatusAnswer {
+    refusal(ResponderError::InternalError, AnswerKind::Failed)
 }
 
 fn refusal(error: ResponderError, kind: AnswerKind) -> StatusAnswer {

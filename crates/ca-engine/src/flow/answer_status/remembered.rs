@@ -16,17 +16,18 @@ use crate::status_answer::{AnswerOrigin, StatusAnswer};
 /// How often one who waits for another's signature begins anew because that one was cut off.
 const MAXIMUM_FLIGHTS: usize = 3;
 
-/// Answers a question about this serial alone, without a nonce.
+/// What is in memory about this serial alone, if it will do.
+pub(super) fn recall_fresh(engine: &Engine, question: &Question<'_>, serial: &Serial) -> Option<StatusAnswer> {
+    recall(engine, question, serial, Need::Fresh)
+}
+
+/// Answers a question about this serial alone, without a nonce, that memory has no good answer to: signed by one for all who
+/// wait; else what is in memory, as long as it is in force.
 pub(super) async fn answer(
     engine: &Engine,
     question: &Question<'_>,
     serial: &Serial,
 ) -> Result<StatusAnswer, FlowError> {
-    // 1. What is in memory, if it will do.
-    if let Some(answer) = recall(engine, question, serial, Need::Fresh) {
-        return Ok(answer);
-    }
-    // 2. Signed by one for all who wait; else what is in memory, as long as it is in force.
     match together(engine, question, serial).await {
         Err(error) => recall(engine, question, serial, Need::InForce).ok_or(error),
         answered => answered,
