@@ -81,7 +81,7 @@ fn a_certificate_names_the_shard_that_lists_it_octet_for_octet() {
     for stored in &issued {
         let certificate = Certificate::from_der(&stored.der).expect("a certificate");
         let uri = format!("http://pki.example.org/crl/tls/{}.crl", shard_of(stored));
-        assert_eq!(certificate.crl_urls(), [uri.clone()]);
+        assert_eq!(certificate.crl_urls(), [uri]);
         world.revoke(stored.id, RevocationReason::Superseded).expect("revoked");
     }
     world.clock.advance(SECOND);

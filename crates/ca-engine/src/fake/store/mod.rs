@@ -36,7 +36,9 @@ use crate::port::clock::Clock;
 use crate::port::store::{Access, OutboxMessage, Store, StoreError};
 
 pub use self::fault::{StoreFault, StoreMethod};
-pub use self::record::{CrlRow, EventRow, IdempotencyRow, Issuance, IssuanceState, LeaseRow, QueuedMessage, Record};
+pub use self::record::{
+    CrlRow, EventRow, IdempotencyRow, Issuance, IssuanceState, LeaseRow, PublishedPartials, QueuedMessage, Record,
+};
 
 /// The store port in memory. Clones share the record, as replicas share a database.
 #[derive(Clone, Debug)]

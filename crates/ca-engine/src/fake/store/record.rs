@@ -40,8 +40,8 @@ pub struct Record {
     pub crls: BTreeMap<(AuthorityId, u64), CrlRow>,
     /// Shards and deltas that were intended, by authority, scope and number.
     pub partial_crls: BTreeMap<(AuthorityId, PartialScope, u64), PartialIntent>,
-    /// Of each scope the published one: its number and its octets.
-    pub published_partials: BTreeMap<(AuthorityId, PartialScope), (u64, Arc<[u8]>)>,
+    /// Of each scope the published one.
+    pub published_partials: PublishedPartials,
     pub(super) authorities: BTreeMap<AuthorityId, AuthorityRecord>,
     pub(super) keys: BTreeMap<String, SealedKey>,
     /// OCSP responders, by certificate.
@@ -74,6 +74,9 @@ pub struct Record {
     /// What is on its way to a sink.
     pub deliveries: BTreeMap<DeliveryId, Delivery>,
 }
+
+/// Published shards and deltas: the number of each, and its octets.
+pub type PublishedPartials = BTreeMap<(AuthorityId, PartialScope), (u64, Arc<[u8]>)>;
 
 /// A message that goes to no sink yet.
 #[derive(Clone, Debug)]
