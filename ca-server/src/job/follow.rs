@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ca_engine::flow::publish_crl::republish;
+use ca_engine::flow::republish::republish;
 
 use super::driver::{Job, Outcome, with_detail};
 use crate::crl_files::CrlFiles;

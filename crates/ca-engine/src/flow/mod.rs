@@ -21,6 +21,7 @@ pub mod reconcile;
 pub mod recover;
 pub mod renew;
 pub mod renewal_period;
+pub mod republish;
 pub mod respond;
 pub mod restore;
 pub mod retention;

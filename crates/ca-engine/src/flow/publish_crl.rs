@@ -16,7 +16,6 @@ use ca_core::signing::Signable;
 use ca_core::time::{Lifetime, Timestamp};
 
 use super::list_scope::{Entries, ListScope};
-use super::publish_partial;
 use super::watch_clock::{TOLERANCE, assure_clock};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
@@ -218,30 +217,12 @@ pub(super) async fn is_concerned(engine: &Engine, list: &ListName, sequence: u64
     }
 }
 
-/// Puts the newest list of every authority in place that this process has not put there yet, as after a start or a failed
-/// publication. Cheap when there is nothing to do, so that it can be called every second. Nothing while the record is not known to be
-/// the newest: readers may have a newer list than it has.
-pub async fn republish(engine: &Engine) -> Result<(), FlowError> {
-    if engine.check_anchor().is_err() {
-        return Ok(());
-    }
-    for (authority, number) in engine.store().published_numbers().await? {
-        if engine.list_in_place(&ListName::complete(authority.clone())) == Some(number) {
-            continue;
-        }
-        if let Some(list) = engine.published_list(&authority, number).await? {
-            put_out(engine, &list).await?;
-        }
-    }
-    publish_partial::republish(engine).await
-}
-
 /// Whether an authority has a list that was published.
 pub async fn has_published_list(engine: &Engine, authority: &AuthorityId) -> Result<bool, FlowError> {
     Ok(engine.store().published_numbers().await?.iter().any(|(id, _)| id == authority))
 }
 
-async fn put_out(engine: &Engine, list: &PublishedCrl) -> Result<(), FlowError> {
+pub(super) async fn put_out(engine: &Engine, list: &PublishedCrl) -> Result<(), FlowError> {
     let name = ListName::complete(list.intent.authority.clone());
     put_in_place(engine, &name, list.intent.number, &list.der).await
 }

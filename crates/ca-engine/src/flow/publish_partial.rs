@@ -283,17 +283,3 @@ async fn read_news(engine: &Engine, authority: &AuthorityId, oldest: u64) -> Res
     engine.set_shard_news(authority, news.clone());
     Ok(news)
 }
-
-/// Puts the newest of these lists in place that this process has not put there yet.
-pub(super) async fn republish(engine: &Engine) -> Result<(), FlowError> {
-    for (authority, scope, number) in engine.store().published_partial_numbers().await? {
-        let name = ListName::partial(authority, scope);
-        if engine.list_in_place(&name) == Some(number) {
-            continue;
-        }
-        if let Some(list) = engine.published_partial(&name, number).await? {
-            put_in_place(engine, &name, list.intent.crl.number, &list.der).await?;
-        }
-    }
-    Ok(())
-}

@@ -13,9 +13,10 @@ use ca_engine::flow::deliver_events::{self, assign_messages, deliver_due, lease_
 use ca_engine::flow::expire::{self, drop_expired_idempotency, drop_stale_events};
 use ca_engine::flow::follow_anchor::{Anchored, compare_again, follow};
 use ca_engine::flow::follow_revocations::follow_revocations;
-use ca_engine::flow::publish_crl::{self, is_due, publish_crl, republish};
+use ca_engine::flow::publish_crl::{self, is_due, publish_crl};
 use ca_engine::flow::publish_partial::{due_scopes, publish_partial};
 use ca_engine::flow::reconcile::abandon_reservations_older_than;
+use ca_engine::flow::republish::republish;
 use ca_engine::flow::respond::{self, make_responder, needs_responder};
 use ca_engine::flow::sequence_audit::{self, sequence_audit};
 use ca_engine::flow::watch_clock::watch_clock;

@@ -26,6 +26,7 @@ mod holder;
 mod journal;
 mod lease;
 mod month;
+mod newest_crl;
 mod outbox;
 mod partial_crl;
 mod personal_data;

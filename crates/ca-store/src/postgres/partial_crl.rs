@@ -10,13 +10,11 @@ use ca_core::time::Timestamp;
 use ca_engine::port::store::{
     CrlIntent, CrlRecord, Journal, Lease, PartialCrlStore, PartialIntent, PartialRecord, PublishedPartial, StoreError,
 };
-use sqlx::postgres::PgArguments;
-use sqlx::query::QueryAs;
-use sqlx::{FromRow, Postgres};
+use sqlx::FromRow;
 
-use super::crl::{self, TURN};
 use super::error::Failure;
 use super::lease::fence;
+use super::newest_crl::{TURN, column, newest, newest_partial};
 use super::transaction::{Change, Transaction, read};
 use super::{PostgresStore, journal};
 use crate::row;
@@ -29,7 +27,7 @@ impl PartialCrlStore for PostgresStore {
         authority: &AuthorityId,
         scope: PartialScope,
     ) -> Result<Option<PartialRecord>, StoreError> {
-        let rows = read(&self.reads, || newest(authority, scope)).await?;
+        let rows = read(&self.reads, || newest_partial(authority, scope)).await?;
         rows.into_iter().next().map(PartialRecord::try_from).transpose()
     }
 
@@ -98,29 +96,6 @@ struct PublishedPartialRow {
     der: Vec<u8>,
 }
 
-/// A scope as its column holds it.
-fn column(scope: PartialScope) -> i32 {
-    // No shard has a number that does not fit.
-    i32::try_from(scope.to_column()).unwrap_or(i32::MAX)
-}
-
-fn newest(authority: &AuthorityId, scope: PartialScope) -> QueryAs<'_, Postgres, PartialRow, PgArguments> {
-    const SQL: &str =
-        "SELECT authority, scope::bigint AS scope, number, base_number, this_update, next_update, entries,
-             revocation_sequence, to_be_signed_sha256,
-             (SELECT TRUE FROM published_partial_crls AS p
-                 WHERE p.authority = c.authority AND p.scope = c.scope AND p.number = c.number) IS NOT NULL AS published
-         FROM partial_crls AS c WHERE authority = $1 AND c.scope = $2 ORDER BY number DESC LIMIT 1";
-    sqlx::query_as(SQL).bind(authority.as_str()).bind(column(scope))
-}
-
-/// The highest number of an authority's deltas; 0 when there is none.
-pub(super) async fn highest_delta(authority: &AuthorityId, transaction: &mut Transaction) -> Result<u64, Failure> {
-    let newest =
-        transaction.row(newest(authority, PartialScope::Delta)).await?.map(PartialRecord::try_from).transpose()?;
-    Ok(newest.map_or(0, |delta| delta.intent.crl.number))
-}
-
 struct Intention {
     lease: Lease,
     intent: PartialIntent,
@@ -135,8 +110,9 @@ impl Change for Intention {
     async fn apply(&self, transaction: &mut Transaction) -> Result<(), Failure> {
         fence(&self.lease, transaction).await?;
         let PartialIntent { scope, base_number, crl } = &self.intent;
-        let before = transaction.row(newest(&crl.authority, *scope)).await?.map(PartialRecord::try_from).transpose()?;
-        let complete = transaction.row(crl::newest(&crl.authority)).await?.map(CrlRecord::try_from).transpose()?;
+        let before =
+            transaction.row(newest_partial(&crl.authority, *scope)).await?.map(PartialRecord::try_from).transpose()?;
+        let complete = transaction.row(newest(&crl.authority)).await?.map(CrlRecord::try_from).transpose()?;
         check_partial_rises(&self.intent, before.as_ref(), complete.as_ref())?;
         const SQL: &str =
             "INSERT INTO partial_crls (authority, scope, number, base_number, this_update, next_update, entries,

@@ -18,6 +18,7 @@ mod error;
 mod gateway;
 mod journal;
 mod lease;
+mod newest_crl;
 mod outbox;
 mod partial_crl;
 mod personal_data;

@@ -9,13 +9,14 @@ use ca_core::time::Timestamp;
 use ca_engine::port::store::{
     CrlIntent, CrlRecord, Journal, Lease, PartialCrlStore, PartialIntent, PartialRecord, PublishedPartial, StoreError,
 };
-use sqlx::{FromRow, SqliteConnection, SqliteExecutor, SqlitePool};
+use sqlx::{FromRow, SqliteConnection, SqlitePool};
 
 use super::SqliteStore;
 use super::change::Change;
 use super::error::Failure;
 use super::journal::{self, journal_sql};
 use super::lease::fence;
+use super::newest_crl::{newest, newest_partial};
 use crate::row;
 use crate::row::crl::{CrlRow, PartialRow, PublicationCircumstances, check_partial_rises};
 
@@ -26,7 +27,7 @@ impl PartialCrlStore for SqliteStore {
         authority: &AuthorityId,
         scope: PartialScope,
     ) -> Result<Option<PartialRecord>, StoreError> {
-        Ok(newest(&self.readers, authority, scope).await?)
+        Ok(newest_partial(&self.readers, authority, scope).await?)
     }
 
     async fn intend_partial_crl(&self, lease: &Lease, intent: PartialIntent) -> Result<(), StoreError> {
@@ -68,27 +69,6 @@ impl PartialCrlStore for SqliteStore {
     }
 }
 
-async fn newest(
-    executor: impl SqliteExecutor<'_>,
-    authority: &AuthorityId,
-    scope: PartialScope,
-) -> Result<Option<PartialRecord>, Failure> {
-    const SQL: &str = "SELECT authority, scope, number, base_number, this_update, next_update, entries,
-             revocation_sequence, to_be_signed_sha256,
-             EXISTS (SELECT 1 FROM published_partial_crls AS p
-                 WHERE p.authority = c.authority AND p.scope = c.scope AND p.number = c.number) AS published
-         FROM partial_crls AS c WHERE authority = $1 AND scope = $2 ORDER BY number DESC LIMIT 1";
-    let row: Option<PartialRow> =
-        sqlx::query_as(SQL).bind(authority.as_str()).bind(scope.to_column()).fetch_optional(executor).await?;
-    Ok(row.map(PartialRecord::try_from).transpose()?)
-}
-
-/// The highest number of an authority's deltas; 0 when there is none.
-pub(super) async fn highest_delta(connection: &mut SqliteConnection, authority: &AuthorityId) -> Result<u64, Failure> {
-    let newest = newest(connection, authority, PartialScope::Delta).await?;
-    Ok(newest.map_or(0, |delta| delta.intent.crl.number))
-}
-
 struct Intention {
     lease: Lease,
     intent: PartialIntent,
@@ -101,9 +81,9 @@ impl Change for Intention {
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
         fence(&self.lease, connection).await?;
         let PartialIntent { scope, base_number, crl } = &self.intent;
-        let newest = newest(&mut *connection, &crl.authority, *scope).await?;
-        let complete = super::crl::newest(&mut *connection, &crl.authority).await?;
-        check_partial_rises(&self.intent, newest.as_ref(), complete.as_ref())?;
+        let before = newest_partial(&mut *connection, &crl.authority, *scope).await?;
+        let complete = newest(&mut *connection, &crl.authority).await?;
+        check_partial_rises(&self.intent, before.as_ref(), complete.as_ref())?;
         const SQL: &str =
             "INSERT INTO partial_crls (authority, scope, number, base_number, this_update, next_update, entries,
                  revocation_sequence, to_be_signed_sha256) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";

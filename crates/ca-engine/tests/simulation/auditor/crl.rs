@@ -24,6 +24,10 @@ impl Auditor {
                     let newest = earlier.next_back().map(|(_, (intent, _))| intent);
                     check_place(newest, &row.intent)?;
                     self.check_past_list(&row.intent)?;
+                    if self.partials.was_delta(authority, *number) {
+                        let what = format!("CRL {number} of {authority} has the number of a delta that was given out");
+                        self.excuse_past(what)?;
+                    }
                     if self.is_ahead(row.intent.this_update, LIST_AHEAD) {
                         return Err(format!("CRL {number} of {authority} is dated in the future"));
                     }

@@ -36,6 +36,13 @@ impl Partials {
     }
 }
 
+impl Partials {
+    /// Whether a delta was published under a number, before a record was set back: complete lists share the sequence.
+    pub(super) fn was_delta(&self, authority: &AuthorityId, number: u64) -> bool {
+        self.past.contains_key(&(authority.clone(), PartialScope::Delta, number))
+    }
+}
+
 fn is_published(record: &Record, (authority, scope, number): &Key) -> bool {
     let published = record.published_partials.get(&(authority.clone(), *scope));
     published.is_some_and(|(published, _)| published == number)
@@ -80,6 +87,9 @@ impl Auditor {
             let complete = record.crls.range((authority.clone(), 0)..=(authority.clone(), u64::MAX)).next_back();
             if complete.is_some_and(|((_, complete), _)| complete >= number) {
                 return Err(format!("{what} is not above the complete list"));
+            }
+            if self.was_complete_list(authority, *number) {
+                self.excuse_past(format!("{what} has the number of a complete list that was given out"))?;
             }
         }
         match self.partials.past.get(key) {

@@ -169,6 +169,11 @@ impl Auditor {
         ))
     }
 
+    /// Whether a complete list was published under a number, before a record was set back.
+    pub(super) fn was_complete_list(&self, authority: &AuthorityId, number: u64) -> bool {
+        self.past.lists.contains_key(&(authority.clone(), number))
+    }
+
     /// A finding, unless who writes has had no time to find out that the record was set back.
     pub(super) fn excuse_past(&self, finding: String) -> Finding {
         let writes = |process: &Process| self.lease_holder.as_deref() == Some(&holder(*process));
