@@ -8,6 +8,7 @@ mod clock;
 mod crl;
 mod https;
 mod issuance;
+mod lists;
 mod machine;
 mod ocsp;
 mod ocsp_client;
@@ -33,8 +34,11 @@ use scale::Extent;
 /// Measures the service against its targets, and other programs beside it
 #[derive(Parser)]
 struct Arguments {
-    /// What to measure [default: everything but `scale`]
+    /// What to measure [default: everything but `lists` and `scale`]
     sections: Vec<Section>,
+    /// How many entries the list of section `lists` has
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..=20_000_000))]
+    entries: u64,
     /// How many certificates section `scale` puts on record
     #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1_000..=900_000_000))]
     certificates: u64,
@@ -57,6 +61,8 @@ enum Section {
     Ocsp,
     /// A CRL of a million entries
     Crl,
+    /// A list of a million entries, from PostgreSQL to its clients; takes five minutes and 3 GB of disk below target/
+    Lists,
     /// Certificates on record, durably
     Store,
     /// OCSP from memory under load, beside nginx with a file
@@ -73,6 +79,7 @@ impl Section {
             Self::Prepare => "prepare: one certificate, P-256, one core, no store",
             Self::Ocsp => "ocsp: one answer, P-256 responder, in no cache, without a database",
             Self::Crl => "crl: a complete list of 1,000,000 entries, P-256",
+            Self::Lists => "lists: ca-server over a PostgreSQL with a million revoked certificates",
             Self::Store => "store: certificates on record in SQLite, durably",
             Self::Status => "status: OCSP from memory, under load",
             Self::Https => "https: ca-server as its clients meet it",
@@ -80,11 +87,12 @@ impl Section {
         }
     }
 
-    fn run(self, extent: Extent) -> anyhow::Result<Report> {
+    fn run(self, entries: u64, extent: Extent) -> anyhow::Result<Report> {
         match self {
             Self::Prepare => prepare::run(),
             Self::Ocsp => ocsp::run(),
             Self::Crl => crl::run(),
+            Self::Lists => lists::run(entries),
             Self::Store => store::run(),
             Self::Status => status::run(),
             Self::Https => https::run(),
@@ -99,6 +107,7 @@ fn main() -> ExitCode {
         Some(entries) => crl::make(entries).map(|()| 0),
         None => measure(
             &arguments.sections,
+            arguments.entries,
             Extent { certificates: arguments.certificates, revoked_of: arguments.revoked_of },
         ),
     };
@@ -113,13 +122,13 @@ fn main() -> ExitCode {
 }
 
 /// Runs sections, all that are short when none is named; returns how many targets were missed.
-fn measure(sections: &[Section], extent: Extent) -> anyhow::Result<usize> {
+fn measure(sections: &[Section], entries: u64, extent: Extent) -> anyhow::Result<usize> {
     let all = [Section::Prepare, Section::Ocsp, Section::Crl, Section::Store, Section::Status, Section::Https];
     println!("{}\nload average before: {}", Machine::here(), load_average());
     let mut misses = 0;
     for section in if sections.is_empty() { &all } else { sections } {
         println!("\n{}", section.title());
-        let report = section.run(extent)?;
+        let report = section.run(entries, extent)?;
         print!("{report}");
         misses += report.misses();
     }

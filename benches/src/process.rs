@@ -56,6 +56,17 @@ pub(crate) fn resident_octets(id: u32) -> anyhow::Result<f64> {
     memory(&format!("/proc/{id}/status"), "VmRSS:")
 }
 
+/// The most octets of memory that a process had since [`forget_peak`], or ever.
+pub(crate) fn peak_octets(id: u32) -> anyhow::Result<f64> {
+    memory(&format!("/proc/{id}/status"), "VmHWM:")
+}
+
+/// Lets the peak of a process's memory begin anew, from what it has now (proc(5), `clear_refs`).
+pub(crate) fn forget_peak(id: u32) -> anyhow::Result<()> {
+    let file = format!("/proc/{id}/clear_refs");
+    fs::write(&file, "5").with_context(|| format!("{file} cannot be written"))
+}
+
 /// The most octets of memory that this process ever had.
 pub(crate) fn own_peak_octets() -> anyhow::Result<f64> {
     memory("/proc/self/status", "VmHWM:")
@@ -95,6 +106,8 @@ mod tests {
         assert!(processor_seconds(id).expect("Linux") > 0.0);
         let (resident, peak) = (resident_octets(id).expect("Linux"), own_peak_octets().expect("Linux"));
         assert!(resident > 0.0 && peak > 0.0);
+        forget_peak(id).expect("Linux");
+        assert!(peak_octets(id).expect("Linux") > 0.0);
     }
 
     #[test]

@@ -24,6 +24,7 @@ use ca_engine::hierarchy::Authority;
 use ca_engine::port::clock::Clock;
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError, SealedKey};
 use ca_engine::port::signer::Signer;
+use ca_engine::port::spool::MemorySpool;
 use ca_engine::port::store::{KeyHome, Store};
 use futures::executor::block_on;
 
@@ -54,6 +55,7 @@ impl World {
             keyring: keyring.clone(),
             authorizer: Arc::new(ScriptedAuthorizer::allow_all()),
             publisher: Arc::new(FlakyPublisher::default()),
+            spool: Arc::new(MemorySpool),
             sinks: BTreeMap::new(),
             shared_answers: None,
         };

@@ -1,20 +1,23 @@
-//! The published CRLs in memory, ready to be served: a GET reads bytes and signs nothing.
+//! The published CRLs, ready to be served: a GET reads octets, from memory or where a large list was put aside, and signs nothing.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::io;
+use std::sync::OnceLock;
 
-use bytes::Bytes;
 use ca_core::crl::{ListName, PartialScope};
 use ca_core::hash::sha256;
 use ca_core::id::AuthorityId;
+use ca_core::{crl, pem};
 use ca_engine::engine::Engine;
 use ca_engine::error::FlowError;
+use ca_engine::list_octets::ListOctets;
+use ca_engine::port::spool::{Spool, SpoolWriter};
 use ca_engine::port::store::CrlIntent;
 
 /// One list.
 pub(crate) struct CrlFile {
     pub(crate) intent: CrlIntent,
-    pub(crate) der: Bytes,
+    pub(crate) der: ListOctets,
     pub(crate) etag: String,
 }
 
@@ -28,7 +31,7 @@ pub(crate) struct CrlFiles {
     order: Vec<AuthorityId>,
     all_etag: String,
     /// Made when somebody asks for it first: most services have nobody who does, and it is larger than the lists.
-    all_pem: OnceLock<Bytes>,
+    all_pem: OnceLock<ListOctets>,
 }
 
 impl CrlFiles {
@@ -61,7 +64,9 @@ impl CrlFiles {
         for (authority, scope, number) in engine.store().published_partial_numbers().await? {
             let name = ListName::partial(authority, scope);
             let Some(list) = engine.published_partial(&name, number).await? else { continue };
-            files.partial.insert((name.authority, scope), CrlFile::of(&list.intent.crl, &list.der));
+            files
+                .partial
+                .insert((name.authority, scope), CrlFile::of(&list.intent.crl, &ListOctets::from(&list.der[..])));
         }
         Ok(files)
     }
@@ -88,11 +93,17 @@ impl CrlFiles {
         self.by_authority.iter()
     }
 
-    /// Every complete list as PEM.
-    pub(crate) fn all_pem(&self) -> Bytes {
-        let lists = || self.order.iter().filter_map(|authority| self.by_authority.get(authority));
-        let pem = || lists().map(|file| ca_core::pem::encode("X509 CRL", &file.der)).collect::<String>();
-        self.all_pem.get_or_init(|| Bytes::from(pem())).clone()
+    /// Every complete list as PEM. Takes a while when it is asked for first: not for a thread that others wait for.
+    pub(crate) fn all_pem(&self, spool: &dyn Spool) -> io::Result<ListOctets> {
+        if let Some(made) = self.all_pem.get() {
+            return Ok(made.clone());
+        }
+        let mut writer = spool.begin()?;
+        for file in self.order.iter().filter_map(|authority| self.by_authority.get(authority)) {
+            write_pem(&file.der, &mut *writer)?;
+        }
+        let made = ListOctets::spooled(writer.finish()?)?;
+        Ok(self.all_pem.get_or_init(|| made).clone())
     }
 
     /// The entity tag of [`Self::all_pem`].
@@ -112,12 +123,32 @@ impl CrlFiles {
 }
 
 impl CrlFile {
-    fn of(intent: &CrlIntent, der: &Arc<[u8]>) -> Self {
-        Self { intent: intent.clone(), etag: etag(der), der: Bytes::from_owner(Arc::clone(der)) }
+    fn of(intent: &CrlIntent, der: &ListOctets) -> Self {
+        Self { intent: intent.clone(), etag: etag_of(&der.sha256()), der: der.clone() }
     }
+}
+
+/// Appends a list as PEM, in pieces of whole lines.
+fn write_pem(der: &ListOctets, writer: &mut dyn SpoolWriter) -> io::Result<()> {
+    const PIECE: u64 = 16_384 * pem::LINE_OCTETS as u64;
+    writer.append(format!("-----BEGIN {}-----\n", crl::PEM_LABEL).as_bytes())?;
+    let (mut from, mut piece, mut text) = (0, Vec::new(), String::new());
+    while from < der.count() {
+        piece.resize((der.count() - from).min(PIECE) as usize, 0);
+        der.read(from, &mut piece)?;
+        text.clear();
+        pem::append_lines(&mut text, &piece);
+        writer.append(text.as_bytes())?;
+        from += piece.len() as u64;
+    }
+    writer.append(format!("-----END {}-----\n", crl::PEM_LABEL).as_bytes())
 }
 
 /// A strong entity tag: the SHA-256 of the octets.
 pub(crate) fn etag(octets: &[u8]) -> String {
-    format!("\"{}\"", hex::encode(sha256(octets)))
+    etag_of(&sha256(octets))
+}
+
+fn etag_of(digest: &[u8; 32]) -> String {
+    format!("\"{}\"", hex::encode(digest))
 }

@@ -165,24 +165,33 @@ impl Answer {
 
 /// What a client trusts and shows. TLS 1.2 and 1.3, HTTP/1.1 and HTTP/2.
 pub fn tls_config(root_pem: &str, identity: Option<&Identity>) -> anyhow::Result<rustls::ClientConfig> {
+    let mut config = tls_config_of(root_pem, identity, rustls::DEFAULT_VERSIONS)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// The same in these versions, without a word on what is spoken inside.
+pub fn tls_config_of(
+    root_pem: &str,
+    identity: Option<&Identity>,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> anyhow::Result<rustls::ClientConfig> {
     let mut roots = RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(root_pem.as_bytes()) {
         roots.add(root.context("a root is not PEM")?).context("a root cannot be trusted")?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .context("TLS 1.2 and 1.3")?
+        .with_protocol_versions(versions)
+        .context("versions of TLS")?
         .with_root_certificates(roots);
-    let mut config = match identity {
+    Ok(match identity {
         None => config.with_no_client_auth(),
         Some(identity) => {
             let (chain, key) = identity.for_tls()?;
             config.with_client_auth_cert(chain, key).context("certificate and key do not fit")?
         }
-    };
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+    })
 }
 
 fn builder() -> reqwest::ClientBuilder {

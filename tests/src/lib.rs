@@ -9,25 +9,33 @@
 //! what lies beside the record. Tests themselves stand in `tests/`.
 
 pub mod anchor;
+pub mod chance;
 pub mod cli;
 pub mod client;
 pub mod cluster;
+pub mod enforcement;
 pub mod fake_clock;
 pub mod gateway;
+pub mod gateway_host;
 pub mod identity;
 pub mod leak;
 pub mod ledger;
 pub mod load;
+pub mod machine;
+pub mod mutation;
 pub mod outage;
+pub mod percentiles;
 pub mod port;
 pub mod process;
 pub mod programs;
 pub mod receiver;
 pub mod record;
 pub mod shared_record;
+pub mod sidecar;
 pub mod small_disk;
 pub mod stack;
 pub mod status;
+pub mod status_load;
 pub mod status_watch;
 pub mod survival;
 pub mod tools;

@@ -46,6 +46,11 @@ impl Subject {
         request::encode(&[CertId::new(hash, &self.issuer_identity(), &self.serial)], None)
     }
 
+    /// The same with a CertID of SHA-256 and this nonce.
+    pub fn ocsp_request_with_nonce(&self, nonce: &[u8; 32]) -> Vec<u8> {
+        request::encode(&[CertId::new(CertIdHash::Sha256, &self.issuer_identity(), &self.serial)], Some(nonce))
+    }
+
     /// Asks OCSP by POST.
     pub async fn ask_ocsp(&self, public: &Client) -> anyhow::Result<CertStatus> {
         let asked = public.request(Method::POST, "/ocsp").header("content-type", "application/ocsp-request");

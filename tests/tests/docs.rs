@@ -49,6 +49,40 @@ fn personal_data() -> anyhow::Result<()> {
     follow("docs/personal-data.md")
 }
 
+/// What the table of faults says is tested is, by a test of that name.
+#[test]
+fn every_test_that_the_table_of_faults_names_is_there() -> anyhow::Result<()> {
+    let operating = std::fs::read_to_string(workspace().join("docs/operating.md"))?;
+    let chapter = operating.split("## When something that answers fails").nth(1).context("no such chapter")?;
+    let rows = chapter.split("\n## ").next().unwrap_or_default().lines().filter(|line| line.starts_with("| "));
+    let mut sources = String::new();
+    for folder in ["tests/tests", "crates/ca-engine/tests/flows", "crates/ca-backends/src"] {
+        read_all(&workspace().join(folder), &mut sources)?;
+    }
+    let mut names = 0;
+    for cell in rows.skip(1).filter_map(|row| row.rsplit('|').nth(1)) {
+        for name in cell.split('`').skip(1).step_by(2) {
+            let name = name.trim_end_matches('…');
+            ensure!(sources.contains(&format!("fn {name}")), "docs/operating.md: there is no test {name}…");
+            names += 1;
+        }
+    }
+    ensure!(names > 10, "only {names} tests are named");
+    Ok(())
+}
+
+fn read_all(folder: &Path, into: &mut String) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            read_all(&path, into)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push_str(&std::fs::read_to_string(&path)?);
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn the_guide_for_gateways_shows_what_is_shipped() -> anyhow::Result<()> {
     let guide = std::fs::read_to_string(workspace().join("docs/gateway.md"))?;

@@ -1,12 +1,15 @@
-//! The long runs, `make soak`: twenty kills under load, ten minutes of everything at once, and replicas under attack. Each prints its
-//! figures.
+//! The long runs, `make soak`: twenty kills under load, ten minutes of everything at once, replicas under attack, and two hundred
+//! revocations that gateways must enforce in time. Each prints its figures.
 
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use ca_core::certificate::Certificate;
 use ca_core::ocsp::CertStatus;
+use ca_e2e::enforcement::{Enforcement, Way};
 use ca_e2e::load::Callers;
+use ca_e2e::machine::machine;
+use ca_e2e::mutation::Originals;
 use ca_e2e::outage::{Judge, Lists, kill_rounds};
 use ca_e2e::stack::Stack;
 use ca_e2e::status::Subject;
@@ -98,4 +101,73 @@ async fn twenty_thousand_operations_while_everything_fails_in_turn_lose_nothing(
     println!("{figures:#?}");
     ensure!(figures.operations >= 20_000 && figures.seen.still_good > 0, "nobody asked at the right time: {figures:?}");
     Ok(())
+}
+
+/// How many certificates are revoked for each way in which a gateway learns of it, and how many OCSP questions a second are asked
+/// meanwhile.
+const REVOCATIONS: usize = 200;
+const QUESTIONS: u32 = 2_000;
+
+/// Ninety-nine of a hundred revocations have their effect at the gateway within this time, on new and on resumed sessions. That no
+/// OCSP answer says `good` later than five seconds after the acknowledgement is judged by who asks.
+async fn enforced_within(way: Way, bound: Duration) -> anyhow::Result<()> {
+    println!("{}", machine());
+    let figures = Enforcement::start(way)?.run(REVOCATIONS, QUESTIONS).await?;
+    println!("{way:?}, {REVOCATIONS} revocations: {figures:#?}");
+    println!("{}", machine());
+    ensure!(figures.new_sessions.count() == REVOCATIONS, "{figures:?}");
+    for took in [&figures.new_sessions, &figures.resumed_sessions] {
+        ensure!(took.percentile(99) < bound, "p99 is above {bound:?}: {took}");
+    }
+    ensure!(figures.seen.rate > 0.95 * f64::from(QUESTIONS), "the load was too light: {:?}", figures.seen);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: make soak"]
+async fn two_hundred_revocations_are_enforced_by_lists_within_three_seconds() -> anyhow::Result<()> {
+    enforced_within(Way::Lists, Duration::from_secs(3)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: make soak"]
+async fn two_hundred_revocations_are_enforced_by_ocsp_within_a_second_and_a_half() -> anyhow::Result<()> {
+    enforced_within(Way::Ocsp, Duration::from_millis(1_500)).await
+}
+
+/// How many requests with something wrong are sent a second, and for how long.
+const SPOILT: u32 = 200;
+const SPOILING: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: make soak"]
+async fn a_minute_of_requests_with_something_wrong_leaves_answers_quick_and_memory_where_it_was() -> anyhow::Result<()>
+{
+    println!("{}", machine());
+    let seed = seed();
+    println!("seed {seed:#x}");
+    let mut replicas = Enforcement::start(Way::Ocsp)?;
+    let load = replicas.load(QUESTIONS).await?;
+    let originals = Originals::of(replicas.replicas()[0]).await?;
+    let resident = |replicas: &mut Enforcement| replicas.processes().map(|process| process.resident_kib());
+    // Connections, caches and the first of each kind of answer are there by then.
+    let warming =
+        originals.clone().send(&replicas.replicas(), !seed, SPOILT, WARM_UP / 4, Duration::from_secs(5)).await?;
+    println!("warming up: {warming:#?}");
+    let before = resident(&mut replicas);
+    let seen = originals.send(&replicas.replicas(), seed, SPOILT, SPOILING, Duration::from_secs(1)).await?;
+    println!("{seen:#?}\nthe load: {:#?}", load.finish().await?);
+    for (before, after) in before.into_iter().zip(resident(&mut replicas)) {
+        let (before, after) = (before?, after?);
+        println!("resident {before} KiB before, {after} KiB after");
+        ensure!(after * 10 <= before * 11, "it grew by more than a tenth: {before} KiB, {after} KiB");
+    }
+    println!("{}", machine());
+    Ok(())
+}
+
+/// Another one each time; it is printed, and what fails says it too.
+#[expect(clippy::disallowed_methods, reason = "a seed that nobody chose")]
+fn seed() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
 }

@@ -100,7 +100,7 @@ INSERT INTO revocations (sequence, authority, serial, reason, revoked_at, not_af
 ";
 
 /// Loads so many rows, with the service of `site` running over them.
-pub(super) fn load(
+pub(crate) fn load(
     runtime: &Runtime,
     postgres: &PostgresServer,
     database: &str,
@@ -170,7 +170,7 @@ pub(super) fn row_sizes(postgres: &PostgresServer, database: &str) -> anyhow::Re
 const VACUUM_SECONDS: f64 = 900.0;
 
 /// Waits until the database has tidied up after the load, which is no part of what is measured.
-pub(super) fn await_vacuum(runtime: &Runtime, postgres: &PostgresServer, database: &str) -> anyhow::Result<()> {
+pub(crate) fn await_vacuum(runtime: &Runtime, postgres: &PostgresServer, database: &str) -> anyhow::Result<()> {
     let workers = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'";
     let start = wall();
     while postgres.run_sql(database, workers)?.trim() != "0" {

@@ -3,7 +3,7 @@
 //! Both databases are of one server and both services run at once, so that what the machine does meanwhile meets both. Rows are
 //! copies of a certificate that the service issued, each with a serial number, a name and an end of its own.
 
-mod load;
+pub(crate) mod load;
 mod lookup;
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::report::{Report, Row, Unit};
 use crate::service::Site;
 use crate::spread::{Cost, Spread};
 
-pub(crate) use load::Extent;
+pub(crate) use load::{Extent, await_vacuum};
 
 /// The targets: of the start, of the memory after it, of finding by subject; and how much longer than over the empty record the
 /// 99th percentile may take.
@@ -50,7 +50,7 @@ pub(crate) fn run(extent: Extent) -> anyhow::Result<Report> {
     load::load(&runtime, &postgres, &databases[1], &full, extent)?;
     await_list(&runtime, &full, extent)?;
     full.stop(server)?;
-    load::await_vacuum(&runtime, &postgres, &databases[1])?;
+    await_vacuum(&runtime, &postgres, &databases[1])?;
 
     let mut report = Report::default();
     let full_server = start(&mut report, &runtime, &full)?;

@@ -92,7 +92,7 @@ async fn export_root_key(local: &Local, args: &ExportRootKeyArgs, printer: &Prin
 async fn publish_crl(local: &Local, args: &PublishCrlArgs, printer: &Printer) -> Result<Exit, Failure> {
     let published = local.runtime().publish_crl_now(&args.id).await.map_err(Failure::failed)?;
     if let Some(out) = &args.out {
-        let list = ParsedCrl::from_der(published.der.to_vec()).map_err(Failure::failed)?;
+        let list = ParsedCrl::from_der(published.der.to_vec().map_err(Failure::failed)?).map_err(Failure::failed)?;
         files::write_public(out, list.as_der()).map_err(Failure::failed)?;
     }
     printer.result(&local.authority(&args.id).await?, |authority| match &authority.crl {

@@ -285,7 +285,9 @@ impl Service for Local {
             let published =
                 self.engine().store().published_crl(authority.id()).await.map_err(FlowError::from).map_err(refused)?;
             if let Some(published) = published {
-                lists.push(ParsedCrl::from_der(published.der.to_vec()).map_err(Failure::failed)?);
+                lists.push(
+                    ParsedCrl::from_der(published.der.to_vec().map_err(Failure::failed)?).map_err(Failure::failed)?,
+                );
             }
         }
         Ok(lists)

@@ -28,6 +28,14 @@ async fn speaks_http_1_where_nothing_else_was_agreed_on() {
 }
 
 #[tokio::test]
+async fn what_is_written_waits_for_no_acknowledgement() {
+    let socket = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let calling = TcpStream::connect(socket.local_addr().expect("it is bound"));
+    let (stream, _calling) = tokio::join!(accept(&socket), calling);
+    assert!(stream.expect("a connection").nodelay().expect("an option"));
+}
+
+#[tokio::test]
 async fn stops_though_a_silent_connection_is_open() {
     let (address, stop, serving) = listening(8).await;
     let silent = TcpStream::connect(address).await.expect("it listens");

@@ -272,7 +272,7 @@ pub(crate) fn observe(state: &AppState) {
         let authority = authority.to_string();
         metrics::gauge!(CRL_NUMBER, "authority" => authority.clone()).set(file.intent.number as f64);
         metrics::gauge!(CRL_ENTRIES, "authority" => authority.clone()).set(file.intent.entries as f64);
-        metrics::gauge!(CRL_OCTETS, "authority" => authority.clone()).set(file.der.len() as f64);
+        metrics::gauge!(CRL_OCTETS, "authority" => authority.clone()).set(file.der.count() as f64);
         metrics::gauge!(CRL_THIS_UPDATE, "authority" => authority.clone()).set(seconds(file.intent.this_update));
         metrics::gauge!(CRL_NEXT_UPDATE, "authority" => authority).set(seconds(file.intent.next_update));
     }

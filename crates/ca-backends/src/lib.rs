@@ -9,3 +9,4 @@ pub mod publisher;
 pub mod shared_answers;
 pub mod signer;
 pub mod sink;
+pub mod spool;

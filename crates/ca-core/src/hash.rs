@@ -15,6 +15,7 @@ pub fn sha256(octets: &[u8]) -> [u8; 32] {
 }
 
 /// SHA-256 of octets that come piece by piece.
+#[derive(Clone)]
 pub struct Sha256(digest::Context);
 
 impl Sha256 {
@@ -37,9 +38,63 @@ impl Sha256 {
     }
 }
 
+impl Sha256 {
+    /// The same as a digest that is signed.
+    pub fn into_message_digest(self) -> MessageDigest {
+        MessageDigest(self.0.finish())
+    }
+}
+
 impl Default for Sha256 {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// A digest that stands for a message when it is signed or verified.
+#[derive(Clone, Debug)]
+pub struct MessageDigest(digest::Digest);
+
+impl MessageDigest {
+    /// Its octets: 32, 48 or 64.
+    pub fn octets(&self) -> &[u8] {
+        self.0.as_ref()
+    }
+
+    /// What aws-lc-rs signs and verifies.
+    pub fn as_digest(&self) -> &digest::Digest {
+        &self.0
+    }
+}
+
+/// A [`MessageDigest`] of octets that come piece by piece.
+#[derive(Clone)]
+pub struct MessageHasher(digest::Context);
+
+impl MessageHasher {
+    /// By SHA-256.
+    pub fn sha256() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    /// By SHA-384.
+    pub fn sha384() -> Self {
+        Self(digest::Context::new(&digest::SHA384))
+    }
+
+    /// By SHA-512.
+    pub fn sha512() -> Self {
+        Self(digest::Context::new(&digest::SHA512))
+    }
+
+    /// Takes the octets that follow.
+    pub fn update(&mut self, octets: &[u8]) {
+        self.0.update(octets);
+    }
+
+    /// The digest of everything that was taken.
+    pub fn finish(self) -> MessageDigest {
+        MessageDigest(self.0.finish())
     }
 }
 

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 
 /// Octets of DER in one line of 64 characters.
-const LINE_OCTETS: usize = 48;
+pub const LINE_OCTETS: usize = 48;
 
 /// The PEM block of `der`, with a line feed at its end. `label` is what stands after BEGIN: `CERTIFICATE`, `X509 CRL`,
 /// `CERTIFICATE REQUEST`, `PUBLIC KEY` and so on (RFC 7468 §4).
@@ -16,12 +16,18 @@ pub fn encode(label: &str, der: &[u8]) -> String {
     let lines = der.len().div_ceil(LINE_OCTETS);
     let mut text = String::with_capacity(der.len().div_ceil(3) * 4 + lines + 2 * (label.len() + 17));
     text.extend(["-----BEGIN ", label, "-----\n"]);
-    for line in der.chunks(LINE_OCTETS) {
-        STANDARD.encode_string(line, &mut text);
-        text.push('\n');
-    }
+    append_lines(&mut text, der);
     text.extend(["-----END ", label, "-----\n"]);
     text
+}
+
+/// Appends the lines between BEGIN and END. DER that comes in pieces gives the same lines when each but the last is a multiple of
+/// [`LINE_OCTETS`] long.
+pub fn append_lines(text: &mut String, der: &[u8]) {
+    for line in der.chunks(LINE_OCTETS) {
+        STANDARD.encode_string(line, text);
+        text.push('\n');
+    }
 }
 
 /// The DER of every block with `label` in `text`, in order. Blocks with other labels and what stands between blocks are

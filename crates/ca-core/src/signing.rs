@@ -2,14 +2,34 @@
 //!
 //! The signing itself is a port of the engine; here is only what it may be given and what becomes of the answer.
 
-use crate::key::SignatureAlgorithm;
+use crate::hash::MessageDigest;
+use crate::key::{PublicKey, SignatureAlgorithm, SignatureInvalid};
 use crate::tlv::{self, tag};
 
 /// Octets that may be signed with the key of an authority or responder. Sealed: only linted certificates, linted CRLs and
 /// OCSP responses of this crate are signable, so that a key cannot be made to sign anything else.
 pub trait Signable: Send + Sync + sealed::Sealed {
-    /// The exact DER to be signed.
-    fn to_be_signed(&self) -> &[u8];
+    /// What is to be signed.
+    fn message(&self) -> Message<'_>;
+}
+
+/// What a key is given.
+#[derive(Clone, Copy, Debug)]
+pub enum Message<'a> {
+    /// The exact DER; hashing is the signer's part.
+    Whole(&'a [u8]),
+    /// The digest of the exact DER by the algorithm of the signature, where the DER is too long to be held at once.
+    Digest(&'a MessageDigest),
+}
+
+impl Message<'_> {
+    /// Whether `signature` is one of this message by the holder of `key`.
+    pub fn verify(&self, key: &PublicKey, signature: &Signature) -> Result<(), SignatureInvalid> {
+        match self {
+            Self::Whole(octets) => key.verify(signature.algorithm, octets, &signature.octets),
+            Self::Digest(digest) => key.verify_digest(signature.algorithm, digest, &signature.octets),
+        }
+    }
 }
 
 pub(crate) mod sealed {
@@ -27,22 +47,37 @@ pub struct Signature {
 }
 
 /// `SEQUENCE { to_be_signed, AlgorithmIdentifier, BIT STRING }`: the shape of Certificate (RFC 5280 §4.1) and
-/// CertificateList (§5.1). `to_be_signed` is taken as it is; one allocation of the exact length, since a CRL may be large.
+/// CertificateList (§5.1). `to_be_signed` is taken as it is; one allocation of the exact length.
 pub fn assemble(to_be_signed: &[u8], signature: &Signature) -> Vec<u8> {
-    let algorithm = signature.algorithm.identifier_der();
-    // The first content octet of a BIT STRING counts its unused bits: none.
-    let bit_string_length = 1 + signature.octets.len();
-    let (_, bit_string_header) = tlv::header(tag::BIT_STRING, bit_string_length);
-    let length = to_be_signed.len() + algorithm.len() + bit_string_header + bit_string_length;
-    let (_, sequence_header) = tlv::header(tag::SEQUENCE, length);
-    let mut der = Vec::with_capacity(sequence_header + length);
-    tlv::append_header(&mut der, tag::SEQUENCE, length);
+    let Envelope { before, after } = Envelope::of(to_be_signed.len(), signature);
+    let mut der = Vec::with_capacity(before.len() + to_be_signed.len() + after.len());
+    der.extend_from_slice(&before);
     der.extend_from_slice(to_be_signed);
-    der.extend_from_slice(algorithm);
-    tlv::append_header(&mut der, tag::BIT_STRING, bit_string_length);
-    der.push(0);
-    der.extend_from_slice(&signature.octets);
+    der.extend_from_slice(&after);
     der
+}
+
+/// What [`assemble`] puts around octets that are to be signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// What comes before them.
+    pub before: Vec<u8>,
+    /// What comes after them.
+    pub after: Vec<u8>,
+}
+
+impl Envelope {
+    /// Around so many octets.
+    pub(crate) fn of(length: usize, signature: &Signature) -> Self {
+        let mut after = signature.algorithm.identifier_der().to_vec();
+        // The first content octet of a BIT STRING counts its unused bits: none.
+        tlv::append_header(&mut after, tag::BIT_STRING, 1 + signature.octets.len());
+        after.push(0);
+        after.extend_from_slice(&signature.octets);
+        let mut before = Vec::with_capacity(tlv::LONGEST_HEADER);
+        tlv::append_header(&mut before, tag::SEQUENCE, length + after.len());
+        Self { before, after }
+    }
 }
 
 #[cfg(test)]

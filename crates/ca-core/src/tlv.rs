@@ -138,6 +138,11 @@ impl<'a> Reader<'a> {
         Ok(element)
     }
 
+    /// What was not read yet.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
@@ -179,6 +184,14 @@ impl<'a> Reader<'a> {
     pub(crate) fn finish(self) -> Result<(), DerError> {
         if self.rest.is_empty() { Ok(()) } else { Err(DerError::Trailing { octets: self.rest.len() }) }
     }
+}
+
+/// The tag that `octets` begin with, how many octets its header fills and how many its content; [`DerError::Truncated`] when the
+/// header is not all there. The content need not be.
+pub(crate) fn peek_header(octets: &[u8]) -> Result<(u8, usize, usize), DerError> {
+    let (&tag, after_tag) = octets.split_first().ok_or(DerError::Truncated)?;
+    let (length, size) = read_length(after_tag)?;
+    Ok((tag, 1 + size, length))
 }
 
 /// The length that `octets` begin with, and where the content begins after it.

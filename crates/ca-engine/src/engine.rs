@@ -30,6 +30,7 @@ use crate::port::publisher::Publisher;
 use crate::port::shared_answers::SharedAnswers;
 use crate::port::signer::Signer;
 use crate::port::sink::Sink;
+use crate::port::spool::Spool;
 use crate::port::store::{PublishedCrl, PublishedPartial, Store};
 use crate::published_lists::PublishedLists;
 use crate::shard_news::ShardNews;
@@ -51,6 +52,8 @@ pub struct Ports {
     pub authorizer: Arc<dyn Authorizer>,
     /// Where CRLs are put.
     pub publisher: Arc<dyn Publisher>,
+    /// Where they lie while they are made.
+    pub spool: Arc<dyn Spool>,
     /// Where events go; none where nobody is to be told.
     pub sinks: BTreeMap<SinkName, Arc<dyn Sink>>,
     /// Where replicas share signed answers; `None` where each signs its own.
@@ -225,6 +228,11 @@ impl Engine {
     /// Where CRLs are put.
     pub fn publisher(&self) -> &dyn Publisher {
         &*self.ports.publisher
+    }
+
+    /// Where lists lie while they are made.
+    pub fn spool(&self) -> &dyn Spool {
+        &*self.ports.spool
     }
 
     /// Where events go, by name.

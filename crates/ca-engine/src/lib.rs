@@ -17,6 +17,7 @@ pub mod flow;
 pub mod following;
 pub mod hierarchy;
 pub mod lineage;
+pub mod list_octets;
 pub mod port;
 mod published_lists;
 mod shard_news;

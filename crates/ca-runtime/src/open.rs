@@ -10,6 +10,7 @@ use std::{fs, io};
 use ca_access::CedarAuthorizer;
 use ca_backends::anchor::DirectoryAnchor;
 use ca_backends::publisher::DirectoryPublisher;
+use ca_backends::spool::FileSpool;
 use ca_core::id::AuthorityId;
 use ca_core::name::GeneralName;
 use ca_core::profile::Profile;
@@ -25,6 +26,7 @@ use ca_engine::port::authorizer::Authorizer;
 use ca_engine::port::clock::Clock;
 use ca_engine::port::entropy::Entropy;
 use ca_engine::port::revocation_hints::RevocationHints;
+use ca_engine::port::spool::Spool;
 use ca_engine::port::store::{Store, StoreError};
 use ca_store::OpenMode;
 use thiserror::Error;
@@ -158,6 +160,9 @@ impl Runtime {
         }
         // 3. The record.
         let record = Record::open(&config.database, purpose.open_mode()).await?;
+        // Beside the lists, on the same disk.
+        let spool: Arc<dyn Spool> = Arc::new(FileSpool::new(data_folder.crl_folder()));
+        record.hold_spool(&spool);
         let store = record.store();
         // 4. The keys.
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
@@ -181,6 +186,7 @@ impl Runtime {
             keyring: keyring.clone(),
             authorizer,
             publisher: Arc::new(DirectoryPublisher::new(data_folder.crl_folder())),
+            spool,
             sinks,
             shared_answers,
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ca_engine::port::personal_data::PersonalDataVault;
 use ca_engine::port::revocation_hints::{NoHints, RevocationHints};
+use ca_engine::port::spool::Spool;
 use ca_engine::port::store::{Store, StoreError};
 use ca_store::{
     OpenError, OpenMode, PostgresHints, PostgresStore, SnapshotError, SnapshotSink, SnapshotSource, SqliteStore,
@@ -68,6 +69,14 @@ impl Record {
         match database {
             DatabaseConfig::Sqlite { path } => SqliteStore::check_empty(path),
             DatabaseConfig::Postgres { options, .. } => PostgresStore::check_empty(options).await,
+        }
+    }
+
+    /// Gives the record a place for the lists that are read from it.
+    pub(crate) fn hold_spool(&self, spool: &Arc<dyn Spool>) {
+        match self {
+            Self::Embedded(store) => store.hold_spool(Arc::clone(spool)),
+            Self::Shared(store) => store.hold_spool(Arc::clone(spool)),
         }
     }
 

@@ -11,8 +11,8 @@ use ca_e2e::programs::programs;
 use ca_e2e::tools::{find, run};
 use serde_json::Value;
 
-use crate::sidecar::{arguments, round};
-use crate::world::{World, soon};
+use ca_e2e::gateway_host::{World, soon};
+use ca_e2e::sidecar::{arguments, round, start};
 
 /// Somebody who serves lists that nobody should believe.
 struct Impostor {
@@ -139,6 +139,40 @@ fn a_bundle_that_somebody_changed_is_put_back_without_the_service() -> anyhow::R
     let (report, _) = round(&world, 3, &[], &[])?;
     ensure!(report["changed"] == false && report["lists"][0]["number"] == 1, "{report}");
     ensure!(world.terminal.read("cartorio/crls.pem")? == good, "not kept");
+    Ok(())
+}
+
+#[test]
+fn nginx_judges_by_the_lists_it_has_read_whatever_becomes_of_their_file() -> anyhow::Result<()> {
+    let world = World::new(&["alice", "bob"])?;
+    world.revoke("bob")?;
+    soon("the second list is in place", || {
+        let (report, _) = round(&world, 0, &[], &[])?;
+        Ok((report["lists"][0]["number"] == 2).then_some(()))
+    })?;
+    let good = world.terminal.read("cartorio/crls.pem")?;
+    let nginx = world.nginx("mtls-crl.conf")?;
+    let judges = || world.lets_in("alice").and_then(|()| world.refuses("bob"));
+    judges()?;
+    // With its sidecar: put back at the next round, and nobody noticed.
+    let sidecar = start(&world, &[], &world.nginx_reload())?;
+    for damage in ["nonsense", &good[..good.len() / 2]] {
+        world.terminal.write("cartorio/crls.pem", damage)?;
+        judges()?;
+        soon("the bundle is put back", || Ok((world.terminal.read("cartorio/crls.pem")? == good).then_some(())))?;
+        judges()?;
+    }
+    // Without one: a reload is refused and those who judge go on; nginx does not start on it.
+    drop(sidecar);
+    world.terminal.write("cartorio/crls.pem", "nonsense")?;
+    let reload = world.nginx_reload();
+    let reloaded = run(&reload[0], &reload[1..], world.folder())?;
+    ensure!(!reloaded.succeeded && reloaded.errors.contains("[emerg]"), "{reloaded:?}");
+    judges()?;
+    let conf = world.path("nginx.conf").display().to_string();
+    let tested = run("nginx", ["-t", "-e", "stderr", "-c", &conf], world.folder())?;
+    ensure!(!tested.succeeded && tested.errors.contains("crls.pem"), "{tested:?}");
+    drop(nginx);
     Ok(())
 }
 

@@ -4,8 +4,8 @@ use anyhow::{Context, ensure};
 use ca_e2e::process::Process;
 use ca_e2e::tools::find;
 
-use crate::sidecar::{arguments_of, once_with, start_with};
-use crate::world::{Gateway, World, begin, soon};
+use ca_e2e::gateway_host::{Gateway, World, begin};
+use ca_e2e::sidecar::{arguments_of, once_with, start_with};
 
 const APPLICATION: &str = "backend application\n    mode http\n    http-request return status 200 content-type text/plain \
                            lf-string \"hello %[req.hdr(X-Client-DN)]\"\n";
@@ -35,8 +35,7 @@ fn haproxy_refuses_within_seconds_who_was_revoked_and_it_is_said() -> anyhow::Re
     world.lets_in("alice")?;
     world.lets_in("bob")?;
     let sidecar = start_with(&world, &arguments_of(&world, "cartorio/generation.txt", &speaking, &[]))?;
-    soon("the gateway has spoken", || Ok(world.terminal.done(&["gateway", "list"])?.contains("gw.test").then_some(())))
-        .with_context(|| format!("{}\n{}", sidecar.lines().join("\n"), haproxy.0.lines().join("\n")))?;
+    world.gateway_has_spoken(&sidecar).with_context(|| haproxy.0.lines().join("\n"))?;
     let revoked_at = begin();
     let said = world.terminal.run(&["revoke", "bob.crt", "--wait"])?.ended_with(0);
     let said = said.with_context(|| sidecar.lines().join("\n"))?.output;

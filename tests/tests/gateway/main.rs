@@ -1,10 +1,9 @@
 //! The sidecar of gateways, `ca-cli gateway`, beside a real nginx and a real HAProxy that are configured by what `deploy/`
 //! ships, as it is.
 
-mod sidecar;
-mod world;
-
+mod enforcement;
 mod faults;
 mod haproxy;
+mod mutation;
 mod nginx;
 mod ocsp;

@@ -4,8 +4,8 @@ use anyhow::{Context, ensure};
 use ca_e2e::stack::PATIENCE;
 use serde_json::{Value, json};
 
-use crate::sidecar::{once, round, start};
-use crate::world::{World, begin, soon};
+use ca_e2e::gateway_host::{World, begin, soon};
+use ca_e2e::sidecar::{once, round, speaking, start};
 
 #[test]
 fn nginx_refuses_within_seconds_who_was_revoked() -> anyhow::Result<()> {
@@ -57,28 +57,6 @@ fn the_shipped_snippets_pass_the_check_and_what_they_prevent_does_not() -> anyho
     world.refuses("bob")
 }
 
-/// What a sidecar needs to speak for the gateway: its certificate, and where it listens.
-fn speaking(world: &World) -> Vec<String> {
-    let api = world.stack.api_url();
-    let probe = format!("127.0.0.1:{}", world.port);
-    [
-        "--url",
-        &api,
-        "--cert",
-        "gw.test.crt",
-        "--key",
-        "gw.test.key",
-        "--root",
-        "ca.crt",
-        "--id",
-        "gw.test",
-        "--probe",
-        &probe,
-    ]
-    .map(str::to_owned)
-    .to_vec()
-}
-
 #[test]
 fn a_revocation_that_is_waited_for_is_enforced_when_it_is_said() -> anyhow::Result<()> {
     let world = World::new(&["alice", "bob"])?;
@@ -93,8 +71,7 @@ fn a_revocation_that_is_waited_for_is_enforced_when_it_is_said() -> anyhow::Resu
     let speaking = speaking(&world);
     let speaking: Vec<&str> = speaking.iter().map(String::as_str).collect();
     let sidecar = start(&world, &speaking, &world.nginx_reload())?;
-    soon("the gateway has spoken", || Ok(world.terminal.done(&["gateway", "list"])?.contains("gw.test").then_some(())))
-        .with_context(|| sidecar.lines().join("\n"))?;
+    world.gateway_has_spoken(&sidecar)?;
     let said = world.terminal.run(&["revoke", "bob.crt", "--wait"])?.ended_with(0);
     let said = said.with_context(|| sidecar.lines().join("\n"))?.output;
     println!("{said}");

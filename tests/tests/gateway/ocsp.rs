@@ -4,8 +4,8 @@ use anyhow::ensure;
 use ca_e2e::port;
 use ca_e2e::stack::PATIENCE;
 
-use crate::sidecar::start;
-use crate::world::World;
+use ca_e2e::gateway_host::World;
+use ca_e2e::sidecar::start;
 
 #[test]
 fn clients_that_came_before_come_in_while_the_service_is_away_and_nobody_else_does() -> anyhow::Result<()> {

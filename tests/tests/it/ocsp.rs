@@ -1,5 +1,7 @@
 //! OCSP as clients in the field ask it: by POST and by GET, raw, percent-encoded and over HTTP/1.0, with SHA-1 and SHA-256.
 
+use std::time::Duration;
+
 use ca_api::certificate::Certificate;
 use ca_api::problem::ProblemType;
 use ca_core::ocsp::{CertIdHash, CertStatus, ParsedResponse, ResponderError, encode_get_path};
@@ -200,4 +202,41 @@ async fn the_api_listener_answers_too() -> anyhow::Result<()> {
     let (_, subject) = fresh(&stack, "both.example.test").await?;
     assert_eq!(subject.ask_ocsp(&stack.anonymous()?).await?, CertStatus::Good);
     Ok(())
+}
+
+/// What is asked for all the time is signed again before anybody would have to wait for it.
+#[tokio::test]
+async fn what_many_ask_for_is_signed_ahead() -> anyhow::Result<()> {
+    // Half of it is twice the pause of the job.
+    let stack = Stack::with(&[("CA__STATUS__OCSP_VALIDITY", "40s")])?;
+    let (admin, public) = (stack.admin()?, stack.public()?);
+    let metric = async |name: &str| {
+        let metrics = admin.get("/metrics").await?.expect(200)?.text();
+        let told = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        anyhow::Ok(told.unwrap_or("0").parse::<u64>()?)
+    };
+    let by_record = "ca_ocsp_answers_by_origin_total{origin=\"record\"}";
+    // On a machine that stands still the job may come too late: then the next one is asked about.
+    for attempt in 0..4 {
+        let (_, subject) = fresh(&stack, &format!("ahead-{attempt}.example.test")).await?;
+        let signed = async || {
+            let answer = post(&public, subject.ocsp_request(CertIdHash::Sha1)).await?.expect(200)?;
+            match ParsedResponse::from_der(&answer.body)? {
+                ParsedResponse::Answered(response) => Ok(response.responses()[0].this_update),
+                ParsedResponse::Failed(error) => anyhow::bail!("{error:?}"),
+            }
+        };
+        let before = metric(by_record).await?;
+        let first = signed().await?;
+        let asked = metric(by_record).await?;
+        assert_eq!(asked, before + 1, "the first is signed when it is asked for");
+        while signed().await? == first {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        if metric(by_record).await? == asked {
+            assert!(metric("ca_ocsp_signed_ahead_total").await? > 0, "signed anew, and by nobody");
+            return Ok(());
+        }
+    }
+    anyhow::bail!("each time somebody had to wait for the record")
 }

@@ -82,15 +82,22 @@ fn nginx_refuses_a_certificate_as_soon_as_it_is_revoked() -> anyhow::Result<()> 
 }
 
 #[test]
-fn nginx_staples_an_answer_that_curl_demands() -> anyhow::Result<()> {
+fn nginx_staples_an_answer_that_curl_demands_however_it_judges_clients() -> anyhow::Result<()> {
     let material = Material::shared()?;
-    let directives = "ssl_stapling on; ssl_stapling_verify on; ssl_ocsp on;";
-    let nginx = Nginx::start(&material, "nginx-stapling", directives)?;
-    // nginx fetches the answer when the first client has come, and staples it to the next.
-    wait(eventually(Duration::from_secs(10), "curl is content with what nginx staples", || async {
-        Ok(nginx.ask(None, "/health", &["--cert-status"]).ok())
-    }))?;
-    let reply = nginx.ask(Some("good"), "/", &["--cert-status"])?;
-    ensure!(reply.status == 200, "{reply:?}");
+    let away = format!("ssl_ocsp leaf; ssl_ocsp_responder http://127.0.0.1:{}/ocsp;", free_port()?);
+    let lists = format!("ssl_crl {};", material.file("crls.pem").display());
+    let leaf = format!("ssl_ocsp leaf; ssl_ocsp_responder {};", material.ocsp_url());
+    for (number, (judging, status)) in
+        [("ssl_ocsp on;", 200), (&leaf, 200), (&lists, 200), (&away, 400)].into_iter().enumerate()
+    {
+        let directives = format!("ssl_stapling on; ssl_stapling_verify on; {judging}");
+        let nginx = Nginx::start(&material, &format!("nginx-stapling-{number}"), &directives)?;
+        // nginx fetches the answer when the first client has come, and staples it to the next.
+        wait(eventually(Duration::from_secs(10), "curl is content with what nginx staples", || async {
+            Ok(nginx.ask(None, "/health", &["--cert-status"]).ok())
+        }))?;
+        let reply = nginx.ask(Some("good"), "/", &["--cert-status"])?;
+        ensure!(reply.status == status, "{judging}: {reply:?}");
+    }
     Ok(())
 }

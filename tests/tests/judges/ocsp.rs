@@ -21,6 +21,18 @@ fn openssl_verifies_every_kind_of_answer() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// RFC 6960 §4.1.2: a responder may pass over the signature of a request, and must not fall over it.
+#[test]
+fn openssl_is_answered_when_it_signs_its_request() -> anyhow::Result<()> {
+    let material = Material::shared()?;
+    for (file, status) in [("good.pem", "good"), ("revoked.pem", "revoked")] {
+        let asked = by_openssl(&material, "tls.pem").arg("-signer").arg(material.file("good.pem"));
+        let asked = asked.arg("-signkey").arg(material.file("good.key")).arg("-cert").arg(material.file(file));
+        says_verified(asked.run()?, file, status)?;
+    }
+    Ok(())
+}
+
 #[test]
 fn openssl_gets_two_statuses_in_one_answer() -> anyhow::Result<()> {
     let material = Material::shared()?;
@@ -131,15 +143,20 @@ fn java_validates_paths_by_ocsp_and_by_crl() -> anyhow::Result<()> {
     let material = Material::shared()?;
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/java/PathJudge.java");
     for nonce in ["true", "false"] {
-        let java = Tool::new("java").arg(format!("-Djdk.security.certpath.ocspNonce={nonce}")).arg(source);
+        let java = Tool::new("java").arg(format!("-Djdk.security.certpath.ocspNonce={nonce}"));
+        let java = java.arg(format!("-Dresponder={}", material.ocsp_url())).arg(source);
         let java = java.args(["root.pem", "good.chain.pem", "revoked.chain.pem"].map(|file| material.file(file)));
         let verdict = java.run()?.accepts()?;
         let lines: Vec<String> = verdict.text().lines().map(str::to_owned).collect();
         let expected = [
             "good.chain.pem ocsp good",
+            "good.chain.pem leaf good",
             "good.chain.pem crl good",
+            "good.chain.pem named good",
             "revoked.chain.pem ocsp revoked KEY_COMPROMISE",
+            "revoked.chain.pem leaf revoked KEY_COMPROMISE",
             "revoked.chain.pem crl revoked KEY_COMPROMISE",
+            "revoked.chain.pem named revoked KEY_COMPROMISE",
         ];
         ensure!(lines == expected, "nonce {nonce}: {lines:#?}");
     }

@@ -142,3 +142,44 @@ async fn work_beside(
     println!("{shed} of 40 callers were shed");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_before_the_outage_is_given_until_its_end_and_no_other_after_it() -> anyhow::Result<()> {
+    const LIFE: Duration = Duration::from_secs(30);
+    let mut postgres = PostgresServer::start()?;
+    let url = postgres.url(&postgres.empty_database()?);
+    let life = format!("{}s", LIFE.as_secs());
+    let stack = Site::initialised(&[("CA__DATABASE__URL", &url), ("CA__STATUS__OCSP_VALIDITY", &life)])?.serve()?;
+    let (administrator, public) = (stack.administrator()?, stack.public()?);
+    let subjects = ["known.example.com", "unheard.example.com"];
+    let [known, unheard] = subjects.map(|name| administrator.enrol("client", name));
+    let (known, unheard) = (Subject::of(&known.await?.0)?, Subject::of(&unheard.await?.0)?);
+    let signed = Instant::now();
+    ensure!(known.ask_ocsp(&public).await? == CertStatus::Good);
+    postgres.end("KILL")?;
+    let tries_later = |answer: anyhow::Result<CertStatus>| match answer {
+        Ok(CertStatus::Good) => Ok(false),
+        Err(error) if error.to_string().contains("TryLater") => Ok(true),
+        other => Err(anyhow::anyhow!("neither `good` nor `tryLater`: {other:?}")),
+    };
+    // Whoever reads an answer judges it by its `nextUpdate`, too.
+    loop {
+        ensure!(tries_later(unheard.ask_ocsp(&public).await)?, "a new `good` from nothing");
+        if tries_later(known.ask_ocsp(&public).await)? {
+            break;
+        }
+        ensure!(signed.elapsed() < 2 * LIFE, "`good` for longer than it is valid");
+        sleep(Duration::from_millis(200)).await;
+    }
+    // Times are cut off to the second.
+    ensure!(signed.elapsed() > LIFE - Duration::from_secs(2), "given up after {:?}", signed.elapsed());
+    for subject in [&known, &unheard] {
+        ensure!(tries_later(subject.ask_ocsp(&public).await)?, "it came back from nothing");
+    }
+    postgres.run()?;
+    for subject in [&known, &unheard] {
+        let again = || async { Ok((subject.ask_ocsp(&public).await.ok() == Some(CertStatus::Good)).then_some(())) };
+        eventually(PATIENCE, "it is answered again", again).await?;
+    }
+    Ok(())
+}

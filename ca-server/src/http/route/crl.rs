@@ -1,13 +1,19 @@
-//! `GET /crl/{file}` and `GET /crl/{authority}/{file}`: published lists, as they lie in memory. Nothing is signed here.
+//! `GET /crl/{file}` and `GET /crl/{authority}/{file}`: published lists. Nothing is signed here.
 
+use std::future::ready;
+use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ca_api::problem::ProblemType;
 use ca_core::time::Timestamp;
+use ca_engine::error::FlowError;
+use ca_engine::list_octets::ListOctets;
+use futures::stream;
 
 use super::byte_range::{self, Wanted};
 use super::http_date;
@@ -50,9 +56,11 @@ pub(crate) async fn crl(
     let files = state.crl_files();
     if file == "all.pem" {
         let list = Served { content_type: "application/x-pem-file", etag: files.all_etag(), period: None };
-        return serve(&state, (&method, &headers), list, || files.all_pem());
+        let (files, asked) = (Arc::clone(&files), state.clone());
+        let octets = blocking(move || files.all_pem(asked.engine().spool()));
+        return serve(&state, (&method, &headers), list, octets).await;
     }
-    serve_named(&state, &method, &headers, &file)
+    serve_named(&state, &method, &headers, &file).await
 }
 
 /// A shard of a CRL: the certificates that name this URL as their distribution point.
@@ -83,10 +91,10 @@ pub(crate) async fn crl_shard(
     headers: HeaderMap,
 ) -> Result<Response, ProblemResponse> {
     state.engine().check_anchor()?;
-    serve_named(&state, &method, &headers, &format!("{authority}/{file}"))
+    serve_named(&state, &method, &headers, &format!("{authority}/{file}")).await
 }
 
-fn serve_named(
+async fn serve_named(
     state: &AppState,
     method: &Method,
     headers: &HeaderMap,
@@ -97,7 +105,7 @@ fn serve_named(
     let list = files.named(&name).ok_or_else(not_found)?;
     let period = (list.intent.this_update, list.intent.next_update);
     let served = Served { content_type: PKIX_CRL, etag: &list.etag, period: Some(period) };
-    serve(state, (method, headers), served, || list.der.clone())
+    serve(state, (method, headers), served, ready(Ok(list.der.clone()))).await
 }
 
 /// What is served, but for its octets.
@@ -108,11 +116,11 @@ struct Served<'a> {
     period: Option<(Timestamp, Timestamp)>,
 }
 
-fn serve(
+async fn serve(
     state: &AppState,
     (method, request): (&Method, &HeaderMap),
     Served { content_type, etag, period }: Served<'_>,
-    body: impl FnOnce() -> Bytes,
+    octets: impl Future<Output = io::Result<ListOctets>>,
 ) -> Result<Response, ProblemResponse> {
     let now = state.engine().now();
     let max_age = period.map_or(state.max_age(), |(_, next_update)| state.max_age().min(next_update.since(now)));
@@ -130,21 +138,63 @@ fn serve(
     if is_unchanged(request, etag, period.map(|(this_update, _)| this_update)) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
-    let body = body();
+    let octets = octets.await.map_err(unreadable)?;
+    let length = usize::try_from(octets.count()).map_err(unreadable)?;
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    match byte_range::wanted(method, request, etag, body.len()) {
-        Wanted::Whole => Ok((StatusCode::OK, headers, body).into_response()),
+    match byte_range::wanted(method, request, etag, length) {
+        Wanted::Whole => Ok((StatusCode::OK, headers, body(method, octets, 0..length).await?).into_response()),
         Wanted::Part(part) => {
-            insert_text(&mut headers, header::CONTENT_RANGE, &content_range(&part, body.len()));
-            Ok((StatusCode::PARTIAL_CONTENT, headers, body.slice(part)).into_response())
+            insert_text(&mut headers, header::CONTENT_RANGE, &content_range(&part, length));
+            Ok((StatusCode::PARTIAL_CONTENT, headers, body(method, octets, part).await?).into_response())
         }
         Wanted::Nothing => {
-            let detail = format!("there are {} octets; ask for a range within them, or for none", body.len());
+            let detail = format!("there are {length} octets; ask for a range within them, or for none");
             let mut response = ProblemResponse::new(ProblemType::RangeNotSatisfiable, detail).into_response();
-            insert_text(response.headers_mut(), header::CONTENT_RANGE, &format!("bytes */{}", body.len()));
+            insert_text(response.headers_mut(), header::CONTENT_RANGE, &format!("bytes */{length}"));
             Ok(response)
         }
     }
+}
+
+/// The octets of a part: at once when they are few, else piece by piece as the client takes them.
+async fn body(method: &Method, octets: ListOctets, part: Range<usize>) -> Result<Response, ProblemResponse> {
+    if *method == Method::HEAD || part.len() > PIECE {
+        let length = part.len();
+        let pieces = stream::try_unfold(part, move |part| read_piece(octets.clone(), part));
+        let body = if *method == Method::HEAD { Body::empty() } else { Body::from_stream(pieces) };
+        return Ok(([(header::CONTENT_LENGTH, length)], body).into_response());
+    }
+    let (all, _) = read_piece(octets, part).await.map_err(unreadable)?.unwrap_or_default();
+    Ok(all.into_response())
+}
+
+/// The next octets of a part, and what remains; `None` at its end.
+async fn read_piece(octets: ListOctets, part: Range<usize>) -> io::Result<Option<(Bytes, Range<usize>)>> {
+    if part.is_empty() {
+        return Ok(None);
+    }
+    let end = part.end.min(part.start + PIECE);
+    let read = move || {
+        let mut piece = vec![0; end - part.start];
+        octets.read(part.start as u64, &mut piece).map(|()| Bytes::from(piece))
+    };
+    // What fits into a piece may lie in memory; a thread of its own would cost more than it reads.
+    let piece = if part.len() <= IN_PASSING { read()? } else { blocking(read).await? };
+    Ok(Some((piece, end..part.end)))
+}
+
+/// Octets that are read at a time.
+const PIECE: usize = 256 * 1024;
+
+/// So many are read on the spot.
+const IN_PASSING: usize = 64 * 1024;
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+fn unreadable(error: impl std::fmt::Display) -> ProblemResponse {
+    FlowError::internal(format!("a published list cannot be read: {error}")).into()
 }
 
 /// RFC 9110 §14.4.

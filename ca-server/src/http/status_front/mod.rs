@@ -122,7 +122,7 @@ impl StatusFront {
             Asked::Post { body } => (ca_api::route::OCSP, self.ask(body).await, None, None),
         };
         let now = self.state.engine().now();
-        let circumstances = Circumstances { now, max_age, if_none_match, is_last: plain.is_last };
+        let circumstances = Circumstances { now, max_age, if_none_match, minor: plain.minor, is_last: plain.is_last };
         let status = reply::append(answers, &answer, &circumstances);
         metrics::request(route, status, started.elapsed());
     }

@@ -1,4 +1,4 @@
-//! Writes an answer as HTTP/1.1 into one buffer, head and body, to be sent at once.
+//! Writes an answer as HTTP/1 into one buffer, head and body, to be sent at once.
 
 use std::io::Write;
 
@@ -15,28 +15,30 @@ pub(super) struct Circumstances<'r> {
     pub(super) max_age: Option<Lifetime>,
     /// The tag of the answer that the caller has.
     pub(super) if_none_match: Option<&'r [u8]>,
+    /// The minor version of the request's HTTP/1.
+    pub(super) minor: u8,
     /// Whether the connection ends with it.
     pub(super) is_last: bool,
 }
 
 /// Appends the answer; returns its status.
 pub(super) fn append(out: &mut Vec<u8>, answer: &StatusAnswer, circumstances: &Circumstances<'_>) -> u16 {
-    let Circumstances { now, .. } = *circumstances;
+    let Circumstances { now, minor, .. } = *circumstances;
     let mut status = 200;
     match (answer.freshness, circumstances.max_age) {
         (Some(freshness), Some(max_age)) => {
             let lifetime = cache_lifetime(&freshness, now, max_age);
             let tag = etag(&answer.der);
-            let begin = if circumstances.if_none_match == Some(tag.as_bytes()) {
+            let outcome = if circumstances.if_none_match == Some(tag.as_bytes()) {
                 status = 304;
-                "HTTP/1.1 304 Not Modified\r\n"
+                "304 Not Modified"
             } else {
-                "HTTP/1.1 200 OK\r\n"
+                "200 OK"
             };
             put(
                 out,
                 format_args!(
-                    "{begin}cache-control: public, no-transform, must-revalidate, max-age={}\r\netag: {tag}\r\n\
+                    "HTTP/1.{minor} {outcome}\r\ncache-control: public, no-transform, must-revalidate, max-age={}\r\netag: {tag}\r\n\
                      last-modified: {}\r\nexpires: {}\r\n",
                     lifetime.seconds(),
                     http_date(freshness.this_update),
@@ -44,7 +46,7 @@ pub(super) fn append(out: &mut Vec<u8>, answer: &StatusAnswer, circumstances: &C
                 ),
             );
         }
-        _ => out.extend_from_slice(b"HTTP/1.1 200 OK\r\ncache-control: no-store\r\n"),
+        _ => put(out, format_args!("HTTP/1.{minor} 200 OK\r\ncache-control: no-store\r\n")),
     }
     if circumstances.is_last {
         out.extend_from_slice(b"connection: close\r\n");

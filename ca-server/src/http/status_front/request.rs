@@ -28,6 +28,8 @@ pub(super) struct Plain<'r> {
     pub(super) asked: Asked<'r>,
     /// How many octets it has.
     pub(super) length: usize,
+    /// The minor version of its HTTP/1.
+    pub(super) minor: u8,
     /// Whether it is the last one of its connection.
     pub(super) is_last: bool,
 }
@@ -51,9 +53,11 @@ pub(super) fn read(octets: &[u8]) -> Reading<'_> {
         Ok(_) | Err(_) => return Reading::Other,
     };
     let Some(fields) = Fields::of(head.headers) else { return Reading::Other };
-    let is_last = match (head.version, fields.connection) {
-        (Some(1), Connection::Unsaid | Connection::KeepAlive) => false,
-        (Some(1), Connection::Close) | (Some(0), Connection::Unsaid | Connection::Close) => true,
+    let (minor, is_last) = match (head.version, fields.connection) {
+        (Some(1), Connection::Unsaid | Connection::KeepAlive) => (1, false),
+        (Some(minor @ 1), Connection::Close) | (Some(minor @ 0), Connection::Unsaid | Connection::Close) => {
+            (minor, true)
+        }
         _ => return Reading::Other,
     };
     let target = head.path.unwrap_or_default();
@@ -64,6 +68,7 @@ pub(super) fn read(octets: &[u8]) -> Reading<'_> {
                 Some(path) if fields.content_length.unwrap_or(0) == 0 => Reading::Plain(Plain {
                     asked: Asked::Get { path, if_none_match: fields.if_none_match },
                     length: size,
+                    minor,
                     is_last,
                 }),
                 _ => Reading::Other,
@@ -74,7 +79,7 @@ pub(super) fn read(octets: &[u8]) -> Reading<'_> {
                 return Reading::Other;
             };
             match octets.get(size..length) {
-                Some(body) => Reading::Plain(Plain { asked: Asked::Post { body }, length, is_last }),
+                Some(body) => Reading::Plain(Plain { asked: Asked::Post { body }, length, minor, is_last }),
                 None if length <= LARGEST => Reading::Part,
                 None => Reading::Other,
             }
@@ -170,7 +175,8 @@ mod tests {
     }
 
     fn plain<'r>(octets: &'r str, asked: Asked<'r>, length: usize, is_last: bool) {
-        assert_eq!(read(octets.as_bytes()), Reading::Plain(Plain { asked, length, is_last }), "{octets:?}");
+        let minor = u8::from(!octets.contains("HTTP/1.0"));
+        assert_eq!(read(octets.as_bytes()), Reading::Plain(Plain { asked, length, minor, is_last }), "{octets:?}");
     }
 
     #[test]

@@ -43,7 +43,7 @@ fn bodies(mut octets: &[u8]) -> Vec<Vec<u8>> {
         let mut fields = [httparse::EMPTY_HEADER; 16];
         let mut head = httparse::Response::new(&mut fields);
         let size = head.parse(octets).expect("HTTP").unwrap();
-        assert_eq!((head.version, head.code), (Some(1), Some(200)));
+        assert_eq!(head.code, Some(200));
         let value = |name: &str| {
             let field = head.headers.iter().find(|field| field.name == name);
             field.map(|field| String::from_utf8_lossy(field.value).into_owned()).unwrap_or_default()
@@ -89,7 +89,11 @@ async fn says_good_bye_where_the_client_does() {
         client.write_all(format!("{last}{GET}").as_bytes()).await.expect("sent");
         let mut answers = Vec::new();
         client.read_to_end(&mut answers).await.expect("answered");
-        assert!(String::from_utf8_lossy(&answers).contains("\r\nconnection: close\r\n"));
+        let text = String::from_utf8_lossy(&answers);
+        // Old clients look for their own version.
+        let version = if last.contains("HTTP/1.0") { "HTTP/1.0 " } else { "HTTP/1.1 " };
+        assert!(text.starts_with(version), "{text}");
+        assert!(text.contains("\r\nconnection: close\r\n"), "{text}");
         assert_eq!(bodies(&answers), [MALFORMED], "what comes after the last request is not answered");
         assert!(matches!(serving.await.expect("no panic"), Ok(Served::Over)));
     }

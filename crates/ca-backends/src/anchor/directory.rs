@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
+use ca_engine::list_octets::ListOctets;
 use ca_engine::port::anchor::{Anchor, AnchorError, AnchorHead, AnchoredRevocation, Generation, ServiceDigest};
 use ca_engine::port::store::ChainHead;
 
@@ -121,9 +122,9 @@ impl Anchor for DirectoryAnchor {
         service: &ServiceDigest,
         authority: &AuthorityId,
         number: u64,
-        der: &Arc<[u8]>,
+        der: &ListOctets,
     ) -> Result<(), AnchorError> {
-        let (service, authority, der) = (*service, authority.clone(), Arc::clone(der));
+        let (service, authority, der) = (*service, authority.clone(), der.clone());
         self.blocking(move |inner| {
             let folder = inner.service(&service).join(LISTS);
             let path = folder.join(format!("{authority}.crl"));

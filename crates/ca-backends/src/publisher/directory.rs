@@ -3,14 +3,14 @@
 //!
 //! The number of the list in place is read from the list itself: nothing beside it can disagree with it.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use async_trait::async_trait;
-use ca_core::crl::{ListName, ParsedCrl};
+use ca_core::crl::{CrlOutline, ListName};
+use ca_engine::list_octets::ListOctets;
 use ca_engine::port::publisher::{PublishError, Publisher};
 
 /// Publishes into a folder that exists. Processes that share it take turns.
@@ -33,8 +33,8 @@ impl DirectoryPublisher {
 
 #[async_trait]
 impl Publisher for DirectoryPublisher {
-    async fn publish_crl(&self, list: &ListName, number: u64, der: &Arc<[u8]>) -> Result<(), PublishError> {
-        let (folder, path, der) = (self.folder.clone(), self.path(list), Arc::clone(der));
+    async fn publish_crl(&self, list: &ListName, number: u64, der: &ListOctets) -> Result<(), PublishError> {
+        let (folder, path, der) = (self.folder.clone(), self.path(list), der.clone());
         // Syncing a disk takes milliseconds, or longer: not on the async threads.
         let published = tokio::task::spawn_blocking(move || {
             let place = folder_of(&folder, &path).and_then(|folder| put_newer_list(folder, &path, number, &der));
@@ -61,11 +61,11 @@ fn folder_of<'a>(folder: &Path, path: &'a Path) -> io::Result<&'a Path> {
 }
 
 /// Puts a list in place of one with a lower number, atomically and durably; processes that share the folder take turns.
-pub(crate) fn put_newer_list(folder: &Path, path: &Path, number: u64, der: &Arc<[u8]>) -> io::Result<()> {
+pub(crate) fn put_newer_list(folder: &Path, path: &Path, number: u64, der: &ListOctets) -> io::Result<()> {
     // Held to the end: between looking at the list in place and replacing it, no other process puts a newer one there.
     let directory = File::open(folder)?;
     directory.lock()?;
-    if is_file_of(path, der)? {
+    if is_file_of_list(path, der)? {
         return Ok(());
     }
     if number_in_place(path)?.is_some_and(|in_place| in_place >= number) {
@@ -76,20 +76,36 @@ pub(crate) fn put_newer_list(folder: &Path, path: &Path, number: u64, der: &Arc<
         // CRLs are public.
         .permissions(Permissions::from_mode(0o644))
         .tempfile_in(folder)?;
-    temporary.write_all(der)?;
+    for piece in der.pieces() {
+        temporary.write_all(&piece?)?;
+    }
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|error| error.error)?;
     // The name is durable when the folder is.
     directory.sync_all()
 }
 
+/// Whether a file has the octets of this list and no others. Read piece by piece: a list may be large, and most times it is the same.
+fn is_file_of_list(path: &Path, list: &ListOctets) -> io::Result<bool> {
+    let Some(mut file) = open(path)? else { return Ok(false) };
+    if file.metadata()?.len() != list.count() {
+        return Ok(false);
+    }
+    let mut there = Vec::new();
+    for piece in list.pieces() {
+        let piece = piece?;
+        there.clear();
+        (&mut file).take(piece.len() as u64).read_to_end(&mut there)?;
+        if there != piece {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Whether a file has these octets and no others. Read piece by piece: a list may be large, and most times it is the same.
 pub(crate) fn is_file_of(path: &Path, octets: &[u8]) -> io::Result<bool> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
+    let Some(mut file) = open(path)? else { return Ok(false) };
     if file.metadata()?.len() != octets.len() as u64 {
         return Ok(false);
     }
@@ -112,14 +128,31 @@ pub(crate) fn is_file_of(path: &Path, octets: &[u8]) -> io::Result<bool> {
 
 /// The number of the list in place; `None` when there is none, or it is damaged and better replaced.
 fn number_in_place(path: &Path) -> io::Result<Option<u64>> {
-    let der = match fs::read(path) {
-        Ok(der) => der,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let Ok(crl) = ParsedCrl::from_der(der) else { return Ok(None) };
+    let Some(mut file) = open(path)? else { return Ok(None) };
+    let (mut outline, mut piece) = (CrlOutline::new(), Vec::new());
+    loop {
+        piece.clear();
+        (&mut file).take(64 * 1024).read_to_end(&mut piece)?;
+        if piece.is_empty() {
+            break;
+        }
+        if outline.update(&piece).is_err() {
+            return Ok(None);
+        }
+    }
+    let Ok(Some(number)) = outline.finish() else { return Ok(None) };
     // RFC 5280 §5.2.3 allows 20 octets; a number that does not fit into ours is above each of them.
-    Ok(crl.number_octets().map(|_| crl.number().unwrap_or(u64::MAX)))
+    let fits = number.len() <= size_of::<u64>();
+    Ok(Some(if fits { number.iter().fold(0, |all, octet| all << 8 | u64::from(*octet)) } else { u64::MAX }))
+}
+
+/// `None` when there is none.
+fn open(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{self as aws_lc, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _};
 use ca_core::key::{KeyError, KeyType, PublicKey, SignatureAlgorithm};
-use ca_core::signing::{Signable, Signature};
+use ca_core::signing::{Message, Signable, Signature};
 use ca_engine::port::signer::{Signer, SignerError};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -75,7 +75,7 @@ impl SoftwareSigner {
         Ok(Self { key, public_key })
     }
 
-    fn sign_octets(&self, message: &[u8]) -> Result<Signature, Unspecified> {
+    fn sign_message(&self, message: Message<'_>) -> Result<Signature, Unspecified> {
         Ok(Signature { algorithm: self.algorithm(), octets: self.key.sign(message)? })
     }
 }
@@ -98,7 +98,7 @@ impl Signer for SoftwareSigner {
 
     /// Signs at once, on the calling task: from 13 µs (P-256) to some milliseconds (RSA 4096).
     async fn sign(&self, message: &dyn Signable) -> Result<Signature, SignerError> {
-        self.sign_octets(message.to_be_signed())
+        self.sign_message(message.message())
             .map_err(|Unspecified| SignerError::Refused { detail: "aws-lc-rs could not sign".to_owned() })
     }
 }
@@ -136,15 +136,25 @@ impl PrivateKey {
         }
     }
 
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Unspecified> {
-        match self {
-            Self::Rsa(key) => {
+    fn sign(&self, message: Message<'_>) -> Result<Vec<u8>, Unspecified> {
+        match (self, message) {
+            (Self::Rsa(key), message) => {
                 let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(&aws_lc::RSA_PKCS1_SHA256, &random(), message, &mut signature)?;
+                match message {
+                    Message::Whole(octets) => {
+                        key.sign(&aws_lc::RSA_PKCS1_SHA256, &random(), octets, &mut signature)?;
+                    }
+                    Message::Digest(digest) => {
+                        key.sign_digest(&aws_lc::RSA_PKCS1_SHA256, digest.as_digest(), &mut signature)?;
+                    }
+                }
                 Ok(signature)
             }
-            Self::Ecdsa(key) => Ok(key.sign(&random(), message)?.as_ref().to_vec()),
-            Self::Ed25519(key) => Ok(key.try_sign(message)?.as_ref().to_vec()),
+            (Self::Ecdsa(key), Message::Whole(octets)) => Ok(key.sign(&random(), octets)?.as_ref().to_vec()),
+            (Self::Ecdsa(key), Message::Digest(digest)) => Ok(key.sign_digest(digest.as_digest())?.as_ref().to_vec()),
+            (Self::Ed25519(key), Message::Whole(octets)) => Ok(key.try_sign(octets)?.as_ref().to_vec()),
+            // No digest stands for a message (RFC 8032 §5.1.6).
+            (Self::Ed25519(_), Message::Digest(_)) => Err(Unspecified),
         }
     }
 }

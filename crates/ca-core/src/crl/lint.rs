@@ -1,15 +1,18 @@
 //! The lint of a CRL before it is signed: the octets are read again, and every rule is a function that cites its
 //! clause.
 //!
-//! Entries are walked in place, so a list of a million costs no memory. Nothing is mended here.
+//! The octets pass in pieces, so a list of any length costs no memory; what is signed afterwards is the digest of the octets that
+//! passed here. Nothing is mended.
 
-use super::tbs_view::{EntryView, ScopeView, TbsView, read_full_name_uri};
+use super::tbs_stream::{TbsFrame, TbsStream};
+use super::tbs_view::{EntryView, HeadView, ScopeView, read_full_name_uri};
 use super::{
-    AUTHORITY_KEY_IDENTIFIER, CRL_NUMBER, CrlTbs, DELTA_CRL_INDICATOR, EXPIRED_CERTS_ON_CRL, EntryReason, FRESHEST_CRL,
-    ISSUING_DISTRIBUTION_POINT, LintedCrl,
+    AUTHORITY_KEY_IDENTIFIER, CRL_NUMBER, DELTA_CRL_INDICATOR, EXPIRED_CERTS_ON_CRL, EntryReason, FRESHEST_CRL,
+    ISSUING_DISTRIBUTION_POINT, LintedCrl, ToBeSigned,
 };
 use crate::der_time::{is_utc_time, read_time};
 use crate::extension::{Extension, find};
+use crate::hash::{MessageHasher, Sha256};
 use crate::key::SignatureAlgorithm;
 use crate::lint::Finding;
 use crate::name::{DistinguishedName, Uri};
@@ -38,23 +41,93 @@ pub struct PreviousCrl {
     pub this_update: Timestamp,
 }
 
-/// Reads `crl` again and holds it against every rule. All rules that it breaks are told, each with the first place
-/// only.
-pub fn lint_crl(crl: CrlTbs, context: &CrlContext<'_>) -> Result<LintedCrl, Vec<Finding>> {
-    let findings = match Facts::read(crl.as_der()) {
-        Ok(facts) => {
-            let mut findings: Vec<Finding> = LIST_RULES.iter().filter_map(|rule| rule(&facts, context)).collect();
-            findings.extend(check_entries(&facts));
-            findings
+/// Reads a TBSCertList again, piece by piece, and holds it against every rule.
+pub struct CrlLint<'a> {
+    context: CrlContext<'a>,
+    stream: TbsStream,
+    entries: EntryCheck,
+    /// The first piece that is no DER; nothing is read after it.
+    broken: Option<DerError>,
+    sha256: Sha256,
+    digest: Digest,
+    octets: usize,
+}
+
+/// What is to be signed of the octets that pass.
+enum Digest {
+    /// SHA-256, which is taken anyway.
+    Sha256,
+    Other(MessageHasher),
+    /// Ed25519 signs the octets themselves.
+    Whole(Vec<u8>),
+}
+
+impl<'a> CrlLint<'a> {
+    /// Begins with a list that must agree with `context`.
+    pub fn new(context: CrlContext<'a>) -> Self {
+        let digest = match context.signature_algorithm {
+            SignatureAlgorithm::Ed25519 => Digest::Whole(Vec::new()),
+            SignatureAlgorithm::RsaSha256 | SignatureAlgorithm::EcdsaSha256 => Digest::Sha256,
+            SignatureAlgorithm::RsaSha384 | SignatureAlgorithm::EcdsaSha384 => Digest::Other(MessageHasher::sha384()),
+            SignatureAlgorithm::RsaSha512 | SignatureAlgorithm::EcdsaSha512 => Digest::Other(MessageHasher::sha512()),
+        };
+        let (stream, entries) = (TbsStream::new(), EntryCheck::default());
+        Self { context, stream, entries, broken: None, sha256: Sha256::new(), digest, octets: 0 }
+    }
+
+    /// Takes the octets that follow.
+    pub fn update(&mut self, octets: &[u8]) {
+        self.octets += octets.len();
+        self.sha256.update(octets);
+        match &mut self.digest {
+            Digest::Sha256 => {}
+            Digest::Other(hasher) => hasher.update(octets),
+            Digest::Whole(whole) => whole.extend_from_slice(octets),
         }
-        Err(error) => vec![not_der(error)],
-    };
-    if findings.is_empty() { Ok(LintedCrl { tbs: crl }) } else { Err(findings) }
+        if self.broken.is_none() {
+            self.broken = self.stream.update(octets, &mut |head, entry| self.entries.check(head, entry)).err();
+        }
+    }
+
+    /// Ends the list. All rules that it breaks are told, each with the first place only.
+    pub fn finish(self) -> Result<LintedCrl, Vec<Finding>> {
+        let read = match self.broken {
+            Some(error) => Err(error),
+            None => self.stream.finish(),
+        };
+        let findings = match read.as_ref().map_err(|error| *error).and_then(Facts::read) {
+            Ok(facts) => {
+                let mut findings: Vec<Finding> =
+                    LIST_RULES.iter().filter_map(|rule| rule(&facts, &self.context)).collect();
+                findings.extend(self.entries.finish(facts.base.is_some()));
+                findings
+            }
+            Err(error) => vec![not_der(error)],
+        };
+        if !findings.is_empty() {
+            return Err(findings);
+        }
+        let to_be_signed = match self.digest {
+            Digest::Sha256 => ToBeSigned::Digest(self.sha256.clone().into_message_digest()),
+            Digest::Other(hasher) => ToBeSigned::Digest(hasher.finish()),
+            Digest::Whole(whole) => ToBeSigned::Whole(whole),
+        };
+        Ok(LintedCrl {
+            to_be_signed,
+            sha256: self.sha256.finish(),
+            octets: self.octets,
+            entries: self.entries.count,
+            signature_algorithm: self.context.signature_algorithm,
+        })
+    }
 }
 
 /// What the rules look at.
 struct Facts<'a> {
-    view: TbsView<'a>,
+    head: HeadView<'a>,
+    /// The length of the content of revokedCertificates, where it is present.
+    revoked: Option<usize>,
+    extensions: Vec<Extension<'a>>,
     this_update: Timestamp,
     next_update: Option<Timestamp>,
     /// The base number's content, on a delta.
@@ -63,16 +136,16 @@ struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    fn read(der: &'a [u8]) -> Result<Self, DerError> {
-        let view = TbsView::read(der)?;
-        let this_update = read_time(&view.this_update)?;
-        let next_update = view.next_update.as_ref().map(read_time).transpose()?;
+    fn read(frame: &'a TbsFrame) -> Result<Self, DerError> {
+        let (head, extensions) = (frame.head()?, frame.extensions()?);
+        let this_update = read_time(&head.this_update)?;
+        let next_update = head.next_update.as_ref().map(read_time).transpose()?;
         let integer = |extension: Option<&Extension<'a>>| {
             extension.map(|extension| Reader::only(extension.value, tag::INTEGER)).transpose()
         };
-        let number = integer(find(&view.extensions, &CRL_NUMBER))?.map(|element| element.content);
-        let base = integer(find(&view.extensions, &DELTA_CRL_INDICATOR))?.map(|element| element.content);
-        Ok(Self { view, this_update, next_update, base, number })
+        let number = integer(find(&extensions, &CRL_NUMBER))?.map(|element| element.content);
+        let base = integer(find(&extensions, &DELTA_CRL_INDICATOR))?.map(|element| element.content);
+        Ok(Self { head, revoked: frame.revoked, extensions, this_update, next_update, base, number })
     }
 }
 
@@ -82,7 +155,6 @@ type EntryRule = fn(&EntryView<'_>, &EntryPlace<'_>) -> Option<Finding>;
 /// Where an entry stands.
 struct EntryPlace<'a> {
     this_update: Timestamp,
-    is_delta: bool,
     /// The magnitude of the serial before it; empty before the first.
     previous_serial: &'a [u8],
 }
@@ -105,7 +177,7 @@ const LIST_RULES: &[ListRule] = &[
     expired_certificates_date_lies_in_the_past,
 ];
 
-const ENTRY_RULES: &[EntryRule] = &[
+const ENTRY_RULES: [EntryRule; 7] = [
     serial_is_positive_and_short,
     serials_ascend,
     revocation_date_is_encoded_as_asked,
@@ -115,26 +187,50 @@ const ENTRY_RULES: &[EntryRule] = &[
     entry_extensions_are_known_and_not_empty,
 ];
 
-fn check_entries(facts: &Facts<'_>) -> Vec<Finding> {
-    let mut broken: Vec<Option<Finding>> = vec![None; ENTRY_RULES.len()];
-    let mut place = EntryPlace { this_update: facts.this_update, is_delta: facts.base.is_some(), previous_serial: &[] };
-    for entry in facts.view.entries() {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) => {
-                broken.push(Some(not_der(error)));
-                break;
-            }
-        };
-        for (rule, broken) in ENTRY_RULES.iter().zip(&mut broken) {
-            if let Some(finding) = rule(&entry, &place) {
-                broken.get_or_insert(finding);
+/// The place of `reason_is_one_that_a_list_may_carry` among them.
+const REASON_RULE: usize = 4;
+
+/// The entries, one after the other.
+#[derive(Default)]
+struct EntryCheck {
+    this_update: Option<Timestamp>,
+    previous_serial: Vec<u8>,
+    /// By rule, the first that breaks it.
+    broken: [Option<Finding>; ENTRY_RULES.len()],
+    /// The first that is removed, which only a delta may say; whether it is one stands behind the entries.
+    removed: Option<Finding>,
+    count: u64,
+}
+
+impl EntryCheck {
+    fn check(&mut self, head: &HeadView<'_>, entry: &EntryView<'_>) {
+        // One that cannot be read is told with the list.
+        let this_update = *self.this_update.get_or_insert_with(|| read_time(&head.this_update).unwrap_or(NEVER));
+        let place = EntryPlace { this_update, previous_serial: &self.previous_serial };
+        for (rule, broken) in ENTRY_RULES.iter().zip(&mut self.broken) {
+            if broken.is_none() {
+                *broken = rule(entry, &place);
             }
         }
-        place.previous_serial = tlv::unsigned(entry.serial).unwrap_or_default();
+        if self.removed.is_none() {
+            self.removed = removes(entry);
+        }
+        self.previous_serial.clear();
+        self.previous_serial.extend_from_slice(tlv::unsigned(entry.serial).unwrap_or_default());
+        self.count += 1;
     }
-    broken.into_iter().flatten().collect()
+
+    fn finish(&self, is_delta: bool) -> impl Iterator<Item = Finding> {
+        let mut broken = self.broken.clone();
+        if let Some(removed) = self.removed.clone().filter(|_| !is_delta) {
+            broken[REASON_RULE].get_or_insert(removed);
+        }
+        broken.into_iter().flatten()
+    }
 }
+
+/// After every entry, so that none is told to lie after it.
+const NEVER: Timestamp = Timestamp::from_unix_seconds(253_402_300_799);
 
 fn not_der(error: DerError) -> Finding {
     Finding { rule: "crl_is_der", clause: "RFC 5280 §5.1", detail: format!("the TBSCertList cannot be read: {error}") }
@@ -146,21 +242,21 @@ fn finding(rule: &'static str, clause: &'static str, fault: Option<String>) -> O
 }
 
 fn version_is_2(facts: &Facts<'_>, _: &CrlContext<'_>) -> Option<Finding> {
-    let fault = (facts.view.version != Some(1)).then(|| "the version is not v2".to_owned());
+    let fault = (facts.head.version != Some(1)).then(|| "the version is not v2".to_owned());
     finding("version_is_2", "RFC 5280 §5.1.2.1", fault)
 }
 
 fn signature_algorithm_is_the_authority_s(facts: &Facts<'_>, context: &CrlContext<'_>) -> Option<Finding> {
     let expected = context.signature_algorithm;
-    let fault = (facts.view.signature_algorithm != expected.identifier_der())
+    let fault = (facts.head.signature_algorithm != expected.identifier_der())
         .then(|| format!("the list does not name {}, with which the authority signs", expected.as_str()));
     finding("signature_algorithm_is_the_authority_s", "RFC 5280 §5.1.2.2", fault)
 }
 
 fn issuer_is_the_authority(facts: &Facts<'_>, context: &CrlContext<'_>) -> Option<Finding> {
-    let fault = if facts.view.issuer == [tag::SEQUENCE, 0] {
+    let fault = if facts.head.issuer == [tag::SEQUENCE, 0] {
         Some("the issuer is empty".to_owned())
-    } else if facts.view.issuer != context.issuer.as_der() {
+    } else if facts.head.issuer != context.issuer.as_der() {
         Some("the issuer is not, octet for octet, the subject of the authority".to_owned())
     } else {
         None
@@ -169,7 +265,7 @@ fn issuer_is_the_authority(facts: &Facts<'_>, context: &CrlContext<'_>) -> Optio
 }
 
 fn times_are_encoded_as_asked(facts: &Facts<'_>, _: &CrlContext<'_>) -> Option<Finding> {
-    let all_right = well_encoded(&facts.view.this_update) && facts.view.next_update.as_ref().is_none_or(well_encoded);
+    let all_right = well_encoded(&facts.head.this_update) && facts.head.next_update.as_ref().is_none_or(well_encoded);
     let fault = (!all_right).then(|| "a year through 2049 is not a UTCTime".to_owned());
     finding("times_are_encoded_as_asked", "RFC 5280 §5.1.2.4, §5.1.2.5", fault)
 }
@@ -186,12 +282,12 @@ fn next_update_comes_after_this_update(facts: &Facts<'_>, _: &CrlContext<'_>) ->
 }
 
 fn revoked_certificates_is_absent_when_empty(facts: &Facts<'_>, _: &CrlContext<'_>) -> Option<Finding> {
-    let fault = facts.view.revoked.is_some_and(<[u8]>::is_empty).then(|| "the list is present and empty".to_owned());
+    let fault = (facts.revoked == Some(0)).then(|| "the list is present and empty".to_owned());
     finding("revoked_certificates_is_absent_when_empty", "RFC 5280 §5.1.2.6", fault)
 }
 
 fn extensions_are_known_and_marked_right(facts: &Facts<'_>, _: &CrlContext<'_>) -> Option<Finding> {
-    let fault = facts.view.extensions.iter().find_map(|extension| {
+    let fault = facts.extensions.iter().find_map(|extension| {
         let text = extension.identifier_text();
         let is_one_of = |identifiers: &[_]| identifiers.iter().any(|identifier| extension.is(identifier));
         if is_one_of(&[DELTA_CRL_INDICATOR, ISSUING_DISTRIBUTION_POINT]) {
@@ -206,7 +302,7 @@ fn extensions_are_known_and_marked_right(facts: &Facts<'_>, _: &CrlContext<'_>) 
 }
 
 fn authority_key_is_identified(facts: &Facts<'_>, context: &CrlContext<'_>) -> Option<Finding> {
-    let identifier = find(&facts.view.extensions, &AUTHORITY_KEY_IDENTIFIER).and_then(|extension| {
+    let identifier = find(&facts.extensions, &AUTHORITY_KEY_IDENTIFIER).and_then(|extension| {
         let mut fields = Reader::only(extension.value, tag::SEQUENCE).ok()?.reader();
         let identifier = fields.take(tag::context(0)).ok()?.content;
         fields.finish().ok().map(|()| identifier)
@@ -259,13 +355,13 @@ fn base_number_is_below_the_number(facts: &Facts<'_>, _: &CrlContext<'_>) -> Opt
 }
 
 fn delta_has_no_freshest_crl(facts: &Facts<'_>, _: &CrlContext<'_>) -> Option<Finding> {
-    let both = facts.base.is_some() && find(&facts.view.extensions, &FRESHEST_CRL).is_some();
+    let both = facts.base.is_some() && find(&facts.extensions, &FRESHEST_CRL).is_some();
     let fault = both.then(|| "a delta must not say where the newest delta is".to_owned());
     finding("delta_has_no_freshest_crl", "RFC 5280 §5.2.6", fault)
 }
 
 fn scope_is_one_that_clients_understand(facts: &Facts<'_>, _: &CrlContext<'_>) -> Option<Finding> {
-    let extension = find(&facts.view.extensions, &ISSUING_DISTRIBUTION_POINT)?;
+    let extension = find(&facts.extensions, &ISSUING_DISTRIBUTION_POINT)?;
     let fault = match ScopeView::read(extension.value) {
         Err(error) => Some(format!("the issuing distribution point cannot be read: {error}")),
         Ok(scope) if scope.other => {
@@ -280,7 +376,7 @@ fn scope_is_one_that_clients_understand(facts: &Facts<'_>, _: &CrlContext<'_>) -
 }
 
 fn freshest_crl_is_a_uri(facts: &Facts<'_>, _: &CrlContext<'_>) -> Option<Finding> {
-    let extension = find(&facts.view.extensions, &FRESHEST_CRL)?;
+    let extension = find(&facts.extensions, &FRESHEST_CRL)?;
     let uri = || {
         let mut points = Reader::only(extension.value, tag::SEQUENCE)?.reader();
         let mut point = points.take(tag::SEQUENCE)?.reader();
@@ -296,7 +392,7 @@ fn freshest_crl_is_a_uri(facts: &Facts<'_>, _: &CrlContext<'_>) -> Option<Findin
 }
 
 fn expired_certificates_date_lies_in_the_past(facts: &Facts<'_>, _: &CrlContext<'_>) -> Option<Finding> {
-    let extension = find(&facts.view.extensions, &EXPIRED_CERTS_ON_CRL)?;
+    let extension = find(&facts.extensions, &EXPIRED_CERTS_ON_CRL)?;
     let date = Reader::only(extension.value, tag::GENERALIZED_TIME).and_then(|element| read_time(&element));
     let fault = match date {
         Err(error) => Some(format!("the date cannot be read: {error}")),
@@ -341,16 +437,20 @@ fn revocation_date_is_not_in_the_future(entry: &EntryView<'_>, place: &EntryPlac
     finding("revocation_date_is_not_in_the_future", "RFC 5280 §5.1.2.6", fault)
 }
 
-fn reason_is_one_that_a_list_may_carry(entry: &EntryView<'_>, place: &EntryPlace<'_>) -> Option<Finding> {
+fn reason_is_one_that_a_list_may_carry(entry: &EntryView<'_>, _: &EntryPlace<'_>) -> Option<Finding> {
     let code = entry.reason?;
-    let reason = u8::try_from(code).ok().and_then(EntryReason::from_code);
-    let fault = match reason {
-        None => Some(format!("{} has reason code {code}, which must not be written", hex::encode(entry.serial))),
-        Some(EntryReason::RemoveFromCrl) if !place.is_delta => {
-            Some(format!("{} has the reason removeFromCRL outside a delta", hex::encode(entry.serial)))
-        }
-        Some(_) => None,
-    };
+    let fault = u8::try_from(code)
+        .ok()
+        .and_then(EntryReason::from_code)
+        .is_none()
+        .then(|| format!("{} has reason code {code}, which must not be written", hex::encode(entry.serial)));
+    finding("reason_is_one_that_a_list_may_carry", "RFC 5280 §5.3.1", fault)
+}
+
+/// What is wrong with an entry that is removed, unless the list is a delta.
+fn removes(entry: &EntryView<'_>) -> Option<Finding> {
+    let fault = (entry.reason == Some(u64::from(EntryReason::RemoveFromCrl.code())))
+        .then(|| format!("{} has the reason removeFromCRL outside a delta", hex::encode(entry.serial)));
     finding("reason_is_one_that_a_list_may_carry", "RFC 5280 §5.3.1", fault)
 }
 

@@ -1,15 +1,17 @@
 //! Certificate revocation lists (RFC 5280 §5): what one says, its streamed encoding, its lint, and reading those of
 //! others.
 //!
-//! [`CrlBundle`] is what a gateway judges by. [`CrlWriter`] takes entries one at a time and makes a [`CrlTbs`]; [`lint_crl`] alone turns that into a
-//! [`LintedCrl`], which can be signed. Where entries come from, which number is next and where lists go is the engine's
-//! business.
+//! [`CrlBundle`] is what a gateway judges by. [`CrlWriter`] takes entries one at a time and hands out the DER in pieces;
+//! [`CrlLint`] alone, through which all of these pass once more, makes a [`LintedCrl`], which can be signed. Neither holds a list.
+//! Where entries come from, where pieces lie meanwhile, which number is next and where lists go is the engine's business.
 
 mod bundle;
 mod entry;
 mod lint;
+mod outline;
 mod parse;
 mod scope;
+mod tbs_stream;
 mod tbs_view;
 mod writer;
 
@@ -18,16 +20,18 @@ pub use bundle::{
     authority_mark,
 };
 pub use entry::{CrlEntry, EntryReason};
-pub use lint::{CrlContext, PreviousCrl, lint_crl};
+pub use lint::{CrlContext, CrlLint, PreviousCrl};
+pub use outline::CrlOutline;
 pub use parse::{CrlParseError, CrlSignatureError, ParsedCrl};
 pub use scope::{ListName, ListNameError, PartialScope};
-pub use writer::{CrlError, CrlTbs, CrlWriter};
+pub use writer::{CrlError, CrlTbs, CrlWriter, PIECE};
 
 use const_oid::ObjectIdentifier;
 
+use crate::hash::MessageDigest;
 use crate::key::SignatureAlgorithm;
 use crate::name::{DistinguishedName, Uri};
-use crate::signing::{self, Signable, Signature, sealed};
+use crate::signing::{Envelope, Message, Signable, Signature, sealed};
 use crate::time::Timestamp;
 
 /// The PEM label of a CRL (RFC 7468 §6).
@@ -69,27 +73,61 @@ pub struct IssuingDistributionPoint {
     pub only_ca: bool,
 }
 
-/// A CRL that [`lint_crl`] found faultless: ready to be signed.
-#[derive(Clone, PartialEq, Eq)]
+/// A CRL that [`CrlLint`] found faultless: ready to be signed. It stands for the octets that passed, and does not hold them;
+/// except of one that is to be signed by Ed25519, which no digest can stand for.
+#[derive(Clone)]
 pub struct LintedCrl {
-    tbs: CrlTbs,
+    to_be_signed: ToBeSigned,
+    sha256: [u8; 32],
+    octets: usize,
+    entries: u64,
+    signature_algorithm: SignatureAlgorithm,
+}
+
+#[derive(Clone)]
+enum ToBeSigned {
+    Whole(Vec<u8>),
+    Digest(MessageDigest),
 }
 
 impl LintedCrl {
     /// How many entries the list has.
     pub fn entries(&self) -> u64 {
-        self.tbs.entries()
+        self.entries
+    }
+
+    /// How many octets its TBSCertList has.
+    pub fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// SHA-256 of its TBSCertList: what is put on record before it is signed.
+    pub fn sha256(&self) -> [u8; 32] {
+        self.sha256
     }
 
     /// The algorithm named inside, with which it is to be signed.
     pub fn signature_algorithm(&self) -> SignatureAlgorithm {
-        self.tbs.signature_algorithm()
+        self.signature_algorithm
+    }
+
+    /// What comes before and after the TBSCertList in the CertificateList. `signature` is not verified here: the flow does that
+    /// against the authority's key, as for every signature that a signer hands it. Its algorithm must be the one named inside
+    /// the list (§5.1.1.2).
+    pub fn envelope(&self, signature: &Signature) -> Result<Envelope, CrlError> {
+        if signature.algorithm != self.signature_algorithm {
+            return Err(CrlError::OtherAlgorithm { named: self.signature_algorithm, signed: signature.algorithm });
+        }
+        Ok(Envelope::of(self.octets, signature))
     }
 }
 
 impl Signable for LintedCrl {
-    fn to_be_signed(&self) -> &[u8] {
-        self.tbs.as_der()
+    fn message(&self) -> Message<'_> {
+        match &self.to_be_signed {
+            ToBeSigned::Whole(octets) => Message::Whole(octets),
+            ToBeSigned::Digest(digest) => Message::Digest(digest),
+        }
     }
 }
 
@@ -97,18 +135,8 @@ impl sealed::Sealed for LintedCrl {}
 
 impl std::fmt::Debug for LintedCrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "LintedCrl({:?})", self.tbs)
+        write!(f, "LintedCrl({} entries, {} octets)", self.entries, self.octets)
     }
-}
-
-/// The DER of the CertificateList. `signature` is not verified here: the flow does that against the authority's key, as
-/// for every signature that a signer hands it. Its algorithm must be the one named inside the list (§5.1.1.2).
-pub fn assemble(crl: LintedCrl, signature: &Signature) -> Result<Vec<u8>, CrlError> {
-    let named = crl.signature_algorithm();
-    if signature.algorithm != named {
-        return Err(CrlError::OtherAlgorithm { named, signed: signature.algorithm });
-    }
-    Ok(signing::assemble(crl.to_be_signed(), signature))
 }
 
 const AUTHORITY_KEY_IDENTIFIER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.35");

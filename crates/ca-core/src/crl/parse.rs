@@ -56,7 +56,7 @@ impl ParsedCrl {
 
         let view = TbsView::read(to_be_signed)?;
         // §5.1.1.2: the algorithm outside MUST be the one that is signed over.
-        if view.signature_algorithm != signature_algorithm {
+        if view.head.signature_algorithm != signature_algorithm {
             return Err(CrlParseError::AlgorithmsDiffer);
         }
         refuse_unknown_critical(&view)?;
@@ -81,9 +81,9 @@ impl ParsedCrl {
             revoked: view.revoked.map_or(0..0, range),
             signature: range(signature),
             signature_algorithm: signature_algorithm.to_vec(),
-            issuer: DistinguishedName::from_der(view.issuer)?,
-            this_update: read_time(&view.this_update)?,
-            next_update: view.next_update.as_ref().map(read_time).transpose()?,
+            issuer: DistinguishedName::from_der(view.head.issuer)?,
+            this_update: read_time(&view.head.this_update)?,
+            next_update: view.head.next_update.as_ref().map(read_time).transpose()?,
             number: integer(&CRL_NUMBER)?,
             base_number: integer(&DELTA_CRL_INDICATOR)?,
             authority_key_identifier: read_key_identifier(&view)?,

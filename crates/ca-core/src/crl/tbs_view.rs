@@ -1,4 +1,4 @@
-//! A TBSCertList read in place and strictly: what the lint and [`super::ParsedCrl`] look at. Knows nothing of the
+//! The parts of a TBSCertList read in place and strictly: what the lint and [`super::ParsedCrl`] look at. Knows nothing of the
 //! writer.
 
 use super::{CRL_REASON, INVALIDITY_DATE};
@@ -7,9 +7,9 @@ use crate::extension::Extension;
 use crate::time::Timestamp;
 use crate::tlv::{self, DerError, Element, Reader, tag};
 
-/// The fields of a TBSCertList (RFC 5280 §5.1.2), as they stand.
+/// The fields of a TBSCertList before revokedCertificates (RFC 5280 §5.1.2), as they stand.
 #[derive(Debug)]
-pub(super) struct TbsView<'a> {
+pub(super) struct HeadView<'a> {
     /// The version's number: 1 is v2. Absent in v1.
     pub(super) version: Option<u64>,
     /// The whole AlgorithmIdentifier.
@@ -18,6 +18,40 @@ pub(super) struct TbsView<'a> {
     pub(super) issuer: &'a [u8],
     pub(super) this_update: Element<'a>,
     pub(super) next_update: Option<Element<'a>>,
+}
+
+impl<'a> HeadView<'a> {
+    /// Reads the first fields of what is inside a TBSCertList.
+    pub(super) fn read(fields: &mut Reader<'a>) -> Result<Self, DerError> {
+        let version = fields.optional(tag::INTEGER)?.map(|element| tlv::small_unsigned(element.content)).transpose()?;
+        let signature_algorithm = fields.take(tag::SEQUENCE)?.whole;
+        let issuer = fields.take(tag::SEQUENCE)?.whole;
+        let this_update = fields.any()?;
+        let next_update = match fields.peek() {
+            Some(tag::UTC_TIME | tag::GENERALIZED_TIME) => Some(fields.any()?),
+            _ => None,
+        };
+        Ok(Self { version, signature_algorithm, issuer, this_update, next_update })
+    }
+}
+
+/// Reads what comes after revokedCertificates, to the end of the TBSCertList.
+pub(super) fn read_extensions(mut fields: Reader<'_>) -> Result<Vec<Extension<'_>>, DerError> {
+    let extensions = match fields.optional(tag::context_constructed(0))? {
+        Some(explicit) => {
+            let list = Reader::only(explicit.content, tag::SEQUENCE)?;
+            Extension::read_all(list.reader())?
+        }
+        None => Vec::new(),
+    };
+    fields.finish()?;
+    Ok(extensions)
+}
+
+/// A TBSCertList that lies in memory.
+#[derive(Debug)]
+pub(super) struct TbsView<'a> {
+    pub(super) head: HeadView<'a>,
     /// The content of revokedCertificates, where it is present.
     pub(super) revoked: Option<&'a [u8]>,
     pub(super) extensions: Vec<Extension<'a>>,
@@ -27,24 +61,9 @@ impl<'a> TbsView<'a> {
     /// Reads the DER of a TBSCertList. Entries are not looked at.
     pub(super) fn read(der: &'a [u8]) -> Result<Self, DerError> {
         let mut fields = Reader::only(der, tag::SEQUENCE)?.reader();
-        let version = fields.optional(tag::INTEGER)?.map(|element| tlv::small_unsigned(element.content)).transpose()?;
-        let signature_algorithm = fields.take(tag::SEQUENCE)?.whole;
-        let issuer = fields.take(tag::SEQUENCE)?.whole;
-        let this_update = fields.any()?;
-        let next_update = match fields.peek() {
-            Some(tag::UTC_TIME | tag::GENERALIZED_TIME) => Some(fields.any()?),
-            _ => None,
-        };
+        let head = HeadView::read(&mut fields)?;
         let revoked = fields.optional(tag::SEQUENCE)?.map(|element| element.content);
-        let extensions = match fields.optional(tag::context_constructed(0))? {
-            Some(explicit) => {
-                let list = Reader::only(explicit.content, tag::SEQUENCE)?;
-                Extension::read_all(list.reader())?
-            }
-            None => Vec::new(),
-        };
-        fields.finish()?;
-        Ok(Self { version, signature_algorithm, issuer, this_update, next_update, revoked, extensions })
+        Ok(Self { head, revoked, extensions: read_extensions(fields)? })
     }
 
     /// The entries, in order. Ends after the first that is no DER.
@@ -71,7 +90,7 @@ pub(super) struct EntryView<'a> {
 }
 
 impl<'a> EntryView<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DerError> {
+    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, DerError> {
         let mut fields = reader.take(tag::SEQUENCE)?.reader();
         let serial = fields.take(tag::INTEGER)?.content;
         let revoked_at_element = fields.any()?;

@@ -1,5 +1,4 @@
-//! The streamed encoder: entries go into one growing buffer, and what stands before them is written backwards at the
-//! end.
+//! The streamed encoder: entries leave in pieces while they are pushed; what stands before them is known at the end.
 
 use std::fmt;
 
@@ -16,14 +15,19 @@ use crate::serial::Serial;
 use crate::time::Timestamp;
 use crate::tlv::{self, LONGEST_HEADER, tag};
 
-/// Writes a TBSCertList (RFC 5280 §5.1.2) entry by entry. Memory is the DER itself: about 42 octets an entry.
+/// A piece is handed out when it has so many octets: some 25,000 entries.
+pub const PIECE: usize = 1024 * 1024;
+
+/// Writes a TBSCertList (RFC 5280 §5.1.2) entry by entry. Whoever takes the pieces as they come ([`CrlWriter::take_piece`]) needs
+/// the memory of one, however long the list is.
 pub struct CrlWriter {
     template: CrlTemplate,
     /// version … nextUpdate: what stands before revokedCertificates.
     head: Vec<u8>,
-    /// A gap for `head` and the two lengths that depend on the entries, then the entries.
-    buffer: Vec<u8>,
-    gap: usize,
+    /// Entries that were not taken yet.
+    piece: Vec<u8>,
+    /// How many octets of entries were taken.
+    taken: usize,
     entries: u64,
     last_serial: Vec<u8>,
 }
@@ -32,8 +36,7 @@ impl CrlWriter {
     /// Begins a list.
     pub fn new(template: CrlTemplate) -> Result<Self, CrlError> {
         let head = encode_head(&template)?;
-        let gap = head.len() + LONGER_TIMES + 2 * LONGEST_HEADER;
-        Ok(Self { template, head, buffer: vec![0; gap], gap, entries: 0, last_serial: Vec::new() })
+        Ok(Self { template, head, piece: Vec::new(), taken: 0, entries: 0, last_serial: Vec::new() })
     }
 
     /// Dates the list anew: entries that were revoked while they were being collected must not lie in its future.
@@ -53,9 +56,9 @@ impl CrlWriter {
         if entry.reason == Some(EntryReason::RemoveFromCrl) && self.template.base_number.is_none() {
             return Err(CrlError::RemovedFromCompleteList { serial: entry.serial.clone() });
         }
-        let start = self.buffer.len();
-        if let Err(error) = append_entry(&mut self.buffer, entry) {
-            self.buffer.truncate(start);
+        let start = self.piece.len();
+        if let Err(error) = append_entry(&mut self.piece, entry) {
+            self.piece.truncate(start);
             return Err(error.into());
         }
         self.entries += 1;
@@ -69,34 +72,32 @@ impl CrlWriter {
         self.entries
     }
 
-    /// Ends the list: writes the extensions after the entries, and the head and the lengths before them.
-    pub fn finish(mut self) -> Result<CrlTbs, CrlError> {
-        let mut start = self.gap;
-        let mut prepend = |buffer: &mut Vec<u8>, octets: &[u8]| {
-            start -= octets.len();
-            buffer[start..start + octets.len()].copy_from_slice(octets);
-            start
-        };
-        // §5.1.2.6: without revoked certificates, the list MUST be absent, not empty.
-        if self.entries > 0 {
-            let (header, size) = tlv::header(tag::SEQUENCE, self.buffer.len() - self.gap);
-            prepend(&mut self.buffer, &header[..size]);
+    /// The entries since the last piece, when they fill one ([`PIECE`]); they are to be kept in order, and come between
+    /// [`CrlTbs::before`] and [`CrlTbs::after`].
+    pub fn take_piece(&mut self) -> Option<Vec<u8>> {
+        if self.piece.len() < PIECE {
+            return None;
         }
-        let head_start = prepend(&mut self.buffer, &self.head);
-        append_extensions(&mut self.buffer, &self.template)?;
-        let (header, size) = tlv::header(tag::SEQUENCE, self.buffer.len() - head_start);
-        let start = prepend(&mut self.buffer, &header[..size]);
-        Ok(CrlTbs {
-            buffer: self.buffer,
-            start,
-            entries: self.entries,
-            signature_algorithm: self.template.signature_algorithm,
-        })
+        self.taken += self.piece.len();
+        // As long as this one was, and what its last entry may have been longer than the next one's.
+        let next = Vec::with_capacity(self.piece.len() + 1024);
+        Some(std::mem::replace(&mut self.piece, next))
+    }
+
+    /// Ends the list: the octets that stand before the pieces that were taken, and those after them.
+    pub fn finish(self) -> Result<CrlTbs, CrlError> {
+        let entries = self.taken + self.piece.len();
+        let mut after = self.piece;
+        append_extensions(&mut after, &self.template)?;
+        // §5.1.2.6: without revoked certificates, the list MUST be absent, not empty.
+        let (revoked, size) = if entries > 0 { tlv::header(tag::SEQUENCE, entries) } else { Default::default() };
+        let mut before = Vec::with_capacity(self.head.len() + 2 * LONGEST_HEADER);
+        tlv::append_header(&mut before, tag::SEQUENCE, self.head.len() + size + self.taken + after.len());
+        before.extend_from_slice(&self.head);
+        before.extend_from_slice(&revoked[..size]);
+        Ok(CrlTbs { before, after })
     }
 }
-
-/// How much longer two times become when they pass from UTCTime (13 octets) to GeneralizedTime (15).
-const LONGER_TIMES: usize = 4;
 
 /// version … nextUpdate
 fn encode_head(template: &CrlTemplate) -> Result<Vec<u8>, TimeOutOfRange> {
@@ -116,42 +117,18 @@ impl fmt::Debug for CrlWriter {
     }
 }
 
-/// An encoded TBSCertList, not yet linted.
+/// An encoded TBSCertList, not yet linted: the pieces that the writer handed out lie between its two parts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CrlTbs {
-    buffer: Vec<u8>,
-    /// Where the DER begins; what stands before it is the rest of the writer's gap.
-    start: usize,
-    entries: u64,
-    signature_algorithm: SignatureAlgorithm,
-}
-
-impl CrlTbs {
-    /// The DER of the TBSCertList.
-    pub fn as_der(&self) -> &[u8] {
-        &self.buffer[self.start..]
-    }
-
-    /// How many entries it has.
-    pub fn entries(&self) -> u64 {
-        self.entries
-    }
-
-    /// The algorithm named inside.
-    pub fn signature_algorithm(&self) -> SignatureAlgorithm {
-        self.signature_algorithm
-    }
-
-    /// A list of octets that no writer made, to show that the lint does not rely on the writer.
-    #[cfg(test)]
-    pub(super) fn from_der(der: &[u8], signature_algorithm: SignatureAlgorithm) -> Self {
-        Self { buffer: der.to_vec(), start: 0, entries: 0, signature_algorithm }
-    }
+    /// What comes before the pieces.
+    pub before: Vec<u8>,
+    /// What comes after them: entries that filled no piece, and the extensions.
+    pub after: Vec<u8>,
 }
 
 impl fmt::Debug for CrlTbs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CrlTbs({} entries, {} octets)", self.entries, self.as_der().len())
+        write!(f, "CrlTbs({} octets before its pieces, {} after them)", self.before.len(), self.after.len())
     }
 }
 

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::hash::MessageHasher;
+
 /// A kind of key, as configuration and profiles name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyType {
@@ -153,6 +155,17 @@ impl SignatureAlgorithm {
             Self::EcdsaSha384 => "ecdsa-with-SHA384",
             Self::EcdsaSha512 => "ecdsa-with-SHA512",
             Self::Ed25519 => "Ed25519",
+        }
+    }
+
+    /// Begins the digest that is signed in the place of a message; `None` for Ed25519, which signs the message itself
+    /// (RFC 8032 §5.1.6 reads it twice).
+    pub fn hasher(self) -> Option<MessageHasher> {
+        match self {
+            Self::RsaSha256 | Self::EcdsaSha256 => Some(MessageHasher::sha256()),
+            Self::RsaSha384 | Self::EcdsaSha384 => Some(MessageHasher::sha384()),
+            Self::RsaSha512 | Self::EcdsaSha512 => Some(MessageHasher::sha512()),
+            Self::Ed25519 => None,
         }
     }
 

@@ -15,7 +15,7 @@ use const_oid::ObjectIdentifier;
 use der::asn1::{AnyRef, BitStringRef};
 use der::{Decode, Encode, Sequence};
 
-use crate::hash;
+use crate::hash::{self, MessageDigest};
 
 pub use algorithm::{KeyType, SignatureAlgorithm, UnknownKeyType};
 pub use error::{KeyError, SignatureInvalid};
@@ -103,6 +103,26 @@ impl PublicKey {
             aws_lc::UnparsedPublicKey::new(verification, self.subject_public_key()).verify(message, signature)
         };
         verified.map_err(|_| SignatureInvalid::DoesNotVerify { algorithm, key_type: self.key_type })
+    }
+}
+
+impl PublicKey {
+    /// [`Self::verify`] of a message of which only the digest is at hand. No digest stands for a message under Ed25519.
+    pub fn verify_digest(
+        &self,
+        algorithm: SignatureAlgorithm,
+        digest: &MessageDigest,
+        signature: &[u8],
+    ) -> Result<(), SignatureInvalid> {
+        let verification = if algorithm == self.key_type.signature_algorithm() {
+            default_verification(self.key_type)
+        } else {
+            other_verification(self.key_type, algorithm)
+                .ok_or(SignatureInvalid::AlgorithmDoesNotFit { algorithm, key_type: self.key_type })?
+        };
+        aws_lc::UnparsedPublicKey::new(verification, self.subject_public_key())
+            .verify_digest(digest.as_digest(), signature)
+            .map_err(|_| SignatureInvalid::DoesNotVerify { algorithm, key_type: self.key_type })
     }
 }
 

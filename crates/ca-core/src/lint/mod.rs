@@ -20,7 +20,7 @@ use thiserror::Error;
 use crate::hash;
 use crate::key::{PublicKey, SignatureAlgorithm, SignatureInvalid};
 use crate::profile::Profile;
-use crate::signing::{self, Signable, Signature, sealed};
+use crate::signing::{self, Message, Signable, Signature, sealed};
 use crate::tbs::{CertificateDer, TbsDer};
 use crate::template::Issuer;
 
@@ -98,8 +98,8 @@ impl LintedTbs {
 impl sealed::Sealed for LintedTbs {}
 
 impl Signable for LintedTbs {
-    fn to_be_signed(&self) -> &[u8] {
-        &self.der
+    fn message(&self) -> Message<'_> {
+        Message::Whole(&self.der)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::der_time::{TimeOutOfRange, append_generalized_time};
 use crate::extension;
 use crate::lint::Finding;
 use crate::revocation::RevocationReason;
-use crate::signing::{Signable, Signature, sealed};
+use crate::signing::{Message, Signable, Signature, sealed};
 use crate::time::Timestamp;
 use crate::tlv::{self, tag};
 
@@ -68,6 +68,11 @@ pub struct OcspTbs {
 }
 
 impl OcspTbs {
+    /// The exact DER to be signed.
+    pub fn to_be_signed(&self) -> &[u8] {
+        &self.der
+    }
+
     /// Checks and encodes a response. An error names every rule that it would break.
     pub fn new(template: &ResponseTemplate) -> Result<Self, Vec<Finding>> {
         let findings: Vec<Finding> = RULES.iter().filter_map(|rule| rule(template)).collect();
@@ -87,8 +92,8 @@ impl OcspTbs {
 }
 
 impl Signable for OcspTbs {
-    fn to_be_signed(&self) -> &[u8] {
-        &self.der
+    fn message(&self) -> Message<'_> {
+        Message::Whole(&self.der)
     }
 }
 

@@ -14,7 +14,7 @@ use ca_core::pem;
 use ca_core::policy::{self, AuthorityConstraints, CertificateRequest, Granted, Origin, Surroundings};
 use ca_core::profile::{self, Profile};
 use ca_core::serial::Serial;
-use ca_core::signing::{Signable, Signature};
+use ca_core::signing::{Message, Signable, Signature};
 use ca_core::tbs::{self, TbsDer};
 use ca_core::template::{self, CertificateTemplate, Endpoints, Issuer, IssuerFacts, SerialChoice};
 use ca_core::time::{Lifetime, Timestamp};
@@ -83,7 +83,7 @@ impl SigningKey {
 
     #[expect(clippy::disallowed_methods, reason = "ECDSA and PSS draw from the library's own generator in tests")]
     pub(crate) fn sign(&self, message: &dyn Signable) -> Signature {
-        let message = message.to_be_signed();
+        let Message::Whole(message) = message.message() else { panic!("a certificate is signed whole") };
         let random = SystemRandom::new();
         let octets = match &self.pair {
             KeyPair::Rsa(pair) => {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 
 use super::yield_once;
+use crate::list_octets::ListOctets;
 use crate::port::anchor::{Anchor, AnchorError, AnchorHead, AnchoredRevocation, Generation, ServiceDigest};
 use crate::port::store::ChainHead;
 
@@ -134,11 +135,12 @@ impl Anchor for MemoryAnchor {
         service: &ServiceDigest,
         authority: &AuthorityId,
         number: u64,
-        der: &Arc<[u8]>,
+        der: &ListOctets,
     ) -> Result<(), AnchorError> {
+        let octets = der.to_vec().map_err(|error| AnchorError::Unavailable { detail: error.to_string() })?;
         self.with(service, |kept| {
             if kept.lists.get(authority).is_none_or(|(newest, _)| number > *newest) {
-                kept.lists.insert(authority.clone(), (number, der.to_vec()));
+                kept.lists.insert(authority.clone(), (number, octets));
             }
         })
         .await

@@ -8,6 +8,7 @@ use ca_core::crl::ListName;
 use ca_core::id::AuthorityId;
 
 use super::yield_once;
+use crate::list_octets::ListOctets;
 use crate::port::publisher::{PublishError, Publisher};
 
 /// How one call of [`Publisher::publish_crl`] fails.
@@ -60,8 +61,9 @@ impl FlakyPublisher {
 
 #[async_trait]
 impl Publisher for FlakyPublisher {
-    async fn publish_crl(&self, list: &ListName, number: u64, der: &Arc<[u8]>) -> Result<(), PublishError> {
+    async fn publish_crl(&self, list: &ListName, number: u64, der: &ListOctets) -> Result<(), PublishError> {
         yield_once().await;
+        let octets = der.to_vec().map_err(|error| PublishError { detail: error.to_string() })?;
         let mut state = self.state();
         state.calls.push((list.clone(), number));
         let fault = state.script.pop_front();
@@ -69,7 +71,7 @@ impl Publisher for FlakyPublisher {
             return Err(PublishError { detail: "failed by the test, nothing was put in place".to_owned() });
         }
         if state.lists.get(list).is_none_or(|(newest, _)| number > *newest) {
-            state.lists.insert(list.clone(), (number, der.to_vec()));
+            state.lists.insert(list.clone(), (number, octets));
         }
         if fault == Some(PublishFault::After) {
             return Err(PublishError { detail: "failed by the test, the list is in place".to_owned() });

@@ -12,8 +12,9 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING, EcdsaKeyPair,
     EcdsaSigningAlgorithm, Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
+use ca_core::hash::MessageDigest;
 use ca_core::key::{KeyType, PublicKey, SignatureAlgorithm};
-use ca_core::signing::{Signable, Signature};
+use ca_core::signing::{Message, Signable, Signature};
 use ca_core::time::Lifetime;
 
 use super::yield_once;
@@ -93,7 +94,7 @@ impl ScriptedSigner {
         self.state().always = step;
     }
 
-    /// Every message it was asked to sign, in order, whether it signed or not.
+    /// Every message it was asked to sign, in order, whether it signed or not; of lists the digest, where the key signs that.
     pub fn messages(&self) -> Vec<Vec<u8>> {
         self.state().messages.clone()
     }
@@ -119,16 +120,16 @@ impl Signer for ScriptedSigner {
     }
 
     async fn sign(&self, message: &dyn Signable) -> Result<Signature, SignerError> {
-        let message = message.to_be_signed().to_vec();
+        let message = OwnedMessage::of(message.message());
         yield_once().await;
         let step = {
             let mut state = self.state();
-            state.messages.push(message.clone());
+            state.messages.push(message.octets().to_vec());
             state.script.pop_front().unwrap_or(state.always)
         };
         let octets = match step {
             None => self.inner.key.sign(&message),
-            Some(SigningStep::AnotherMessage) => self.inner.key.sign(b"another message"),
+            Some(SigningStep::AnotherMessage) => self.inner.key.sign(&OwnedMessage::Whole(b"another message".to_vec())),
             Some(SigningStep::Garbage) => vec![0x5a; 64],
             Some(SigningStep::Busy { retry_after }) => {
                 return Err(SignerError::Busy { detail: "throttled by the test".to_owned(), retry_after });
@@ -200,17 +201,47 @@ impl PrivateKey {
         clippy::disallowed_methods,
         reason = "a test key; aws-lc-rs takes its randomness from itself and ignores this argument"
     )]
-    fn sign(&self, message: &[u8]) -> Vec<u8> {
-        match self {
-            Self::EllipticCurve(key) => {
-                key.sign(&SystemRandom::new(), message).expect("a valid key signs").as_ref().to_vec()
+    fn sign(&self, message: &OwnedMessage) -> Vec<u8> {
+        let random = SystemRandom::new();
+        match (self, message) {
+            (Self::EllipticCurve(key), OwnedMessage::Whole(message)) => {
+                key.sign(&random, message).expect("a valid key signs").as_ref().to_vec()
             }
-            Self::Ed25519(key) => key.sign(message).as_ref().to_vec(),
-            Self::Rsa(key) => {
+            (Self::EllipticCurve(key), OwnedMessage::Digest(digest)) => {
+                key.sign_digest(digest.as_digest()).expect("a valid key signs").as_ref().to_vec()
+            }
+            (Self::Ed25519(key), message) => key.sign(message.octets()).as_ref().to_vec(),
+            (Self::Rsa(key), message) => {
                 let mut octets = vec![0; key.public_modulus_len()];
-                key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut octets).expect("a valid key signs");
+                match message {
+                    OwnedMessage::Whole(message) => key.sign(&RSA_PKCS1_SHA256, &random, message, &mut octets),
+                    OwnedMessage::Digest(digest) => key.sign_digest(&RSA_PKCS1_SHA256, digest.as_digest(), &mut octets),
+                }
+                .expect("a valid key signs");
                 octets
             }
+        }
+    }
+}
+
+/// A message that is kept across a wait.
+enum OwnedMessage {
+    Whole(Vec<u8>),
+    Digest(MessageDigest),
+}
+
+impl OwnedMessage {
+    fn of(message: Message<'_>) -> Self {
+        match message {
+            Message::Whole(octets) => Self::Whole(octets.to_vec()),
+            Message::Digest(digest) => Self::Digest(digest.clone()),
+        }
+    }
+
+    fn octets(&self) -> &[u8] {
+        match self {
+            Self::Whole(octets) => octets,
+            Self::Digest(digest) => digest.octets(),
         }
     }
 }

@@ -13,7 +13,6 @@ use ca_core::principal::Principal;
 use ca_core::profile::{Profile, ProfileKind};
 use ca_core::revocation::Standing;
 use ca_core::serial::{Serial, ShardNumber};
-use ca_core::signing::Signable;
 use ca_core::tbs;
 use ca_core::template::{self, CertificateTemplate, Endpoints, Issuer, SerialChoice};
 use ca_core::time::{Lifetime, Timestamp};
@@ -158,7 +157,7 @@ fn prepare<'a>(engine: &Engine, order: Order<'a>) -> Result<(Settled<'a>, Prepar
         subject: template.subject().clone(),
         names: template.names().to_vec(),
         spki_sha256: template.public_key().spki_sha256(),
-        to_be_signed: linted.to_be_signed().to_vec(),
+        to_be_signed: linted.der().to_vec(),
         owner: order.owner,
         requested_by: order.principal.reference(),
         renews: order.renews,

@@ -1,18 +1,22 @@
 //! Makes and publishes the complete CRL of an authority (RFC 5280 §5): collected as a stream, linted, put on record, signed,
 //! checked, put on record, published. Run by one leased job; a GET never signs.
+//!
+//! A list is held nowhere as a whole: its octets go to the spool in pieces, pass through the lint once more, which takes the digest
+//! that is signed, and are read from there by whoever keeps or serves them.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::crl::{
-    self, CrlContext, CrlEntry, CrlTemplate, CrlWriter, LintedCrl, ListName, PartialScope, PreviousCrl,
+    CrlContext, CrlEntry, CrlLint, CrlTbs, CrlTemplate, CrlWriter, LintedCrl, ListName, PartialScope, PreviousCrl,
 };
-use ca_core::hash::sha256;
 use ca_core::id::AuthorityId;
 use ca_core::key::SignatureAlgorithm;
+use ca_core::lint::Finding;
 use ca_core::principal::Principal;
-use ca_core::serial::ShardNumber;
-use ca_core::signing::Signable;
+use ca_core::serial::{Serial, ShardNumber};
+use ca_core::signing::{Envelope, Signable};
 use ca_core::time::{Lifetime, Timestamp};
 
 use super::list_scope::{Entries, ListScope};
@@ -20,7 +24,9 @@ use super::watch_clock::{TOLERANCE, assure_clock};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::hierarchy::Authority;
+use crate::list_octets::{ListOctets, PIECE};
 use crate::port::signer::Signer;
+use crate::port::spool::{SpoolWriter, SpooledOctets};
 use crate::port::store::{CrlIntent, Journal, KeyHome, Lease, OutboxMessage, PublishedCrl, StoreError};
 
 /// How many entries are read from the record at a time.
@@ -46,22 +52,22 @@ pub async fn publish_crl(
     // 3. Collect and lint: every revocation up to this sequence number is in, some later ones may be.
     let revocation_sequence = engine.store().revocation_sequence().await?;
     let scope = ListScope::complete(engine, authority_id)?;
-    let (linted, times) = collect(engine, &authority, signer.algorithm(), &place, &scope).await?;
+    let collected = collect(engine, &authority, signer.algorithm(), &place, &scope).await?;
     // 4. On record before the key is used.
     let intent = CrlIntent {
         authority: authority_id.clone(),
         number: place.number,
-        this_update: times.this_update,
-        next_update: times.next_update,
-        entries: linted.entries(),
+        this_update: collected.times.this_update,
+        next_update: collected.times.next_update,
+        entries: collected.linted.entries(),
         revocation_sequence,
-        to_be_signed_sha256: sha256(linted.to_be_signed()),
+        to_be_signed_sha256: collected.linted.sha256(),
     };
     engine.store().intend_crl(lease, intent.clone()).await?;
     // 5. Sign, and check the signature.
-    let der = sign(&authority, &**signer, linted, place.number).await?;
+    let der = sign(&authority, &**signer, collected, place.number).await?;
     // 6. On record, then out.
-    let list = Arc::new(PublishedCrl { intent, der: der.into() });
+    let list = Arc::new(PublishedCrl { intent, der });
     record(engine, principal, lease, &list).await?;
     engine.published_lists().keep(Arc::clone(&list));
     put_out(engine, &list).await?;
@@ -153,18 +159,16 @@ fn refuse_future(engine: &Engine, authority: &AuthorityId, this_update: Timestam
 pub(super) async fn sign(
     authority: &Authority,
     signer: &dyn Signer,
-    linted: LintedCrl,
+    collected: Collected,
     number: u64,
-) -> Result<Vec<u8>, FlowError> {
+) -> Result<ListOctets, FlowError> {
+    let Collected { linted, tbs, pieces, .. } = collected;
     let signature = signer.sign(&linted).await?;
-    authority
-        .certificate()
-        .public_key()
-        .verify(signature.algorithm, linted.to_be_signed(), &signature.octets)
-        .map_err(|_| {
-            FlowError::internal(format!("the signature of CRL {number} of {} does not verify", authority.id()))
-        })?;
-    crl::assemble(linted, &signature).map_err(FlowError::internal)
+    linted.message().verify(authority.certificate().public_key(), &signature).map_err(|_| {
+        FlowError::internal(format!("the signature of CRL {number} of {} does not verify", authority.id()))
+    })?;
+    let Envelope { before, after } = linted.envelope(&signature).map_err(FlowError::internal)?;
+    ListOctets::around([before, tbs.before].concat(), pieces, [tbs.after, after].concat()).map_err(no_room)
 }
 
 /// Puts the signed list on record; once more when the acknowledgement was lost, which is harmless.
@@ -172,7 +176,7 @@ async fn record(engine: &Engine, principal: &Principal, lease: &Lease, list: &Pu
     let intent = &list.intent;
     let journal = publication(engine, principal, intent);
     let publish = || {
-        let (der, journal) = (Arc::clone(&list.der), journal.clone());
+        let (der, journal) = (list.der.clone(), journal.clone());
         engine.store().publish_crl(lease, &intent.authority, intent.number, der, journal)
     };
     match publish().await {
@@ -232,7 +236,7 @@ pub(super) async fn put_in_place(
     engine: &Engine,
     name: &ListName,
     number: u64,
-    der: &Arc<[u8]>,
+    der: &ListOctets,
 ) -> Result<(), FlowError> {
     engine.publisher().publish_crl(name, number, der).await.map_err(|error| {
         FlowError::new(
@@ -245,6 +249,15 @@ pub(super) async fn put_in_place(
     Ok(())
 }
 
+/// A list that can be signed, and where its octets are.
+pub(super) struct Collected {
+    pub(super) linted: LintedCrl,
+    /// What comes before and after the pieces.
+    tbs: CrlTbs,
+    pieces: Arc<dyn SpooledOctets>,
+    pub(super) times: Times,
+}
+
 /// Writes the list and lints it. It is dated anew when an entry is newer than its place says.
 pub(super) async fn collect(
     engine: &Engine,
@@ -252,7 +265,7 @@ pub(super) async fn collect(
     algorithm: SignatureAlgorithm,
     place: &Place,
     scope: &ListScope,
-) -> Result<(LintedCrl, Times), FlowError> {
+) -> Result<Collected, FlowError> {
     let mut times = Times::of(engine, authority, scope, place.this_update);
     let template = CrlTemplate {
         issuer: authority.certificate().subject().clone(),
@@ -267,7 +280,10 @@ pub(super) async fn collect(
         expired_certs_on_crl: None,
     };
     let mut writer = CrlWriter::new(template).map_err(FlowError::internal)?;
-    let newest_date = write_entries(engine, authority.id(), &mut writer, place.not_after_from, &scope.entries).await?;
+    let mut pieces = engine.spool().begin().map_err(no_room)?;
+    let not_after_from = place.not_after_from;
+    let newest_date =
+        write_entries(engine, authority.id(), &mut writer, &mut *pieces, not_after_from, &scope.entries).await?;
     if newest_date > times.this_update {
         times = Times::of(engine, authority, scope, newest_date);
         writer.set_times(times.this_update, times.next_update).map_err(FlowError::internal)?;
@@ -279,52 +295,116 @@ pub(super) async fn collect(
         signature_algorithm: algorithm,
         previous: place.before,
     };
-    let linted = crl::lint_crl(writer.finish().map_err(FlowError::internal)?, &context).map_err(|findings| {
+    let (tbs, pieces) = (writer.finish().map_err(FlowError::internal)?, pieces.finish().map_err(no_room)?);
+    let linted = lint(&tbs, &*pieces, context).await?.map_err(|findings| {
         let id = authority.id();
         FlowError::internal(format!("the CRL of {id} is not well-formed and was not signed: {findings:?}"))
     })?;
-    Ok((linted, times))
+    Ok(Collected { linted, tbs, pieces, times })
 }
 
-/// Gives every entry to the writer; returns the newest date among them, of revocation or invalidity.
+/// Reads the list again, from where it lies.
+async fn lint(
+    tbs: &CrlTbs,
+    pieces: &dyn SpooledOctets,
+    context: CrlContext<'_>,
+) -> Result<Result<LintedCrl, Vec<Finding>>, FlowError> {
+    let mut lint = CrlLint::new(context);
+    lint.update(&tbs.before);
+    let (mut from, mut piece) = (0, Vec::new());
+    while from < pieces.count() {
+        let left = usize::try_from(pieces.count() - from).unwrap_or(usize::MAX);
+        piece.resize(left.min(PIECE), 0);
+        pieces.read(from, &mut piece).map_err(no_room)?;
+        lint.update(&piece);
+        from += piece.len() as u64;
+        let_others_go_on().await;
+    }
+    lint.update(&tbs.after);
+    Ok(lint.finish())
+}
+
+/// Gives every entry to the writer, and its pieces to the spool; returns the newest date among the entries, of revocation or
+/// invalidity.
 async fn write_entries(
     engine: &Engine,
     authority: &AuthorityId,
     writer: &mut CrlWriter,
+    pieces: &mut dyn SpoolWriter,
     not_after_from: Timestamp,
     entries: &Entries,
 ) -> Result<Timestamp, FlowError> {
     let mut newest_date = Timestamp::from_unix_seconds(0);
-    let mut write = |entry: &CrlEntry| {
+    let mut write = |writer: &mut CrlWriter, entry: &CrlEntry| {
         newest_date = newest_date.max(entry.revoked_at);
         newest_date = entry.invalidity_date.map_or(newest_date, |date| newest_date.max(date));
         writer.push(entry).map_err(FlowError::internal)
     };
     // The serials of a shard follow each other.
-    let (mut after, shard) = match entries {
+    let (first, shard) = match entries {
         Entries::All => (None, None),
         Entries::InShard(shard) => (Some(shard.before_its_serials()), Some(*shard)),
         Entries::Given(entries) => {
-            entries.iter().try_for_each(&mut write)?;
+            entries.iter().try_for_each(|entry| write(writer, entry))?;
+            put_aside(writer, pieces)?;
             return Ok(newest_date);
         }
     };
-    let next = shard.and_then(|shard| ShardNumber::new(shard.get() + 1)).map(ShardNumber::before_its_serials);
+    let end = shard.and_then(|shard| ShardNumber::new(shard.get() + 1)).map(ShardNumber::before_its_serials);
+    let read = |after: Option<Serial>| async move {
+        engine.store().revoked_serials(authority, not_after_from, after.as_ref(), BATCH).await
+    };
+    let mut page = read(first).await?;
     loop {
-        let page = engine.store().revoked_serials(authority, not_after_from, after.as_ref(), BATCH).await?;
-        let mut last = page.len() < BATCH as usize;
-        for (serial, revocation) in page {
-            last |= next.as_ref().is_some_and(|next| serial >= *next);
-            // Between them lie some that only look like theirs.
-            if shard.is_none() || serial.shard() == shard {
-                write(&CrlEntry::new(serial.clone(), &revocation))?;
+        let is_within = |serial: &Serial| end.as_ref().is_none_or(|end| serial < end);
+        let after = page.last().map(|(serial, _)| serial.clone());
+        let after = after.filter(|serial| page.len() == BATCH as usize && is_within(serial));
+        let mut write_page = || -> Result<(), FlowError> {
+            for (serial, revocation) in std::mem::take(&mut page) {
+                // Between the serials of a shard lie some that only look like theirs.
+                if shard.is_none() || serial.shard() == shard {
+                    write(writer, &CrlEntry::new(serial, &revocation))?;
+                }
             }
-            after = Some(serial);
-        }
-        if last {
+            put_aside(writer, pieces)
+        };
+        let Some(after) = after else {
+            write_page()?;
             return Ok(newest_date);
-        }
+        };
+        // The database looks for the next page while this one is written.
+        let (next, written) = futures::join!(read(Some(after)), async { write_page() });
+        written?;
+        page = next?;
     }
+}
+
+/// Gives what the writer has finished to the spool.
+fn put_aside(writer: &mut CrlWriter, pieces: &mut dyn SpoolWriter) -> Result<(), FlowError> {
+    match writer.take_piece() {
+        Some(piece) => pieces.append(&piece).map_err(no_room),
+        None => Ok(()),
+    }
+}
+
+/// The list could not be put aside while it was made.
+pub(super) fn no_room(error: std::io::Error) -> FlowError {
+    FlowError::new(FlowErrorKind::Unavailable, "the CRL could not be kept while it was made; it will be tried again")
+        .with_detail(error)
+}
+
+/// Lets other tasks of the thread run in between.
+async fn let_others_go_on() {
+    let mut gone_on = false;
+    std::future::poll_fn(|context| {
+        if gone_on {
+            return Poll::Ready(());
+        }
+        gone_on = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 pub(super) fn publication(engine: &Engine, principal: &Principal, intent: &CrlIntent) -> Journal {

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ca_core::crl::{CrlEntry, EntryReason, ListName, PartialScope, PreviousCrl};
-use ca_core::hash::sha256;
 use ca_core::id::AuthorityId;
 use ca_core::principal::Principal;
 use ca_core::revocation::Standing;
 use ca_core::serial::{Serial, ShardNumber};
-use ca_core::signing::Signable;
 use ca_core::time::{Lifetime, Timestamp};
 
 use super::list_scope::ListScope;
-use super::publish_crl::{Place, check_authority_validity, collect, is_concerned, publication_of, put_in_place, sign};
+use super::publish_crl::{
+    Place, check_authority_validity, collect, is_concerned, no_room, publication_of, put_in_place, sign,
+};
 use super::shards;
 use super::watch_clock::assure_clock;
 use crate::engine::Engine;
@@ -52,27 +52,27 @@ pub async fn publish_partial(
         PartialScope::Delta => delta_content(engine, authority_id, newest.as_ref()).await?,
     };
     // 3. Collect and lint.
-    let (linted, times) = collect(engine, &authority, signer.algorithm(), &place, &content).await?;
+    let collected = collect(engine, &authority, signer.algorithm(), &place, &content).await?;
     // 4. On record before the key is used.
     let crl = CrlIntent {
         authority: authority_id.clone(),
         number: place.number,
-        this_update: times.this_update,
-        next_update: times.next_update,
-        entries: linted.entries(),
+        this_update: collected.times.this_update,
+        next_update: collected.times.next_update,
+        entries: collected.linted.entries(),
         revocation_sequence,
-        to_be_signed_sha256: sha256(linted.to_be_signed()),
+        to_be_signed_sha256: collected.linted.sha256(),
     };
     let intent = PartialIntent { scope, base_number: content.base_number, crl };
     engine.store().intend_partial_crl(lease, intent.clone()).await?;
     // 5. Sign, and check the signature.
-    let der = sign(&authority, &**signer, linted, place.number).await?;
+    let der = sign(&authority, &**signer, collected, place.number).await?;
     // 6. On record, then out.
-    let list = Arc::new(PublishedPartial { intent, der: der.into() });
+    let list = Arc::new(PublishedPartial { intent, der: der.to_vec().map_err(no_room)?.into() });
     record(engine, principal, lease, &list).await?;
     let name = ListName::partial(authority_id.clone(), scope);
     engine.published_lists().keep_partial(&name, Arc::clone(&list));
-    put_in_place(engine, &name, list.intent.crl.number, &list.der).await?;
+    put_in_place(engine, &name, list.intent.crl.number, &der).await?;
     Ok(list)
 }
 

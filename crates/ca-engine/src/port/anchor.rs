@@ -5,15 +5,14 @@
 //! the newest list of each authority, the end of the audit chain. It is never set back with the database, because it does not
 //! lie in it.
 
-use std::fmt;
-use std::str::FromStr;
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
+use std::fmt;
+use std::str::FromStr;
 use thiserror::Error;
 
 use super::store::{ChainHead, RevocationRow};
+use crate::list_octets::ListOctets;
 
 /// Whose anchor: SHA-256 of the first root's certificate. So several services may share a place, and a record is recognised
 /// however old the backup is that it comes from.
@@ -128,7 +127,7 @@ pub trait Anchor: Send + Sync {
         service: &ServiceDigest,
         authority: &AuthorityId,
         number: u64,
-        der: &Arc<[u8]>,
+        der: &ListOctets,
     ) -> Result<(), AnchorError>;
 
     /// Notes how far the audit chain has come.

@@ -12,4 +12,5 @@ pub mod revocation_hints;
 pub mod shared_answers;
 pub mod signer;
 pub mod sink;
+pub mod spool;
 pub mod store;

@@ -27,7 +27,7 @@ fn every_authority_has_a_chain_a_list_and_a_responder() {
     assert_eq!(ids, ["root", "document", "tls"]);
     for authority in hierarchy.authorities() {
         let (number, der) = world.publisher.published(authority.id()).expect("a list is in place");
-        let list = world.read_list(authority.id().as_str(), &der);
+        let list = world.read_list(authority.id().as_str(), &der.into());
         assert_eq!((number, list.number(), list.entry_count()), (1, Some(1), 0), "{}", authority.id());
         let responder = hierarchy.responder(authority.id(), world.now()).expect("a responder");
         assert!(responder.validity().not_after <= authority.certificate().validity().not_after);

@@ -52,13 +52,14 @@ fn make(world: &World) {
 fn make_one(world: &World, scope: PartialScope) -> ParsedCrl {
     let lease = world.crl_lease("tls", "test");
     let list = block_on(publish_partial(&world.engine, &Principal::Job("crl"), &id("tls"), scope, &lease));
-    world.read_list("tls", &list.expect("a list").der)
+    world.read_list("tls", &list.expect("a list").der[..].into())
 }
 
 /// The list that readers get.
 fn in_place(world: &World, name: &str) -> ParsedCrl {
     let name: ListName = name.parse().expect("a name");
-    world.read_list("tls", &world.publisher.published_list(&name).unwrap_or_else(|| panic!("no {name}")).1)
+    let (_, der) = world.publisher.published_list(&name).unwrap_or_else(|| panic!("no {name}"));
+    world.read_list("tls", &der.into())
 }
 
 fn shard_of(stored: &StoredCertificate) -> u32 {
@@ -184,7 +185,7 @@ fn another_number_or_base_url_moves_no_certificate() {
     let lease = world.crl_lease("tls", "test");
     let scope = shard(shard_of(&old));
     let list = block_on(publish_partial(&none, &Principal::Job("crl"), &id("tls"), scope, &lease)).expect("a list");
-    let list = world.read_list("tls", &list.der);
+    let list = world.read_list("tls", &list.der[..].into());
     assert_eq!(list.distribution_point(), Some(old_uri.as_str()));
     assert!(list.find(&old.serial).is_some());
 }

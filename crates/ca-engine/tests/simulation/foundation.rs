@@ -17,6 +17,7 @@ use ca_engine::fake::{FakeClock, FlakyPublisher, MemoryStore, ScriptedAuthorizer
 use ca_engine::flow::establish::{AuthorityPlan, establish_authority};
 use ca_engine::port::keyring::KeyRoom;
 use ca_engine::port::signer::Signer;
+use ca_engine::port::spool::MemorySpool;
 use ca_engine::port::store::KeyHome;
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 
@@ -101,6 +102,7 @@ impl Foundation {
             }),
             authorizer: Arc::new(ScriptedAuthorizer::allow_all()),
             publisher: Arc::new(FlakyPublisher::default()),
+            spool: Arc::new(MemorySpool),
             sinks: BTreeMap::new(),
             shared_answers: None,
         };

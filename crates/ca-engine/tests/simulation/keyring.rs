@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use ca_core::hash::sha256;
 use ca_core::key::{KeyType, PublicKey, SignatureAlgorithm};
-use ca_core::signing::{Signable, Signature};
+use ca_core::signing::{Message, Signable, Signature};
 use ca_core::time::Timestamp;
 use ca_engine::fake::{MemoryStore, ScriptedSigner};
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError, SealedKey};
@@ -155,7 +155,11 @@ impl Signer for WitnessSigner {
     async fn sign(&self, message: &dyn Signable) -> Result<Signature, SignerError> {
         let polls = lock(&self.random).below(3);
         naps(polls).await;
-        let mut octets = message.to_be_signed().to_vec();
+        let Message::Whole(whole) = message.message() else {
+            // Its keys are Ed25519 ones, which sign what they are given.
+            return Err(SignerError::Refused { detail: "not a whole message".to_owned() });
+        };
+        let mut octets = whole.to_vec();
         match self.fault() {
             Some(Fault::Busy) => {
                 return Err(SignerError::Busy { detail: "too many requests".to_owned(), retry_after: None });
@@ -172,7 +176,7 @@ impl Signer for WitnessSigner {
             octets.push(0);
         }
         lock(&self.auditor).signs(self.process);
-        if self.room == KeyRoom::Authorities && !self.store.is_intended(&octets) {
+        if self.room == KeyRoom::Authorities && !self.store.is_intended(Message::Whole(&octets)) {
             lock(&self.auditor).violated("an authority's key signed octets that are not on record".to_owned());
         }
         self.signer.sign(message).await

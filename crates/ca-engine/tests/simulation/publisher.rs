@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use ca_core::crl::ListName;
 use ca_core::id::AuthorityId;
+use ca_engine::list_octets::ListOctets;
 use ca_engine::port::publisher::{PublishError, Publisher};
 
 use crate::auditor::Auditor;
@@ -46,7 +47,8 @@ impl SharedFolder {
 
 #[async_trait]
 impl Publisher for SharedFolder {
-    async fn publish_crl(&self, list: &ListName, number: u64, der: &Arc<[u8]>) -> Result<(), PublishError> {
+    async fn publish_crl(&self, list: &ListName, number: u64, der: &ListOctets) -> Result<(), PublishError> {
+        let octets = der.to_vec().map_err(|error| PublishError { detail: error.to_string() })?;
         nap().await;
         if lock(&self.random).one_in(12) {
             return Err(PublishError { detail: "the folder cannot be reached".to_owned() });
@@ -56,12 +58,12 @@ impl Publisher for SharedFolder {
             let newest = lists.get(list).map_or(0, |(newest, _)| *newest);
             let newer = number > newest || (self.bug == Some(PlantedBug::OlderListPublished) && number < newest);
             if newer {
-                lists.insert(list.clone(), (number, der.to_vec()));
+                lists.insert(list.clone(), (number, octets.clone()));
             }
             newer
         };
         if newer {
-            lock(&self.auditor).list_in_place(list, number, der);
+            lock(&self.auditor).list_in_place(list, number, &octets);
         }
         nap().await;
         Ok(())

@@ -15,6 +15,7 @@ use ca_engine::flow::watch_clock::watch_clock;
 use ca_engine::port::clock::Clock;
 use ca_engine::port::shared_answers::SharedAnswers;
 use ca_engine::port::sink::Sink;
+use ca_engine::port::spool::MemorySpool;
 
 use crate::auditor::{Auditor, Process, holder};
 use crate::careless_memory::CarelessMemory;
@@ -146,6 +147,7 @@ impl Replica {
             keyring: Arc::new(keyring),
             authorizer: Arc::new(ScriptedAuthorizer::allow_all()),
             publisher: Arc::new(surroundings.folder.of_replica()),
+            spool: Arc::new(MemorySpool),
             sinks: sinks.collect(),
             shared_answers: surroundings.shared_place.clone().map(|place| Arc::new(place) as Arc<dyn SharedAnswers>),
         };

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 use ca_engine::fake::MemoryAnchor;
+use ca_engine::list_octets::ListOctets;
 use ca_engine::port::anchor::{Anchor, AnchorError, AnchorHead, AnchoredRevocation, Generation, ServiceDigest};
 use ca_engine::port::store::ChainHead;
 
@@ -106,7 +107,7 @@ impl Anchor for SharedAnchor {
         service: &ServiceDigest,
         authority: &AuthorityId,
         number: u64,
-        der: &Arc<[u8]>,
+        der: &ListOctets,
     ) -> Result<(), AnchorError> {
         self.reach().await?;
         self.sound.put_list(service, authority, number, der).await

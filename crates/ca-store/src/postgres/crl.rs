@@ -2,11 +2,9 @@
 //!
 //! The octets of an older list are replaced by the next; whoever must keep them archives what is published.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use ca_core::hash::sha256;
 use ca_core::id::AuthorityId;
+use ca_engine::list_octets::{ListOctets, PIECE};
 use ca_engine::port::store::{CrlIntent, CrlRecord, CrlStore, Journal, Lease, PublishedCrl, StoreError};
 use sqlx::FromRow;
 
@@ -34,7 +32,7 @@ impl CrlStore for PostgresStore {
         lease: &Lease,
         authority: &AuthorityId,
         number: u64,
-        der: Arc<[u8]>,
+        der: ListOctets,
         journal: Journal,
     ) -> Result<(), StoreError> {
         self.change(Publication { lease: lease.clone(), authority: authority.clone(), number, der, journal }).await
@@ -73,10 +71,6 @@ struct PublishedHead {
     octets: i64,
 }
 
-/// Octets of a list that are read at a time. A list may have tens of megabytes; read as one value, it would lie in memory three
-/// times until it is handed on.
-const PIECE: usize = 1024 * 1024;
-
 /// How often a list is begun anew because the next one took its place while it was read.
 const REPLACEMENTS: usize = 5;
 
@@ -87,27 +81,28 @@ impl PostgresStore {
         authority: &AuthorityId,
         number: u64,
         octets: u64,
-    ) -> Result<Option<Arc<[u8]>>, StoreError> {
+    ) -> Result<Option<ListOctets>, StoreError> {
         const SQL: &str =
             "SELECT substring(der FROM $3 FOR $4) FROM published_crls WHERE authority = $1 AND number = $2";
         let number = row::signed("the CRL number", number)?;
-        let length = usize::try_from(octets).unwrap_or(usize::MAX);
-        // Made once, at its full length, where it stays.
-        let mut der: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
-        let Some(room) = Arc::get_mut(&mut der) else { return Ok(None) };
-        for (place, piece) in room.chunks_mut(PIECE).enumerate() {
-            let from = i32::try_from(place * PIECE + 1)
+        let mut writer = self.spool().begin().map_err(row::crl::not_kept)?;
+        let mut read_so_far = 0;
+        while read_so_far < octets {
+            let from = i32::try_from(read_so_far + 1)
                 .map_err(|_| row::inconsistent("published_crls", "a list above 2 GiB"))?;
-            let count = i32::try_from(piece.len()).unwrap_or(i32::MAX);
+            let length = (octets - read_so_far).min(PIECE as u64);
+            let count = i32::try_from(length).unwrap_or(i32::MAX);
             let query = || sqlx::query_as(SQL).bind(authority.as_str()).bind(number).bind(from).bind(count);
             let rows: Vec<(Vec<u8>,)> = read(&self.reads, query).await?;
             let Some((found,)) = rows.into_iter().next() else { return Ok(None) };
-            if found.len() != piece.len() {
+            if found.len() as u64 != length {
                 return Err(row::inconsistent("published_crls", "a list has another length than it says"));
             }
-            piece.copy_from_slice(&found);
+            writer.append(&found).map_err(row::crl::not_kept)?;
+            read_so_far += length;
         }
-        Ok(Some(der))
+        let kept = writer.finish().and_then(ListOctets::spooled);
+        Ok(Some(kept.map_err(row::crl::not_kept)?))
     }
 }
 
@@ -146,7 +141,7 @@ struct Publication {
     lease: Lease,
     authority: AuthorityId,
     number: u64,
-    der: Arc<[u8]>,
+    der: ListOctets,
     journal: Journal,
 }
 
@@ -156,11 +151,39 @@ impl Publication {
                  p.number AS published, CASE WHEN p.number = $2 THEN sha256(p.der) = $3 END AS same_octets
              FROM (SELECT 1) AS always LEFT JOIN published_crls AS p ON p.authority = $1";
         // The digest, not the octets: a list may be large, and is sent once.
-        let digest = sha256(&self.der);
+        let digest = self.der.sha256();
         let query = sqlx::query_as(SQL).bind(self.authority.as_str()).bind(number).bind(&digest[..]);
         let found: Option<PublicationCircumstances> = transaction.row(query).await?;
         let found = found.ok_or_else(|| row::inconsistent("published_crls", "no row was returned"))?;
         Ok(found.is_due(&self.authority, number)?)
+    }
+}
+
+impl Publication {
+    async fn put_at_once(&self, number: i64, transaction: &mut Transaction) -> Result<(), Failure> {
+        const SQL: &str = "INSERT INTO published_crls (authority, number, der) VALUES ($1, $2, $3)
+                 ON CONFLICT (authority) DO UPDATE SET number = excluded.number, der = excluded.der";
+        let der = self.der.to_vec().map_err(row::crl::not_kept)?;
+        transaction.execute(sqlx::query(SQL).bind(self.authority.as_str()).bind(number).bind(der)).await?;
+        Ok(())
+    }
+
+    /// A large list is joined by the server: as one parameter it would lie in memory here three times. Its pieces wait in a table
+    /// that is this transaction's alone, and goes with it.
+    async fn put_in_pieces(&self, number: i64, transaction: &mut Transaction) -> Result<(), Failure> {
+        const TABLE: &str =
+            "CREATE TEMPORARY TABLE crl_pieces (place BIGINT NOT NULL, octets BYTEA NOT NULL) ON COMMIT DROP";
+        const PUT: &str = "INSERT INTO pg_temp.crl_pieces (place, octets) VALUES ($1, $2)";
+        const JOIN: &str = "INSERT INTO published_crls (authority, number, der)
+                 SELECT $1, $2, string_agg(octets, ''::bytea ORDER BY place) FROM pg_temp.crl_pieces
+                 ON CONFLICT (authority) DO UPDATE SET number = excluded.number, der = excluded.der";
+        transaction.execute(sqlx::query(TABLE)).await?;
+        for (place, piece) in (0_i64..).zip(self.der.pieces()) {
+            let piece = piece.map_err(row::crl::not_kept)?;
+            transaction.execute(sqlx::query(PUT).bind(place).bind(piece)).await?;
+        }
+        transaction.execute(sqlx::query(JOIN).bind(self.authority.as_str()).bind(number)).await?;
+        Ok(())
     }
 }
 
@@ -180,10 +203,11 @@ impl Change for Publication {
             .bind(self.authority.as_str())
             .bind(number);
         transaction.execute(mark).await?;
-        const SQL: &str = "INSERT INTO published_crls (authority, number, der) VALUES ($1, $2, $3)
-                 ON CONFLICT (authority) DO UPDATE SET number = excluded.number, der = excluded.der";
-        let publish = sqlx::query(SQL).bind(self.authority.as_str()).bind(number).bind(&self.der[..]);
-        transaction.execute(publish).await?;
+        if self.der.count() <= PIECE as u64 {
+            self.put_at_once(number, transaction).await?;
+        } else {
+            self.put_in_pieces(number, transaction).await?;
+        }
         journal::store(&[&self.journal], transaction).await
     }
 }

@@ -44,11 +44,12 @@ mod token;
 mod transaction;
 mod writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use ca_core::time::Timestamp;
 use ca_engine::port::personal_data::PersonalDataVault;
+use ca_engine::port::spool::{MemorySpool, Spool};
 use ca_engine::port::store::{Access, ShownCertificate, StandingChange, Store, StoreError};
 
 pub use address::PostgresOptions;
@@ -77,6 +78,8 @@ pub struct PostgresStore {
     statuses: Pool,
     writers: Option<Writers>,
     personal_data: Arc<PersonalDataKeys>,
+    /// Where lists are put that are read; in memory where nothing else was said.
+    spool: OnceLock<Arc<dyn Spool>>,
 }
 
 /// What changes are made by.
@@ -114,7 +117,18 @@ impl PostgresStore {
             statuses: Pool::new(options, STATUSES),
             writers,
             personal_data: Arc::default(),
+            spool: OnceLock::new(),
         })
+    }
+
+    /// Gives the store a place for lists that are read from the record, once; without it they come into memory.
+    pub fn hold_spool(&self, spool: Arc<dyn Spool>) {
+        // The first one stays.
+        let _held = self.spool.set(spool);
+    }
+
+    fn spool(&self) -> &dyn Spool {
+        self.spool.get().map_or(&MemorySpool, |spool| &**spool)
     }
 
     /// Gives the store the key of personal data, and makes its first version when there is none and the record can be written.

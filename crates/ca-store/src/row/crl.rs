@@ -3,7 +3,7 @@
 use ca_core::crl::PartialScope;
 use ca_core::id::AuthorityId;
 use ca_core::time::Timestamp;
-use ca_engine::port::store::{CrlIntent, CrlRecord, PartialIntent, PartialRecord, PublishedCrl, StoreError};
+use ca_engine::port::store::{CrlIntent, CrlRecord, PartialIntent, PartialRecord, StoreError};
 use sqlx::FromRow;
 
 #[derive(FromRow)]
@@ -70,15 +70,7 @@ impl PublicationCircumstances {
 pub(crate) struct PublishedRow {
     #[sqlx(flatten)]
     pub(crate) crl: CrlRow,
-    pub(crate) der: std::sync::Arc<[u8]>,
-}
-
-impl TryFrom<PublishedRow> for PublishedCrl {
-    type Error = StoreError;
-
-    fn try_from(row: PublishedRow) -> Result<Self, StoreError> {
-        Ok(Self { intent: CrlRecord::try_from(row.crl)?.intent, der: row.der })
-    }
+    pub(crate) der: Vec<u8>,
 }
 
 /// Fails unless `intent` comes after the newest on record. That one has the latest time as well: none below it was ever let in
@@ -166,4 +158,9 @@ pub(crate) fn published_numbers(rows: Vec<(String, i64)>) -> Result<Vec<(Authori
         .into_iter()
         .map(|(authority, number)| Ok((super::authority(place, &authority)?, super::unsigned(place, number)?)));
     numbers.collect()
+}
+
+/// A list could not be put aside, or is no longer there.
+pub(crate) fn not_kept(error: std::io::Error) -> StoreError {
+    StoreError::Unavailable { detail: format!("a CRL on its way to or from the record: {error}") }
 }

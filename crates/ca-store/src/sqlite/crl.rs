@@ -2,10 +2,9 @@
 //!
 //! The octets of an older list are replaced by the next; whoever must keep them archives what is published.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
+use ca_engine::list_octets::ListOctets;
 use ca_engine::port::store::{CrlIntent, CrlRecord, CrlStore, Journal, Lease, PublishedCrl, StoreError};
 use sqlx::{SqliteConnection, SqlitePool};
 
@@ -33,14 +32,20 @@ impl CrlStore for SqliteStore {
         lease: &Lease,
         authority: &AuthorityId,
         number: u64,
-        der: Arc<[u8]>,
+        der: ListOctets,
         journal: Journal,
     ) -> Result<(), StoreError> {
+        // SQLite takes a value whole.
+        let der = der.to_vec().map_err(row::crl::not_kept)?;
         self.change(Publication { lease: lease.clone(), authority: authority.clone(), number, der, journal }).await
     }
 
     async fn published_crl(&self, authority: &AuthorityId) -> Result<Option<PublishedCrl>, StoreError> {
-        Ok(published(&self.readers, authority).await?)
+        let Some(row) = published(&self.readers, authority).await? else { return Ok(None) };
+        let mut writer = self.spool().begin().map_err(row::crl::not_kept)?;
+        let kept = writer.append(&row.der).and_then(|()| writer.finish()).and_then(ListOctets::spooled);
+        let intent = CrlRecord::try_from(row.crl)?.intent;
+        Ok(Some(PublishedCrl { intent, der: kept.map_err(row::crl::not_kept)? }))
     }
 
     async fn published_numbers(&self) -> Result<Vec<(AuthorityId, u64)>, StoreError> {
@@ -82,7 +87,7 @@ struct Publication {
     lease: Lease,
     authority: AuthorityId,
     number: u64,
-    der: Arc<[u8]>,
+    der: Vec<u8>,
     journal: Journal,
 }
 
@@ -128,13 +133,12 @@ impl Change for Publication {
     }
 }
 
-async fn published(readers: &SqlitePool, authority: &AuthorityId) -> Result<Option<PublishedCrl>, Failure> {
+async fn published(readers: &SqlitePool, authority: &AuthorityId) -> Result<Option<PublishedRow>, Failure> {
     const SQL: &str = "SELECT c.authority, c.number, c.this_update, c.next_update, c.entries, c.revocation_sequence,
              c.to_be_signed_sha256, c.published, p.der
          FROM published_crls AS p JOIN crls AS c ON c.authority = p.authority AND c.number = p.number
          WHERE p.authority = $1";
-    let row: Option<PublishedRow> = sqlx::query_as(SQL).bind(authority.as_str()).fetch_optional(readers).await?;
-    Ok(row.map(PublishedCrl::try_from).transpose()?)
+    Ok(sqlx::query_as(SQL).bind(authority.as_str()).fetch_optional(readers).await?)
 }
 
 async fn published_numbers(readers: &SqlitePool) -> Result<Vec<(AuthorityId, u64)>, Failure> {

@@ -35,12 +35,13 @@ mod token;
 mod writer;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use ca_core::time::Timestamp;
 use ca_engine::port::personal_data::PersonalDataVault;
 use ca_engine::port::revocation_hints::RevocationHints;
+use ca_engine::port::spool::{MemorySpool, Spool};
 use ca_engine::port::store::{Access, Store, StoreError};
 use sqlx::SqlitePool;
 use tokio::sync::Notify;
@@ -61,6 +62,8 @@ pub struct SqliteStore {
     writer: Option<Writer>,
     revocations: Arc<Notify>,
     personal_data: Arc<PersonalDataKeys>,
+    /// Where lists are put that are read; in memory where nothing else was said.
+    spool: OnceLock<Arc<dyn Spool>>,
 }
 
 impl SqliteStore {
@@ -86,7 +89,17 @@ impl SqliteStore {
         };
         // After the writer: a reader alone cannot make the files of the write-ahead log.
         let readers = pool::readers(path);
-        Ok(Self { readers, writer, revocations: Arc::default(), personal_data: Arc::default() })
+        Ok(Self { readers, writer, revocations: Arc::default(), personal_data: Arc::default(), spool: OnceLock::new() })
+    }
+
+    /// Gives the store a place for lists that are read from the record, once; without it they come into memory.
+    pub fn hold_spool(&self, spool: Arc<dyn Spool>) {
+        // The first one stays.
+        let _held = self.spool.set(spool);
+    }
+
+    fn spool(&self) -> &dyn Spool {
+        self.spool.get().map_or(&MemorySpool, |spool| &**spool)
     }
 
     /// Gives the store the key of personal data, and makes its first version when there is none and the record can be written.

@@ -94,7 +94,10 @@ async fn everything_that_was_on_record_is_there_and_numbers_go_on() {
         store.acquire_lease("crl:tls", "test", Lifetime::from_seconds(60)).await.expect("a lease").expect("free");
     store.intend_crl(&lease, crl_intent(7)).await.expect("intended");
     let event = journal(ca_core::audit::AuditAction::CrlPublished, first.id);
-    store.publish_crl(&lease, &first.authority, 7, [0xff, 0x00, b'\\', b'\n'].into(), event).await.expect("published");
+    store
+        .publish_crl(&lease, &first.authority, 7, vec![0xff, 0x00, b'\\', b'\n'].into(), event)
+        .await
+        .expect("published");
 
     let server = server::shared().await;
     let parts = dump(&server.options(&database)).await;

@@ -1,11 +1,13 @@
 //! The contract of publishers, and what only files can do wrong.
 
+use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::sync::Arc;
 
-use ca_core::crl::{self, CrlContext, CrlTemplate, CrlWriter};
+use ca_core::crl::{CrlContext, CrlLint, CrlTemplate, CrlWriter};
 use ca_core::key::KeyType;
 use ca_core::name::DistinguishedName;
+use ca_core::signing::Envelope;
 use ca_core::time::Timestamp;
 use ca_engine::fake::contract::publisher::{PublisherUnderTest, check_publisher};
 use ca_engine::port::signer::Signer;
@@ -18,7 +20,7 @@ fn tls() -> ListName {
 }
 
 /// A signed empty list.
-async fn list(number: u64) -> Arc<[u8]> {
+async fn list(number: u64) -> ListOctets {
     let (_, signer) = SoftwareSigner::generate(KeyType::P256).expect("a key");
     let issuer = DistinguishedName::from_rfc4514("CN=Example CA").expect("a name");
     let key_identifier = signer.public_key().key_identifier();
@@ -41,9 +43,13 @@ async fn list(number: u64) -> Arc<[u8]> {
         previous: None,
     };
     let tbs = CrlWriter::new(template).expect("a template").finish().expect("a list");
-    let linted = crl::lint_crl(tbs, &context).expect("faultless");
+    let to_be_signed = [tbs.before, tbs.after].concat();
+    let mut lint = CrlLint::new(context);
+    lint.update(&to_be_signed);
+    let linted = lint.finish().expect("faultless");
     let signature = signer.sign(&linted).await.expect("signs");
-    crl::assemble(linted, &signature).expect("the algorithm named inside").into()
+    let Envelope { before, after } = linted.envelope(&signature).expect("the algorithm named inside");
+    [before, to_be_signed, after].concat().into()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,11 +74,12 @@ async fn puts_a_list_in_the_place_of_what_is_none() {
     let folder = tempfile::tempdir().expect("a folder");
     let publisher = DirectoryPublisher::new(folder.path().to_path_buf());
     let path = publisher.path(&tls());
-    let der = list(3).await;
+    let list = list(3).await;
+    let der = list.to_vec().expect("in memory");
     for damaged in [&b""[..], b"not a list", &der[..der.len() / 2]] {
         fs::write(&path, damaged).expect("written");
-        publisher.publish_crl(&tls(), 3, &der).await.expect("published");
-        assert_eq!(fs::read(&path).expect("there"), *der);
+        publisher.publish_crl(&tls(), 3, &list).await.expect("published");
+        assert_eq!(fs::read(&path).expect("there"), der);
     }
     assert_eq!(fs::metadata(&path).expect("there").mode() & 0o777, 0o644);
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "no temporary file stays");

@@ -3,8 +3,9 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use ca_core::crl::{self, CrlContext, CrlTemplate, CrlWriter, ParsedCrl, lint_crl};
+use ca_core::crl::{CrlContext, CrlLint, CrlTemplate, CrlWriter, ParsedCrl};
 use ca_core::name::DistinguishedName;
+use ca_core::signing::Envelope;
 use ca_core::time::Timestamp;
 
 use super::*;
@@ -37,7 +38,7 @@ fn loads_every_key_type_and_signs_what_its_public_key_verifies() {
         assert_eq!(signer.public_key().key_type(), key_type);
         assert_eq!(signer.public_key().spki_der(), spki);
         assert_eq!(signer.algorithm(), key_type.signature_algorithm());
-        let signature = signer.sign_octets(MESSAGE).expect("signs");
+        let signature = signer.sign_message(Message::Whole(MESSAGE)).expect("signs");
         assert_eq!(signature.algorithm, signer.algorithm());
         assert_eq!(signer.public_key().verify(signature.algorithm, MESSAGE, &signature.octets), Ok(()));
         assert!(signer.public_key().verify(signature.algorithm, b"another", &signature.octets).is_err());
@@ -53,7 +54,7 @@ fn makes_the_same_deterministic_signatures_as_openssl() {
         (file!("ed25519.p8"), file!("ed25519.sig")),
     ] {
         let signer = SoftwareSigner::from_pkcs8(pkcs8).expect("made by openssl");
-        assert_eq!(signer.sign_octets(MESSAGE).expect("signs").octets, expected);
+        assert_eq!(signer.sign_message(Message::Whole(MESSAGE)).expect("signs").octets, expected);
     }
 }
 
@@ -84,7 +85,10 @@ fn signs_lists_with_the_algorithm_they_name() {
             signature_algorithm: signer.algorithm(),
             previous: None,
         };
-        let linted = lint_crl(tbs, &context).expect("faultless");
+        let to_be_signed = [tbs.before, tbs.after].concat();
+        let mut lint = CrlLint::new(context);
+        lint.update(&to_be_signed);
+        let linted = lint.finish().expect("faultless");
         let signature = {
             let mut signing = pin!(signer.sign(&linted));
             match signing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -92,8 +96,11 @@ fn signs_lists_with_the_algorithm_they_name() {
                 Poll::Pending => panic!("a key in memory signs at once"),
             }
         };
-        let der = crl::assemble(linted, &signature).expect("the algorithm named inside");
-        let parsed = ParsedCrl::from_der(der).expect("own CRL");
+        assert_eq!(linted.message().verify(signer.public_key(), &signature), Ok(()), "{key_type}");
+        let other = Signature { octets: signature.octets.iter().rev().copied().collect(), ..signature.clone() };
+        assert!(linted.message().verify(signer.public_key(), &other).is_err(), "{key_type}");
+        let Envelope { before, after } = linted.envelope(&signature).expect("the algorithm named inside");
+        let parsed = ParsedCrl::from_der([before, to_be_signed, after].concat()).expect("own CRL");
         assert_eq!(parsed.verify(&issuer, signer.public_key()), Ok(()), "{key_type}");
     }
 }

@@ -79,7 +79,7 @@ impl Parts {
         let fields =
             [&self.version, &self.algorithm, &self.issuer, &self.this_update, &self.next_update, &revoked, &extensions];
         let der = value(tag::SEQUENCE, &fields.map(Vec::as_slice).concat());
-        lint(CrlTbs::from_der(&der, SignatureAlgorithm::Ed25519)).err().unwrap_or_default()
+        lint(der).err().unwrap_or_default()
     }
 }
 
@@ -186,7 +186,7 @@ fn a_list_that_goes_back() {
             signature_algorithm: SignatureAlgorithm::Ed25519,
             previous,
         };
-        lint_crl(write(template(), &[]), &context).map(drop)
+        lint_in_pieces(&context, &write(template(), &[]), 100).map(drop)
     };
     let later = Timestamp::from_unix_seconds(NOW.unix_seconds() + 1);
     assert_eq!(lint_after(299, NOW), Ok(()));

@@ -48,24 +48,50 @@ fn entry(serial_text: &str) -> CrlEntry {
     CrlEntry { serial: serial(serial_text), revoked_at: NOW, reason: None, invalidity_date: None }
 }
 
-fn write(template: CrlTemplate, entries: &[CrlEntry]) -> CrlTbs {
+/// The DER of a TBSCertList.
+fn write(template: CrlTemplate, entries: &[CrlEntry]) -> Vec<u8> {
     let mut writer = CrlWriter::new(template).expect("times that can be written");
+    let mut pieces = Vec::new();
     for entry in entries {
         writer.push(entry).expect("in order");
+        pieces.extend(writer.take_piece());
     }
-    writer.finish().expect("times that can be written")
+    let CrlTbs { before, after } = writer.finish().expect("times that can be written");
+    [before, pieces.concat(), after].concat()
+}
+
+/// What the lint made of a list, and its octets.
+#[derive(Debug)]
+struct Linted {
+    crl: LintedCrl,
+    der: Vec<u8>,
 }
 
 /// Lints as the authority of [`template`].
-fn lint(crl: CrlTbs) -> Result<LintedCrl, Vec<crate::lint::Finding>> {
+fn lint(der: Vec<u8>) -> Result<Linted, Vec<crate::lint::Finding>> {
     let issuer = issuer();
-    let context = CrlContext {
-        issuer: &issuer,
+    let whole = lint_in_pieces(&context(&issuer), &der, der.len().max(1));
+    // However the octets come, the same is found.
+    for length in [1, 7, 64] {
+        let pieces = lint_in_pieces(&context(&issuer), &der, length);
+        assert_eq!(pieces.as_ref().map(LintedCrl::sha256), whole.as_ref().map(LintedCrl::sha256), "{length}");
+    }
+    whole.map(|crl| Linted { crl, der })
+}
+
+fn context(issuer: &DistinguishedName) -> CrlContext<'_> {
+    CrlContext {
+        issuer,
         key_identifier: &KEY_IDENTIFIER,
         signature_algorithm: SignatureAlgorithm::Ed25519,
         previous: None,
-    };
-    lint_crl(crl, &context)
+    }
+}
+
+fn lint_in_pieces(context: &CrlContext<'_>, der: &[u8], length: usize) -> Result<LintedCrl, Vec<crate::lint::Finding>> {
+    let mut lint = CrlLint::new(*context);
+    der.chunks(length).for_each(|piece| lint.update(piece));
+    lint.finish()
 }
 
 /// A key whose signatures need no randomness.
@@ -76,7 +102,11 @@ fn signing_key() -> (Ed25519KeyPair, PublicKey) {
     (pair, PublicKey::from_spki_der(&spki).expect("a sound key"))
 }
 
-fn sign(crl: LintedCrl) -> Vec<u8> {
-    let octets = signing_key().0.sign(crl.to_be_signed()).as_ref().to_vec();
-    assemble(crl, &Signature { algorithm: SignatureAlgorithm::Ed25519, octets }).expect("the algorithm it names")
+fn sign(Linted { crl, der }: Linted) -> Vec<u8> {
+    let Message::Whole(message) = crl.message() else { panic!("Ed25519 signs the list itself") };
+    assert_eq!(message, der, "what passed is what is signed");
+    let octets = signing_key().0.sign(message).as_ref().to_vec();
+    let signature = Signature { algorithm: SignatureAlgorithm::Ed25519, octets };
+    let Envelope { before, after } = crl.envelope(&signature).expect("the algorithm it names");
+    [before, der, after].concat()
 }

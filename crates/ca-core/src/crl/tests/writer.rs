@@ -157,16 +157,17 @@ fn refuses_entries_out_of_order_and_keeps_those_it_has() {
     let error = writer.push(&CrlEntry { invalidity_date: Some(out_of_range), ..entry("30") });
     assert_eq!(error, Err(crate::der_time::TimeOutOfRange { instant: out_of_range }.into()));
     writer.push(&entry("2000")).expect("after 20 in octet order");
-    let crl = lint(writer.finish().expect("a list")).expect("faultless: the refused ones left no trace");
-    assert_eq!(crl.entries(), 2);
+    let CrlTbs { before, after } = writer.finish().expect("a list");
+    let linted = lint([before, after].concat()).expect("faultless: the refused ones left no trace");
+    assert_eq!(linted.crl.entries(), 2);
 }
 
 #[test]
 fn refuses_a_signature_by_another_algorithm() {
     let signature = Signature { algorithm: SignatureAlgorithm::EcdsaSha256, octets: vec![0; 64] };
-    let crl = lint(write(template(), &[])).expect("faultless");
+    let linted = lint(write(template(), &[])).expect("faultless");
     assert_eq!(
-        assemble(crl, &signature),
+        linted.crl.envelope(&signature),
         Err(CrlError::OtherAlgorithm { named: SignatureAlgorithm::Ed25519, signed: SignatureAlgorithm::EcdsaSha256 })
     );
 }
@@ -185,18 +186,59 @@ fn a_list_can_be_dated_anew_at_any_length() {
             let mut writer = CrlWriter::new(template()).expect("times that can be written");
             entries.iter().for_each(|entry| writer.push(entry).expect("in order"));
             writer.set_times(this_update, next_update).expect("times that can be written");
-            let crl = writer.finish().expect("times that can be written");
-            assert_eq!(crl.as_der(), write(dated.clone(), &entries).as_der());
+            let CrlTbs { before, after } = writer.finish().expect("times that can be written");
+            assert_eq!([before, after].concat(), write(dated.clone(), &entries));
         }
     }
     let mut writer = CrlWriter::new(template()).expect("times that can be written");
     assert!(writer.set_times(NOW, Timestamp::from_unix_millis(i64::MAX)).is_err());
     writer.push(&entry("01")).expect("as before");
-    let crl = writer.finish().expect("as before");
+    let CrlTbs { before, after } = writer.finish().expect("as before");
     assert_eq!(
-        crl.as_der(),
-        write(template(), &[entry("01")]).as_der(),
+        [before, after].concat(),
+        write(template(), &[entry("01")]),
         "a date that cannot be written changes nothing"
+    );
+}
+
+/// A list of several pieces is read by another decoder, and its number by whoever sees it pass.
+#[test]
+fn a_list_of_several_pieces_is_one_list() {
+    let serial =
+        |number: u32| Serial::from_bytes(&[&[0x40; 12][..], &number.to_be_bytes()].concat()).expect("a serial");
+    let entries: Vec<_> = (0..60_000_u32).map(|number| CrlEntry { serial: serial(number), ..entry("01") }).collect();
+    let der = write(template(), &entries);
+    assert!(der.len() > 2 * PIECE, "{} octets", der.len());
+    let issuer = issuer();
+    let crl = lint_in_pieces(&context(&issuer), &der, PIECE).expect("faultless");
+    assert_eq!((crl.entries(), crl.octets(), crl.sha256()), (60_000, der.len(), crate::hash::sha256(&der)));
+    let signed = sign(Linted { crl, der });
+    assert_eq!(independently_read(&signed).tbs_cert_list.revoked_certificates.map(|list| list.len()), Some(60_000));
+    for length in [1_000, PIECE, signed.len()] {
+        let mut outline = CrlOutline::new();
+        signed.chunks(length).for_each(|piece| outline.update(piece).expect("a list"));
+        assert_eq!(outline.finish(), Ok(Some(vec![1, 44])));
+    }
+}
+
+#[test]
+fn an_outline_is_of_whole_lists_only() {
+    let der = sign(lint(write(template(), &entries())).expect("faultless"));
+    let outline = |octets: &[u8], length: usize| {
+        let mut outline = CrlOutline::new();
+        octets.chunks(length).try_for_each(|piece| outline.update(piece))?;
+        outline.finish()
+    };
+    for length in [1, 9, 1_000] {
+        assert_eq!(outline(&der, length), Ok(Some(vec![1, 44])));
+        for end in 0..der.len() {
+            assert!(outline(&der[..end], length).is_err(), "the first {end} octets");
+        }
+        assert!(outline(&[&der[..], &[0]].concat(), length).is_err());
+    }
+    assert_eq!(
+        outline(b"no list at all, whatever it is", 1),
+        Err(crate::tlv::DerError::Tag { expected: 0x30, found: b'n' })
     );
 }
 

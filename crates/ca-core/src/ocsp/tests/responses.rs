@@ -4,7 +4,7 @@ use super::*;
 use crate::hash::sha1;
 use crate::key::SignatureAlgorithm;
 use crate::revocation::RevocationReason;
-use crate::signing::{Signable as _, Signature};
+use crate::signing::Signature;
 
 const PRODUCED: Timestamp = Timestamp::from_unix_seconds(1_795_176_000);
 

@@ -5,7 +5,6 @@ use std::future::Future;
 use std::sync::Arc;
 
 use ca_core::key::KeyType;
-use ca_core::signing::Signable;
 
 use super::case::{cases, run_cases};
 use super::signer::message;

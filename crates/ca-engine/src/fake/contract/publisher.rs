@@ -4,16 +4,18 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use ca_core::crl::{self, CrlContext, CrlEntry, CrlTemplate, CrlWriter, ListName};
+use ca_core::crl::{CrlContext, CrlEntry, CrlLint, CrlTbs, CrlTemplate, CrlWriter, ListName};
 use ca_core::key::KeyType;
 use ca_core::name::DistinguishedName;
 use ca_core::revocation::{Revocation, RevocationReason};
 use ca_core::serial::Serial;
+use ca_core::signing::Envelope;
 use ca_core::time::{Lifetime, Timestamp};
 use futures::future::{BoxFuture, join_all};
 
 use super::case::{cases, run_cases};
 use crate::fake::ScriptedSigner;
+use crate::list_octets::PIECE;
 use crate::port::publisher::Publisher;
 use crate::port::signer::Signer;
 
@@ -49,6 +51,7 @@ where
         the_lists_of_an_authority_are_apart,
         of_concurrent_lists_the_highest_stays,
         a_reader_never_sees_a_part,
+        a_list_of_several_pieces_is_put_in_place_whole,
     ];
     run_cases("publisher", cases, || async { Bench { under_test: make().await, press: Press::new() } }).await;
 }
@@ -150,6 +153,16 @@ async fn a_reader_never_sees_a_part(bench: Bench) {
     futures::join!(writer, reader);
 }
 
+/// Longer than what is read or written at a time.
+async fn a_list_of_several_pieces_is_put_in_place_whole(bench: Bench) {
+    for number in [1, 2] {
+        let list = bench.press.list(number, 70_000 - number).await;
+        assert!(list.len() > 2 * PIECE, "{} octets", list.len());
+        bench.publish("tls", number, &list).await;
+        assert!(bench.read("tls").await == Some(list), "list {number}");
+    }
+}
+
 /// Makes CRLs of one issuer.
 pub(super) struct Press {
     signer: ScriptedSigner,
@@ -180,10 +193,12 @@ impl Press {
         };
         let mut writer = CrlWriter::new(template).expect("a list can be begun");
         let revocation = Revocation { revoked_at: now, reason: RevocationReason::Superseded, invalidity_date: None };
+        let mut pieces = Vec::new();
         for entry in 0..entries {
             let mut octets = [0; 16];
             octets[8..].copy_from_slice(&entry.to_be_bytes());
             writer.push(&CrlEntry::new(Serial::from_random(octets), &revocation)).expect("serials rise");
+            pieces.extend(writer.take_piece());
         }
         let context = CrlContext {
             issuer: &self.issuer,
@@ -191,9 +206,14 @@ impl Press {
             signature_algorithm: self.signer.algorithm(),
             previous: None,
         };
-        let list = crl::lint_crl(writer.finish().expect("a list can be ended"), &context).expect("a faultless list");
+        let CrlTbs { before, after } = writer.finish().expect("a list can be ended");
+        let to_be_signed = [before, pieces.concat(), after].concat();
+        let mut lint = CrlLint::new(context);
+        lint.update(&to_be_signed);
+        let list = lint.finish().expect("a faultless list");
         let signature = self.signer.sign(&list).await.expect("signs");
-        crl::assemble(list, &signature).expect("the algorithm is the promised one")
+        let Envelope { before, after } = list.envelope(&signature).expect("the algorithm is the promised one");
+        [before, to_be_signed, after].concat()
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use ca_core::key::SignatureAlgorithm;
 use ca_core::ocsp::{CertId, CertIdHash, CertStatus, IssuerIdentity, OcspTbs, ResponseTemplate, SingleResponse};
 use ca_core::serial::Serial;
-use ca_core::signing::Signable;
 use ca_core::time::{Lifetime, Timestamp};
 use futures::future::join_all;
 

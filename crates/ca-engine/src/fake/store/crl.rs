@@ -7,6 +7,7 @@ use ca_core::id::AuthorityId;
 
 use super::record::{CrlRow, Record};
 use super::{MemoryStore, StoreMethod};
+use crate::list_octets::ListOctets;
 use crate::port::store::{CrlIntent, CrlRecord, CrlStore, Journal, Lease, PublishedCrl, StoreError};
 
 #[async_trait]
@@ -32,9 +33,11 @@ impl CrlStore for MemoryStore {
         lease: &Lease,
         authority: &AuthorityId,
         number: u64,
-        der: Arc<[u8]>,
+        der: ListOctets,
         journal: Journal,
     ) -> Result<(), StoreError> {
+        let der: Arc<[u8]> =
+            der.to_vec().map_err(|error| StoreError::Unavailable { detail: error.to_string() })?.into();
         self.transact(StoreMethod::PublishCrl, |record, _| {
             record.check_fence(lease)?;
             record.publish_crl(authority, number, der, journal)
@@ -45,7 +48,7 @@ impl CrlStore for MemoryStore {
     async fn published_crl(&self, authority: &AuthorityId) -> Result<Option<PublishedCrl>, StoreError> {
         self.transact(StoreMethod::PublishedCrl, |record, _| {
             let mut published = record.crls_of(authority).filter_map(|row| {
-                row.der.as_ref().map(|der| PublishedCrl { intent: row.intent.clone(), der: der.clone() })
+                row.der.as_ref().map(|der| PublishedCrl { intent: row.intent.clone(), der: (&**der).into() })
             });
             Ok(published.next_back())
         })

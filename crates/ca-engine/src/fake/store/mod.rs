@@ -28,6 +28,7 @@ use async_trait::async_trait;
 use ca_core::audit::AuditEvent;
 use ca_core::id::AuthorityId;
 use ca_core::serial::Serial;
+use ca_core::signing::Message;
 use ca_core::time::Timestamp;
 
 use self::fault::Faults;
@@ -108,8 +109,8 @@ impl MemoryStore {
     }
 
     /// Whether these octets may be signed: they are those of a reservation, or of a CRL that was intended (invariant 2).
-    pub fn is_intended(&self, to_be_signed: &[u8]) -> bool {
-        self.lock().record.is_intended(to_be_signed)
+    pub fn is_intended(&self, message: Message<'_>) -> bool {
+        self.lock().record.is_intended(message)
     }
 
     /// Every serial that was ever reserved.

@@ -10,6 +10,7 @@ use ca_core::id::{AuthorityId, CertificateId, DeliveryId, TokenId};
 use ca_core::principal::Role;
 use ca_core::revocation::{Revocation, Standing};
 use ca_core::serial::Serial;
+use ca_core::signing::Message;
 use ca_core::time::Timestamp;
 
 use crate::port::keyring::SealedKey;
@@ -182,11 +183,19 @@ impl Record {
     }
 
     /// Whether octets are those of a reservation or of an intended CRL.
-    pub(super) fn is_intended(&self, to_be_signed: &[u8]) -> bool {
-        let digest = sha256(to_be_signed);
-        self.issuances.values().any(|issuance| issuance.reservation.to_be_signed == to_be_signed)
-            || self.crls.values().any(|row| row.intent.to_be_signed_sha256 == digest)
-            || self.partial_crls.values().any(|intent| intent.crl.to_be_signed_sha256 == digest)
+    pub(super) fn is_intended(&self, message: Message<'_>) -> bool {
+        let is_list = |digest: &[u8]| {
+            self.crls.values().any(|row| row.intent.to_be_signed_sha256 == digest)
+                || self.partial_crls.values().any(|intent| intent.crl.to_be_signed_sha256 == digest)
+        };
+        match message {
+            Message::Whole(octets) => {
+                self.issuances.values().any(|issuance| issuance.reservation.to_be_signed == octets)
+                    || is_list(&sha256(octets))
+            }
+            // Of another digest than the record has, nothing can be said: no test has such a key sign lists.
+            Message::Digest(digest) => is_list(digest.octets()),
+        }
     }
 
     /// Stores what a change brings beside itself.

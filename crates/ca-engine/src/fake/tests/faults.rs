@@ -93,7 +93,6 @@ fn messages_of_a_change_are_in_the_outbox_and_of_no_change_are_not() {
 
 #[test]
 fn a_signer_follows_its_script_and_then_signs() {
-    use ca_core::signing::Signable;
     let signer = ScriptedSigner::generate(KeyType::P256);
     let message = crate::fake::contract::signer::message(1);
     let verifies =

@@ -11,7 +11,7 @@ use ca_core::ocsp::{
     CertId, CertIdHash, CertStatus, OcspTbs, ParsedResponse, ResponderId, ResponseTemplate, SingleResponse, assemble,
 };
 use ca_core::serial::Serial;
-use ca_core::signing::{Signable, Signature};
+use ca_core::signing::Signature;
 use ca_core::time::{Lifetime, Timestamp};
 
 use super::Question;

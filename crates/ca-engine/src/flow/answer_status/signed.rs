@@ -2,7 +2,7 @@
 
 use ca_core::ocsp::{CertId, CertStatus, OcspTbs, ResponseTemplate, SingleResponse, assemble};
 use ca_core::revocation::{RevocationReason, Standing};
-use ca_core::signing::{Signable, Signature};
+use ca_core::signing::Signature;
 use ca_core::time::Timestamp;
 
 use super::Question;

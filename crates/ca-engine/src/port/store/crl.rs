@@ -1,12 +1,11 @@
 //! CRLs: intended, then published; numbers and times only rise.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 use ca_core::time::Timestamp;
 
 use super::{Journal, Lease, StoreError};
+use crate::list_octets::ListOctets;
 
 /// What is on record before a CRL is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +40,8 @@ pub struct CrlRecord {
 pub struct PublishedCrl {
     /// What was intended.
     pub intent: CrlIntent,
-    /// Its DER: shared, since a list may have tens of megabytes.
-    pub der: Arc<[u8]>,
+    /// Its DER.
+    pub der: ListOctets,
 }
 
 /// CRLs on record.
@@ -62,7 +61,7 @@ pub trait CrlStore: Send + Sync {
         lease: &Lease,
         authority: &AuthorityId,
         number: u64,
-        der: Arc<[u8]>,
+        der: ListOctets,
         journal: Journal,
     ) -> Result<(), StoreError>;
 

@@ -25,6 +25,7 @@ use ca_engine::flow::query::CertificateName;
 use ca_engine::flow::renew::{RenewRequest, renew};
 use ca_engine::flow::respond::make_responder;
 use ca_engine::flow::revoke::{RevokeRequest, revoke};
+use ca_engine::list_octets::ListOctets;
 use ca_engine::port::store::{Completion, Journal, Lease, PublishedCrl, Reservation, StoredCertificate};
 use futures::executor::block_on;
 use rcgen::{CertificateParams, DistinguishedName as RcgenName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
@@ -256,8 +257,8 @@ impl World {
     }
 
     /// Reads a list and verifies its signature.
-    pub(crate) fn read_list(&self, authority: &str, der: &[u8]) -> ParsedCrl {
-        let list = ParsedCrl::from_der(der.to_vec()).expect("a list");
+    pub(crate) fn read_list(&self, authority: &str, der: &ListOctets) -> ParsedCrl {
+        let list = ParsedCrl::from_der(der.to_vec().expect("in memory")).expect("a list");
         let authority = self.engine.authority(&id(authority)).expect("an authority");
         let certificate = authority.certificate();
         list.verify(certificate.subject(), certificate.public_key()).expect("the authority's signature");

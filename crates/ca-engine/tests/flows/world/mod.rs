@@ -22,6 +22,7 @@ use ca_engine::port::clock::Clock;
 use ca_engine::port::publisher::Publisher;
 use ca_engine::port::shared_answers::SharedAnswers;
 use ca_engine::port::sink::Sink;
+use ca_engine::port::spool::MemorySpool;
 use futures::executor::block_on;
 
 pub(crate) use self::ask::{csr, dn, holder, key, name, names, server, spki_request};
@@ -189,6 +190,7 @@ fn start(
     parts: &Parts,
 ) -> Engine {
     let ports = Ports {
+        spool: Arc::new(MemorySpool),
         clock: Arc::new(clock.clone()) as Arc<dyn Clock>,
         entropy: Arc::new(entropy.clone()),
         store: Arc::new(store.clone()),

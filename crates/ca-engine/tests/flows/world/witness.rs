@@ -63,7 +63,7 @@ impl Signer for WitnessSigner {
     }
 
     async fn sign(&self, message: &dyn Signable) -> Result<Signature, SignerError> {
-        assert!(self.store.is_intended(message.to_be_signed()), "an authority's key is used for what is not on record");
+        assert!(self.store.is_intended(message.message()), "an authority's key is used for what is not on record");
         self.signer.sign(message).await
     }
 }

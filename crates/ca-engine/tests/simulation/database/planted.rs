@@ -8,6 +8,7 @@ use ca_core::revocation::{Revocation, Standing};
 use ca_core::serial::Serial;
 use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::fake::{CrlRow, IssuanceState, MemoryStore, Record};
+use ca_engine::list_octets::ListOctets;
 use ca_engine::port::clock::Clock;
 use ca_engine::port::store::{
     AuditStore, CertificateStore, ChainHead, ChainLink, ChangeOutcome, CompleteOutcome, Completion, CrlIntent,
@@ -238,7 +239,7 @@ impl Planted {
         lease: Lease,
         authority: &AuthorityId,
         number: u64,
-        der: Arc<[u8]>,
+        der: ListOctets,
         journal: Journal,
     ) -> Result<(), StoreError> {
         let lease = self.believed(lease, PlantedBug::StaleLeaseWritesCrl);

@@ -1,7 +1,5 @@
 //! Every method of the store port, as a call over a [`Connection`].
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use ca_core::audit::AuditEvent;
 use ca_core::crl::PartialScope;
@@ -12,6 +10,7 @@ use ca_core::revocation::Revocation;
 use ca_core::serial::Serial;
 use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::fake::StoreMethod;
+use ca_engine::list_octets::ListOctets;
 use ca_engine::port::keyring::{KeyRoom, SealedKey};
 use ca_engine::port::store::*;
 
@@ -92,7 +91,7 @@ room!(CrlStore {
         lease: &Lease = lease.clone(),
         authority: &AuthorityId = authority.clone(),
         number: u64,
-        der: Arc<[u8]>,
+        der: ListOctets,
         journal: Journal
     ) -> ()
         | Some(lease.clone()), |store| store.publish_crl(lease, &authority, number, der, journal);
@@ -113,7 +112,7 @@ room!(PartialCrlStore {
         authority: &AuthorityId = authority.clone(),
         scope: PartialScope,
         number: u64,
-        der: Arc<[u8]>,
+        der: std::sync::Arc<[u8]>,
         journal: Journal
     ) -> ()
         | Some(lease.clone()), |store| store.sound.publish_partial_crl(&lease, &authority, scope, number, der, journal);

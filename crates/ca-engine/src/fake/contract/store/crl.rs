@@ -1,13 +1,12 @@
 //! CRLs: intended, then published; numbers and times only rise.
 
-use std::sync::Arc;
-
 use ca_core::audit::AuditAction;
 use ca_core::time::Lifetime;
 use futures::future::join_all;
 
 use super::super::case::{Case, cases};
 use super::fixture::{Fixture, NOW, authority, crl_intent, event};
+use crate::list_octets::ListOctets;
 use crate::port::store::{CrlIntent, CrlRecord, Journal, Lease, PublishedCrl, StoreError};
 
 pub(super) fn cases() -> Vec<Case<Fixture>> {
@@ -54,13 +53,20 @@ async fn a_published_list_is_kept_as_it_was_given(fixture: Fixture) {
 async fn a_large_list_is_kept_to_its_last_octet(fixture: Fixture) {
     let lease = prepared(&fixture).await;
     for (number, octets) in [(1, 3 * 1024 * 1024 + 5), (2, 2 * 1024 * 1024), (3, 0)] {
-        let der: Arc<[u8]> = (0..octets).map(|place: u32| place.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+        let octets: Vec<u8> =
+            (0..octets).map(|place: u32| place.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+        let der = ListOctets::from(octets);
         fixture.store.intend_crl(&lease, crl_intent("tls", number)).await.expect("intend_crl");
         let journal = Journal::of(event(AuditAction::CrlPublished, "authority:tls"));
-        let published = fixture.store.publish_crl(&lease, &authority("tls"), number, der.clone(), journal).await;
+        let published =
+            fixture.store.publish_crl(&lease, &authority("tls"), number, der.clone(), journal.clone()).await;
         assert_eq!(published, Ok(()));
         let read = fixture.store.published_crl(&authority("tls")).await.expect("published_crl").expect("a list");
-        assert!(read.intent.number == number && read.der == der, "{} octets came back as {}", octets, read.der.len());
+        assert!(read.intent.number == number && read.der == der, "{der:?} came back as {:?}", read.der);
+        let again = fixture.store.publish_crl(&lease, &authority("tls"), number, der, journal.clone()).await;
+        assert_eq!(again, Ok(()), "repeating is harmless");
+        let other = fixture.store.publish_crl(&lease, &authority("tls"), number, vec![1; 7].into(), journal).await;
+        assert!(matches!(other, Err(StoreError::Conflict { .. })), "{other:?}");
     }
 }
 
@@ -179,6 +185,6 @@ async fn publish(fixture: &Fixture, lease: &Lease, issuer: &str, number: u64) ->
     fixture.store.publish_crl(lease, &authority(issuer), number, der(issuer, number), journal).await
 }
 
-fn der(issuer: &str, number: u64) -> Arc<[u8]> {
+fn der(issuer: &str, number: u64) -> ListOctets {
     format!("CRL {number} of {issuer}").into_bytes().into()
 }

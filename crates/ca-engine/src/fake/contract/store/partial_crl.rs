@@ -186,7 +186,8 @@ async fn the_oldest_complete_list_that_lasts_is_found(fixture: Fixture) {
         // The third was never signed.
         if number != 3 {
             let journal = Journal::of(event(AuditAction::CrlPublished, "authority:tls"));
-            let published = fixture.store.publish_crl(&lease, &authority("tls"), number, Arc::from([1]), journal).await;
+            let published =
+                fixture.store.publish_crl(&lease, &authority("tls"), number, [1].as_slice().into(), journal).await;
             published.expect("published");
         }
     }
