@@ -48,7 +48,7 @@ const FOUND_BY: [(PlantedBug, u64); 45] = [
     (PlantedBug::SharedAnswerNotVerified, 131),
     (PlantedBug::AnchorForgetsRow, 702),
     (PlantedBug::AnchorNotAsked, 13),
-    (PlantedBug::ListNumbersNotRaised, 280),
+    (PlantedBug::ListNumbersNotRaised, 1067),
     (PlantedBug::PartialNumberNotRaised, 41),
     (PlantedBug::ShardLosesFirst, 0),
     (PlantedBug::LostSerialLeftOut, 838),
