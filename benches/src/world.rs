@@ -67,6 +67,8 @@ impl World {
             answer_cache_octets: 1 << 20,
             shared_lifetime: Lifetime::from_seconds(300),
             crl_validity: Lifetime::from_days(7),
+            partial_lists: Default::default(),
+            delta_validity: Lifetime::from_days(1),
             offline_crl_validity: Lifetime::from_days(395),
             outbox: OutboxSettings::default(),
             keep_expired: None,

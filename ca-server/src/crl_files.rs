@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::OnceLock;
 
+use ca_core::crl::{ListName, PartialScope};
 use ca_core::hash::sha256;
 use ca_core::id::AuthorityId;
 use ca_core::{crl, pem};
@@ -11,7 +12,7 @@ use ca_engine::engine::Engine;
 use ca_engine::error::FlowError;
 use ca_engine::port::list_octets::ListOctets;
 use ca_engine::port::spool::{Spool, SpoolWriter};
-use ca_engine::port::store::{CrlIntent, PublishedCrl};
+use ca_engine::port::store::CrlIntent;
 
 /// One list.
 pub(crate) struct CrlFile {
@@ -24,6 +25,8 @@ pub(crate) struct CrlFile {
 #[derive(Default)]
 pub(crate) struct CrlFiles {
     by_authority: BTreeMap<AuthorityId, CrlFile>,
+    /// Shards and deltas.
+    partial: BTreeMap<(AuthorityId, PartialScope), CrlFile>,
     /// In the order of [`Self::all_pem`].
     order: Vec<AuthorityId>,
     all_etag: String,
@@ -51,18 +54,39 @@ impl CrlFiles {
         for authority in authorities {
             let Some(number) = numbers.get(authority.id()) else { continue };
             let Some(list) = engine.published_list(authority.id(), *number).await? else { continue };
-            let file = CrlFile::of(&list);
+            let file = CrlFile::of(&list.intent, &list.der);
             tags.push_str(&file.etag);
             files.order.push(authority.id().clone());
             files.by_authority.insert(authority.id().clone(), file);
         }
         // One text for each sequence of lists, so their tags tell it apart.
         files.all_etag = etag(tags.as_bytes());
+        for (authority, scope, number) in engine.store().published_partial_numbers().await? {
+            let name = ListName::partial(authority, scope);
+            let Some(list) = engine.published_partial(&name, number).await? else { continue };
+            files
+                .partial
+                .insert((name.authority, scope), CrlFile::of(&list.intent.crl, &ListOctets::from(&list.der[..])));
+        }
         Ok(files)
     }
 
+    /// An authority's complete list.
     pub(crate) fn get(&self, authority: &AuthorityId) -> Option<&CrlFile> {
         self.by_authority.get(authority)
+    }
+
+    /// The list of a name.
+    pub(crate) fn named(&self, name: &ListName) -> Option<&CrlFile> {
+        match name.part {
+            None => self.get(&name.authority),
+            Some(scope) => self.partial.get(&(name.authority.clone(), scope)),
+        }
+    }
+
+    /// Shards and deltas.
+    pub(crate) fn partial(&self) -> impl Iterator<Item = (&AuthorityId, PartialScope, &CrlFile)> {
+        self.partial.iter().map(|((authority, scope), file)| (authority, *scope, file))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&AuthorityId, &CrlFile)> {
@@ -87,15 +111,20 @@ impl CrlFiles {
         &self.all_etag
     }
 
-    /// The numbers of the lists, to see whether the record has newer ones.
+    /// The numbers of shards and deltas, to see whether the record has others.
+    pub(crate) fn partial_numbers(&self) -> Vec<(AuthorityId, PartialScope, u64)> {
+        self.partial().map(|(authority, scope, file)| (authority.clone(), scope, file.intent.number)).collect()
+    }
+
+    /// The numbers of the complete lists, to see whether the record has newer ones.
     pub(crate) fn numbers(&self) -> Vec<(AuthorityId, u64)> {
         self.by_authority.iter().map(|(authority, file)| (authority.clone(), file.intent.number)).collect()
     }
 }
 
 impl CrlFile {
-    fn of(list: &PublishedCrl) -> Self {
-        Self { intent: list.intent.clone(), etag: etag_of(&list.der.sha256()), der: list.der.clone() }
+    fn of(intent: &CrlIntent, der: &ListOctets) -> Self {
+        Self { intent: intent.clone(), etag: etag_of(&der.sha256()), der: der.clone() }
     }
 }
 

@@ -30,9 +30,10 @@ pub struct World {
 }
 
 impl World {
-    /// A fresh service, a server certificate for [`NAME`] and client certificates for `clients`.
+    /// A fresh service, a server certificate for [`NAME`] and client certificates for `clients`. It has lists of every kind, of
+    /// which gateways must take the complete ones.
     pub fn new(clients: &[&str]) -> anyhow::Result<Self> {
-        Self::with(&[], clients)
+        Self::with(&[("CA__AUTHORITY__TLS__SHARDS", "2"), ("CA__AUTHORITY__TLS__DELTA", "true")], clients)
     }
 
     /// The same with settings of the service.

@@ -76,6 +76,21 @@ impl<S: Send + Sync> FromRequestParts<S> for PathText {
     }
 }
 
+/// The two variable segments of a path.
+pub(crate) struct PathTexts(pub(crate) String, pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathTexts {
+    type Rejection = ProblemResponse;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ProblemResponse> {
+        match axum::extract::Path::<(String, String)>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path((first, second))) => Ok(Self(first, second)),
+            Err(PathRejection::FailedToDeserializePathParams(_)) => Err(not_found()),
+            Err(_) => Err(ProblemResponse::new(ProblemType::MalformedRequest, "the path cannot be read")),
+        }
+    }
+}
+
 /// A certificate, named in the path by id, `authority:serial` or bare serial.
 pub(crate) struct NamedCertificate(pub(crate) CertificateName);
 

@@ -94,6 +94,7 @@ fn public_routes() -> OpenApiRouter<AppState> {
         .route(ca_api::route::OCSP_GET, get(ocsp::ocsp_get))
         .route("/ocsp/", get(ocsp::ocsp_get))
         .routes(routes!(crl::crl))
+        .routes(routes!(crl::crl_shard))
         .routes(routes!(authorities::authority_certificate))
         .routes(routes!(authorities::roots))
         .routes(routes!(health::health))

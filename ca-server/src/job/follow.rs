@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ca_engine::flow::publish_crl::republish;
+use ca_engine::flow::republish::republish;
 
 use super::driver::{Job, Outcome, with_detail};
 use crate::crl_files::CrlFiles;
@@ -28,7 +28,10 @@ impl Job for FollowJob {
     async fn run(&self, state: &AppState) -> anyhow::Result<Outcome> {
         let mut published = state.engine().store().published_numbers().await?;
         published.sort();
-        if published != state.crl_files().numbers() {
+        let mut partial = state.engine().store().published_partial_numbers().await?;
+        partial.sort();
+        let files = state.crl_files();
+        if published != files.numbers() || partial != files.partial_numbers() {
             // A list of an authority that this process does not know yet.
             state.engine().reload_hierarchy().await.map_err(with_detail)?;
             refresh(state).await?;

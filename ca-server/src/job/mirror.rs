@@ -1,7 +1,7 @@
 //! Puts the newest lists into the mirrors, within a second and apart from their making: a mirror that is slow or refuses holds up
 //! nothing else. On every replica that may change the record; that of several one is quicker is no fault.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -26,13 +26,18 @@ impl MirrorJob {
     async fn fill(state: &AppState, mirror: &Mirror, mirrored: &mut Mirrored) -> anyhow::Result<(u64, Vec<String>)> {
         let engine = state.engine();
         let filled = mirror_lists(engine, &*mirror.publisher, mirrored).await.map_err(with_detail)?;
-        for (authority, number) in &filled.in_place {
-            metrics::mirrored(mirror.name, authority, *number, engine.now());
+        for (list, number) in filled.in_place.iter().filter(|(list, _)| list.part.is_none()) {
+            metrics::mirror_has(mirror.name, &list.authority, *number);
         }
-        for authority in filled.missing.keys() {
+        let lacking: BTreeSet<_> = filled.missing.keys().map(|list| &list.authority).collect();
+        let all: BTreeSet<_> = filled.in_place.keys().map(|list| &list.authority).collect();
+        for authority in all.difference(&lacking) {
+            metrics::mirror_is_current(mirror.name, authority, engine.now());
+        }
+        for authority in &lacking {
             metrics::mirror_lacks(mirror.name, authority);
         }
-        let missing = filled.missing.iter().map(|(authority, error)| format!("{} {authority}: {error}", mirror.name));
+        let missing = filled.missing.iter().map(|(list, error)| format!("{} {list}: {error}", mirror.name));
         Ok((filled.handed, missing.collect()))
     }
 }

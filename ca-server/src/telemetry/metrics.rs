@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use ca_core::crl::PartialScope;
 use ca_core::id::{AuthorityId, SinkName};
 use ca_core::time::Timestamp;
 use ca_engine::flow::answer_status::{AnswerKind, AnswerOrigin};
@@ -39,6 +40,9 @@ const CRL_THIS_UPDATE: &str = "ca_crl_this_update_timestamp_seconds";
 const CRL_NEXT_UPDATE: &str = "ca_crl_next_update_timestamp_seconds";
 const MIRROR_NUMBER: &str = "ca_crl_mirror_number";
 const MIRROR_CURRENT: &str = "ca_crl_mirror_current_timestamp_seconds";
+const PARTIAL_LISTS: &str = "ca_crl_partial_lists";
+const PARTIAL_ENTRIES: &str = "ca_crl_partial_entries";
+const PARTIAL_NEXT_UPDATE: &str = "ca_crl_partial_next_update_timestamp_seconds";
 const RESPONDER_NOT_AFTER: &str = "ca_ocsp_responder_not_after_timestamp_seconds";
 const AUTHORITY_NOT_AFTER: &str = "ca_authority_not_after_timestamp_seconds";
 const ADMINISTRATOR_NOT_AFTER: &str = "ca_administrator_not_after_timestamp_seconds";
@@ -89,11 +93,17 @@ pub(crate) fn start() -> anyhow::Result<()> {
     metrics::describe_gauge!(CRL_NEXT_UPDATE, "nextUpdate of the newest published CRL");
     metrics::describe_gauge!(
         MIRROR_NUMBER,
-        "Number of the newest CRL that this replica put into a mirror, or found there"
+        "Number of the newest complete CRL that this replica put into a mirror, or found there"
     );
     metrics::describe_gauge!(
         MIRROR_CURRENT,
-        "When a mirror last had the newest CRL, as far as this replica knows; 0: never"
+        "When a mirror last had the newest of all CRLs of an authority, as far as this replica knows; 0: never"
+    );
+    metrics::describe_gauge!(PARTIAL_LISTS, "Published shards and deltas");
+    metrics::describe_gauge!(PARTIAL_ENTRIES, "Entries of all published shards, or of the delta");
+    metrics::describe_gauge!(
+        PARTIAL_NEXT_UPDATE,
+        "The nextUpdate that comes first among the shards, or that of the delta"
     );
     metrics::describe_gauge!(RESPONDER_NOT_AFTER, "End of the OCSP responder in use");
     metrics::describe_gauge!(AUTHORITY_NOT_AFTER, "End of the authority's certificate");
@@ -239,9 +249,13 @@ pub(crate) fn months_waiting(count: u64) {
     metrics::gauge!(RETENTION_BUSY).set(count as f64);
 }
 
-/// Tells that a mirror has the newest list of an authority.
-pub(crate) fn mirrored(mirror: &'static str, authority: &AuthorityId, number: u64, now: Timestamp) {
+/// Tells which complete list of an authority a mirror has.
+pub(crate) fn mirror_has(mirror: &'static str, authority: &AuthorityId, number: u64) {
     metrics::gauge!(MIRROR_NUMBER, "mirror" => mirror, "authority" => authority.to_string()).set(number as f64);
+}
+
+/// Tells that a mirror has the newest form of every list of an authority.
+pub(crate) fn mirror_is_current(mirror: &'static str, authority: &AuthorityId, now: Timestamp) {
     metrics::gauge!(MIRROR_CURRENT, "mirror" => mirror, "authority" => authority.to_string()).set(seconds(now));
 }
 
@@ -287,6 +301,7 @@ pub(crate) fn observe(state: &AppState) {
         metrics::gauge!(CRL_THIS_UPDATE, "authority" => authority.clone()).set(seconds(file.intent.this_update));
         metrics::gauge!(CRL_NEXT_UPDATE, "authority" => authority).set(seconds(file.intent.next_update));
     }
+    observe_partial_lists(state);
     let hierarchy = engine.hierarchy();
     for authority in hierarchy.authorities() {
         let id = authority.id().to_string();
@@ -295,6 +310,25 @@ pub(crate) fn observe(state: &AppState) {
         if let Some(responder) = hierarchy.responder(authority.id(), now) {
             metrics::gauge!(RESPONDER_NOT_AFTER, "authority" => id).set(seconds(responder.validity().not_after));
         }
+    }
+}
+
+/// Shards together: an authority may have a thousand.
+fn observe_partial_lists(state: &AppState) {
+    let files = state.crl_files();
+    let mut sums: BTreeMap<(&AuthorityId, &str), (u64, u64, f64)> = BTreeMap::new();
+    for (authority, scope, file) in files.partial() {
+        let kind = if scope == PartialScope::Delta { "delta" } else { "shard" };
+        let (lists, entries, first) = sums.entry((authority, kind)).or_insert((0, 0, f64::INFINITY));
+        *lists += 1;
+        *entries += file.intent.entries;
+        *first = first.min(seconds(file.intent.next_update));
+    }
+    for ((authority, kind), (lists, entries, first)) in sums {
+        let labels = [("authority", authority.to_string()), ("kind", kind.to_owned())];
+        metrics::gauge!(PARTIAL_LISTS, &labels).set(lists as f64);
+        metrics::gauge!(PARTIAL_ENTRIES, &labels).set(entries as f64);
+        metrics::gauge!(PARTIAL_NEXT_UPDATE, &labels).set(first);
     }
 }
 

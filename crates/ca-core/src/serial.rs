@@ -1,4 +1,5 @@
-//! Certificate serial numbers (RFC 5280 §4.1.2.2): positive, at most 20 octets, unique within an issuer.
+//! Certificate serial numbers (RFC 5280 §4.1.2.2): positive, at most 20 octets, unique within an issuer. One that belongs to a shard
+//! of its issuer's CRL says so itself, so that whatever is known of the serial, its shard is known.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,6 +16,20 @@ impl Serial {
     pub fn from_random(mut octets: [u8; 16]) -> Self {
         octets[0] = (octets[0] & 0x7f) | 0x40;
         Self(octets.to_vec())
+    }
+
+    /// A serial of ours in a shard: the shard's number in two octets, the top bit cleared and the next one set, before 16 random
+    /// octets. Always 18 octets long, and so told from one of [`Self::from_random`]; 128 random bits.
+    pub fn in_shard(shard: ShardNumber, octets: [u8; 16]) -> Self {
+        Self([shard.prefix().as_slice(), &octets].concat())
+    }
+
+    /// The shard that a serial of ours is in, for ever; `None` for one that is in none.
+    pub fn shard(&self) -> Option<ShardNumber> {
+        let (prefix, rest) = self.0.split_first_chunk::<2>()?;
+        let number = u16::from_be_bytes(*prefix);
+        let is_marked = number & 0xc000 == 0x4000;
+        ShardNumber::new(u32::from(number & !0xc000)).filter(|_| is_marked && rest.len() == 16)
     }
 
     /// A serial from the content octets of a DER INTEGER, or from its magnitude.
@@ -41,6 +56,41 @@ impl Serial {
         }
         content.extend_from_slice(&self.0);
         content
+    }
+}
+
+/// The number of a shard of an authority's CRL: from 1 to [`Self::HIGHEST`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardNumber(u16);
+
+impl ShardNumber {
+    /// The highest number.
+    pub const HIGHEST: u32 = 0x3fff;
+
+    /// The shard of this number; `None` out of range.
+    pub fn new(number: u32) -> Option<Self> {
+        let number = u16::try_from(number).ok()?;
+        (1..=Self::HIGHEST).contains(&u32::from(number)).then_some(Self(number))
+    }
+
+    /// The number.
+    pub fn get(self) -> u32 {
+        u32::from(self.0)
+    }
+
+    /// What comes, in the order of serials, before every serial of the shard and after every one of those before it.
+    pub fn before_its_serials(self) -> Serial {
+        Serial(self.prefix().to_vec())
+    }
+
+    fn prefix(self) -> [u8; 2] {
+        (self.0 | 0x4000).to_be_bytes()
+    }
+}
+
+impl fmt::Display for ShardNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -101,6 +151,34 @@ mod tests {
             let serial = Serial::from_random(octets);
             assert_eq!(serial.as_bytes().len(), 16);
             assert_eq!(serial.to_der_content().len(), 16);
+        }
+    }
+
+    #[test]
+    fn a_serial_in_a_shard_says_which_and_no_other_does() {
+        for number in [1, 2, 255, 256, ShardNumber::HIGHEST] {
+            let shard = ShardNumber::new(number).expect("a shard");
+            for octets in [[0; 16], [0xff; 16]] {
+                let serial = Serial::in_shard(shard, octets);
+                assert_eq!((serial.as_bytes().len(), serial.to_der_content().len()), (18, 18));
+                assert_eq!(serial.shard(), Some(shard));
+                assert!(serial > shard.before_its_serials());
+                let next = ShardNumber::new(number + 1).map(ShardNumber::before_its_serials);
+                assert!(next.is_none_or(|next| serial < next));
+            }
+        }
+        for octets in [[0; 16], [0xff; 16]] {
+            assert_eq!(Serial::from_random(octets).shard(), None);
+        }
+        let others: [&[u8]; 6] = [&[1], &[0x40, 1], &[0x40; 17], &[0x40; 19], &[0x01; 18], &[0xc1; 18]];
+        for octets in others {
+            assert_eq!(Serial::from_bytes(octets).expect("a serial").shard(), None, "{octets:?}");
+        }
+        let mut no_number = [0x40; 18];
+        no_number[1] = 0;
+        assert_eq!(Serial::from_bytes(&no_number).expect("a serial").shard(), None);
+        for number in [0, ShardNumber::HIGHEST + 1, u32::MAX] {
+            assert_eq!(ShardNumber::new(number), None);
         }
     }
 

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use ca_core::crl::ListName;
 use ca_core::id::{AuthorityId, ProfileName, SinkName};
 use ca_core::name::GeneralName;
 use ca_core::profile::Profile;
-use ca_core::serial::Serial;
+use ca_core::serial::{Serial, ShardNumber};
 use ca_core::template::Endpoints;
 use ca_core::time::{Lifetime, Timestamp};
 
@@ -30,8 +31,10 @@ use crate::port::shared_answers::SharedAnswers;
 use crate::port::signer::Signer;
 use crate::port::sink::Sink;
 use crate::port::spool::Spool;
-use crate::port::store::{PublishedCrl, Store};
+use crate::port::store::{PublishedCrl, PublishedPartial, Store};
 use crate::published_lists::PublishedLists;
+use crate::shard_news::ShardNews;
+use crate::shard_plan::ShardPlan;
 use crate::shared_use::SharedUse;
 
 /// The adapters behind the ports.
@@ -74,6 +77,10 @@ pub struct Settings {
     pub shared_lifetime: Lifetime,
     /// How long a CRL may be relied on.
     pub crl_validity: Lifetime,
+    /// Which authorities have shards and deltas beside their complete list.
+    pub partial_lists: BTreeMap<AuthorityId, PartialLists>,
+    /// How long a delta may be relied on; never longer than `crl_validity`.
+    pub delta_validity: Lifetime,
     /// How long the CRL of an authority whose key is offline may be relied on.
     pub offline_crl_validity: Lifetime,
     /// How events are delivered.
@@ -82,6 +89,22 @@ pub struct Settings {
     pub keep_expired: Option<Lifetime>,
     /// How many certificates of a bulk revocation are revoked by one commit; at least 1. Everybody who revokes waits for it.
     pub bulk_batch: usize,
+}
+
+/// Which lists an authority has beside its complete one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartialLists {
+    /// Into how many shards new certificates are put; 0 for none.
+    pub shards: u32,
+    /// Whether there is a delta.
+    pub delta: bool,
+}
+
+impl Settings {
+    /// The lists that an authority has beside its complete one.
+    pub fn partial_lists_of(&self, authority: &AuthorityId) -> PartialLists {
+        self.partial_lists.get(authority).copied().unwrap_or_default()
+    }
 }
 
 /// What becomes of the nonces of OCSP requests (RFC 9654).
@@ -139,10 +162,13 @@ pub struct Engine {
     lineage: ArcSwapOption<Lineage>,
     /// When the clock was compared last, by itself, in milliseconds.
     clock_compared_at: AtomicI64,
-    /// The number of the list that this process knows to be in place, by authority.
-    lists_in_place: Mutex<BTreeMap<AuthorityId, u64>>,
-    /// Up to which number of the revocation sequence nothing new concerns an authority, by authority.
-    quiet_until: Mutex<BTreeMap<AuthorityId, u64>>,
+    /// The number of each list that this process knows to be in place.
+    lists_in_place: Mutex<BTreeMap<ListName, u64>>,
+    /// Up to which number of the revocation sequence nothing new concerns a list.
+    quiet_until: Mutex<BTreeMap<ListName, u64>>,
+    /// The plans of shards, as they were read last.
+    shard_plans: Mutex<BTreeMap<AuthorityId, Arc<ShardPlan>>>,
+    shard_news: Mutex<BTreeMap<AuthorityId, ShardNews>>,
     published_lists: PublishedLists,
     following: Following,
     answer_cache: AnswerCache,
@@ -171,6 +197,8 @@ impl Engine {
             clock_compared_at: AtomicI64::new(i64::MIN),
             lists_in_place: Mutex::default(),
             quiet_until: Mutex::default(),
+            shard_plans: Mutex::default(),
+            shard_news: Mutex::default(),
             published_lists: PublishedLists::default(),
             following: Following::default(),
             flights: Flights::default(),
@@ -350,26 +378,47 @@ impl Engine {
         self.lineage.store(lineage.map(Arc::new));
     }
 
-    /// The number of the list of `authority` that this process put in place last.
-    pub(crate) fn list_in_place(&self, authority: &AuthorityId) -> Option<u64> {
-        self.lists_in_place().get(authority).copied()
+    /// The number of the list of this name that this process put in place last.
+    pub(crate) fn list_in_place(&self, list: &ListName) -> Option<u64> {
+        self.lists_in_place().get(list).copied()
     }
 
-    pub(crate) fn set_list_in_place(&self, authority: &AuthorityId, number: u64) {
+    pub(crate) fn set_list_in_place(&self, list: &ListName, number: u64) {
         let mut lists = self.lists_in_place();
-        let newest = lists.entry(authority.clone()).or_insert(number);
+        let newest = lists.entry(list.clone()).or_insert(number);
         *newest = number.max(*newest);
     }
 
-    /// Up to which number of the revocation sequence this process has looked in vain for changes of `authority` after
+    /// Up to which number of the revocation sequence this process has looked in vain for changes of the list's authority after
     /// `sequence`; at least `sequence`. Spares asking for the same rows of other authorities again and again.
-    pub(crate) fn quiet_until(&self, authority: &AuthorityId, sequence: u64) -> u64 {
+    pub(crate) fn quiet_until(&self, list: &ListName, sequence: u64) -> u64 {
         let quiet = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
-        quiet.get(authority).copied().unwrap_or(0).max(sequence)
+        quiet.get(list).copied().unwrap_or(0).max(sequence)
     }
 
-    pub(crate) fn set_quiet_until(&self, authority: &AuthorityId, sequence: u64) {
-        self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner).insert(authority.clone(), sequence);
+    pub(crate) fn set_quiet_until(&self, list: &ListName, sequence: u64) {
+        self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner).insert(list.clone(), sequence);
+    }
+
+    /// The plan of an authority's shards as this process read it last.
+    pub(crate) fn shard_plan(&self, authority: &AuthorityId) -> Option<Arc<ShardPlan>> {
+        self.shard_plans.lock().unwrap_or_else(PoisonError::into_inner).get(authority).cloned()
+    }
+
+    pub(crate) fn set_shard_plan(&self, authority: &AuthorityId, plan: ShardPlan) -> Arc<ShardPlan> {
+        let plan = Arc::new(plan);
+        self.shard_plans.lock().unwrap_or_else(PoisonError::into_inner).insert(authority.clone(), Arc::clone(&plan));
+        plan
+    }
+
+    /// What this process has read of the changes in an authority's shards.
+    pub(crate) fn shard_news(&self, authority: &AuthorityId) -> ShardNews {
+        let news = self.shard_news.lock().unwrap_or_else(PoisonError::into_inner);
+        news.get(authority).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn set_shard_news(&self, authority: &AuthorityId, news: ShardNews) {
+        self.shard_news.lock().unwrap_or_else(PoisonError::into_inner).insert(authority.clone(), news);
     }
 
     /// The newest published lists.
@@ -385,6 +434,15 @@ impl Engine {
         number: u64,
     ) -> Result<Option<Arc<PublishedCrl>>, FlowError> {
         self.published_lists.read(self.store(), authority, number).await
+    }
+
+    /// As [`Self::published_list`], of a shard or a delta.
+    pub async fn published_partial(
+        &self,
+        list: &ListName,
+        number: u64,
+    ) -> Result<Option<Arc<PublishedPartial>>, FlowError> {
+        self.published_lists.read_partial(self.store(), list, number).await
     }
 
     /// How far the sequence of revocations is followed.
@@ -425,7 +483,7 @@ impl Engine {
         &self.flights
     }
 
-    fn lists_in_place(&self) -> MutexGuard<'_, BTreeMap<AuthorityId, u64>> {
+    fn lists_in_place(&self) -> MutexGuard<'_, BTreeMap<ListName, u64>> {
         self.lists_in_place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -436,16 +494,17 @@ impl Engine {
         Ok(octets)
     }
 
-    /// A fresh serial number.
-    pub(crate) fn new_serial(&self) -> Result<Serial, EntropyUnavailable> {
-        Ok(Serial::from_random(self.random()?))
+    /// A fresh serial number; in a shard, where the certificate belongs to one.
+    pub(crate) fn new_serial(&self, shard: Option<ShardNumber>) -> Result<Serial, EntropyUnavailable> {
+        let octets = self.random()?;
+        Ok(shard.map_or_else(|| Serial::from_random(octets), |shard| Serial::in_shard(shard, octets)))
     }
 
-    /// Where the status of what `authority` issues can be looked up.
-    pub(crate) fn endpoints(&self, authority: &AuthorityId) -> Endpoints {
+    /// Where the status of what `authority` issues can be looked up: its list at `shard`, for what is in one.
+    pub(crate) fn endpoints(&self, authority: &AuthorityId, shard: Option<&str>) -> Endpoints {
         let Some(base) = self.settings.base_url.as_deref() else { return Endpoints::default() };
         Endpoints {
-            crl: Some(format!("{base}/crl/{authority}.crl")),
+            crl: Some(shard.map_or_else(|| format!("{base}/crl/{authority}.crl"), str::to_owned)),
             ca_issuers: Some(format!("{base}/ca/{authority}.crt")),
             ocsp: Some(format!("{base}/ocsp")),
         }

@@ -19,5 +19,7 @@ pub mod hierarchy;
 pub mod lineage;
 pub mod port;
 mod published_lists;
+mod shard_news;
+pub mod shard_plan;
 pub mod shared_use;
 mod status_answer;

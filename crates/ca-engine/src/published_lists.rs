@@ -4,15 +4,17 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ca_core::crl::ListName;
 use ca_core::id::AuthorityId;
 
 use crate::error::FlowError;
-use crate::port::store::{PublishedCrl, Store};
+use crate::port::store::{PublishedCrl, PublishedPartial, Store};
 
-/// One list of each authority at most.
+/// One complete list of each authority at most, and one of each of its shards and its delta.
 #[derive(Default)]
 pub(crate) struct PublishedLists {
     by_authority: Mutex<BTreeMap<AuthorityId, Arc<PublishedCrl>>>,
+    partial: Mutex<BTreeMap<ListName, Arc<PublishedPartial>>>,
 }
 
 impl PublishedLists {
@@ -40,5 +42,28 @@ impl PublishedLists {
     pub(crate) fn keep(&self, list: Arc<PublishedCrl>) {
         let mut lists = self.by_authority.lock().unwrap_or_else(PoisonError::into_inner);
         lists.insert(list.intent.authority.clone(), list);
+    }
+
+    /// What [`crate::engine::Engine::published_partial`] promises.
+    pub(crate) async fn read_partial(
+        &self,
+        store: &dyn Store,
+        list: &ListName,
+        number: u64,
+    ) -> Result<Option<Arc<PublishedPartial>>, FlowError> {
+        let Some(scope) = list.part else { return Ok(None) };
+        let known = self.partial.lock().unwrap_or_else(PoisonError::into_inner).get(list).cloned();
+        if let Some(known) = known.filter(|known| known.intent.crl.number == number) {
+            return Ok(Some(known));
+        }
+        let Some(found) = store.published_partial_crl(&list.authority, scope).await?.map(Arc::new) else {
+            return Ok(None);
+        };
+        self.keep_partial(list, Arc::clone(&found));
+        Ok(Some(found))
+    }
+
+    pub(crate) fn keep_partial(&self, list: &ListName, published: Arc<PublishedPartial>) {
+        self.partial.lock().unwrap_or_else(PoisonError::into_inner).insert(list.clone(), published);
     }
 }

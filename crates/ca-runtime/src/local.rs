@@ -14,8 +14,10 @@ use ca_engine::flow::bulk_revoke;
 use ca_engine::flow::establish::equip_authority;
 use ca_engine::flow::expire;
 use ca_engine::flow::follow_anchor::{self, Anchored};
-use ca_engine::flow::publish_crl::{self, republish};
+use ca_engine::flow::publish_crl;
+use ca_engine::flow::publish_partial::{due_scopes, publish_partial};
 use ca_engine::flow::reconcile::abandon_reservations_before;
+use ca_engine::flow::republish::republish;
 use ca_engine::flow::sequence_audit::{self, sequence_audit};
 use ca_engine::hierarchy::Authority;
 use ca_engine::port::store::{BulkRevocation, KeyHome, Lease, PublishedCrl, StoreError};
@@ -84,6 +86,7 @@ impl Runtime {
             if publish_crl::is_due(&self.engine, authority.id(), interval).await? {
                 self.publish_next_crl(authority.id()).await?;
             }
+            self.publish_due_parts(authority.id(), interval).await?;
         }
         let lease = self.lease(sequence_audit::LEASE_NAME).await?;
         sequence_audit(&self.engine, &lease).await?;
@@ -131,6 +134,19 @@ impl Runtime {
         let published = publish_crl::publish_crl(&self.engine, &Principal::LocalOperator, id, &lease).await?;
         self.engine.store().release_lease(&lease).await?;
         Ok(published)
+    }
+
+    /// The shards and the delta of an authority, as they are due.
+    async fn publish_due_parts(&self, id: &AuthorityId, interval: Lifetime) -> Result<(), LocalError> {
+        let due = due_scopes(&self.engine, id, interval).await?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        let lease = self.lease(&publish_crl::lease_name(id)).await?;
+        for scope in due {
+            publish_partial(&self.engine, &Principal::LocalOperator, id, scope, &lease).await?;
+        }
+        Ok(self.engine.store().release_lease(&lease).await?)
     }
 
     /// A lease. The folder is ours alone, so that another holder is a server that was killed: its lease ends in seconds.

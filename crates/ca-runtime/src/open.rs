@@ -3,6 +3,7 @@
 //!
 //! It opens what exists. Making authorities is the business of [`crate::hierarchy`], listening that of the programs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::{fs, io};
 
@@ -10,11 +11,12 @@ use ca_access::CedarAuthorizer;
 use ca_backends::anchor::DirectoryAnchor;
 use ca_backends::publisher::DirectoryPublisher;
 use ca_backends::spool::FileSpool;
+use ca_core::id::AuthorityId;
 use ca_core::name::GeneralName;
 use ca_core::profile::Profile;
 use ca_core::time::Lifetime;
 use ca_engine::anchor_verdict::AnchorVerdict;
-use ca_engine::engine::{Engine, Ports, Settings};
+use ca_engine::engine::{Engine, PartialLists, Ports, Settings};
 use ca_engine::error::{FlowError, FlowErrorKind};
 use ca_engine::flow::follow_anchor;
 use ca_engine::flow::retention::{self, RetentionFault};
@@ -329,6 +331,8 @@ fn settings(config: &Config) -> Settings {
         answer_cache_octets: config.status.cache,
         shared_lifetime: config.redis.as_ref().map_or(Lifetime::ZERO, |redis| redis.lifetime),
         crl_validity: config.status.crl_validity,
+        partial_lists: partial_lists(config),
+        delta_validity: config.status.crl_interval,
         offline_crl_validity: OFFLINE_CRL_VALIDITY.max(config.status.crl_validity),
         outbox: config.outbox,
         keep_expired: config.keep_expired,
@@ -338,6 +342,13 @@ fn settings(config: &Config) -> Settings {
 
 /// Some hundredths of a second, for which others who revoke wait.
 const BULK_BATCH: usize = 100;
+/// The lists that authorities have beside their complete ones, by the ids that `init` gives them.
+fn partial_lists(config: &Config) -> BTreeMap<AuthorityId, PartialLists> {
+    let authorities = &config.authorities;
+    let lists = [("tls", &authorities.tls), ("document", &authorities.document)];
+    // The ids are ours, and well-formed.
+    lists.into_iter().filter_map(|(id, authority)| Some((id.parse().ok()?, authority.partial_lists))).collect()
+}
 
 /// The names that nobody may be issued a certificate for, lest it pass for the API. Loopback names are everybody's.
 fn api_names(api: &ApiConfig) -> Vec<GeneralName> {

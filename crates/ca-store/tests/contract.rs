@@ -95,6 +95,7 @@ const LEAVE: &[(&str, &str)] = &[
     ("SCAN outbox", "its first rows: what goes to no sink yet"),
     ("SCAN personal_data_keys", "a handful"),
     ("SCAN published_crls", "one row for each authority"),
+    ("SCAN published_partial_crls", "one row for each shard and delta"),
     ("SCAN responders", "a few for each authority and week, once for some hundred certificates that are removed"),
     ("SCAN reservations USING INDEX reservations_open", "holds only what is under way"),
     ("SCAN deliveries", "what is on its way, once for some hundred certificates that are removed"),

@@ -2,12 +2,13 @@
 //! authorities. Where it is wrong, `tests/pkilint/divergences.json` says why. OpenSSL and GnuTLS verify every one of the chains.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use ca_api::certificate::{
     Certificate, NewCertificate, SubjectAlternativeName, SubjectAlternativeNameType as NameType,
 };
-use ca_e2e::client::Client;
+use ca_e2e::client::{Client, eventually};
 use ca_e2e::identity::{Identity, dns, name};
 use ca_e2e::stack::{Site, Stack};
 use serde::Deserialize;
@@ -52,9 +53,9 @@ fn pkilint_finds_nothing() -> anyhow::Result<()> {
     for key_type in KEY_TYPES {
         hierarchy_of(key_type, folder.path(), &mut exhibits).with_context(|| format!("a hierarchy of {key_type}"))?;
     }
-    // Root, two subordinates, operator and api-server; the profiles; three lists; five answers.
+    // Root, two subordinates, operator and api-server; the profiles; three complete lists, a shard and a delta; five answers.
     let subjects = KEY_TYPES.len() + 6;
-    ensure!(exhibits.0.len() == 7 * (5 + 3 + 5) + 3 * subjects, "{} exhibits", exhibits.0.len());
+    ensure!(exhibits.0.len() == 7 * (5 + 5 + 5) + 3 * subjects, "{} exhibits", exhibits.0.len());
 
     let list: String = exhibits.0.iter().map(|(kind, path)| format!("{kind} {}\n", path.display())).collect();
     let said = Tool::python("lint_judge.py").input(list).run()?.accepts()?.text();
@@ -84,7 +85,9 @@ fn pkilint_finds_nothing() -> anyhow::Result<()> {
 fn hierarchy_of(key_type: &str, folder: &Path, exhibits: &mut Exhibits) -> anyhow::Result<()> {
     let key = format!("software:{key_type}");
     let authorities = ["CA__AUTHORITY__ROOT__KEY", "CA__AUTHORITY__TLS__KEY", "CA__AUTHORITY__DOCUMENT__KEY"];
-    let site = Site::empty(&authorities.map(|setting| (setting, key.as_str())))?;
+    let mut settings = authorities.map(|setting| (setting, key.as_str())).to_vec();
+    settings.extend([("CA__AUTHORITY__TLS__SHARDS", "1"), ("CA__AUTHORITY__TLS__DELTA", "true")]);
+    let site = Site::empty(&settings)?;
     let folder = folder.join(key_type);
     std::fs::create_dir(&folder)?;
     let admin_csr = write(&folder, "admin.csr", csr(key_type, "an administrator")?)?;
@@ -110,9 +113,13 @@ fn hierarchy_of(key_type: &str, folder: &Path, exhibits: &mut Exhibits) -> anyho
             revoke(&stack, &administrator, &certificate, profile)?;
         }
     }
-    for authority in ["root", "tls", "document"] {
-        let list = wait(async { stack.public()?.get(&format!("/crl/{authority}.crl")).await?.expect(200) })?;
-        exhibits.0.push(("crl", write(&folder, &format!("{authority}.crl"), list.body)?));
+    for name in ["root.crl", "tls.crl", "document.crl", "tls/1.crl", "tls-delta.crl"] {
+        // The delta comes within a second or two of the complete list.
+        let list = wait(eventually(Duration::from_secs(10), name, || async {
+            let answer = stack.public()?.get(&format!("/crl/{name}")).await?;
+            Ok((answer.status != 404).then_some(answer))
+        }))?;
+        exhibits.0.push(("crl", write(&folder, &name.replace('/', "-"), list.expect(200)?.body)?));
     }
     let mut ask =
         |issuer: &str, about: &str, options: &[&str]| exhibits.status(&stack, &folder, issuer, about, options);

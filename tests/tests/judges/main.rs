@@ -8,6 +8,7 @@ mod nginx;
 mod tool;
 
 mod chains;
+mod crl_kinds;
 mod gateway;
 mod lint;
 mod ocsp;

@@ -125,7 +125,7 @@ pub(crate) fn write(folder: &Path, file: &str, octets: impl AsRef<[u8]>) -> anyh
 }
 
 /// How an identity lies on disk for programs that read files.
-trait Files {
+pub(crate) trait Files {
     fn write(&self, folder: &Path, name: &str) -> anyhow::Result<()>;
 }
 
@@ -140,7 +140,7 @@ impl Files for Identity {
     }
 }
 
-async fn issue_client(
+pub(crate) async fn issue_client(
     administrator: &Client,
     common_name: &str,
     validity: Option<&str>,

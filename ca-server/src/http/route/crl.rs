@@ -1,4 +1,4 @@
-//! `GET /crl/{file}`: published lists. Nothing is signed here.
+//! `GET /crl/{file}` and `GET /crl/{authority}/{file}`: published lists. Nothing is signed here.
 
 use std::future::ready;
 use std::io;
@@ -17,7 +17,7 @@ use futures::stream;
 
 use super::byte_range::{self, Wanted};
 use super::http_date;
-use crate::http::extract::{PathText, not_found};
+use crate::http::extract::{PathText, PathTexts, not_found};
 use crate::http::openapi::Octets;
 use crate::http::problem::ProblemResponse;
 use crate::http::refusal;
@@ -26,12 +26,13 @@ use crate::state::AppState;
 /// RFC 2585 §4.2.
 const PKIX_CRL: &str = "application/pkix-crl";
 
-/// A complete CRL: `{authority}.crl` (DER), or `all.pem`: every list, issuing authorities first, root last.
+/// A CRL: `{authority}.crl`, complete, or `{authority}-delta.crl`, where the authority has one (DER); or `all.pem`: every complete list,
+/// issuing authorities first, root last.
 #[utoipa::path(
     get,
     path = "/crl/{file}",
     tag = "public",
-    params(("file" = String, Path, description = "`{authority}.crl` or `all.pem`", example = "tls.crl")),
+    params(("file" = String, Path, description = "`{authority}.crl`, `{authority}-delta.crl` or `all.pem`", example = "tls.crl")),
     responses(
         (status = 200, description = "The newest list", content(
             (Octets = "application/pkix-crl"),
@@ -59,11 +60,52 @@ pub(crate) async fn crl(
         let octets = blocking(move || files.all_pem(asked.engine().spool()));
         return serve(&state, (&method, &headers), list, octets).await;
     }
-    let authority = file.strip_suffix(".crl").and_then(|id| id.parse().ok()).ok_or_else(not_found)?;
-    let list = files.get(&authority).ok_or_else(not_found)?;
+    serve_named(&state, &method, &headers, &file).await
+}
+
+/// A shard of a CRL: the certificates that name this URL as their distribution point.
+#[utoipa::path(
+    get,
+    path = "/crl/{authority}/{file}",
+    tag = "public",
+    params(
+        ("authority" = String, Path, description = "The id of an authority", example = "tls"),
+        ("file" = String, Path, description = "`{shard}.crl`", example = "1.crl"),
+    ),
+    responses(
+        (status = 200, description = "The newest list of the shard", body = Octets, content_type = "application/pkix-crl"),
+        (
+            status = 206,
+            description = "The part that the caller asked for with `Range`",
+            body = Octets,
+            content_type = "application/pkix-crl"
+        ),
+        (status = 304, description = "The list that the caller has is still the newest"),
+        refusal::PublishedList,
+    )
+)]
+pub(crate) async fn crl_shard(
+    State(state): State<AppState>,
+    PathTexts(authority, file): PathTexts,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, ProblemResponse> {
+    state.engine().check_anchor()?;
+    serve_named(&state, &method, &headers, &format!("{authority}/{file}")).await
+}
+
+async fn serve_named(
+    state: &AppState,
+    method: &Method,
+    headers: &HeaderMap,
+    name: &str,
+) -> Result<Response, ProblemResponse> {
+    let files = state.crl_files();
+    let name = name.parse().map_err(|_| not_found())?;
+    let list = files.named(&name).ok_or_else(not_found)?;
     let period = (list.intent.this_update, list.intent.next_update);
     let served = Served { content_type: PKIX_CRL, etag: &list.etag, period: Some(period) };
-    serve(&state, (&method, &headers), served, ready(Ok(list.der.clone()))).await
+    serve(state, (method, headers), served, ready(Ok(list.der.clone()))).await
 }
 
 /// What is served, but for its octets.

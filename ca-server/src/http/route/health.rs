@@ -80,6 +80,9 @@ fn checks(state: &AppState) -> Vec<ReadinessCheck> {
         let fresh = match crl_files.get(id) {
             None => Err("it has not published a CRL"),
             Some(file) if file.intent.next_update <= now => Err("its CRL is past its nextUpdate"),
+            Some(_) if crl_files.partial().any(|(of, _, file)| of == id && file.intent.next_update <= now) => {
+                Err("a shard of its CRL, or the delta, is past its nextUpdate")
+            }
             Some(_) => Ok(()),
         };
         checks.push(check(&format!("crl:{id}"), fresh));

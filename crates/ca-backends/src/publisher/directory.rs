@@ -1,15 +1,15 @@
-//! CRLs as files of a folder: `{authority}.crl`, DER, for whoever serves or copies them.
+//! CRLs as files of a folder, DER, for whoever serves or copies them: `{authority}.crl`, `{authority}-delta.crl`, and shards in a folder
+//! of each authority.
 //!
 //! The number of the list in place is read from the list itself: nothing beside it can disagree with it.
 
-use std::fs::{File, Permissions};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use ca_core::crl::CrlOutline;
-use ca_core::id::AuthorityId;
+use ca_core::crl::{CrlOutline, ListName};
 use ca_engine::port::list_octets::ListOctets;
 use ca_engine::port::publisher::{PublishError, Publisher};
 
@@ -27,25 +27,39 @@ impl DirectoryPublisher {
         Self { folder }
     }
 
-    /// The file of an authority's complete list. The id is checked text (`[a-z0-9-]+`): it cannot lead out of the folder.
-    pub fn path(&self, authority: &AuthorityId) -> PathBuf {
-        self.folder.join(format!("{authority}.crl"))
+    /// The file of a list. Ids are checked text (`[a-z0-9-]+`): they cannot lead out of the folder.
+    pub fn path(&self, list: &ListName) -> PathBuf {
+        self.folder.join(list.to_string())
     }
 }
 
 #[async_trait]
 impl Publisher for DirectoryPublisher {
-    async fn publish_crl(&self, authority: &AuthorityId, number: u64, der: &ListOctets) -> Result<(), PublishError> {
-        let (folder, path, der) = (self.folder.clone(), self.path(authority), der.clone());
+    async fn publish_crl(&self, list: &ListName, number: u64, der: &ListOctets) -> Result<(), PublishError> {
+        let (folder, path, der) = (self.folder.clone(), self.path(list), der.clone());
         // Syncing a disk takes milliseconds, or longer: not on the async threads.
         let published = tokio::task::spawn_blocking(move || {
-            put_newer_list(&folder, &path, number, &der).map_err(|error| format!("{}: {error}", path.display()))
+            let place = folder_of(&folder, &path).and_then(|folder| put_newer_list(folder, &path, number, &der));
+            place.map_err(|error| format!("{}: {error}", path.display()))
         });
         match published.await {
             Ok(result) => result.map_err(|detail| PublishError { detail }),
             Err(_) => Err(PublishError { detail: "the process is stopping".to_owned() }),
         }
     }
+}
+
+/// The folder that a list lies in, made if it is one of an authority's shards.
+fn folder_of<'a>(folder: &Path, path: &'a Path) -> io::Result<&'a Path> {
+    let place = path.parent().unwrap_or(path);
+    if place != folder && !place.is_dir() {
+        // CRLs are public.
+        match DirBuilder::new().mode(0o755).create(place) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => File::open(folder)?.sync_all()?,
+        }
+    }
+    Ok(place)
 }
 
 /// Puts a list in place of one with a lower number, atomically and durably; processes that share the folder take turns.

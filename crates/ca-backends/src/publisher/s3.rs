@@ -17,9 +17,8 @@ use aws_sdk_s3::types::ServerSideEncryption;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use ca_core::crl::CrlOutline;
-use ca_core::id::AuthorityId;
-use ca_engine::list_octets::ListOctets;
+use ca_core::crl::{CrlOutline, ListName};
+use ca_engine::port::list_octets::ListOctets;
 use ca_engine::port::publisher::{PublishError, Publisher};
 
 use self::failure::Failure;
@@ -54,9 +53,9 @@ impl S3Publisher {
         self
     }
 
-    /// The key of an authority's complete list. The id is checked text (`[a-z0-9-]+`).
-    pub fn key(&self, authority: &AuthorityId) -> String {
-        format!("{}{authority}.crl", self.target.prefix)
+    /// The key of a list: its name, which is checked text (`[a-z0-9-]+`, a number, a slash).
+    pub fn key(&self, list: &ListName) -> String {
+        format!("{}{list}", self.target.prefix)
     }
 
     async fn put_newer_list(&self, key: &str, list: &List<'_>) -> Result<(), Failure> {
@@ -236,8 +235,8 @@ enum Condition {
 
 #[async_trait]
 impl Publisher for S3Publisher {
-    async fn publish_crl(&self, authority: &AuthorityId, number: u64, der: &ListOctets) -> Result<(), PublishError> {
-        let key = self.key(authority);
+    async fn publish_crl(&self, list: &ListName, number: u64, der: &ListOctets) -> Result<(), PublishError> {
+        let key = self.key(list);
         self.put_newer_list(&key, &List::new(number, der))
             .await
             .map_err(|failure| PublishError { detail: format!("s3://{}/{key}: {failure}", self.target.bucket) })

@@ -10,6 +10,7 @@ mod entry;
 mod lint;
 mod outline;
 mod parse;
+mod scope;
 mod tbs_stream;
 mod tbs_view;
 mod writer;
@@ -22,6 +23,7 @@ pub use entry::{CrlEntry, EntryReason};
 pub use lint::{CrlContext, CrlLint, PreviousCrl};
 pub use outline::CrlOutline;
 pub use parse::{CrlParseError, CrlSignatureError, ParsedCrl};
+pub use scope::{ListName, ListNameError, PartialScope};
 pub use writer::{CrlError, CrlTbs, CrlWriter, PIECE};
 
 use const_oid::ObjectIdentifier;

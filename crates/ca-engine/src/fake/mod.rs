@@ -27,8 +27,8 @@ pub use shared_answers::MemorySharedAnswers;
 pub use signer::{ScriptedSigner, SigningStep};
 pub use sink::ScriptedSink;
 pub use store::{
-    BulkRow, CrlRow, EventRow, IdempotencyRow, Issuance, IssuanceState, LeaseRow, MemoryStore, QueuedMessage, Record,
-    StoreFault, StoreMethod,
+    BulkRow, CrlRow, EventRow, IdempotencyRow, Issuance, IssuanceState, LeaseRow, MemoryStore, PublishedPartials,
+    QueuedMessage, Record, StoreFault, StoreMethod,
 };
 
 /// Lets other futures of the same task run once. Every asynchronous call of a fake begins so: flows that a test joins on one

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use ca_core::crl::ListName;
 use ca_core::id::AuthorityId;
 
 use super::yield_once;
@@ -27,9 +28,9 @@ pub struct FlakyPublisher {
 
 #[derive(Debug, Default)]
 struct State {
-    lists: BTreeMap<AuthorityId, (u64, Vec<u8>)>,
+    lists: BTreeMap<ListName, (u64, Vec<u8>)>,
     script: VecDeque<PublishFault>,
-    calls: Vec<(AuthorityId, u64)>,
+    calls: Vec<(ListName, u64)>,
 }
 
 impl FlakyPublisher {
@@ -38,13 +39,18 @@ impl FlakyPublisher {
         self.state().script.extend(faults);
     }
 
-    /// The number and octets of the list in place.
+    /// The number and octets of the complete list in place.
     pub fn published(&self, authority: &AuthorityId) -> Option<(u64, Vec<u8>)> {
-        self.state().lists.get(authority).cloned()
+        self.published_list(&ListName::complete(authority.clone()))
+    }
+
+    /// The number and octets of the list in place.
+    pub fn published_list(&self, list: &ListName) -> Option<(u64, Vec<u8>)> {
+        self.state().lists.get(list).cloned()
     }
 
     /// Every call, in order, with the number it brought.
-    pub fn calls(&self) -> Vec<(AuthorityId, u64)> {
+    pub fn calls(&self) -> Vec<(ListName, u64)> {
         self.state().calls.clone()
     }
 
@@ -55,17 +61,17 @@ impl FlakyPublisher {
 
 #[async_trait]
 impl Publisher for FlakyPublisher {
-    async fn publish_crl(&self, authority: &AuthorityId, number: u64, der: &ListOctets) -> Result<(), PublishError> {
+    async fn publish_crl(&self, list: &ListName, number: u64, der: &ListOctets) -> Result<(), PublishError> {
         yield_once().await;
         let octets = der.to_vec().map_err(|error| PublishError { detail: error.to_string() })?;
         let mut state = self.state();
-        state.calls.push((authority.clone(), number));
+        state.calls.push((list.clone(), number));
         let fault = state.script.pop_front();
         if fault == Some(PublishFault::Before) {
             return Err(PublishError { detail: "failed by the test, nothing was put in place".to_owned() });
         }
-        if state.lists.get(authority).is_none_or(|(newest, _)| number > *newest) {
-            state.lists.insert(authority.clone(), (number, octets));
+        if state.lists.get(list).is_none_or(|(newest, _)| number > *newest) {
+            state.lists.insert(list.clone(), (number, octets));
         }
         if fault == Some(PublishFault::After) {
             return Err(PublishError { detail: "failed by the test, the list is in place".to_owned() });

@@ -131,7 +131,7 @@ async fn certify(
     let parent = plan.parent.as_ref().map(|parent| engine.authority(parent)).transpose()?;
     let (issuer, authority, key, endpoints) = match &parent {
         Some(parent) => {
-            (Issuer::Authority(parent.facts()), parent.id(), &**parent.signer()?, engine.endpoints(parent.id()))
+            (Issuer::Authority(parent.facts()), parent.id(), &**parent.signer()?, engine.endpoints(parent.id(), None))
         }
         None => (Issuer::Itself, &plan.id, signer, Endpoints::default()),
     };
@@ -142,6 +142,7 @@ async fn certify(
         authority,
         signer: key,
         endpoints,
+        shard: None,
         principal,
         owner: format!("authority:{}", plan.id),
         renews: None,

@@ -143,7 +143,9 @@ pub(super) fn verified_lists(engine: &Engine, lists: Vec<(AuthorityId, Vec<u8>)>
     for (id, der) in lists {
         let Some(authority) = hierarchy.authority(&id) else { continue };
         let (subject, key) = (authority.certificate().subject(), authority.certificate().public_key());
-        let list = ParsedCrl::from_der(der).ok().filter(|list| list.verify(subject, key).is_ok() && !list.is_delta());
+        let list = ParsedCrl::from_der(der).ok().filter(|list| list.verify(subject, key).is_ok());
+        // Deltas and shards are in another sequence of lists.
+        let list = list.filter(|list| !list.is_delta() && list.distribution_point().is_none());
         let Some(list) = list.filter(|list| list.number().is_some()) else {
             tracing::warn!(authority = %id, "a list in the anchor was not signed by its authority and is passed over");
             continue;

@@ -12,7 +12,7 @@ use ca_core::policy::{Granted, Violation, ViolationCode};
 use ca_core::principal::Principal;
 use ca_core::profile::{Profile, ProfileKind};
 use ca_core::revocation::Standing;
-use ca_core::serial::Serial;
+use ca_core::serial::{Serial, ShardNumber};
 use ca_core::tbs;
 use ca_core::template::{self, CertificateTemplate, Endpoints, Issuer, SerialChoice};
 use ca_core::time::{Lifetime, Timestamp};
@@ -42,6 +42,8 @@ pub(super) struct Order<'a> {
     pub(super) signer: &'a dyn Signer,
     /// Where status can be looked up.
     pub(super) endpoints: Endpoints,
+    /// The shard of the issuer's CRL that the certificate goes into.
+    pub(super) shard: Option<ShardNumber>,
     /// Who asks.
     pub(super) principal: &'a Principal,
     /// Principal reference of the owner.
@@ -137,7 +139,7 @@ pub(super) async fn carry_out(engine: &Engine, order: Order<'_>) -> Result<Issue
 fn prepare<'a>(engine: &Engine, order: Order<'a>) -> Result<(Settled<'a>, Prepared), FlowError> {
     let now = engine.now();
     let id = CertificateId::new(now, engine.random()?);
-    let serial = engine.new_serial()?;
+    let serial = engine.new_serial(order.shard)?;
     let template =
         template::build(order.granted, order.issuer, &order.endpoints, SerialChoice::Ours(serial.clone()), now)
             .map_err(unfit)?;

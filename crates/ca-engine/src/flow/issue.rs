@@ -15,6 +15,7 @@ use ca_core::time::Lifetime;
 use super::issuance::{AskedOnce, Order, carry_out, violations};
 pub use super::issuance::{IDEMPOTENCY_LIFETIME, Issued};
 use super::query::permit;
+use super::shards;
 use crate::engine::Engine;
 use crate::error::{Fault, FlowError, FlowErrorKind};
 use crate::hierarchy::Authority;
@@ -79,6 +80,7 @@ pub async fn issue(engine: &Engine, principal: &Principal, request: IssueRequest
     permit(engine, principal, Action::IssueCertificate, resource)?;
     // 3. By whom.
     let authority = issuing_authority(engine, &profile)?;
+    let shard = shards::draw(engine, authority.id(), &profile).await?;
     let idempotency = request.idempotency_key.as_deref().map(|key| AskedOnce {
         scope_sha256: scope(principal, "issue", key),
         request_sha256: request_digest(&request),
@@ -92,7 +94,8 @@ pub async fn issue(engine: &Engine, principal: &Principal, request: IssueRequest
             issuer: Issuer::Authority(authority.facts()),
             authority: authority.id(),
             signer: &**authority.signer()?,
-            endpoints: engine.endpoints(authority.id()),
+            endpoints: engine.endpoints(authority.id(), shard.as_ref().map(|shard| shard.uri.as_str())),
+            shard: shard.map(|shard| shard.number),
             principal,
             owner: principal.reference(),
             renews: None,

@@ -8,16 +8,19 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use ca_core::audit::{AuditAction, AuditEvent};
-use ca_core::crl::{CrlContext, CrlEntry, CrlLint, CrlTbs, CrlTemplate, CrlWriter, LintedCrl, PreviousCrl};
+use ca_core::crl::{
+    CrlContext, CrlEntry, CrlLint, CrlTbs, CrlTemplate, CrlWriter, LintedCrl, ListName, PartialScope, PreviousCrl,
+};
 use ca_core::id::AuthorityId;
 use ca_core::key::SignatureAlgorithm;
 use ca_core::lint::Finding;
 use ca_core::principal::Principal;
-use ca_core::serial::Serial;
+use ca_core::serial::{Serial, ShardNumber};
 use ca_core::signing::{Envelope, Signable};
 use ca_core::time::{Lifetime, Timestamp};
 
 use super::bulk_revoke;
+use super::list_scope::{Entries, ListScope};
 use super::watch_clock::{TOLERANCE, assure_clock};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
@@ -49,23 +52,23 @@ pub async fn publish_crl(
     let place = Place::next(engine, authority_id).await?;
     // 3. Collect and lint: every revocation up to this sequence number is in, some later ones may be.
     let revocation_sequence = engine.store().revocation_sequence().await?;
-    let Collected { linted, tbs, pieces, times } = collect(engine, &authority, signer.algorithm(), &place).await?;
+    let scope = ListScope::complete(engine, authority_id)?;
+    let collected = collect(engine, &authority, signer.algorithm(), &place, &scope).await?;
     // 4. On record before the key is used.
     let intent = CrlIntent {
         authority: authority_id.clone(),
         number: place.number,
-        this_update: times.this_update,
-        next_update: times.next_update,
-        entries: linted.entries(),
+        this_update: collected.times.this_update,
+        next_update: collected.times.next_update,
+        entries: collected.linted.entries(),
         revocation_sequence,
-        to_be_signed_sha256: linted.sha256(),
+        to_be_signed_sha256: collected.linted.sha256(),
     };
     engine.store().intend_crl(lease, intent.clone()).await?;
     // 5. Sign, and check the signature.
-    let Envelope { before, after } = sign(&authority, &**signer, &linted, place.number).await?;
-    let der = ListOctets::around([before, tbs.before].concat(), pieces, [tbs.after, after].concat());
+    let der = sign(&authority, &**signer, collected, place.number).await?;
     // 6. On record, then out.
-    let list = Arc::new(PublishedCrl { intent, der: der.map_err(no_room)? });
+    let list = Arc::new(PublishedCrl { intent, der });
     record(engine, principal, lease, &list).await?;
     engine.published_lists().keep(Arc::clone(&list));
     put_out(engine, &list).await?;
@@ -73,14 +76,14 @@ pub async fn publish_crl(
 }
 
 /// Where the next list stands among those on record.
-struct Place {
-    number: u64,
+pub(super) struct Place {
+    pub(super) number: u64,
     /// Now, unless the newest list is dated later.
-    this_update: Timestamp,
+    pub(super) this_update: Timestamp,
     /// The newest list on record, signed or not.
-    before: Option<PreviousCrl>,
+    pub(super) before: Option<PreviousCrl>,
     /// Entries whose certificates ended before this instant are left out.
-    not_after_from: Timestamp,
+    pub(super) not_after_from: Timestamp,
 }
 
 impl Place {
@@ -94,8 +97,11 @@ impl Place {
             None => None,
         };
         let newest = newest.map(|newest| newest.intent);
+        // RFC 5280 §5.2.3: complete lists and deltas are numbered in one sequence.
+        let delta = engine.store().newest_partial_crl(authority, PartialScope::Delta).await?;
+        let delta = delta.map_or(0, |delta| delta.intent.crl.number);
         Ok(Self {
-            number: newest.as_ref().map_or(1, |newest| newest.number + 1),
+            number: newest.as_ref().map_or(0, |newest| newest.number).max(delta) + 1,
             this_update: newest.as_ref().map_or(now, |newest| newest.this_update.max(now)).floor_to_second(),
             before: newest.map(|newest| PreviousCrl { number: newest.number, this_update: newest.this_update }),
             // An entry stays on one list after its certificate has expired (RFC 5280 §3.3).
@@ -105,25 +111,26 @@ impl Place {
 }
 
 /// When a list is made, and when the next one comes at the latest.
-struct Times {
-    this_update: Timestamp,
-    next_update: Timestamp,
+pub(super) struct Times {
+    pub(super) this_update: Timestamp,
+    pub(super) next_update: Timestamp,
 }
 
 impl Times {
-    fn of(engine: &Engine, authority: &Authority, this_update: Timestamp) -> Self {
+    fn of(engine: &Engine, authority: &Authority, scope: &ListScope, this_update: Timestamp) -> Self {
         // A list of an authority whose key is in a file lives until the next ceremony.
         let validity = match authority.record().key_home {
             KeyHome::File => engine.settings().offline_crl_validity,
             KeyHome::Sealed(_) => engine.settings().crl_validity,
         };
+        let validity = scope.validity.map_or(validity, |shorter| validity.min(shorter));
         let this_update = this_update.floor_to_second();
         Self { this_update, next_update: this_update.plus(validity).min(authority.facts().validity.not_after) }
     }
 }
 
 /// No list is dated outside its issuer's validity: no verifier would believe it.
-fn check_authority_validity(authority: &Authority, now: Timestamp) -> Result<(), FlowError> {
+pub(super) fn check_authority_validity(authority: &Authority, now: Timestamp) -> Result<(), FlowError> {
     let validity = authority.facts().validity;
     if now < validity.not_before {
         let message =
@@ -150,17 +157,19 @@ fn refuse_future(engine: &Engine, authority: &AuthorityId, this_update: Timestam
     .with_detail(format!("the next CRL of {authority} cannot be made before {this_update}; the clock says {now}")))
 }
 
-async fn sign(
+pub(super) async fn sign(
     authority: &Authority,
     signer: &dyn Signer,
-    linted: &LintedCrl,
+    collected: Collected,
     number: u64,
-) -> Result<Envelope, FlowError> {
-    let signature = signer.sign(linted).await?;
+) -> Result<ListOctets, FlowError> {
+    let Collected { linted, tbs, pieces, .. } = collected;
+    let signature = signer.sign(&linted).await?;
     linted.message().verify(authority.certificate().public_key(), &signature).map_err(|_| {
         FlowError::internal(format!("the signature of CRL {number} of {} does not verify", authority.id()))
     })?;
-    linted.envelope(&signature).map_err(FlowError::internal)
+    let Envelope { before, after } = linted.envelope(&signature).map_err(FlowError::internal)?;
+    ListOctets::around([before, tbs.before].concat(), pieces, [tbs.after, after].concat()).map_err(no_room)
 }
 
 /// Puts the signed list on record; once more when the acknowledgement was lost, which is harmless.
@@ -196,44 +205,36 @@ pub async fn is_due(engine: &Engine, authority: &AuthorityId, interval: Lifetime
     if intent.entries >= LARGE_LIST && now < intent.this_update.plus(LARGE_LIST_INTERVAL) {
         return Ok(false);
     }
-    let mut sequence = engine.quiet_until(authority, intent.revocation_sequence);
+    Ok(is_concerned(engine, &ListName::complete(authority.clone()), intent.revocation_sequence).await?
+        && !waits_for_bulk(engine, authority, intent.this_update).await?)
+}
+
+/// Whether an entry of the sequence of revocations after this one concerns the authority of a list.
+pub(super) async fn is_concerned(engine: &Engine, list: &ListName, sequence: u64) -> Result<bool, FlowError> {
+    let mut sequence = engine.quiet_until(list, sequence);
     loop {
         let rows = engine.store().revocations_after(sequence, 1_000).await?;
         let Some(last) = rows.last() else { return Ok(false) };
-        if rows.iter().any(|row| row.authority == *authority) {
-            return Ok(!waits_for_bulk(engine, authority, &intent).await?);
+        if rows.iter().any(|row| row.authority == list.authority) {
+            return Ok(true);
         }
         sequence = last.sequence;
-        engine.set_quiet_until(authority, sequence);
+        engine.set_quiet_until(list, sequence);
     }
 }
 
 /// Whether a list would be stale as soon as it is made, since a bulk revocation of the authority's certificates is running: then
 /// lists are [`bulk_revoke::LIST_INTERVAL`] apart.
-async fn waits_for_bulk(engine: &Engine, authority: &AuthorityId, newest: &CrlIntent) -> Result<bool, FlowError> {
-    if engine.now() >= newest.this_update.plus(bulk_revoke::LIST_INTERVAL) {
+pub(super) async fn waits_for_bulk(
+    engine: &Engine,
+    authority: &AuthorityId,
+    last_made: Timestamp,
+) -> Result<bool, FlowError> {
+    if engine.now() >= last_made.plus(bulk_revoke::LIST_INTERVAL) {
         return Ok(false);
     }
     let running = engine.store().running_bulk_revocations().await?;
     Ok(running.iter().any(|operation| operation.shares.iter().any(|share| share.authority == *authority)))
-}
-
-/// Puts the newest list of every authority in place that this process has not put there yet, as after a start or a failed
-/// publication. Cheap when there is nothing to do, so that it can be called every second. Nothing while the record is not known to be
-/// the newest: readers may have a newer list than it has.
-pub async fn republish(engine: &Engine) -> Result<(), FlowError> {
-    if engine.check_anchor().is_err() {
-        return Ok(());
-    }
-    for (authority, number) in engine.store().published_numbers().await? {
-        if engine.list_in_place(&authority) == Some(number) {
-            continue;
-        }
-        if let Some(list) = engine.published_list(&authority, number).await? {
-            put_out(engine, &list).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Whether an authority has a list that was published.
@@ -241,36 +242,47 @@ pub async fn has_published_list(engine: &Engine, authority: &AuthorityId) -> Res
     Ok(engine.store().published_numbers().await?.iter().any(|(id, _)| id == authority))
 }
 
-async fn put_out(engine: &Engine, list: &PublishedCrl) -> Result<(), FlowError> {
-    let (authority, number) = (&list.intent.authority, list.intent.number);
-    engine.publisher().publish_crl(authority, number, &list.der).await.map_err(|error| {
+pub(super) async fn put_out(engine: &Engine, list: &PublishedCrl) -> Result<(), FlowError> {
+    let name = ListName::complete(list.intent.authority.clone());
+    put_in_place(engine, &name, list.intent.number, &list.der).await
+}
+
+/// Puts a list that is on record where others fetch it.
+pub(super) async fn put_in_place(
+    engine: &Engine,
+    name: &ListName,
+    number: u64,
+    der: &ListOctets,
+) -> Result<(), FlowError> {
+    engine.publisher().publish_crl(name, number, der).await.map_err(|error| {
         FlowError::new(
             FlowErrorKind::Unavailable,
             "the CRL is on record but could not be put in place; it will be tried again",
         )
         .with_detail(error)
     })?;
-    engine.set_list_in_place(authority, number);
+    engine.set_list_in_place(name, number);
     Ok(())
 }
 
 /// A list that can be signed, and where its octets are.
-struct Collected {
-    linted: LintedCrl,
+pub(super) struct Collected {
+    pub(super) linted: LintedCrl,
     /// What comes before and after the pieces.
     tbs: CrlTbs,
     pieces: Arc<dyn SpooledOctets>,
-    times: Times,
+    pub(super) times: Times,
 }
 
 /// Writes the list and lints it. It is dated anew when an entry is newer than its place says.
-async fn collect(
+pub(super) async fn collect(
     engine: &Engine,
     authority: &Authority,
     algorithm: SignatureAlgorithm,
     place: &Place,
+    scope: &ListScope,
 ) -> Result<Collected, FlowError> {
-    let mut times = Times::of(engine, authority, place.this_update);
+    let mut times = Times::of(engine, authority, scope, place.this_update);
     let template = CrlTemplate {
         issuer: authority.certificate().subject().clone(),
         authority_key_identifier: authority.facts().key_identifier.clone(),
@@ -278,16 +290,18 @@ async fn collect(
         this_update: times.this_update,
         next_update: times.next_update,
         number: place.number,
-        base_number: None,
-        issuing_distribution_point: None,
-        freshest_crl: None,
+        base_number: scope.base_number,
+        issuing_distribution_point: scope.issuing_distribution_point.clone(),
+        freshest_crl: scope.freshest_crl.clone(),
         expired_certs_on_crl: None,
     };
     let mut writer = CrlWriter::new(template).map_err(FlowError::internal)?;
     let mut pieces = engine.spool().begin().map_err(no_room)?;
-    let newest_date = write_entries(engine, authority.id(), &mut writer, &mut *pieces, place.not_after_from).await?;
+    let not_after_from = place.not_after_from;
+    let newest_date =
+        write_entries(engine, authority.id(), &mut writer, &mut *pieces, not_after_from, &scope.entries).await?;
     if newest_date > times.this_update {
-        times = Times::of(engine, authority, newest_date);
+        times = Times::of(engine, authority, scope, newest_date);
         writer.set_times(times.this_update, times.next_update).map_err(FlowError::internal)?;
     }
     refuse_future(engine, authority.id(), times.this_update)?;
@@ -334,38 +348,63 @@ async fn write_entries(
     writer: &mut CrlWriter,
     pieces: &mut dyn SpoolWriter,
     not_after_from: Timestamp,
+    entries: &Entries,
 ) -> Result<Timestamp, FlowError> {
     let mut newest_date = Timestamp::from_unix_seconds(0);
+    let mut write = |writer: &mut CrlWriter, entry: &CrlEntry| {
+        newest_date = newest_date.max(entry.revoked_at);
+        newest_date = entry.invalidity_date.map_or(newest_date, |date| newest_date.max(date));
+        writer.push(entry).map_err(FlowError::internal)
+    };
+    // The serials of a shard follow each other.
+    let (first, shard) = match entries {
+        Entries::All => (None, None),
+        Entries::InShard(shard) => (Some(shard.before_its_serials()), Some(*shard)),
+        Entries::Given(entries) => {
+            entries.iter().try_for_each(|entry| write(writer, entry))?;
+            put_aside(writer, pieces)?;
+            return Ok(newest_date);
+        }
+    };
+    let end = shard.and_then(|shard| ShardNumber::new(shard.get() + 1)).map(ShardNumber::before_its_serials);
     let read = |after: Option<Serial>| async move {
         engine.store().revoked_serials(authority, not_after_from, after.as_ref(), BATCH).await
     };
-    let mut page = read(None).await?;
+    let mut page = read(first).await?;
     loop {
-        let after = page.last().map(|(serial, _)| serial.clone()).filter(|_| page.len() == BATCH as usize);
-        let mut write = || -> Result<(), FlowError> {
+        let is_within = |serial: &Serial| end.as_ref().is_none_or(|end| serial < end);
+        let after = page.last().map(|(serial, _)| serial.clone());
+        let after = after.filter(|serial| page.len() == BATCH as usize && is_within(serial));
+        let mut write_page = || -> Result<(), FlowError> {
             for (serial, revocation) in std::mem::take(&mut page) {
-                writer.push(&CrlEntry::new(serial, &revocation)).map_err(FlowError::internal)?;
-                newest_date = newest_date.max(revocation.revoked_at);
-                newest_date = revocation.invalidity_date.map_or(newest_date, |date| newest_date.max(date));
+                // Between the serials of a shard lie some that only look like theirs.
+                if shard.is_none() || serial.shard() == shard {
+                    write(writer, &CrlEntry::new(serial, &revocation))?;
+                }
             }
-            match writer.take_piece() {
-                Some(piece) => pieces.append(&piece).map_err(no_room),
-                None => Ok(()),
-            }
+            put_aside(writer, pieces)
         };
         let Some(after) = after else {
-            write()?;
+            write_page()?;
             return Ok(newest_date);
         };
         // The database looks for the next page while this one is written.
-        let (next, written) = futures::join!(read(Some(after)), async { write() });
+        let (next, written) = futures::join!(read(Some(after)), async { write_page() });
         written?;
         page = next?;
     }
 }
 
+/// Gives what the writer has finished to the spool.
+fn put_aside(writer: &mut CrlWriter, pieces: &mut dyn SpoolWriter) -> Result<(), FlowError> {
+    match writer.take_piece() {
+        Some(piece) => pieces.append(&piece).map_err(no_room),
+        None => Ok(()),
+    }
+}
+
 /// The list could not be put aside while it was made.
-fn no_room(error: std::io::Error) -> FlowError {
+pub(super) fn no_room(error: std::io::Error) -> FlowError {
     FlowError::new(FlowErrorKind::Unavailable, "the CRL could not be kept while it was made; it will be tried again")
         .with_detail(error)
 }
@@ -385,6 +424,17 @@ async fn let_others_go_on() {
 }
 
 pub(super) fn publication(engine: &Engine, principal: &Principal, intent: &CrlIntent) -> Journal {
+    publication_of(engine, principal, intent, None)
+}
+
+/// The event and the message of a list that was published; of a delta, and of a shard.
+pub(super) fn publication_of(
+    engine: &Engine,
+    principal: &Principal,
+    intent: &CrlIntent,
+    part: Option<PartialScope>,
+) -> Journal {
+    let scope = ListName { authority: intent.authority.clone(), part }.scope();
     let event = AuditEvent::new(
         engine.now(),
         AuditAction::CrlPublished,
@@ -393,12 +443,14 @@ pub(super) fn publication(engine: &Engine, principal: &Principal, intent: &CrlIn
     )
     .with("number", intent.number)
     .with("entries", intent.entries)
-    .with("next_update", intent.next_update);
+    .with("next_update", intent.next_update)
+    .with("scope", &scope);
     let payload = serde_json::json!({
         "authority": intent.authority.as_str(),
         "entries": intent.entries,
         "next_update": intent.next_update.to_rfc3339(),
         "number": intent.number,
+        "scope": scope,
     });
     Journal::of(event).telling(OutboxMessage {
         topic: "crl.published",

@@ -18,6 +18,7 @@ use super::issuance::{AskedOnce, Issued, Order, carry_out, is_held_by};
 use super::issue::{evaluate, issuing_authority, origin, profile, scope};
 use super::query::{CertificateName, permitted, resolve};
 use super::renewal_period;
+use super::shards;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::port::authorizer::Action;
@@ -74,6 +75,7 @@ pub async fn renew(engine: &Engine, principal: &Principal, request: RenewRequest
         },
     )?;
     let authority = issuing_authority(engine, &profile)?;
+    let shard = shards::draw(engine, authority.id(), &profile).await?;
     let idempotency = request.idempotency_key.as_deref().map(|key| AskedOnce {
         scope_sha256: scope(principal, &format!("renew:{}", predecessor.id), key),
         request_sha256: request_digest(&request),
@@ -87,7 +89,8 @@ pub async fn renew(engine: &Engine, principal: &Principal, request: RenewRequest
             issuer: Issuer::Authority(authority.facts()),
             authority: authority.id(),
             signer: &**authority.signer()?,
-            endpoints: engine.endpoints(authority.id()),
+            endpoints: engine.endpoints(authority.id(), shard.as_ref().map(|shard| shard.uri.as_str())),
+            shard: shard.map(|shard| shard.number),
             principal,
             owner: predecessor.owner.clone(),
             renews: Some(predecessor.id),

@@ -75,6 +75,7 @@ pub async fn make_responder(
             signer: &**signer,
             // id-pkix-ocsp-nocheck: nobody looks up the status of a responder.
             endpoints: Endpoints::default(),
+            shard: None,
             principal,
             owner: format!("authority:{authority_id}"),
             renews: None,

@@ -186,7 +186,7 @@ fn a_set_up_whose_key_or_publisher_fails_can_be_repeated() {
     world.publisher.script([PublishFault::Before]);
     assert_eq!(refused(world.try_establish("root", None)), Kind::Unavailable);
     finish(&world);
-    block_on(ca_engine::flow::publish_crl::republish(&world.engine)).expect("put in place");
+    block_on(ca_engine::flow::republish::republish(&world.engine)).expect("put in place");
     assert_eq!(world.publisher.published(&id("root")).expect("a list").0, 1, "the list on record, under its number");
 }
 

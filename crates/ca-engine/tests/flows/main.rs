@@ -14,6 +14,7 @@ mod gateway;
 mod issue;
 mod mirror_lists;
 mod publish_crl;
+mod publish_partial;
 mod query;
 mod reconcile;
 mod remembered;

@@ -1,5 +1,6 @@
 //! Lists in a mirror: put there once, tried again when it refuses, looked after, and never from a record that may be old.
 
+use ca_core::crl::ListName;
 use ca_core::time::Lifetime;
 use ca_engine::anchor_verdict::AnchorVerdict;
 use ca_engine::fake::{FlakyPublisher, PublishFault};
@@ -18,7 +19,8 @@ fn every_newest_list_is_put_there_once() {
     let (mirror, mut mirrored) = (FlakyPublisher::default(), Mirrored::default());
     world.publish("tls").expect("a list");
     let state = look(&world, &mirror, &mut mirrored);
-    let all = [(id("document"), 1), (id("root"), 1), (id("tls"), 2)];
+    let all = [("document", 1), ("root", 1), ("tls", 2)]
+        .map(|(authority, number)| (ListName::complete(id(authority)), number));
     assert_eq!((state.in_place, state.handed), (all.clone().into(), 3));
     assert_eq!(mirror.published(&id("tls")), world.publisher.published(&id("tls")));
     let state = look(&world, &mirror, &mut mirrored);

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::task::{Context, Waker};
 
 use ca_core::audit::{AuditAction, AuditEvent};
-use ca_core::crl::EntryReason;
+use ca_core::crl::{EntryReason, ListName};
 use ca_core::id::CertificateId;
 use ca_core::principal::Principal;
 use ca_core::revocation::{Revocation, RevocationReason, Standing};
@@ -12,7 +12,8 @@ use ca_core::serial::Serial;
 use ca_core::time::{Lifetime, Validity};
 use ca_engine::error::{FlowError, FlowErrorKind as Kind};
 use ca_engine::fake::{FakeClock, PublishFault, SigningStep, StoreFault, StoreMethod};
-use ca_engine::flow::publish_crl::{is_due, lease_name, publish_crl, republish};
+use ca_engine::flow::publish_crl::{is_due, lease_name, publish_crl};
+use ca_engine::flow::republish::republish;
 use ca_engine::flow::revoke::{RevokeRequest, revoke, unhold};
 use ca_engine::port::store::{CrlIntent, Journal, Lease, Reservation, StandingChange, StoreError, StoredCertificate};
 use futures::executor::block_on;
@@ -78,6 +79,7 @@ fn the_intent_is_on_record_before_the_key_is_used() {
     // The witness in the key has seen the intent on record; here is the order of all calls.
     let expected = [
         StoreMethod::NewestCrl,
+        StoreMethod::NewestPartialCrl,
         StoreMethod::RevocationSequence,
         StoreMethod::RevokedSerials,
         StoreMethod::IntendCrl,
@@ -304,7 +306,10 @@ fn a_new_process_puts_every_list_in_place_once() {
     let restarted = world.restarted();
     block_on(republish(&restarted)).expect("put in place");
     block_on(republish(&restarted)).expect("nothing to do");
-    assert_eq!(world.publisher.calls()[calls..], [(id("document"), 1), (id("root"), 1), (id("tls"), 2)]);
+    assert_eq!(
+        world.publisher.calls()[calls..],
+        [("document", 1), ("root", 1), ("tls", 2)].map(|(of, number)| (ListName::complete(id(of)), number))
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ use ca_core::principal::Principal;
 use ca_core::profile::{self, Profile};
 use ca_core::time::Lifetime;
 use ca_core::usage::ExtendedKeyUsage;
-use ca_engine::engine::{Engine, NoncePolicy, OutboxSettings, Ports, Settings};
+use ca_engine::engine::{Engine, NoncePolicy, OutboxSettings, PartialLists, Ports, Settings};
 use ca_engine::fake::{FakeClock, FlakyPublisher, MemoryStore, ScriptedAuthorizer, ScriptedSigner, SeededEntropy};
 use ca_engine::flow::establish::{AuthorityPlan, establish_authority};
 use ca_engine::port::keyring::KeyRoom;
@@ -64,6 +64,8 @@ pub(crate) fn settings() -> Settings {
         answer_cache_octets: 1 << 14,
         shared_lifetime: Lifetime::from_seconds(300),
         crl_validity: Lifetime::from_days(7),
+        partial_lists: BTreeMap::from([(authority("tls"), PartialLists { shards: 2, delta: true })]),
+        delta_validity: Lifetime::from_days(1),
         offline_crl_validity: Lifetime::from_days(395),
         outbox: OutboxSettings {
             max_attempts: 4,

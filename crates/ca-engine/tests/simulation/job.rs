@@ -14,8 +14,10 @@ use ca_engine::flow::deliver_events::{self, assign_messages, deliver_due, lease_
 use ca_engine::flow::expire::{self, drop_expired_idempotency, drop_stale_events};
 use ca_engine::flow::follow_anchor::{Anchored, compare_again, follow};
 use ca_engine::flow::follow_revocations::follow_revocations;
-use ca_engine::flow::publish_crl::{self, is_due, publish_crl, republish};
+use ca_engine::flow::publish_crl::{self, is_due, publish_crl};
+use ca_engine::flow::publish_partial::{due_scopes, publish_partial};
 use ca_engine::flow::reconcile::abandon_reservations_older_than;
+use ca_engine::flow::republish::republish;
 use ca_engine::flow::respond::{self, make_responder, needs_responder};
 use ca_engine::flow::sequence_audit::{self, sequence_audit};
 use ca_engine::flow::watch_clock::watch_clock;
@@ -202,13 +204,22 @@ async fn deliver(engine: &Engine, holder: &str, sink: &SinkName, habits: &Habits
 }
 
 async fn crl(engine: &Engine, holder: &str, id: &AuthorityId) -> Result<(), FlowError> {
-    if !can_serve(engine, id)? || !is_due(engine, id, CRL_INTERVAL).await? {
+    if !can_serve(engine, id)? {
+        return Ok(());
+    }
+    if is_due(engine, id, CRL_INTERVAL).await? {
+        let Some(lease) = lease(engine, &publish_crl::lease_name(id), holder).await? else { return Ok(()) };
+        // Another replica may have made it while this one waited for the lease.
+        if is_due(engine, id, CRL_INTERVAL).await? {
+            publish_crl(engine, &Principal::Job("crl"), id, &lease).await?;
+        }
+    }
+    if due_scopes(engine, id, CRL_INTERVAL).await?.is_empty() {
         return Ok(());
     }
     let Some(lease) = lease(engine, &publish_crl::lease_name(id), holder).await? else { return Ok(()) };
-    // Another replica may have made it while this one waited for the lease.
-    if is_due(engine, id, CRL_INTERVAL).await? {
-        publish_crl(engine, &Principal::Job("crl"), id, &lease).await?;
+    for scope in due_scopes(engine, id, CRL_INTERVAL).await? {
+        publish_partial(engine, &Principal::Job("crl"), id, scope, &lease).await?;
     }
     Ok(())
 }

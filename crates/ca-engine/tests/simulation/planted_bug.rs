@@ -89,6 +89,10 @@ pub(crate) enum PlantedBug {
     AnchorNotAsked,
     /// A restoration does not raise the numbers of lists.
     ListNumbersNotRaised,
+    /// A shard or delta may be intended under a number that is not above the others.
+    PartialNumberNotRaised,
+    /// What is asked for from where a shard begins lacks its first row.
+    ShardLosesFirst,
     /// A restoration does not put a serial on record that was revoked and is lost.
     LostSerialLeftOut,
     /// The key signs octets that were never put on record.
@@ -97,7 +101,7 @@ pub(crate) enum PlantedBug {
 
 impl PlantedBug {
     /// Every bug.
-    pub(crate) const ALL: [Self; 44] = [
+    pub(crate) const ALL: [Self; 46] = [
         Self::SequenceNumberLost,
         Self::CompletionAcknowledgedBeforeCommit,
         Self::ReservationAcknowledgedBeforeCommit,
@@ -140,6 +144,8 @@ impl PlantedBug {
         Self::AnchorForgetsRow,
         Self::AnchorNotAsked,
         Self::ListNumbersNotRaised,
+        Self::PartialNumberNotRaised,
+        Self::ShardLosesFirst,
         Self::LostSerialLeftOut,
         Self::OtherOctetsSigned,
     ];

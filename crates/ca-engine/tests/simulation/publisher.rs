@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use ca_core::crl::ListName;
 use ca_core::id::AuthorityId;
 use ca_engine::port::list_octets::ListOctets;
 use ca_engine::port::publisher::{PublishError, Publisher};
@@ -14,8 +15,8 @@ use crate::lock;
 use crate::planted_bug::PlantedBug;
 use crate::random::Random;
 
-/// The newest list of each authority: its number and DER.
-type Lists = BTreeMap<AuthorityId, (u64, Vec<u8>)>;
+/// The newest list of each name: its number and DER.
+type Lists = BTreeMap<ListName, (u64, Vec<u8>)>;
 
 /// The newest list of each authority; now and then it cannot be reached.
 #[derive(Clone)]
@@ -32,9 +33,11 @@ impl SharedFolder {
         Self { lists: Arc::default(), random, auditor, bug }
     }
 
-    /// The lists that are in place.
+    /// The complete lists that are in place.
     pub(crate) fn newest(&self) -> Vec<(AuthorityId, Vec<u8>)> {
-        lock(&self.lists).iter().map(|(authority, (_, der))| (authority.clone(), der.clone())).collect()
+        let lists = lock(&self.lists);
+        let complete = lists.iter().filter(|(list, _)| list.part.is_none());
+        complete.map(|(list, (_, der))| (list.authority.clone(), der.clone())).collect()
     }
 
     pub(crate) fn of_replica(&self) -> Self {
@@ -44,7 +47,7 @@ impl SharedFolder {
 
 #[async_trait]
 impl Publisher for SharedFolder {
-    async fn publish_crl(&self, authority: &AuthorityId, number: u64, der: &ListOctets) -> Result<(), PublishError> {
+    async fn publish_crl(&self, list: &ListName, number: u64, der: &ListOctets) -> Result<(), PublishError> {
         let octets = der.to_vec().map_err(|error| PublishError { detail: error.to_string() })?;
         nap().await;
         if lock(&self.random).one_in(12) {
@@ -52,15 +55,15 @@ impl Publisher for SharedFolder {
         }
         let newer = {
             let mut lists = lock(&self.lists);
-            let newest = lists.get(authority).map_or(0, |(newest, _)| *newest);
+            let newest = lists.get(list).map_or(0, |(newest, _)| *newest);
             let newer = number > newest || (self.bug == Some(PlantedBug::OlderListPublished) && number < newest);
             if newer {
-                lists.insert(authority.clone(), (number, octets.clone()));
+                lists.insert(list.clone(), (number, octets.clone()));
             }
             newer
         };
         if newer {
-            lock(&self.auditor).list_in_place(authority, number, &octets);
+            lock(&self.auditor).list_in_place(list, number, &octets);
         }
         nap().await;
         Ok(())

@@ -47,6 +47,7 @@ impl Simulation {
         for id in ONLINE {
             auditor.check_list_is_whole(&authority(id))?;
         }
+        auditor.check_partial_lists_are_whole(&authority("tls"))?;
         auditor.check_all_chained()
     }
 

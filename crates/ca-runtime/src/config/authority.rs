@@ -1,9 +1,10 @@
 //! `[authority.root]`, `[authority.tls]`, `[authority.document]`: the hierarchy that `init` makes. It is read when an
-//! authority is made; changing it later changes no authority.
+//! authority is made; changing it later changes no authority, but for `shards` and `delta`, which are read at every start.
 
 use ca_core::key::KeyType;
 use ca_core::name::{DistinguishedName, NameConstraints, Subtree};
 use ca_core::time::Lifetime;
+use ca_engine::engine::PartialLists;
 
 use super::fault::ConfigProblem;
 use super::settings::Settings;
@@ -30,6 +31,8 @@ pub struct AuthorityConfig {
     pub validity: Lifetime,
     /// The names it may certify; empty: any.
     pub name_constraints: NameConstraints,
+    /// Its lists beside the complete one. Unlike the rest, this is read at every start.
+    pub partial_lists: PartialLists,
 }
 
 struct Keys {
@@ -38,6 +41,8 @@ struct Keys {
     validity: &'static str,
     /// Permitted and excluded subtrees; a root has none: RFC 5280 §6.1 does not process those of a trust anchor.
     subtrees: Option<(&'static str, &'static str)>,
+    /// Shards and delta; a root's list is short, and its key is away.
+    lists: Option<(&'static str, &'static str)>,
 }
 
 struct Defaults {
@@ -55,6 +60,7 @@ impl AuthoritiesConfig {
                 subject: "authority.root.subject",
                 validity: "authority.root.validity",
                 subtrees: None,
+                lists: None,
             },
             &Defaults {
                 key_type: KeyType::Rsa4096,
@@ -67,6 +73,7 @@ impl AuthoritiesConfig {
             subject: "authority.tls.subject",
             validity: "authority.tls.validity",
             subtrees: Some(("authority.tls.permitted_subtrees", "authority.tls.excluded_subtrees")),
+            lists: Some(("authority.tls.shards", "authority.tls.delta")),
         };
         let tls_defaults =
             Defaults { key_type: KeyType::P256, subject: "CN=Cartorio Digital TLS CA,O=Cartorio Digital", days: 1_826 };
@@ -75,6 +82,7 @@ impl AuthoritiesConfig {
             subject: "authority.document.subject",
             validity: "authority.document.validity",
             subtrees: Some(("authority.document.permitted_subtrees", "authority.document.excluded_subtrees")),
+            lists: Some(("authority.document.shards", "authority.document.delta")),
         };
         let document_defaults = Defaults {
             key_type: KeyType::Rsa2048,
@@ -110,8 +118,23 @@ impl AuthorityConfig {
                 permitted: keys.subtrees.map(|(key, _)| subtrees(settings, key)).unwrap_or_default(),
                 excluded: keys.subtrees.map(|(_, key)| subtrees(settings, key)).unwrap_or_default(),
             },
+            partial_lists: keys.lists.map(|keys| partial_lists(settings, keys)).unwrap_or_default(),
         }
     }
+}
+
+/// The most shards that may be asked for: each is signed at least once in `status.crl_interval`.
+const MOST_SHARDS: u32 = 1_024;
+
+fn partial_lists(settings: &mut Settings, (shards, delta): (&'static str, &'static str)) -> PartialLists {
+    let lists = PartialLists { shards: settings.number(shards, 0..=MOST_SHARDS, 0), delta: settings.flag(delta) };
+    let without_address = settings.text("public.base_url").is_none();
+    for (key, is_wanted) in [(shards, lists.shards > 0), (delta, lists.delta)] {
+        if is_wanted && without_address {
+            settings.invalid(key, "such a list is found by its URL only, and `public.base_url` is not set; set it");
+        }
+    }
+    lists
 }
 
 /// Reads `software:TYPE`.

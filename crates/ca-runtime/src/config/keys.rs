@@ -11,11 +11,13 @@ pub(super) enum Kind {
     List,
     /// A whole number; in the environment its digits.
     Number,
+    /// `true` or `false`.
+    Flag,
     /// A secret string: by the environment only.
     Secret,
 }
 
-use Kind::{List, Number, Secret, Text};
+use Kind::{Flag, List, Number, Secret, Text};
 
 /// Every known key.
 pub(super) const KEYS: &[(&str, Kind)] = &[
@@ -44,11 +46,15 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("authority.tls.validity", Text),
     ("authority.tls.permitted_subtrees", List),
     ("authority.tls.excluded_subtrees", List),
+    ("authority.tls.shards", Number),
+    ("authority.tls.delta", Flag),
     ("authority.document.key", Text),
     ("authority.document.subject", Text),
     ("authority.document.validity", Text),
     ("authority.document.permitted_subtrees", List),
     ("authority.document.excluded_subtrees", List),
+    ("authority.document.shards", Number),
+    ("authority.document.delta", Flag),
     ("status.ocsp_validity", Text),
     ("status.max_age", Text),
     ("status.cache", Text),

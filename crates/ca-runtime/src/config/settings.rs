@@ -159,6 +159,18 @@ impl Settings {
         }
     }
 
+    /// The flag of a key; off when it is absent or neither (that fault is kept).
+    pub(super) fn flag(&mut self, key: &'static str) -> bool {
+        match self.text(key) {
+            Some("true") => true,
+            None | Some("false") => false,
+            Some(_) => {
+                self.invalid(key, "it must be `true` or `false`");
+                false
+            }
+        }
+    }
+
     /// Where a key was set, if it was.
     pub(super) fn origin(&self, key: &'static str) -> Option<Origin> {
         self.values.get(key).map(|(_, origin)| *origin)
@@ -254,7 +266,7 @@ impl Settings {
 
 fn setting_of_environment(kind: Kind, value: String) -> Setting {
     match kind {
-        Kind::Text | Kind::Number => Setting::Text(value),
+        Kind::Text | Kind::Number | Kind::Flag => Setting::Text(value),
         Kind::Secret => Setting::Secret(SecretString::from(value)),
         Kind::List => {
             let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -284,6 +296,8 @@ fn setting_of_file(kind: Kind, key: &str, value: Value) -> Result<Setting, Confi
         (Kind::Text, other) => Err(wrong_type("a string", &other)),
         (Kind::Number, Value::Integer(number)) => Ok(Setting::Text(number.to_string())),
         (Kind::Number, other) => Err(wrong_type("a whole number", &other)),
+        (Kind::Flag, Value::Boolean(flag)) => Ok(Setting::Text(flag.to_string())),
+        (Kind::Flag, other) => Err(wrong_type("`true` or `false`", &other)),
         (Kind::List, Value::Array(items)) => items
             .into_iter()
             .map(|item| match item {

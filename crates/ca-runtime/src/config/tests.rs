@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use ca_core::key::KeyType;
 use ca_core::name::Uri;
 use ca_core::time::Lifetime;
-use ca_engine::engine::NoncePolicy;
+use ca_engine::engine::{NoncePolicy, PartialLists};
 use proptest::{prop_assert, proptest};
 use secrecy::ExposeSecret;
 
@@ -445,4 +445,32 @@ fn what_has_expired_is_kept_for_ever_unless_a_length_of_time_is_given() {
         let found = faults(&format!("[retention]\nexpired = \"{value}\""), &[]);
         assert!(found.len() == 1 && format!("{:?}", found).contains(hint), "{value}: {found:?}");
     }
+}
+
+#[test]
+fn shards_and_deltas_are_off_and_need_an_address() {
+    let lists = |config: &Config| (config.authorities.tls.partial_lists, config.authorities.document.partial_lists);
+    let none = PartialLists::default();
+    assert_eq!(lists(&check("").expect("no fault")), (none, none));
+    let text = "[public]\nbase_url = \"http://pki.example.org\"\n[authority.tls]\nshards = 16\n[authority.document]\ndelta = true\n";
+    let config = check(text).expect("no fault");
+    assert_eq!(lists(&config), (PartialLists { shards: 16, delta: false }, PartialLists { shards: 0, delta: true }));
+    let address = ("CA__PUBLIC__BASE_URL", "http://pki.example.org");
+    let environment = [address, ("CA__AUTHORITY__TLS__SHARDS", "2"), ("CA__AUTHORITY__TLS__DELTA", "true")];
+    assert_eq!(lists(&check_with("", &environment).expect("no fault")).0, PartialLists { shards: 2, delta: true });
+    let without = faults("[authority.tls]\nshards = 2\ndelta = true\n", &[]);
+    assert_eq!(without.len(), 2);
+    assert!(without.iter().all(|fault| fault.contains("public.base_url")), "{without:?}");
+    for (text, part) in [
+        ("[authority.tls]\nshards = 1025\n", "from 0 to 1024"),
+        ("[authority.tls]\nshards = -1\n", "from 0 to 1024"),
+        ("[authority.tls]\nshards = \"2\"\n", "whole number"),
+        ("[authority.tls]\ndelta = \"yes\"\n", "`true` or `false`"),
+        ("[authority.root]\nshards = 2\n", "authority.root.shards"),
+    ] {
+        let found = faults(text, &[address]);
+        assert!(found.len() == 1 && found[0].contains(part), "{text}: {found:?}");
+    }
+    let flag = faults("", &[address, ("CA__AUTHORITY__TLS__DELTA", "yes")]);
+    assert!(flag[0].contains("`true` or `false`"), "{flag:?}");
 }

@@ -6,16 +6,15 @@ use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 use ca_engine::port::list_octets::{ListOctets, PIECE};
 use ca_engine::port::store::{CrlIntent, CrlRecord, CrlStore, Journal, Lease, PublishedCrl, StoreError};
-use sqlx::postgres::PgArguments;
-use sqlx::query::QueryAs;
-use sqlx::{FromRow, Postgres};
+use sqlx::FromRow;
 
 use super::error::Failure;
 use super::lease::fence;
+use super::newest_crl::{TURN, highest_delta, newest};
 use super::transaction::{Change, Transaction, read};
 use super::{PostgresStore, journal};
 use crate::row;
-use crate::row::crl::{CrlRow, PublicationCircumstances, check_rises};
+use crate::row::crl::{CrlRow, PublicationCircumstances, check_above, check_rises};
 
 #[async_trait]
 impl CrlStore for PostgresStore {
@@ -107,16 +106,6 @@ impl PostgresStore {
     }
 }
 
-/// SQL that makes changes of CRLs take turns, whatever lease they are made under: what is newest stays so until the commit.
-const TURN: &str = "; SELECT pg_advisory_xact_lock(1128350529, 3)";
-
-fn newest(authority: &AuthorityId) -> QueryAs<'_, Postgres, CrlRow, PgArguments> {
-    const SQL: &str = "SELECT authority, number, this_update, next_update, entries, revocation_sequence,
-             to_be_signed_sha256, published
-         FROM crls WHERE authority = $1 ORDER BY number DESC LIMIT 1";
-    sqlx::query_as(SQL).bind(authority.as_str())
-}
-
 struct Intention {
     lease: Lease,
     intent: CrlIntent,
@@ -133,6 +122,7 @@ impl Change for Intention {
         let intent = &self.intent;
         let newest = transaction.row(newest(&intent.authority)).await?.map(CrlRecord::try_from).transpose()?;
         check_rises(intent, newest.as_ref())?;
+        check_above(intent, highest_delta(&intent.authority, transaction).await?)?;
         const SQL: &str = "INSERT INTO crls (authority, number, this_update, next_update, entries, revocation_sequence,
                  to_be_signed_sha256, published) VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE)";
         let query = sqlx::query(SQL)

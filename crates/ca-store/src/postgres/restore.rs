@@ -72,6 +72,8 @@ impl Change for Gaps {
         let leases = sqlx::query("UPDATE leases SET token = token + $1 WHERE name >= ''")
             .bind(row::signed("a lease's token", self.lease_tokens)?);
         transaction.execute(leases).await?;
+        let withdraw = sqlx::query("DELETE FROM published_partial_crls WHERE authority >= ''");
+        transaction.execute(withdraw).await?;
         journal::store(&[&self.journal], transaction).await?;
         let counter = sqlx::query("UPDATE counters SET value = GREATEST(value, $1) WHERE name = 'revocations'")
             .bind(row::signed("the revocation sequence", self.revocation_sequence)?);

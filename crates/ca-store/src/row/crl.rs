@@ -1,8 +1,9 @@
 //! CRLs, as their columns give them, and the order in which they come.
 
+use ca_core::crl::PartialScope;
 use ca_core::id::AuthorityId;
 use ca_core::time::Timestamp;
-use ca_engine::port::store::{CrlIntent, CrlRecord, StoreError};
+use ca_engine::port::store::{CrlIntent, CrlRecord, PartialIntent, PartialRecord, StoreError};
 use sqlx::FromRow;
 
 #[derive(FromRow)]
@@ -84,6 +85,70 @@ pub(crate) fn check_rises(intent: &CrlIntent, newest: Option<&CrlRecord>) -> Res
         return Err(StoreError::Conflict { detail });
     }
     Ok(())
+}
+
+/// Columns of `partial_crls`.
+#[derive(FromRow)]
+pub(crate) struct PartialRow {
+    #[sqlx(flatten)]
+    pub(crate) crl: CrlRow,
+    pub(crate) scope: i64,
+    pub(crate) base_number: Option<i64>,
+}
+
+impl TryFrom<PartialRow> for PartialRecord {
+    type Error = StoreError;
+
+    fn try_from(row: PartialRow) -> Result<Self, StoreError> {
+        let place = format!("partial_crls {} {} {}", row.crl.authority, row.scope, row.crl.number);
+        let scope = partial_scope(&place, row.scope)?;
+        let base_number = row.base_number.map(|number| super::unsigned(&place, number)).transpose()?;
+        let CrlRecord { intent: crl, published } = row.crl.try_into()?;
+        Ok(Self { intent: PartialIntent { scope, base_number, crl }, published })
+    }
+}
+
+/// The scope of a column.
+pub(crate) fn partial_scope(place: &str, column: i64) -> Result<PartialScope, StoreError> {
+    let scope = u32::try_from(column).ok().and_then(PartialScope::from_column);
+    scope.ok_or_else(|| super::inconsistent(place, format_args!("{column} is no scope of a list")))
+}
+
+/// Fails unless `intent` comes after the newest of its scope, and a delta after the newest complete list too.
+pub(crate) fn check_partial_rises(
+    intent: &PartialIntent,
+    newest: Option<&PartialRecord>,
+    complete: Option<&CrlRecord>,
+) -> Result<(), StoreError> {
+    let newest = newest.map(|newest| CrlRecord { intent: newest.intent.crl.clone(), published: newest.published });
+    check_rises(&intent.crl, newest.as_ref())?;
+    match complete {
+        Some(complete) if intent.scope == PartialScope::Delta => check_above(&intent.crl, complete.intent.number),
+        _ => Ok(()),
+    }
+}
+
+/// Fails unless an intent's number is above one of the same sequence: complete lists and deltas share it (RFC 5280 §5.2.3).
+pub(crate) fn check_above(intent: &CrlIntent, number: u64) -> Result<(), StoreError> {
+    if intent.number > number {
+        return Ok(());
+    }
+    let detail = format!(
+        "CRL {} of {} is not above {number}: complete lists and deltas have one sequence",
+        intent.number, intent.authority
+    );
+    Err(StoreError::Conflict { detail })
+}
+
+/// The published numbers of scopes.
+pub(crate) fn published_partial_numbers(
+    rows: Vec<(String, i64, i64)>,
+) -> Result<Vec<(AuthorityId, PartialScope, u64)>, StoreError> {
+    let place = "published_partial_crls";
+    let numbers = rows.into_iter().map(|(authority, scope, number)| {
+        Ok((super::authority(place, &authority)?, partial_scope(place, scope)?, super::unsigned(place, number)?))
+    });
+    numbers.collect()
 }
 
 /// The published numbers of authorities.

@@ -6,15 +6,16 @@ use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 use ca_engine::port::list_octets::ListOctets;
 use ca_engine::port::store::{CrlIntent, CrlRecord, CrlStore, Journal, Lease, PublishedCrl, StoreError};
-use sqlx::{SqliteConnection, SqliteExecutor, SqlitePool};
+use sqlx::{SqliteConnection, SqlitePool};
 
 use super::SqliteStore;
 use super::change::Change;
 use super::error::Failure;
 use super::journal::{self, journal_sql};
 use super::lease::fence;
+use super::newest_crl::{highest_delta, newest};
 use crate::row;
-use crate::row::crl::{CrlRow, PublicationCircumstances, PublishedRow, check_rises};
+use crate::row::crl::{PublicationCircumstances, PublishedRow, check_above, check_rises};
 
 #[async_trait]
 impl CrlStore for SqliteStore {
@@ -52,14 +53,6 @@ impl CrlStore for SqliteStore {
     }
 }
 
-async fn newest(executor: impl SqliteExecutor<'_>, authority: &AuthorityId) -> Result<Option<CrlRecord>, Failure> {
-    const SQL: &str = "SELECT authority, number, this_update, next_update, entries, revocation_sequence,
-             to_be_signed_sha256, published
-         FROM crls WHERE authority = $1 ORDER BY number DESC LIMIT 1";
-    let row: Option<CrlRow> = sqlx::query_as(SQL).bind(authority.as_str()).fetch_optional(executor).await?;
-    Ok(row.map(CrlRecord::try_from).transpose()?)
-}
-
 struct Intention {
     lease: Lease,
     intent: CrlIntent,
@@ -73,6 +66,7 @@ impl Change for Intention {
         fence(&self.lease, connection).await?;
         let intent = &self.intent;
         check_rises(intent, newest(&mut *connection, &intent.authority).await?.as_ref())?;
+        check_above(intent, highest_delta(connection, &intent.authority).await?)?;
         const SQL: &str = "INSERT INTO crls (authority, number, this_update, next_update, entries, revocation_sequence,
                  to_be_signed_sha256, published) VALUES ($1, $2, $3, $4, $5, $6, $7, 0)";
         sqlx::query(SQL)

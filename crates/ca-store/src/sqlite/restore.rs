@@ -71,7 +71,8 @@ impl Change for Gaps {
         const SQL: &str = concat!(
             journal_sql!(),
             "UPDATE counters SET value = MAX(value, $7) WHERE name = 'revocations';
-             UPDATE leases SET token = token + $8 WHERE name >= '';"
+             UPDATE leases SET token = token + $8 WHERE name >= '';
+             DELETE FROM published_partial_crls WHERE authority >= '';"
         );
         journal::bind(SQL, &self.journal)
             .bind(row::signed("the revocation sequence", self.revocation_sequence)?)

@@ -105,6 +105,7 @@ const LEAVE: &[(&str, &str)] = &[
     ("Index Scan using pg_", "the catalogue, once at start"),
     ("Index Scan using authorities_pkey", "a handful"),
     ("Index Scan using published_crls_pkey", "one row for each authority"),
+    ("Index Scan using published_partial_crls_pkey", "one row for each shard and delta"),
     ("Index Only Scan using outbox_pkey", "its first rows: what goes to no sink yet"),
     ("Index Scan using audit_events_pending", "holds only what waits for its place"),
     ("Index Scan Backward using audit_events_chain", "its last row"),

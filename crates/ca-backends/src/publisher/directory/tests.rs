@@ -15,8 +15,8 @@ use ca_engine::port::signer::Signer;
 use super::*;
 use crate::signer::SoftwareSigner;
 
-fn authority() -> AuthorityId {
-    "tls".parse().expect("an authority id")
+fn tls() -> ListName {
+    "tls.crl".parse().expect("the name of a list")
 }
 
 /// A signed empty list.
@@ -60,8 +60,8 @@ async fn keeps_the_contract() {
         let reader = publisher.clone();
         PublisherUnderTest {
             publisher: Arc::new(publisher),
-            read: Arc::new(move |authority| {
-                let (path, _keep) = (reader.path(&authority), Arc::clone(&folder));
+            read: Arc::new(move |list| {
+                let (path, _keep) = (reader.path(&list), Arc::clone(&folder));
                 Box::pin(async move { fs::read(path).ok() })
             }),
         }
@@ -73,12 +73,12 @@ async fn keeps_the_contract() {
 async fn puts_a_list_in_the_place_of_what_is_none() {
     let folder = tempfile::tempdir().expect("a folder");
     let publisher = DirectoryPublisher::new(folder.path().to_path_buf());
-    let path = publisher.path(&authority());
+    let path = publisher.path(&tls());
     let list = list(3).await;
     let der = list.to_vec().expect("in memory");
     for damaged in [&b""[..], b"not a list", &der[..der.len() / 2]] {
         fs::write(&path, damaged).expect("written");
-        publisher.publish_crl(&authority(), 3, &list).await.expect("published");
+        publisher.publish_crl(&tls(), 3, &list).await.expect("published");
         assert_eq!(fs::read(&path).expect("there"), der);
     }
     assert_eq!(fs::metadata(&path).expect("there").mode() & 0o777, 0o644);
@@ -91,8 +91,8 @@ async fn replaces_a_link_and_writes_nothing_through_it() {
     let publisher = DirectoryPublisher::new(folder.path().to_path_buf());
     let target = folder.path().join("target");
     fs::write(&target, "precious").expect("written");
-    symlink(&target, publisher.path(&authority())).expect("linked");
-    publisher.publish_crl(&authority(), 1, &list(1).await).await.expect("published");
+    symlink(&target, publisher.path(&tls())).expect("linked");
+    publisher.publish_crl(&tls(), 1, &list(1).await).await.expect("published");
     assert_eq!(fs::read(&target).expect("there"), b"precious");
 }
 
@@ -103,19 +103,19 @@ async fn publishers_of_several_processes_never_turn_a_list_back() {
     for number in [7, 2, 9, 1, 8, 3, 6, 4, 5] {
         // A publisher each, as in a process each: all they share is the folder.
         let publisher = DirectoryPublisher::new(folder.path().to_path_buf());
-        tasks.push(tokio::spawn(async move { publisher.publish_crl(&authority(), number, &list(number).await).await }));
+        tasks.push(tokio::spawn(async move { publisher.publish_crl(&tls(), number, &list(number).await).await }));
     }
     for task in tasks {
         task.await.expect("no panic").expect("published");
     }
-    let path = DirectoryPublisher::new(folder.path().to_path_buf()).path(&authority());
+    let path = DirectoryPublisher::new(folder.path().to_path_buf()).path(&tls());
     assert_eq!(number_in_place(&path).expect("readable"), Some(9));
 }
 
 #[tokio::test]
 async fn says_which_file_could_not_be_written() {
     let publisher = DirectoryPublisher::new(PathBuf::from("/absent"));
-    let error = publisher.publish_crl(&authority(), 1, &list(1).await).await.expect_err("no folder");
+    let error = publisher.publish_crl(&tls(), 1, &list(1).await).await.expect_err("no folder");
     assert!(error.to_string().contains("/absent/tls.crl"), "{error}");
 }
 

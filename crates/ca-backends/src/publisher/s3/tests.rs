@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ca_core::id::AuthorityId;
+use ca_core::crl::ListName;
 use ca_core::time::Lifetime;
 use ca_engine::fake::contract::publisher::{PublisherUnderTest, check_publisher};
-use ca_engine::list_octets::ListOctets;
+use ca_engine::port::list_octets::ListOctets;
 use ca_test_doubles::{Fault, Operation, S3Double, StoredObject};
 use ca_test_services::MotoServer;
 
@@ -21,8 +21,8 @@ use crate::publisher::{BucketName, KeyPrefix};
 const KEY: &str = "crl/tls.crl";
 const KMS_KEY: &str = "arn:aws:kms:sa-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 
-fn tls() -> AuthorityId {
-    "tls".parse().expect("an authority id")
+fn tls() -> ListName {
+    ListName::complete("tls".parse().expect("an authority id"))
 }
 
 fn target(prefix: &str) -> S3Target {

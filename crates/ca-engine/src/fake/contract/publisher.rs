@@ -4,8 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use ca_core::crl::{CrlContext, CrlEntry, CrlLint, CrlTbs, CrlTemplate, CrlWriter};
-use ca_core::id::AuthorityId;
+use ca_core::crl::{CrlContext, CrlEntry, CrlLint, CrlTbs, CrlTemplate, CrlWriter, ListName};
 use ca_core::key::KeyType;
 use ca_core::name::DistinguishedName;
 use ca_core::revocation::{Revocation, RevocationReason};
@@ -25,8 +24,8 @@ use crate::port::signer::Signer;
 pub struct PublisherUnderTest {
     /// The publisher, with nothing in place.
     pub publisher: Arc<dyn Publisher>,
-    /// What a reader gets of an authority's complete list at this moment: its octets, or that there is none.
-    pub read: Arc<dyn Fn(AuthorityId) -> BoxFuture<'static, Option<Vec<u8>>> + Send + Sync>,
+    /// What a reader gets of a list at this moment: its octets, or that there is none.
+    pub read: Arc<dyn Fn(ListName) -> BoxFuture<'static, Option<Vec<u8>>> + Send + Sync>,
 }
 
 impl fmt::Debug for PublisherUnderTest {
@@ -49,6 +48,7 @@ where
         a_lower_number_is_left_out_silently,
         repeating_is_harmless,
         authorities_are_apart,
+        the_lists_of_an_authority_are_apart,
         of_concurrent_lists_the_highest_stays,
         a_reader_never_sees_a_part,
         a_list_of_several_pieces_is_put_in_place_whole,
@@ -62,78 +62,91 @@ struct Bench {
 }
 
 impl Bench {
-    async fn publish(&self, issuer: &str, number: u64, der: &[u8]) {
-        self.under_test.publisher.publish_crl(&authority(issuer), number, &der.into()).await.expect("publish_crl");
+    async fn publish(&self, list: &str, number: u64, der: &[u8]) {
+        self.under_test.publisher.publish_crl(&name(list), number, &der.into()).await.expect("publish_crl");
     }
 
-    async fn read(&self, issuer: &str) -> Option<Vec<u8>> {
-        (self.under_test.read)(authority(issuer)).await
+    async fn read(&self, list: &str) -> Option<Vec<u8>> {
+        (self.under_test.read)(name(list)).await
     }
 }
 
 async fn a_list_is_read_as_it_was_published(bench: Bench) {
-    assert_eq!(bench.read("tls").await, None, "nothing is in place yet");
+    assert_eq!(bench.read("tls.crl").await, None, "nothing is in place yet");
     let list = bench.press.list(1, 3).await;
-    bench.publish("tls", 1, &list).await;
-    assert_eq!(bench.read("tls").await, Some(list));
+    bench.publish("tls.crl", 1, &list).await;
+    assert_eq!(bench.read("tls.crl").await, Some(list));
 }
 
 async fn a_higher_number_takes_the_place(bench: Bench) {
     for number in [1, 2, 9] {
         // The later lists are shorter: no octet of an earlier one may be left.
         let list = bench.press.list(number, 20 - number).await;
-        bench.publish("tls", number, &list).await;
-        assert_eq!(bench.read("tls").await, Some(list));
+        bench.publish("tls.crl", number, &list).await;
+        assert_eq!(bench.read("tls.crl").await, Some(list));
     }
 }
 
 async fn a_lower_number_is_left_out_silently(bench: Bench) {
     let newest = bench.press.list(256, 1).await;
-    bench.publish("tls", 256, &newest).await;
+    bench.publish("tls.crl", 256, &newest).await;
     for number in [1, 9, 255] {
         let late = bench.press.list(number, 1).await;
-        bench.publish("tls", number, &late).await;
-        assert_eq!(bench.read("tls").await.as_ref(), Some(&newest), "{number} comes after 256");
+        bench.publish("tls.crl", number, &late).await;
+        assert_eq!(bench.read("tls.crl").await.as_ref(), Some(&newest), "{number} comes after 256");
     }
 }
 
 async fn repeating_is_harmless(bench: Bench) {
     let list = bench.press.list(4, 1).await;
     for _ in 0..3 {
-        bench.publish("tls", 4, &list).await;
+        bench.publish("tls.crl", 4, &list).await;
     }
     let other = bench.press.list(4, 2).await;
-    bench.publish("tls", 4, &other).await;
-    assert_eq!(bench.read("tls").await, Some(list), "a number that is in place is not above it");
+    bench.publish("tls.crl", 4, &other).await;
+    assert_eq!(bench.read("tls.crl").await, Some(list), "a number that is in place is not above it");
 }
 
 async fn authorities_are_apart(bench: Bench) {
     let (of_tls, of_root) = (bench.press.list(9, 1).await, bench.press.list(2, 0).await);
-    bench.publish("tls", 9, &of_tls).await;
-    bench.publish("tls-2", 2, &of_root).await;
-    assert_eq!(bench.read("tls").await, Some(of_tls));
-    assert_eq!(bench.read("tls-2").await, Some(of_root));
-    assert_eq!(bench.read("root").await, None);
+    bench.publish("tls.crl", 9, &of_tls).await;
+    bench.publish("tls-2.crl", 2, &of_root).await;
+    assert_eq!(bench.read("tls.crl").await, Some(of_tls));
+    assert_eq!(bench.read("tls-2.crl").await, Some(of_root));
+    assert_eq!(bench.read("root.crl").await, None);
+}
+
+async fn the_lists_of_an_authority_are_apart(bench: Bench) {
+    let names = ["tls.crl", "tls-delta.crl", "tls/1.crl", "tls/2.crl", "tls/12.crl", "tls-2/1.crl"];
+    let lists = join_all((1..=names.len() as u64).map(|number| bench.press.list(number, 1))).await;
+    // The later ones have the lower numbers: no list stands in another's way.
+    for ((name, list), number) in names.iter().zip(&lists).zip((1..=names.len() as u64).rev()) {
+        assert_eq!(bench.read(name).await, None, "{name}");
+        bench.publish(name, number, list).await;
+    }
+    for (name, list) in names.iter().zip(&lists) {
+        assert_eq!(bench.read(name).await.as_ref(), Some(list), "{name}");
+    }
 }
 
 async fn of_concurrent_lists_the_highest_stays(bench: Bench) {
     let lists = join_all((1..=20).map(|number| bench.press.list(number, 1))).await;
     let order = [12, 3, 20, 1, 19, 7, 15, 2, 18, 11, 5, 16, 4, 10, 17, 6, 14, 9, 13, 8];
-    join_all(order.map(|number| bench.publish("tls", number, &lists[number as usize - 1]))).await;
-    assert_eq!(bench.read("tls").await.as_ref(), lists.last());
+    join_all(order.map(|number| bench.publish("tls.crl", number, &lists[number as usize - 1]))).await;
+    assert_eq!(bench.read("tls.crl").await.as_ref(), lists.last());
 }
 
 async fn a_reader_never_sees_a_part(bench: Bench) {
     let lists = join_all((1..=10).map(|number| bench.press.list(number, 2_000 - 150 * number))).await;
-    bench.publish("tls", 1, &lists[0]).await;
+    bench.publish("tls.crl", 1, &lists[0]).await;
     let writer = async {
         for (number, list) in (2..).zip(&lists[1..]) {
-            bench.publish("tls", number, list).await;
+            bench.publish("tls.crl", number, list).await;
         }
     };
     let reader = async {
         for _ in 0..200 {
-            let seen = bench.read("tls").await.expect("there is a list since the first");
+            let seen = bench.read("tls.crl").await.expect("there is a list since the first");
             assert!(lists.contains(&seen), "{} octets are no whole list", seen.len());
         }
     };
@@ -204,6 +217,6 @@ impl Press {
     }
 }
 
-fn authority(id: &str) -> AuthorityId {
-    id.parse().expect("an authority id")
+fn name(text: &str) -> ListName {
+    text.parse().expect("the name of a list")
 }

@@ -85,6 +85,11 @@ impl Record {
             let detail = format!("CRL number {} is not above {highest}", intent.number);
             return Err(StoreError::Conflict { detail });
         }
+        let delta = self.highest_delta(&intent.authority);
+        if intent.number <= delta {
+            let detail = format!("CRL number {} is not above {delta}, the delta's", intent.number);
+            return Err(StoreError::Conflict { detail });
+        }
         let latest = self.crls_of(&intent.authority).map(|row| row.intent.this_update).max();
         if latest.is_some_and(|latest| intent.this_update < latest) {
             let detail = "thisUpdate lies before that of an earlier CRL".to_owned();

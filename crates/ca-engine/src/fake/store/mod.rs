@@ -13,6 +13,7 @@ mod fault;
 mod gateway;
 mod lease;
 mod outbox;
+mod partial_crl;
 mod personal_data;
 mod record;
 mod reservation;
@@ -38,7 +39,8 @@ use crate::port::store::{Access, OutboxMessage, Store, StoreError};
 
 pub use self::fault::{StoreFault, StoreMethod};
 pub use self::record::{
-    BulkRow, CrlRow, EventRow, IdempotencyRow, Issuance, IssuanceState, LeaseRow, QueuedMessage, Record,
+    BulkRow, CrlRow, EventRow, IdempotencyRow, Issuance, IssuanceState, LeaseRow, PublishedPartials, QueuedMessage,
+    Record,
 };
 
 /// The store port in memory. Clones share the record, as replicas share a database.

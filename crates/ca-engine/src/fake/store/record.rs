@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ca_core::audit::{AuditEvent, ChainHash};
+use ca_core::crl::PartialScope;
 use ca_core::hash::sha256;
 use ca_core::id::{AuthorityId, BulkRevocationId, CertificateId, DeliveryId, TokenId};
 use ca_core::principal::Role;
@@ -15,7 +16,7 @@ use ca_core::time::Timestamp;
 use crate::port::keyring::SealedKey;
 use crate::port::store::{
     AuthorityRecord, BulkRevocation, CrlIntent, Delivery, GatewayRecord, Idempotency, Journal, Lease, OutboxMessage,
-    Reservation, ResponderRecord, RevocationRow, StoreError, TokenRecord,
+    PartialIntent, Reservation, ResponderRecord, RevocationRow, StoreError, TokenRecord,
 };
 
 /// Everything on record. Ordered maps only, so that every run lists alike.
@@ -38,8 +39,12 @@ pub struct Record {
     pub revocations: Vec<RevocationRow>,
     /// Bulk revocations.
     pub bulk_revocations: BTreeMap<BulkRevocationId, BulkRow>,
-    /// CRLs, by authority and number.
+    /// Complete CRLs, by authority and number.
     pub crls: BTreeMap<(AuthorityId, u64), CrlRow>,
+    /// Shards and deltas that were intended, by authority, scope and number.
+    pub partial_crls: BTreeMap<(AuthorityId, PartialScope, u64), PartialIntent>,
+    /// Of each scope the published one.
+    pub published_partials: PublishedPartials,
     pub(super) authorities: BTreeMap<AuthorityId, AuthorityRecord>,
     pub(super) keys: BTreeMap<String, SealedKey>,
     /// OCSP responders, by certificate.
@@ -72,6 +77,9 @@ pub struct Record {
     /// What is on its way to a sink.
     pub deliveries: BTreeMap<DeliveryId, Delivery>,
 }
+
+/// Published shards and deltas: the number of each, and its octets.
+pub type PublishedPartials = BTreeMap<(AuthorityId, PartialScope), (u64, Arc<[u8]>)>;
 
 /// A message that goes to no sink yet.
 #[derive(Clone, Debug)]
@@ -189,7 +197,10 @@ impl Record {
 
     /// Whether octets are those of a reservation or of an intended CRL.
     pub(super) fn is_intended(&self, message: Message<'_>) -> bool {
-        let is_list = |digest: &[u8]| self.crls.values().any(|row| row.intent.to_be_signed_sha256 == digest);
+        let is_list = |digest: &[u8]| {
+            self.crls.values().any(|row| row.intent.to_be_signed_sha256 == digest)
+                || self.partial_crls.values().any(|intent| intent.crl.to_be_signed_sha256 == digest)
+        };
         match message {
             Message::Whole(octets) => {
                 self.issuances.values().any(|issuance| issuance.reservation.to_be_signed == octets)

@@ -21,6 +21,7 @@ impl RestoreStore for MemoryStore {
             for lease in record.leases.values_mut() {
                 lease.token += gaps.lease_tokens;
             }
+            record.published_partials.clear();
             record.write_journal(gaps.journal);
             Ok(())
         })

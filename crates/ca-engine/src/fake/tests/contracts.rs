@@ -72,8 +72,8 @@ fn the_flaky_publisher_keeps_the_contract() {
         let place = publisher.clone();
         PublisherUnderTest {
             publisher: Arc::new(publisher),
-            read: Arc::new(move |authority| {
-                let published = place.published(&authority);
+            read: Arc::new(move |list| {
+                let published = place.published_list(&list);
                 async move { published.map(|(_, der)| der) }.boxed()
             }),
         }

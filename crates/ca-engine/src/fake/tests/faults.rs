@@ -144,12 +144,12 @@ fn a_keyring_fails_as_often_as_told_and_lends_its_signers() {
 fn a_publisher_fails_before_or_after() {
     let octets = |text: &[u8]| text.into();
     let publisher = FlakyPublisher::default();
-    let authority = "tls".parse().expect("an authority id");
+    let list = "tls.crl".parse().expect("the name of a list");
     publisher.script([PublishFault::Before, PublishFault::After]);
-    assert!(block_on(publisher.publish_crl(&authority, 1, &octets(b"one"))).is_err());
-    assert_eq!(publisher.published(&authority), None);
-    assert!(block_on(publisher.publish_crl(&authority, 1, &octets(b"one"))).is_err());
-    assert_eq!(publisher.published(&authority), Some((1, b"one".to_vec())));
-    assert!(block_on(publisher.publish_crl(&authority, 2, &octets(b"two"))).is_ok());
+    assert!(block_on(publisher.publish_crl(&list, 1, &octets(b"one"))).is_err());
+    assert_eq!(publisher.published_list(&list), None);
+    assert!(block_on(publisher.publish_crl(&list, 1, &octets(b"one"))).is_err());
+    assert_eq!(publisher.published_list(&list), Some((1, b"one".to_vec())));
+    assert!(block_on(publisher.publish_crl(&list, 2, &octets(b"two"))).is_ok());
     assert_eq!(publisher.calls().len(), 3);
 }

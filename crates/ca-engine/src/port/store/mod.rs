@@ -14,6 +14,7 @@ mod gateway;
 mod journal;
 mod lease;
 mod outbox;
+mod partial_crl;
 mod personal_data;
 mod restore;
 mod retention;
@@ -36,6 +37,7 @@ pub use gateway::{EnforcedList, GatewayRecord, GatewayStore};
 pub use journal::{Journal, OutboxMessage};
 pub use lease::{Lease, LeaseStore};
 pub use outbox::{Assignment, Backlog, Delivery, DeliveryState, FailedAttempt, OutboxStore, Settlement, Verdict};
+pub use partial_crl::{PartialCrlStore, PartialIntent, PartialRecord, PublishedPartial};
 pub use personal_data::{ClearWalk, PersonalData, PersonalDataHolder, PersonalDataKeyVersion, PersonalDataStore};
 pub use restore::{Gaps, LostSerial, RestoreStore};
 pub use retention::{
@@ -56,6 +58,7 @@ pub trait Store:
     + StatusStore
     + BulkRevocationStore
     + CrlStore
+    + PartialCrlStore
     + AuthorityStore
     + AuditStore
     + TokenStore

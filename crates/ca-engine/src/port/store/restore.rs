@@ -46,5 +46,6 @@ pub trait RestoreStore: Send + Sync {
     async fn record_lost_serial(&self, lost: LostSerial) -> Result<bool, StoreError>;
 
     /// Leaves gaps behind the numbers on record. The sequence of revocations never falls; the gap in it is the only one there may be.
+    /// Published shards and deltas are withdrawn, since newer ones are out; their intents stay.
     async fn leave_gaps(&self, gaps: Gaps) -> Result<(), StoreError>;
 }

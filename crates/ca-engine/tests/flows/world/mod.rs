@@ -72,6 +72,8 @@ impl Default for Parts {
                 answer_cache_octets: 1 << 20,
                 shared_lifetime: Lifetime::from_seconds(300),
                 crl_validity: Lifetime::from_days(7),
+                partial_lists: BTreeMap::new(),
+                delta_validity: DAY,
                 offline_crl_validity: Lifetime::from_days(395),
                 outbox: OutboxSettings::default(),
                 keep_expired: None,

@@ -1,7 +1,7 @@
 //! CRLs: numbers and times only rise, and a list holds what it says it holds.
 
 use ca_core::audit::AuditAction;
-use ca_core::crl::ParsedCrl;
+use ca_core::crl::{ListName, ParsedCrl};
 use ca_core::hash::sha256;
 use ca_core::id::AuthorityId;
 use ca_core::revocation::Standing;
@@ -24,6 +24,10 @@ impl Auditor {
                     let newest = earlier.next_back().map(|(_, (intent, _))| intent);
                     check_place(newest, &row.intent)?;
                     self.check_past_list(&row.intent)?;
+                    if self.partials.was_delta(authority, *number) {
+                        let what = format!("CRL {number} of {authority} has the number of a delta that was given out");
+                        self.excuse_past(what)?;
+                    }
                     if self.is_ahead(row.intent.this_update, LIST_AHEAD) {
                         return Err(format!("CRL {number} of {authority} is dated in the future"));
                     }
@@ -87,16 +91,23 @@ impl Auditor {
     }
 
     /// A list was put where relying parties fetch it.
-    pub(crate) fn list_in_place(&mut self, authority: &AuthorityId, number: u64, der: &[u8]) {
-        let on_record = self.store.tables(|record| {
-            record.crls.get(&(authority.clone(), number)).is_some_and(|row| row.der.as_deref() == Some(der))
+    pub(crate) fn list_in_place(&mut self, list: &ListName, number: u64, der: &[u8]) {
+        let authority = &list.authority;
+        let on_record = self.store.tables(|record| match list.part {
+            None => record.crls.get(&(authority.clone(), number)).is_some_and(|row| row.der.as_deref() == Some(der)),
+            Some(part) => {
+                let intent = record.partial_crls.get(&(authority.clone(), part, number));
+                let read = ParsedCrl::from_der(der.to_vec()).ok();
+                let digest = read.map(|list| sha256(list.to_be_signed()));
+                intent.is_some_and(|intent| Some(intent.crl.to_be_signed_sha256) == digest)
+            }
         });
         if !on_record {
-            self.violated(format!("CRL {number} of {authority} was put in place and is not on record"));
+            self.violated(format!("CRL {number} of {list} was put in place and is not on record"));
         }
-        let newest = self.in_place.insert(authority.clone(), number).unwrap_or(0);
+        let newest = self.in_place.insert(list.clone(), number).unwrap_or(0);
         if newest > number {
-            self.violated(format!("CRL {number} of {authority} was put in place of CRL {newest}"));
+            self.violated(format!("CRL {number} of {list} was put in place of CRL {newest}"));
         }
     }
 

@@ -7,6 +7,7 @@ mod chain;
 mod crl;
 mod delivery;
 mod issuance;
+mod partial_crl;
 mod process;
 mod promise;
 mod role;
@@ -17,6 +18,7 @@ mod token;
 use std::collections::BTreeMap;
 
 use ca_core::audit::{AuditAction, ChainVerifier};
+use ca_core::crl::ListName;
 use ca_core::id::{AuthorityId, BulkRevocationId, CertificateId, TokenId};
 use ca_core::principal::Role;
 use ca_core::serial::Serial;
@@ -28,6 +30,7 @@ use ca_engine::port::store::{CrlIntent, Lease};
 use self::bulk_revocation::Batches;
 use self::delivery::Deliveries;
 use self::issuance::History;
+use self::partial_crl::Partials;
 pub(crate) use self::process::Process;
 use self::process::Processes;
 use self::rollback::Past;
@@ -71,10 +74,11 @@ pub(crate) struct Auditor {
     verifier: ChainVerifier,
     crls: BTreeMap<(AuthorityId, u64), (CrlIntent, bool)>,
     bulk_revocations: BTreeMap<BulkRevocationId, Batches>,
+    partials: Partials,
     tokens: BTreeMap<TokenId, bool>,
     lease_holders: BTreeMap<(String, u64), String>,
     roles: BTreeMap<(CertificateId, Role), u64>,
-    in_place: BTreeMap<AuthorityId, u64>,
+    in_place: BTreeMap<ListName, u64>,
     deliveries: Deliveries,
     /// Who holds the lease under which the transaction wrote that committed last.
     lease_holder: Option<String>,
@@ -111,6 +115,7 @@ impl Auditor {
             verifier: ChainVerifier::default(),
             crls: BTreeMap::new(),
             bulk_revocations: BTreeMap::new(),
+            partials: Partials::default(),
             tokens: BTreeMap::new(),
             lease_holders: BTreeMap::new(),
             roles: BTreeMap::new(),
@@ -192,6 +197,7 @@ impl Auditor {
         self.check_successors(record)?;
         self.check_tokens(record, &mut changes)?;
         self.check_crls(record, &mut changes)?;
+        self.check_partial_crls(record, &mut changes)?;
         self.check_roles(record, method, &mut changes)?;
         self.check_messages(record, method, &changes)?;
         if method == StoreMethod::ReplayDelivery {
@@ -214,6 +220,7 @@ impl Auditor {
         for (key, row) in &record.crls {
             self.crls.insert(key.clone(), (row.intent.clone(), row.der.is_some()));
         }
+        self.partials.remember(record);
         self.remember_issuances(record);
         self.remember_bulk_revocations(record);
         self.remember_deliveries(record);

@@ -160,15 +160,25 @@ impl Auditor {
     /// A number of a list that was given out before the record was set back is that of the same list.
     pub(super) fn check_past_list(&self, intent: &CrlIntent) -> Finding {
         let before = self.past.lists.get(&(intent.authority.clone(), intent.number));
-        let writes = |process: &Process| self.lease_holder.as_deref() == Some(&holder(*process));
-        let survives = self.past.closed.as_ref().is_some_and(|closed| closed.survivors.iter().any(writes));
-        if survives || before.is_none_or(|before| *before == intent.to_be_signed_sha256) {
+        if before.is_none_or(|before| *before == intent.to_be_signed_sha256) {
             return Ok(());
         }
-        Err(format!(
+        self.excuse_past(format!(
             "CRL {} of {} was given out before the record was set back, and was another",
             intent.number, intent.authority
         ))
+    }
+
+    /// Whether a complete list was published under a number, before a record was set back.
+    pub(super) fn was_complete_list(&self, authority: &AuthorityId, number: u64) -> bool {
+        self.past.lists.contains_key(&(authority.clone(), number))
+    }
+
+    /// A finding, unless who writes has had no time to find out that the record was set back.
+    pub(super) fn excuse_past(&self, finding: String) -> Finding {
+        let writes = |process: &Process| self.lease_holder.as_deref() == Some(&holder(*process));
+        let survives = self.past.closed.as_ref().is_some_and(|closed| closed.survivors.iter().any(writes));
+        if survives { Ok(()) } else { Err(finding) }
     }
 
     /// Whether a serial was revoked at any time.

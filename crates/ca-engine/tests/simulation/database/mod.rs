@@ -228,6 +228,8 @@ fn is_write(method: StoreMethod) -> bool {
             | EndBulkRevocation
             | IntendCrl
             | PublishCrl
+            | IntendPartialCrl
+            | PublishPartialCrl
             | AddAuthority
             | AddKey
             | AddResponder

@@ -12,8 +12,9 @@ use ca_engine::port::clock::Clock;
 use ca_engine::port::list_octets::ListOctets;
 use ca_engine::port::store::{
     AuditStore, BatchChange, BatchOutcome, BulkRevocationStore, CertificateStore, ChainHead, ChainLink, ChangeOutcome,
-    CompleteOutcome, Completion, CrlIntent, CrlStore, Journal, Lease, LeaseStore, LostSerial, Reservation,
-    ReserveOutcome, RestoreStore, SerialStatus, StandingChange, StatusStore, Store, StoreError, TokenStore,
+    CompleteOutcome, Completion, CrlIntent, CrlStore, Journal, Lease, LeaseStore, LostSerial, PartialCrlStore,
+    PartialIntent, Reservation, ReserveOutcome, RestoreStore, SerialStatus, StandingChange, StatusStore, Store,
+    StoreError, TokenStore,
 };
 
 use crate::lock;
@@ -199,6 +200,9 @@ impl Planted {
             Some(PlantedBug::RevokedPageLosesLast) if page.len() > 2 => {
                 page.pop();
             }
+            Some(PlantedBug::ShardLosesFirst) if after.is_some_and(|after| after.as_bytes().len() == 2) => {
+                page.drain(..page.len().min(1));
+            }
             Some(PlantedBug::SequenceBeforeRow) => page.retain(|(serial, _)| Some(serial) != newest.as_ref()),
             _ => {}
         }
@@ -222,6 +226,17 @@ impl Planted {
         if self.has(PlantedBug::CrlNumberNotRaised) && matches!(outcome, Err(StoreError::Conflict { .. })) {
             let number = (intent.authority.clone(), intent.number);
             self.tables(|record| record.crls.insert(number, CrlRow { intent, der: None }));
+            return Ok(());
+        }
+        outcome
+    }
+
+    pub(super) async fn intend_partial_crl(&self, lease: Lease, intent: PartialIntent) -> Result<(), StoreError> {
+        let lease = self.believed(lease, PlantedBug::StaleLeaseWritesCrl);
+        let outcome = self.sound.intend_partial_crl(&lease, intent.clone()).await;
+        if self.has(PlantedBug::PartialNumberNotRaised) && matches!(outcome, Err(StoreError::Conflict { .. })) {
+            let key = (intent.crl.authority.clone(), intent.scope, intent.crl.number);
+            self.tables(|record| record.partial_crls.insert(key, intent));
             return Ok(());
         }
         outcome

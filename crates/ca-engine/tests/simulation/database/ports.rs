@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use ca_core::audit::AuditEvent;
+use ca_core::crl::PartialScope;
 use ca_core::id::{AuthorityId, BulkRevocationId, CertificateId, DeliveryId, ProfileName, SinkName, TokenId};
 use ca_core::month::Month;
 use ca_core::principal::Role;
@@ -98,6 +99,30 @@ room!(CrlStore {
         | None, |store| store.sound.published_crl(&authority);
     PublishedNumbers = published_numbers() -> Vec<(AuthorityId, u64)>
         | None, |store| store.sound.published_numbers();
+});
+
+room!(PartialCrlStore {
+    NewestPartialCrl = newest_partial_crl(authority: &AuthorityId = authority.clone(), scope: PartialScope)
+        -> Option<PartialRecord>
+        | None, |store| store.sound.newest_partial_crl(&authority, scope);
+    IntendPartialCrl = intend_partial_crl(lease: &Lease = lease.clone(), intent: PartialIntent) -> ()
+        | Some(lease.clone()), |store| store.intend_partial_crl(lease, intent);
+    PublishPartialCrl = publish_partial_crl(
+        lease: &Lease = lease.clone(),
+        authority: &AuthorityId = authority.clone(),
+        scope: PartialScope,
+        number: u64,
+        der: std::sync::Arc<[u8]>,
+        journal: Journal
+    ) -> ()
+        | Some(lease.clone()), |store| store.sound.publish_partial_crl(&lease, &authority, scope, number, der, journal);
+    PublishedPartialCrl = published_partial_crl(authority: &AuthorityId = authority.clone(), scope: PartialScope)
+        -> Option<PublishedPartial>
+        | None, |store| store.sound.published_partial_crl(&authority, scope);
+    PublishedPartialNumbers = published_partial_numbers() -> Vec<(AuthorityId, PartialScope, u64)>
+        | None, |store| store.sound.published_partial_numbers();
+    LastingCrl = lasting_crl(authority: &AuthorityId = authority.clone(), number: u64, at: Timestamp) -> Option<CrlIntent>
+        | None, |store| store.sound.lasting_crl(&authority, number, at);
 });
 
 room!(AuthorityStore {

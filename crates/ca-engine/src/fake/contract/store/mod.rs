@@ -13,6 +13,7 @@ mod kept;
 mod lease;
 mod list;
 mod outbox;
+mod partial_crl;
 mod personal_data;
 mod reserve;
 mod restore;
@@ -74,6 +75,7 @@ where
     cases.extend(revocation::cases());
     cases.extend(bulk_revocation::cases());
     cases.extend(crl::cases());
+    cases.extend(partial_crl::cases());
     cases.extend(authority::cases());
     cases.extend(audit::cases());
     cases.extend(role::cases());
