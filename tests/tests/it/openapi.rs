@@ -16,6 +16,10 @@ fn contract() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
     [
         (route::CERTIFICATES, &["get", "post"][..]),
         (route::CERTIFICATE_SEARCH, post),
+        (route::CERTIFICATES_REVOKE, post),
+        (route::REVOCATIONS, get),
+        (route::REVOCATION, get),
+        (route::REVOCATION_CANCEL, post),
         (route::CERTIFICATE, get),
         (route::CERTIFICATE_RENEW, post),
         (route::CERTIFICATE_REVOKE, post),
@@ -31,6 +35,7 @@ fn contract() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         (route::OUTBOX, get),
         (route::OUTBOX_REPLAY, post),
         (route::GATEWAYS, get),
+        (route::GATEWAY, &["delete"]),
         (route::GATEWAY_STATUS, &["put"]),
         (route::OCSP, post),
         ("/ocsp/{request}", get),
