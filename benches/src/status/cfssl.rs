@@ -43,7 +43,7 @@ impl Cfssl {
         Ok(cfssl)
     }
 
-    /// Where a request in the path of a GET is asked for, and where one is posted.
+    /// Where requests are posted.
     pub(super) fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
