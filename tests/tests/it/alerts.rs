@@ -52,6 +52,8 @@ async fn every_metric_that_is_named_exists_and_every_one_that_exists_is_document
     let s3 = S3Double::start()?;
     let stack = Site::initialised(&[
         ("CA__REDIS__URL", &redis.url()),
+        ("CA__AUTHORITY__TLS__SHARDS", "2"),
+        ("CA__AUTHORITY__TLS__DELTA", "true"),
         ("CA__PUBLISH__S3__BUCKET", S3Double::BUCKET),
         ("CA__AWS__REGION", "sa-east-1"),
         ("CA__AWS__ENDPOINT_URL", &s3.endpoint_url()),

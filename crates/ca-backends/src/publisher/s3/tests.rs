@@ -67,9 +67,9 @@ async fn keeps_the_contract() {
         let double = Arc::new(double);
         PublisherUnderTest {
             publisher: Arc::new(publisher),
-            read: Arc::new(move |authority| {
+            read: Arc::new(move |list| {
                 let double = Arc::clone(&double);
-                Box::pin(async move { double.object(&format!("crl/{authority}.crl")).map(|object| object.octets) })
+                Box::pin(async move { double.object(&format!("crl/{list}")).map(|object| object.octets) })
             }),
         }
     })
@@ -92,8 +92,8 @@ async fn keeps_the_contract_at_an_emulator_of_others() {
             let reader = Arc::clone(&publisher);
             PublisherUnderTest {
                 publisher,
-                read: Arc::new(move |authority| {
-                    let (client, key, _keep) = (client.clone(), reader.key(&authority), Arc::clone(&moto));
+                read: Arc::new(move |list| {
+                    let (client, key, _keep) = (client.clone(), reader.key(&list), Arc::clone(&moto));
                     Box::pin(async move {
                         let object = client.get_object().bucket(S3Double::BUCKET).key(key).send().await.ok()?;
                         Some(object.body.collect().await.expect("its octets").to_vec())

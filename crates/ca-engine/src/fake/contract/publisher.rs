@@ -158,8 +158,8 @@ async fn a_list_of_several_pieces_is_put_in_place_whole(bench: Bench) {
     for number in [1, 2] {
         let list = bench.press.list(number, 70_000 - number).await;
         assert!(list.len() > 2 * PIECE, "{} octets", list.len());
-        bench.publish("tls", number, &list).await;
-        assert!(bench.read("tls").await == Some(list), "list {number}");
+        bench.publish("tls.crl", number, &list).await;
+        assert!(bench.read("tls.crl").await == Some(list), "list {number}");
     }
 }
 
