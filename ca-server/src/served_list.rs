@@ -248,6 +248,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn it_is_made_though_the_first_who_asked_went_away() {
+        let (list, (counted, spool)) = (list(100_000), counting(0));
+        {
+            let mut asking = std::pin::pin!(list.octets(ContentCoding::Gzip, &spool));
+            assert!(futures::poll!(&mut asking).is_pending());
+        }
+        assert!(list.octets(ContentCoding::Gzip, &spool).await.is_ok());
+        assert_eq!(counted.begun.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
     async fn what_failed_is_tried_again() {
         let (list, (_, spool)) = (list(2_000), counting(1));
         assert!(list.octets(ContentCoding::Gzip, &spool).await.is_err());
