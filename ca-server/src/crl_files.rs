@@ -1,37 +1,32 @@
 //! The published CRLs, ready to be served: a GET reads octets, from memory or where a large list was put aside, and signs nothing.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::sync::OnceLock;
+use std::sync::Arc;
 
 use ca_core::crl::{ListName, PartialScope};
 use ca_core::hash::sha256;
 use ca_core::id::AuthorityId;
-use ca_core::{crl, pem};
 use ca_engine::engine::Engine;
 use ca_engine::error::FlowError;
 use ca_engine::port::list_octets::ListOctets;
-use ca_engine::port::spool::{Spool, SpoolWriter};
 use ca_engine::port::store::CrlIntent;
+
+use crate::served_list::ServedList;
 
 /// One list.
 pub(crate) struct CrlFile {
     pub(crate) intent: CrlIntent,
     pub(crate) der: ListOctets,
-    pub(crate) etag: String,
+    pub(crate) served: ServedList,
 }
 
 /// Every list.
 #[derive(Default)]
 pub(crate) struct CrlFiles {
-    by_authority: BTreeMap<AuthorityId, CrlFile>,
+    by_authority: BTreeMap<AuthorityId, Arc<CrlFile>>,
     /// Shards and deltas.
-    partial: BTreeMap<(AuthorityId, PartialScope), CrlFile>,
-    /// In the order of [`Self::all_pem`].
-    order: Vec<AuthorityId>,
-    all_etag: String,
-    /// Made when somebody asks for it first: most services have nobody who does, and it is larger than the lists.
-    all_pem: OnceLock<ListOctets>,
+    partial: BTreeMap<(AuthorityId, PartialScope), Arc<CrlFile>>,
+    all_pem: ServedList,
 }
 
 impl CrlFiles {
@@ -39,14 +34,16 @@ impl CrlFiles {
     /// gateways look for, is the first that a hierarchy has), and the root's last: tools that read the first list of a file
     /// alone find the one that matters most.
     ///
+    /// What was served `before` and is still the newest goes on with what was made of it.
+    ///
     /// None while the record is not known to be the newest: clients may have newer lists than it has.
-    pub(crate) async fn load(engine: &Engine) -> Result<Self, FlowError> {
+    pub(crate) async fn load(engine: &Engine, before: &Self) -> Result<Self, FlowError> {
         if engine.check_anchor().is_err() {
             return Ok(Self::default());
         }
         let numbers: BTreeMap<AuthorityId, u64> = engine.store().published_numbers().await?.into_iter().collect();
         let mut files = Self::default();
-        let mut tags = String::new();
+        let (mut tags, mut all) = (String::new(), Vec::new());
         let hierarchy = engine.hierarchy();
         let mut authorities: Vec<_> = hierarchy.authorities().iter().collect();
         // Ids begin with the time of issuance.
@@ -54,61 +51,49 @@ impl CrlFiles {
         for authority in authorities {
             let Some(number) = numbers.get(authority.id()) else { continue };
             let Some(list) = engine.published_list(authority.id(), *number).await? else { continue };
-            let file = CrlFile::of(&list.intent, &list.der);
-            tags.push_str(&file.etag);
-            files.order.push(authority.id().clone());
+            let file = CrlFile::of(&list.intent, &list.der, before.by_authority.get(authority.id()));
+            tags.push_str(&etag_of(&list.der.sha256()));
+            all.push(list.der.clone());
             files.by_authority.insert(authority.id().clone(), file);
         }
         // One text for each sequence of lists, so their tags tell it apart.
-        files.all_etag = etag(tags.as_bytes());
+        let all_pem = ServedList::pem(all, etag(tags.as_bytes()));
+        files.all_pem = if all_pem == before.all_pem { before.all_pem.clone() } else { all_pem };
         for (authority, scope, number) in engine.store().published_partial_numbers().await? {
             let name = ListName::partial(authority, scope);
             let Some(list) = engine.published_partial(&name, number).await? else { continue };
-            files
-                .partial
-                .insert((name.authority, scope), CrlFile::of(&list.intent.crl, &ListOctets::from(&list.der[..])));
+            let place = (name.authority, scope);
+            let file = CrlFile::of(&list.intent.crl, &ListOctets::from(&list.der[..]), before.partial.get(&place));
+            files.partial.insert(place, file);
         }
         Ok(files)
     }
 
     /// An authority's complete list.
     pub(crate) fn get(&self, authority: &AuthorityId) -> Option<&CrlFile> {
-        self.by_authority.get(authority)
+        self.by_authority.get(authority).map(|file| &**file)
     }
 
     /// The list of a name.
     pub(crate) fn named(&self, name: &ListName) -> Option<&CrlFile> {
         match name.part {
             None => self.get(&name.authority),
-            Some(scope) => self.partial.get(&(name.authority.clone(), scope)),
+            Some(scope) => self.partial.get(&(name.authority.clone(), scope)).map(|file| &**file),
         }
     }
 
     /// Shards and deltas.
     pub(crate) fn partial(&self) -> impl Iterator<Item = (&AuthorityId, PartialScope, &CrlFile)> {
-        self.partial.iter().map(|((authority, scope), file)| (authority, *scope, file))
+        self.partial.iter().map(|((authority, scope), file)| (authority, *scope, &**file))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&AuthorityId, &CrlFile)> {
-        self.by_authority.iter()
+        self.by_authority.iter().map(|(authority, file)| (authority, &**file))
     }
 
-    /// Every complete list as PEM. Takes a while when it is asked for first: not for a thread that others wait for.
-    pub(crate) fn all_pem(&self, spool: &dyn Spool) -> io::Result<ListOctets> {
-        if let Some(made) = self.all_pem.get() {
-            return Ok(made.clone());
-        }
-        let mut writer = spool.begin()?;
-        for file in self.order.iter().filter_map(|authority| self.by_authority.get(authority)) {
-            write_pem(&file.der, &mut *writer)?;
-        }
-        let made = ListOctets::spooled(writer.finish()?)?;
-        Ok(self.all_pem.get_or_init(|| made).clone())
-    }
-
-    /// The entity tag of [`Self::all_pem`].
-    pub(crate) fn all_etag(&self) -> &str {
-        &self.all_etag
+    /// Every complete list as PEM.
+    pub(crate) fn all_pem(&self) -> &ServedList {
+        &self.all_pem
     }
 
     /// The numbers of shards and deltas, to see whether the record has others.
@@ -123,25 +108,16 @@ impl CrlFiles {
 }
 
 impl CrlFile {
-    fn of(intent: &CrlIntent, der: &ListOctets) -> Self {
-        Self { intent: intent.clone(), etag: etag_of(&der.sha256()), der: der.clone() }
+    /// The one of before, if it is the same list.
+    fn of(intent: &CrlIntent, der: &ListOctets, before: Option<&Arc<Self>>) -> Arc<Self> {
+        match before {
+            Some(same) if same.intent.number == intent.number && same.der == *der => Arc::clone(same),
+            _ => {
+                let served = ServedList::der(der.clone(), etag_of(&der.sha256()));
+                Arc::new(Self { intent: intent.clone(), der: der.clone(), served })
+            }
+        }
     }
-}
-
-/// Appends a list as PEM, in pieces of whole lines.
-fn write_pem(der: &ListOctets, writer: &mut dyn SpoolWriter) -> io::Result<()> {
-    const PIECE: u64 = 16_384 * pem::LINE_OCTETS as u64;
-    writer.append(format!("-----BEGIN {}-----\n", crl::PEM_LABEL).as_bytes())?;
-    let (mut from, mut piece, mut text) = (0, Vec::new(), String::new());
-    while from < der.count() {
-        piece.resize((der.count() - from).min(PIECE) as usize, 0);
-        der.read(from, &mut piece)?;
-        text.clear();
-        pem::append_lines(&mut text, &piece);
-        writer.append(text.as_bytes())?;
-        from += piece.len() as u64;
-    }
-    writer.append(format!("-----END {}-----\n", crl::PEM_LABEL).as_bytes())
 }
 
 /// A strong entity tag: the SHA-256 of the octets.

@@ -10,6 +10,7 @@ mod http;
 mod job;
 mod listener;
 mod serve;
+mod served_list;
 mod state;
 mod telemetry;
 

@@ -44,7 +44,7 @@ impl Job for FollowJob {
 
 /// Takes the newest lists into memory.
 pub(crate) async fn refresh(state: &AppState) -> anyhow::Result<()> {
-    let files = CrlFiles::load(state.engine()).await.map_err(with_detail)?;
+    let files = CrlFiles::load(state.engine(), &state.crl_files()).await.map_err(with_detail)?;
     state.set_crl_files(files);
     Ok(())
 }

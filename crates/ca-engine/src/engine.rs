@@ -233,8 +233,8 @@ impl Engine {
     }
 
     /// Where lists lie while they are made.
-    pub fn spool(&self) -> &dyn Spool {
-        &*self.ports.spool
+    pub fn spool(&self) -> &Arc<dyn Spool> {
+        &self.ports.spool
     }
 
     /// Where events go, by name.

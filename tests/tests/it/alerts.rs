@@ -51,6 +51,8 @@ async fn every_metric_that_is_named_exists_and_every_one_that_exists_is_document
     let redis = RedisServer::start()?;
     let s3 = S3Double::start()?;
     let stack = Site::initialised(&[
+        ("CA__AUTHORITY__TLS__SHARDS", "1"),
+        ("CA__AUTHORITY__TLS__DELTA", "true"),
         ("CA__REDIS__URL", &redis.url()),
         ("CA__AUTHORITY__TLS__SHARDS", "2"),
         ("CA__AUTHORITY__TLS__DELTA", "true"),
@@ -74,6 +76,15 @@ async fn every_metric_that_is_named_exists_and_every_one_that_exists_is_document
     let mentioned = metrics_in(table);
     ensure!(documented.len() > 20, "{documented:?}");
     let rules = metrics_in(&read("deploy/prometheus/rules.yml")?);
+    let (of_sidecars, rules): (BTreeSet<_>, BTreeSet<_>) =
+        rules.into_iter().partition(|name| name.starts_with("ca_gateway_"));
+    ensure!(!of_sidecars.is_empty(), "the rules ask nothing of sidecars");
+    let (guide, sidecar) = (metrics_in(&read("docs/gateway.md")?), read("ca-cli/src/command/gateway/metrics.rs")?);
+    for name in of_sidecars {
+        ensure!(guide.contains(&name), "{name} is not in docs/gateway.md");
+        let told = format!("\"{}\"", name.trim_start_matches("ca_gateway_"));
+        ensure!(sidecar.contains(&told), "no sidecar tells {name}");
+    }
     ensure!(rules.is_subset(&documented), "not documented: {:?}", rules.difference(&documented));
     // A histogram appears with what it measures first.
     eventually(PATIENCE, "the service tells of everything that is documented", || async {

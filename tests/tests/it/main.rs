@@ -15,6 +15,7 @@ mod cli_local;
 mod cli_refusals;
 mod cli_remote;
 mod crl;
+mod crl_compressed;
 mod health;
 mod idempotency;
 mod issue;

@@ -40,6 +40,7 @@ fn contract() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         (route::OCSP, post),
         ("/ocsp/{request}", get),
         (route::CRL, get),
+        (route::CRL_SHARD, get),
         (route::AUTHORITY_CERTIFICATE, get),
         (route::ROOTS, get),
         (route::HEALTH, get),

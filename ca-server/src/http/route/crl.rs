@@ -1,9 +1,7 @@
 //! `GET /crl/{file}` and `GET /crl/{authority}/{file}`: published lists. Nothing is signed here.
 
-use std::future::ready;
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -16,11 +14,13 @@ use ca_engine::port::list_octets::ListOctets;
 use futures::stream;
 
 use super::byte_range::{self, Wanted};
+use super::content_coding;
 use super::http_date;
 use crate::http::extract::{PathText, PathTexts, not_found};
 use crate::http::openapi::Octets;
 use crate::http::problem::ProblemResponse;
 use crate::http::refusal;
+use crate::served_list::{ContentCoding, ServedList};
 use crate::state::AppState;
 
 /// RFC 2585 §4.2.
@@ -34,7 +34,7 @@ const PKIX_CRL: &str = "application/pkix-crl";
     tag = "public",
     params(("file" = String, Path, description = "`{authority}.crl`, `{authority}-delta.crl` or `all.pem`", example = "tls.crl")),
     responses(
-        (status = 200, description = "The newest list", content(
+        (status = 200, description = "The newest list, by gzip where `Accept-Encoding` asks for it", content(
             (Octets = "application/pkix-crl"),
             (String = "application/x-pem-file"),
         )),
@@ -55,10 +55,8 @@ pub(crate) async fn crl(
     state.engine().check_anchor()?;
     let files = state.crl_files();
     if file == "all.pem" {
-        let list = Served { content_type: "application/x-pem-file", etag: files.all_etag(), period: None };
-        let (files, asked) = (Arc::clone(&files), state.clone());
-        let octets = blocking(move || files.all_pem(asked.engine().spool()));
-        return serve(&state, (&method, &headers), list, octets).await;
+        let served = Served { content_type: "application/x-pem-file", list: files.all_pem(), period: None };
+        return serve(&state, (&method, &headers), served).await;
     }
     serve_named(&state, &method, &headers, &file).await
 }
@@ -104,44 +102,68 @@ async fn serve_named(
     let name = name.parse().map_err(|_| not_found())?;
     let list = files.named(&name).ok_or_else(not_found)?;
     let period = (list.intent.this_update, list.intent.next_update);
-    let served = Served { content_type: PKIX_CRL, etag: &list.etag, period: Some(period) };
-    serve(state, (method, headers), served, ready(Ok(list.der.clone()))).await
+    let served = Served { content_type: PKIX_CRL, list: &list.served, period: Some(period) };
+    serve(state, (method, headers), served).await
 }
 
-/// What is served, but for its octets.
+/// What is served.
+#[derive(Clone, Copy)]
 struct Served<'a> {
     content_type: &'static str,
-    etag: &'a str,
+    list: &'a ServedList,
     /// `thisUpdate` and `nextUpdate` of a single list.
     period: Option<(Timestamp, Timestamp)>,
 }
 
 async fn serve(
     state: &AppState,
-    (method, request): (&Method, &HeaderMap),
-    Served { content_type, etag, period }: Served<'_>,
-    octets: impl Future<Output = io::Result<ListOctets>>,
+    asked: (&Method, &HeaderMap),
+    served: Served<'_>,
 ) -> Result<Response, ProblemResponse> {
+    if served.list.is_worth_compressing() && content_coding::wanted(asked.1) == ContentCoding::Gzip {
+        match serve_in(ContentCoding::Gzip, state, asked, served).await {
+            Ok(response) => return Ok(response),
+            // No room, most likely. A list as it is is better than none.
+            Err(error) => tracing::warn!(%error, "a published list cannot be compressed; it is served as it is"),
+        }
+    }
+    serve_in(ContentCoding::Identity, state, asked, served).await.map_err(unreadable)
+}
+
+async fn serve_in(
+    coding: ContentCoding,
+    state: &AppState,
+    (method, request): (&Method, &HeaderMap),
+    Served { content_type, list, period }: Served<'_>,
+) -> io::Result<Response> {
     let now = state.engine().now();
     let max_age = period.map_or(state.max_age(), |(_, next_update)| state.max_age().min(next_update.since(now)));
+    let etag = list.etag(coding);
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    // What is compressed here is compressed for the whole way: caches may neither undo it nor do it (RFC 9110 §7.7).
     insert_text(
         &mut headers,
         header::CACHE_CONTROL,
         &format!("public, no-transform, must-revalidate, max-age={}", max_age.seconds()),
     );
-    insert_text(&mut headers, header::ETAG, etag);
+    // Also what is in one coding for everybody today: it may be larger tomorrow.
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    insert_text(&mut headers, header::ETAG, &etag);
     if let Some((this_update, _)) = period {
         insert_text(&mut headers, header::LAST_MODIFIED, &http_date(this_update));
     }
-    if is_unchanged(request, etag, period.map(|(this_update, _)| this_update)) {
+    if is_unchanged(request, &etag, period.map(|(this_update, _)| this_update)) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
-    let octets = octets.await.map_err(unreadable)?;
-    let length = usize::try_from(octets.count()).map_err(unreadable)?;
+    let octets = list.octets(coding, state.engine().spool()).await?;
+    let length = usize::try_from(octets.count()).map_err(io::Error::other)?;
+    if coding == ContentCoding::Gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        return Ok((StatusCode::OK, headers, body(method, octets, 0..length).await?).into_response());
+    }
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    match byte_range::wanted(method, request, etag, length) {
+    match byte_range::wanted(method, request, &etag, length) {
         Wanted::Whole => Ok((StatusCode::OK, headers, body(method, octets, 0..length).await?).into_response()),
         Wanted::Part(part) => {
             insert_text(&mut headers, header::CONTENT_RANGE, &content_range(&part, length));
@@ -157,14 +179,14 @@ async fn serve(
 }
 
 /// The octets of a part: at once when they are few, else piece by piece as the client takes them.
-async fn body(method: &Method, octets: ListOctets, part: Range<usize>) -> Result<Response, ProblemResponse> {
+async fn body(method: &Method, octets: ListOctets, part: Range<usize>) -> io::Result<Response> {
     if *method == Method::HEAD || part.len() > PIECE {
         let length = part.len();
         let pieces = stream::try_unfold(part, move |part| read_piece(octets.clone(), part));
         let body = if *method == Method::HEAD { Body::empty() } else { Body::from_stream(pieces) };
         return Ok(([(header::CONTENT_LENGTH, length)], body).into_response());
     }
-    let (all, _) = read_piece(octets, part).await.map_err(unreadable)?.unwrap_or_default();
+    let (all, _) = read_piece(octets, part).await?.unwrap_or_default();
     Ok(all.into_response())
 }
 
@@ -193,7 +215,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-fn unreadable(error: impl std::fmt::Display) -> ProblemResponse {
+fn unreadable(error: io::Error) -> ProblemResponse {
     FlowError::internal(format!("a published list cannot be read: {error}")).into()
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod authorities;
 pub(crate) mod bulk_revocations;
 mod byte_range;
 pub(crate) mod certificates;
+mod content_coding;
 pub(crate) mod crl;
 pub(crate) mod gateways;
 pub(crate) mod health;
