@@ -12,6 +12,7 @@ use anyhow::{Context, bail, ensure};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 use crate::clock::wall;
 use crate::process::{Running, work_folder, workspace};
@@ -37,6 +38,7 @@ pub(crate) struct Site {
     environment: BTreeMap<&'static str, String>,
     api: SocketAddr,
     public: SocketAddr,
+    admin: SocketAddr,
 }
 
 impl Site {
@@ -60,7 +62,7 @@ impl Site {
         if let Some(url) = url {
             environment.insert("CA__DATABASE__URL", url.to_owned());
         }
-        let site = Self { program, folder, environment, api, public };
+        let site = Self { program, folder, environment, api, public, admin };
         fs::create_dir(site.data_folder()).context("the data folder cannot be made")?;
         let output = site.command("init").output().context("ca-server cannot be started")?;
         ensure!(output.status.success(), "ca-server init failed: {}", String::from_utf8_lossy(&output.stderr));
@@ -96,6 +98,14 @@ impl Site {
     /// The public listener.
     pub(crate) fn public_address(&self) -> SocketAddr {
         self.public
+    }
+
+    /// The value of a metric, named with its labels as the service prints it; 0 where it does not.
+    pub(crate) fn metric(&self, runtime: &Runtime, name: &str) -> anyhow::Result<f64> {
+        let url = format!("http://{}/metrics", self.admin);
+        let text = runtime.block_on(async { reqwest::get(url).await?.error_for_status()?.text().await })?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        Ok(value.unwrap_or(0.0))
     }
 
     /// A client of its own connection, who proves to be the administrator.

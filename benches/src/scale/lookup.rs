@@ -28,10 +28,7 @@ const PAGE: usize = 100;
 /// these serial numbers in turn.
 pub(super) fn ask_status(runtime: &Runtime, site: &Site, serials: &Arc<[Serial]>) -> anyhow::Result<f64> {
     ensure!(!serials.is_empty(), "there is nothing to ask for");
-    let issued: Value = serde_json::from_slice(&runtime.block_on(Caller::new(site)?.issue())?)?;
-    let pem = |field: &str| issued[field].as_str().with_context(|| format!("the answer has no {field}"));
-    let chain = Certificate::all_from_pem(pem("chain")?)?;
-    let issuer = chain.first().context("the chain is empty")?;
+    let issuer = issuer(runtime, site)?;
     let http = site.client()?;
     let tasks: Vec<_> = (0..CLIENTS)
         .map(|client| {
@@ -64,6 +61,14 @@ pub(super) fn ask_status(runtime: &Runtime, site: &Site, serials: &Arc<[Serial]>
     }
     latencies.sort_by(f64::total_cmp);
     Ok(percentile(&latencies, 0.99))
+}
+
+/// The authority's certificate.
+pub(super) fn issuer(runtime: &Runtime, site: &Site) -> anyhow::Result<Certificate> {
+    let issued: Value = serde_json::from_slice(&runtime.block_on(Caller::new(site)?.issue())?)?;
+    let pem = |field: &str| issued[field].as_str().with_context(|| format!("the answer has no {field}"));
+    let chain = Certificate::all_from_pem(pem("chain")?)?;
+    chain.into_iter().next().context("the chain is empty")
 }
 
 /// The serial numbers of as many loaded rows as are asked for, all over the record.
@@ -128,7 +133,7 @@ pub(super) async fn list(site: &Site) -> anyhow::Result<Vec<u8>> {
 }
 
 /// The serial number of a loaded row.
-fn serial(number: u64) -> Serial {
+pub(super) fn serial(number: u64) -> Serial {
     let digest = sha256(&number.to_be_bytes());
     let mut octets = [0; 16];
     octets.copy_from_slice(&digest[..16]);
@@ -137,6 +142,6 @@ fn serial(number: u64) -> Serial {
 }
 
 /// Numbers that look like chance, the same in every run.
-fn scatter(number: u64) -> u64 {
+pub(super) fn scatter(number: u64) -> u64 {
     (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 17
 }

@@ -3,6 +3,7 @@
 //! Both databases are of one server and both services run at once, so that what the machine does meanwhile meets both. Rows are
 //! copies of a certificate that the service issued, each with a serial number, a name and an end of its own.
 
+mod at_random;
 pub(crate) mod load;
 mod lookup;
 
@@ -57,6 +58,7 @@ pub(crate) fn run(extent: Extent) -> anyhow::Result<Report> {
     let (empty_server, _) = empty.serve()?;
     let first_serials = || lookup::issued_serials(&postgres, &databases[0]);
     compare(&mut report, &runtime, [(&empty, &empty_server), (&full, &full_server)], extent, &first_serials)?;
+    at_random::ask(&mut report, &runtime, &full, &full_server, extent)?;
     let resident = Spread::of(vec![resident_octets(full_server.id())?]);
     report.row(Row::of("memory after all that", Unit::Memory, resident));
     empty.stop(empty_server)?;

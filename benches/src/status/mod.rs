@@ -1,5 +1,6 @@
 //! Cached OCSP over HTTP under load, beside nginx that serves the same octets as a file: same driver, same run, in turns.
 
+mod cfssl;
 mod nginx;
 mod wrk;
 
@@ -14,6 +15,7 @@ use crate::report::{Report, Row, Unit};
 use crate::service::Site;
 use crate::spread::Spread;
 
+use cfssl::Cfssl;
 use nginx::Nginx;
 use wrk::Load;
 
@@ -41,6 +43,10 @@ pub(crate) fn run() -> anyhow::Result<Report> {
         // wrk or nginx is not there: the section says so.
         Err(error) => report.peer(Err(error)),
     }
+    match ask_cfssl(folder.path(), &asked, &answer) {
+        Ok(rows) => rows.into_iter().for_each(|row| report.peer(Ok(row))),
+        Err(error) => report.peer(Err(error)),
+    }
     let memory = Spread::of(vec![resident_octets(server.id())?]);
     report.row(Row::of("memory after it", Unit::Memory, memory));
     site.stop(server)?;
@@ -48,6 +54,7 @@ pub(crate) fn run() -> anyhow::Result<Report> {
         "wrk, one thread, 64 connections that are kept, {SECONDS} s at a time, {TURNS} times in turns; an answer of {} octets.",
         answer.len()
     ));
+    report.note("cfssl has the one answer in memory, and is asked by itself afterwards, by POST: Debian's takes the slash before a GET's request for a part of it. `openssl ocsp` keeps no connection: section `ocsp` has it.");
     report.note("nginx: one process, open_file_cache, no access log, the same headers for caches.");
     Ok(report)
 }
@@ -69,6 +76,21 @@ impl Taken {
         self.rate.push(outcome.requests / f64::from(SECONDS));
         Ok(())
     }
+}
+
+/// What `cfssl ocspserve` takes for the same request and answer.
+fn ask_cfssl(folder: &Path, asked: &[u8], answer: &[u8]) -> anyhow::Result<Vec<Row>> {
+    let cfssl = Cfssl::serving(folder, answer)?;
+    let load = Load::post(&cfssl.url(), "application/ocsp-request", asked, folder)?;
+    let mut taken = Taken::default();
+    for _ in 0..TURNS {
+        taken.measure(&load, cfssl.id())?;
+    }
+    let [processor, percentile_99] = [taken.processor, taken.percentile_99].map(Spread::of);
+    Ok(vec![
+        Row::of("cfssl ocspserve, POST: processor time a request", Unit::Time, processor),
+        Row::of("     response time, 99th percentile", Unit::Time, percentile_99),
+    ])
 }
 
 fn compare(site: &Site, server: u32, folder: &Path, asked: &[u8], answer: &[u8]) -> anyhow::Result<Vec<Row>> {
