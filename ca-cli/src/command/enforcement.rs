@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ca_api::certificate::Certificate as Record;
-use ca_api::gateway::Gateway;
+use ca_api::gateway::{Gateway, ListComparison};
 use ca_core::certificate::Certificate;
 use ca_core::id::BulkRevocationId;
 use ca_core::time::{Lifetime, Timestamp};
@@ -23,6 +23,9 @@ pub(super) struct Enforcement {
     enforced_by: Vec<String>,
     /// Those that said something within the last five minutes, but not that.
     missing: Vec<String>,
+    /// Those of them that judge by other octets than the service's list of that number.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    other_octets: Vec<String>,
     /// How long it took until the last of them said so, in seconds; until it was given up, otherwise.
     seconds: f64,
 }
@@ -45,21 +48,31 @@ impl Enforcement {
             let missing: Vec<String> = self.missing.iter().map(|id| plain(id)).collect();
             text.push_str(&format!("; not on {}", missing.join(", ")));
         }
+        if !self.other_octets.is_empty() {
+            let other: Vec<String> = self.other_octets.iter().map(|id| plain(id)).collect();
+            text.push_str(&format!("; {} runs by a list that is not this service's of that number", other.join(", ")));
+        }
         text
     }
 
     fn new(list: Option<u64>, authority: &str, gateways: &[Gateway], began: Timestamp, now: Timestamp) -> Self {
-        let (mut enforced_by, mut missing) = (Vec::new(), Vec::new());
+        let (mut enforced_by, mut missing, mut other_octets) = (Vec::new(), Vec::new(), Vec::new());
         for gateway in gateways.iter().filter(|gateway| is_talking(gateway, now)) {
             // A gateway without this authority's list accepts none of its clients.
-            let Some(there) = gateway.status.lists.iter().find(|list| list.authority == authority) else { continue };
+            let Some(there) = gateway.lists.iter().find(|list| list.authority == authority) else { continue };
+            if there.octets == ListComparison::Other {
+                other_octets.push(gateway.id.clone());
+            }
             match list {
-                Some(number) if there.number >= number => enforced_by.push(gateway.id.clone()),
+                // Whose octets are not known is not proved to have the revocation; a newer list tells soon.
+                Some(number) if there.number >= number && there.octets == ListComparison::Same => {
+                    enforced_by.push(gateway.id.clone());
+                }
                 _ => missing.push(gateway.id.clone()),
             }
         }
         let seconds = (now.unix_millis().saturating_sub(began.unix_millis())) as f64 / 1000.0;
-        Self { list, enforced_by, missing, seconds }
+        Self { list, enforced_by, missing, other_octets, seconds }
     }
 }
 
@@ -150,13 +163,16 @@ pub(super) async fn list(service: &dyn Service, printer: &Printer) -> Result<Exi
         printer.table(
             ["ID", "LISTS", "STATED AT", "CERTIFICATE", "GENERATION"],
             gateways.iter().map(|gateway| {
-                let lists = gateway.status.lists.iter().map(|list| format!("{}:{}", list.authority, list.number));
+                let lists = gateway.lists.iter().map(|list| {
+                    let other = if list.octets == ListComparison::Other { "(other octets)" } else { "" };
+                    format!("{}:{}{other}", list.authority, list.number)
+                });
                 [
                     gateway.id.clone(),
                     lists.collect::<Vec<_>>().join(" "),
                     gateway.stated_at.clone(),
                     gateway.certificate.clone(),
-                    gateway.status.generation.chars().take(12).collect(),
+                    gateway.generation.chars().take(12).collect(),
                 ]
             }),
         )
@@ -174,20 +190,22 @@ const BETWEEN: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
-    use ca_api::gateway::{EnforcedList, GatewayStatus};
+    use ca_api::gateway::ComparedList;
 
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_176_000);
 
     fn gateway(id: &str, authority: &str, number: u64, silent_for: u64) -> Gateway {
-        let list = EnforcedList { authority: authority.to_owned(), number, sha256: String::new() };
+        let octets = ListComparison::Same;
+        let list = ComparedList { authority: authority.to_owned(), number, sha256: String::new(), octets };
         Gateway {
             id: id.to_owned(),
             certificate: String::new(),
             registered_at: String::new(),
             stated_at: NOW.minus(Lifetime::from_seconds(silent_for)).to_rfc3339(),
-            status: GatewayStatus { generation: String::new(), lists: vec![list] },
+            generation: String::new(),
+            lists: vec![list],
         }
     }
 
@@ -212,6 +230,20 @@ mod tests {
         assert_eq!(enforcement.describe(), "enforced on 1/2 gateways after 2.0 s; not on b");
         assert_eq!(judge(Some(6), &gateways).describe(), "enforced on 2/2 gateways in 2.0 s");
         assert_eq!(judge(None, &gateways).enforced_by.len(), 0, "no list has it yet");
+    }
+
+    #[test]
+    fn a_gateway_that_is_not_proved_to_run_by_the_service_s_list_does_not_count() {
+        let mut gateways = [gateway("a", "tls", 8, 10), gateway("b", "tls", 8, 10), gateway("c", "tls", 8, 10)];
+        gateways[1].lists[0].octets = ListComparison::Other;
+        gateways[2].lists[0].octets = ListComparison::Unknown;
+        let enforcement = judge(Some(7), &gateways);
+        assert_eq!(
+            (&enforcement.missing[..], enforcement.is_complete()),
+            (&["b".to_owned(), "c".to_owned()][..], false)
+        );
+        let told = "enforced on 1/3 gateways after 2.0 s; not on b, c; b runs by a list that is not this service's of that number";
+        assert_eq!(enforcement.describe(), told);
     }
 
     #[test]

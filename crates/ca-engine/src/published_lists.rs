@@ -10,10 +10,15 @@ use ca_core::id::AuthorityId;
 use crate::error::FlowError;
 use crate::port::store::{PublishedCrl, PublishedPartial, Store};
 
+/// Of how many lists of an authority the digests are remembered when newer ones have come. A gateway is some lists behind at the most.
+const DIGESTS: usize = 256;
+
 /// One complete list of each authority at most, and one of each of its shards and its delta.
 #[derive(Default)]
 pub(crate) struct PublishedLists {
     by_authority: Mutex<BTreeMap<AuthorityId, Arc<PublishedCrl>>>,
+    /// SHA-256 of the complete lists that passed through here, by their numbers; the record keeps the newest list alone.
+    digests: Mutex<BTreeMap<AuthorityId, BTreeMap<u64, [u8; 32]>>>,
     partial: Mutex<BTreeMap<ListName, Arc<PublishedPartial>>>,
 }
 
@@ -40,8 +45,22 @@ impl PublishedLists {
     }
 
     pub(crate) fn keep(&self, list: Arc<PublishedCrl>) {
+        {
+            let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+            let of_authority = digests.entry(list.intent.authority.clone()).or_default();
+            of_authority.insert(list.intent.number, list.der.sha256());
+            if of_authority.len() > DIGESTS {
+                of_authority.pop_first();
+            }
+        }
         let mut lists = self.by_authority.lock().unwrap_or_else(PoisonError::into_inner);
         lists.insert(list.intent.authority.clone(), list);
+    }
+
+    /// SHA-256 of a complete list, if this process has seen it lately.
+    pub(crate) fn digest(&self, authority: &AuthorityId, number: u64) -> Option<[u8; 32]> {
+        let digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        digests.get(authority)?.get(&number).copied()
     }
 
     /// What [`crate::engine::Engine::published_partial`] promises.

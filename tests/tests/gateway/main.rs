@@ -7,3 +7,4 @@ mod haproxy;
 mod mutation;
 mod nginx;
 mod ocsp;
+mod statements;

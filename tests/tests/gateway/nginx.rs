@@ -23,7 +23,7 @@ fn nginx_refuses_within_seconds_who_was_revoked() -> anyhow::Result<()> {
     // A worker of before may have been asked first; it is gone within a moment.
     soon("every worker refuses", || Ok(world.refuses("bob").ok()))?;
     world.lets_in("alice")?;
-    sidecar.wait_for_line("list 2 of", PATIENCE)?;
+    sidecar.wait_for_line("is in place: 1 entries", PATIENCE)?;
     ensure!(nginx.0.lines().iter().all(|line| !line.contains("[emerg]")), "{:?}", nginx.0.lines());
     Ok(())
 }
@@ -117,6 +117,32 @@ fn a_gateway_that_resumes_sessions_is_not_vouched_for() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_certificate_that_must_be_refused_is_shown_and_one_that_is_let_in_vouches_for_nothing() -> anyhow::Result<()> {
+    let world = World::new(&["alice", "bob"])?;
+    world.revoke("bob")?;
+    soon("the second list is in place", || {
+        Ok(once(&world, &[], &[])?.ended_with(0)?.output.contains(", 1 entries").then_some(()))
+    })?;
+    let _nginx = world.nginx("mtls-crl.conf")?;
+    let speaking = [speaking(&world), ["--config-file", "gateway.toml"].map(str::to_owned).to_vec()].concat();
+    let speaking: Vec<&str> = speaking.iter().map(String::as_str).collect();
+    let shows = |who: &str| {
+        let file = format!("probe_revoked_certificate = \"{who}.crt\"\nprobe_revoked_key = \"{who}.key\"\n");
+        world.terminal.write("gateway.toml", &file)
+    };
+    shows("alice")?;
+    let (report, _) = round(&world, 1, &speaking, &[])?;
+    let alarm = report["alarms"]["probe"].as_str().unwrap_or_default();
+    ensure!(alarm.contains("let the revoked certificate of the probe in"), "{report}");
+    ensure!(!world.terminal.done(&["gateway", "list"])?.contains("gw.test"), "it was vouched for");
+    shows("bob")?;
+    let (report, _) = round(&world, 0, &speaking, &[])?;
+    ensure!(report["stated"] == true && report["alarms"] == json!({}), "{report}");
+    ensure!(world.terminal.done(&["gateway", "list"])?.contains("gw.test"), "nothing was said of it");
+    Ok(())
+}
+
+#[test]
 fn a_certificate_speaks_for_the_gateways_it_names_alone() -> anyhow::Result<()> {
     let world = World::new(&["other.test"])?;
     once(&world, &[], &[])?.ended_with(0)?;
@@ -158,7 +184,7 @@ fn a_service_that_is_away_changes_nothing_and_a_restart_does_not_go_back() -> an
     let mut world = World::new(&["alice", "bob"])?;
     world.revoke("bob")?;
     soon("the second list is in place", || {
-        Ok(once(&world, &[], &[])?.ended_with(0)?.output.contains("list 2").then_some(()))
+        Ok(once(&world, &[], &[])?.ended_with(0)?.output.contains(", 1 entries").then_some(()))
     })?;
     let nginx = world.nginx("mtls-crl.conf")?;
     world.stack.process().stop(PATIENCE)?;

@@ -4,9 +4,15 @@
 //! another's id, and a renewed certificate speaks on without anybody registering it. A statement is a measurement, not a change
 //! that anybody asked for: an event is told when a gateway is new or speaks by another certificate, not each minute for each
 //! gateway, which would bury the chain.
+//!
+//! A number alone does not tell what is enforced: the octets are compared whenever somebody asks, since the list of a number may come to
+//! be known later.
+
+use std::collections::BTreeMap;
 
 use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::certificate::Certificate;
+use ca_core::id::AuthorityId;
 use ca_core::name::{DnsName, GeneralName};
 use ca_core::principal::Principal;
 use ca_core::usage::ExtendedKeyUsage;
@@ -29,10 +35,31 @@ pub struct Statement {
     pub lists: Vec<EnforcedList>,
 }
 
+/// How the octets that a gateway enforces compare with the list of that number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListComparison {
+    /// They are that list's.
+    Same,
+    /// They are another's: two lists have one number, or the gateway does not enforce what the service made.
+    Other,
+    /// The record keeps the newest list only, and this process has not seen that one.
+    Unknown,
+}
+
+/// A gateway, and what its lists are worth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComparedGateway {
+    /// What is on record.
+    pub record: GatewayRecord,
+    /// One for each of its lists, in the same order.
+    pub comparisons: Vec<ListComparison>,
+}
+
 /// Every gateway, in order of ids.
-pub async fn list_gateways(engine: &Engine, principal: &Principal) -> Result<Vec<GatewayRecord>, FlowError> {
+pub async fn list_gateways(engine: &Engine, principal: &Principal) -> Result<Vec<ComparedGateway>, FlowError> {
     permit(engine, principal, Action::ListGateways, Resource::Service)?;
-    Ok(engine.store().gateways().await?)
+    let gateways = engine.store().gateways().await?;
+    compare(engine, gateways).await
 }
 
 /// Takes a gateway from the record that is there no more: nobody waits for what it enforces. One that speaks again is new.
@@ -60,7 +87,7 @@ pub async fn report_gateway(
     id: &DnsName,
     statement: Statement,
     request_id: Option<&str>,
-) -> Result<GatewayRecord, FlowError> {
+) -> Result<ComparedGateway, FlowError> {
     // 1. May it speak for this gateway?
     let id = id.as_str();
     let certified = is_certified(engine, principal, id).await?;
@@ -94,7 +121,45 @@ pub async fn report_gateway(
         })
     });
     engine.store().put_gateway(gateway.clone(), spoken_by, journal).await?;
-    Ok(gateway)
+    let comparisons = compare(engine, vec![gateway.clone()]).await?.pop().map(|compared| compared.comparisons);
+    Ok(ComparedGateway { record: gateway, comparisons: comparisons.unwrap_or_default() })
+}
+
+/// Compares what gateways enforce with the lists of those numbers.
+async fn compare(engine: &Engine, gateways: Vec<GatewayRecord>) -> Result<Vec<ComparedGateway>, FlowError> {
+    if gateways.is_empty() {
+        return Ok(Vec::new());
+    }
+    let newest: BTreeMap<AuthorityId, u64> = engine.store().published_numbers().await?.into_iter().collect();
+    let mut compared = Vec::with_capacity(gateways.len());
+    for record in gateways {
+        let mut comparisons = Vec::with_capacity(record.lists.len());
+        for list in &record.lists {
+            comparisons.push(compare_list(engine, &newest, list).await?);
+        }
+        compared.push(ComparedGateway { record, comparisons });
+    }
+    Ok(compared)
+}
+
+async fn compare_list(
+    engine: &Engine,
+    newest: &BTreeMap<AuthorityId, u64>,
+    list: &EnforcedList,
+) -> Result<ListComparison, FlowError> {
+    let digest = match newest.get(&list.authority) {
+        // The record itself is asked, unless this process has that list from there.
+        Some(number) if *number == list.number => {
+            let published = engine.published_list(&list.authority, *number).await?;
+            published.filter(|published| published.intent.number == *number).map(|published| published.der.sha256())
+        }
+        _ => None,
+    };
+    Ok(match digest.or_else(|| engine.published_lists().digest(&list.authority, list.number)) {
+        Some(digest) if digest == list.sha256 => ListComparison::Same,
+        Some(_) => ListComparison::Other,
+        None => ListComparison::Unknown,
+    })
 }
 
 /// Whether the caller's certificate is one for servers, and names the gateway.

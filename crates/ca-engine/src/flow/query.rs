@@ -13,7 +13,7 @@ use crate::port::store::{
 };
 
 /// How a certificate is named by a caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CertificateName {
     /// By its id.
     Id(CertificateId),

@@ -3,11 +3,14 @@
 use ca_core::audit::AuditAction;
 use ca_core::name::DnsName;
 use ca_core::principal::{Principal, Role};
+use ca_core::revocation::RevocationReason;
 use ca_engine::error::{FlowError, FlowErrorKind as Kind};
-use ca_engine::flow::gateway::{Statement, list_gateways, remove_gateway, report_gateway};
+use ca_engine::flow::gateway::{
+    ComparedGateway, ListComparison, Statement, list_gateways, remove_gateway, report_gateway,
+};
 use ca_engine::flow::issue::IssueRequest;
 use ca_engine::port::clock::Clock;
-use ca_engine::port::store::{EnforcedList, GatewayRecord, StoredCertificate};
+use ca_engine::port::store::{EnforcedList, StoredCertificate};
 use futures::executor::block_on;
 
 use crate::world::*;
@@ -27,7 +30,7 @@ fn report(
     principal: &Principal,
     id: &str,
     lists: Vec<EnforcedList>,
-) -> Result<GatewayRecord, FlowError> {
+) -> Result<ComparedGateway, FlowError> {
     let id = DnsName::parse(id).expect("a DNS name");
     let statement = Statement { generation: "a".to_owned(), lists };
     block_on(report_gateway(&world.engine, principal, &id, statement, Some("request")))
@@ -43,10 +46,10 @@ fn a_gateway_speaks_by_any_certificate_that_names_it_and_a_new_one_is_told_of() 
     let world = World::new();
     world.publish("tls").expect("a list");
     let (first, second) = (issue(&world, "server", "gw.example.com"), issue(&world, "server", "gw.example.com"));
-    let said = report(&world, &holder(&first, &[]), "gw.example.com", vec![list("tls", 1)]).expect("said");
+    let said = report(&world, &holder(&first, &[]), "gw.example.com", vec![list("tls", 1)]).expect("said").record;
     assert_eq!((said.certificate, said.stated_at), (first.id, world.clock.now()));
     world.clock.advance(SECOND);
-    let again = report(&world, &holder(&first, &[]), "gw.example.com", vec![list("tls", 1)]).expect("said");
+    let again = report(&world, &holder(&first, &[]), "gw.example.com", vec![list("tls", 1)]).expect("said").record;
     assert_eq!((again.registered_at, again.stated_at), (said.registered_at, world.clock.now()));
     let subject = "gateway:gw.example.com".to_owned();
     assert_eq!(events(&world), [(subject.clone(), String::new())], "one event, however often it speaks");
@@ -54,7 +57,7 @@ fn a_gateway_speaks_by_any_certificate_that_names_it_and_a_new_one_is_told_of() 
     assert_eq!(events(&world)[1..], [(subject, format!("certificate:{}", first.id))]);
     let auditor = Principal::LocalOperator;
     let listed = block_on(list_gateways(&world.engine, &auditor)).expect("listed");
-    assert_eq!(listed.iter().map(|gateway| gateway.certificate).collect::<Vec<_>>(), [second.id]);
+    assert_eq!(listed.iter().map(|gateway| gateway.record.certificate).collect::<Vec<_>>(), [second.id]);
 }
 
 #[test]
@@ -88,6 +91,34 @@ fn what_cannot_be_is_not_put_on_record() {
         assert_eq!((error.kind, error.faults[0].pointer.as_str()), (Kind::InvalidRequest, pointer));
     }
     assert_eq!(world.store.tables(|record| record.gateways.len()), 0);
+}
+
+#[test]
+fn octets_that_are_not_the_list_of_their_number_are_told_apart() {
+    let world = World::new();
+    let certificate = issue(&world, "server", "gw.example.com");
+    let gateway = holder(&certificate, &[]);
+    let published = world.publish("tls").expect("a list");
+    let (number, sha256) = (published.intent.number, published.der.sha256());
+    let right = || EnforcedList { sha256, ..list("tls", number) };
+    let said = |lists| report(&world, &gateway, "gw.example.com", lists).expect("said").comparisons;
+    assert_eq!(said(vec![right()]), [ListComparison::Same]);
+    assert_eq!(said(vec![list("tls", number)]), [ListComparison::Other]);
+    let listed = |engine: &_| block_on(list_gateways(engine, &Principal::LocalOperator)).expect("listed");
+    assert_eq!(listed(&world.engine)[0].comparisons, [ListComparison::Other]);
+    // Another process reads the newest list from the record; of one before it nobody tells it.
+    assert_eq!(listed(&world.restarted())[0].comparisons, [ListComparison::Other]);
+    world.revoke(certificate.id, RevocationReason::Superseded).expect("revoked");
+    let next = world.publish("tls").expect("a list").intent.number;
+    assert!(next > number);
+    assert_eq!(listed(&world.engine)[0].comparisons, [ListComparison::Other], "as long as it is remembered");
+    assert_eq!(listed(&world.restarted())[0].comparisons, [ListComparison::Unknown]);
+    assert_eq!(said(vec![right()]), [ListComparison::Same]);
+    assert_eq!(
+        said(vec![EnforcedList { sha256, ..list("tls", next) }]),
+        [ListComparison::Other],
+        "an older one's octets"
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ use ca_core::id::{AuthorityId, CertificateId, ProfileName};
 use ca_core::principal::Principal;
 use ca_core::revocation::{self, RevocationChange, RevocationError, RevocationReason};
 use ca_core::time::Timestamp;
+use futures::StreamExt;
 
 use crate::engine::Engine;
 use crate::error::{Fault, FlowError, FlowErrorKind};
@@ -22,6 +23,10 @@ pub const MOST_CERTIFICATES: usize = 100_000;
 
 /// The most certificates that one request can name.
 pub const MOST_NAMED: usize = 10_000;
+
+/// How many of them are looked up at a time: enough that nobody waits for each answer, and few enough that others are let to the
+/// record.
+const SIDE_BY_SIDE: usize = 8;
 
 /// How many certificates a count shows, and how many refusals are listed.
 pub const EXAMPLES: usize = 10;
@@ -196,9 +201,16 @@ impl Selector<'_> {
 
     async fn look_up(&self, names: &[CertificateName], selected: &mut Selected) -> Result<(), FlowError> {
         let mut faults = Vec::new();
+        let mut asked = BTreeSet::new();
+        let distinct = names.iter().enumerate().filter(|(_, name)| asked.insert(*name));
+        let distinct: Vec<_> = distinct.map(|(index, name)| (index, name.clone())).collect();
+        let look_ups = distinct.into_iter().map(|(index, name)| resolve(self.engine, index, name));
+        // In their order, so that the same list always has the same answer.
+        let mut look_ups = futures::stream::iter(look_ups).buffered(SIDE_BY_SIDE);
+        // One certificate may have several names.
         let mut seen = BTreeSet::new();
-        for (index, name) in names.iter().enumerate() {
-            match query::resolve(self.engine, name).await {
+        while let Some((index, found)) = look_ups.next().await {
+            match found {
                 Ok(certificate) if seen.insert(certificate.id) => self.judge(certificate, selected)?,
                 Ok(_) => {}
                 Err(error) => {
@@ -259,6 +271,15 @@ impl Selector<'_> {
     fn is_internal(&self, certificate: &StoredCertificate) -> bool {
         self.engine.profiles().get(&certificate.profile).is_none_or(|profile| profile.is_internal())
     }
+}
+
+/// What is on record under the name at that place of the list.
+async fn resolve(
+    engine: &Engine,
+    index: usize,
+    name: CertificateName,
+) -> (usize, Result<StoredCertificate, FlowError>) {
+    (index, query::resolve(engine, &name).await)
 }
 
 /// What revoking a certificate would make of it; `None` when it is revoked already, and nothing is to be changed.
