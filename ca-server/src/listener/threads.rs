@@ -1,7 +1,7 @@
 //! A listener on threads of its own: what one of them begins it ends, and no other is woken for it.
 //!
-//! With the threads that everything else runs on, an OCSP answer from memory took a tenth more processor time, and one in a
-//! hundred took twice as long (`make bench BENCH=status`): they pass tasks among each other, and stop and start as they run out.
+//! The threads that everything else runs on pass tasks among each other, and stop and start as they run out: for requests that
+//! are answered at once, that is much of what they cost.
 
 use std::io;
 use std::sync::Arc;
