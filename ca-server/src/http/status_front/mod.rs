@@ -132,7 +132,7 @@ impl StatusFront {
             Ok(Ok(answer)) => answer,
             Ok(Err(unanswered)) => self.ask_record(unanswered).await,
             // What panicked is not looked at again.
-            Err(_panic) => failed(),
+            Err(_panic) => panicked(),
         };
         metrics::ocsp_answer(answer.kind, answer.origin);
         answer
@@ -144,13 +144,18 @@ impl StatusFront {
         let mut asking =
             self.record.spawn(async move { answer_by_record(state.engine(), &unanswered, ocsp::log_fault).await });
         match tokio::time::timeout(REQUEST_TIMEOUT, &mut asking).await {
-            Ok(answered) => answered.unwrap_or_else(|_panic| failed()),
+            Ok(answered) => answered.unwrap_or_else(|_panic| panicked()),
             Err(_) => {
                 asking.abort();
                 try_later()
             }
         }
     }
+}
+
+fn panicked() -> StatusAnswer {
+    tracing::error!("an OCSP request made a handler panic");
+    failed()
 }
 
 #[cfg(test)]
