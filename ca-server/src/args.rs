@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use ca_core::id::CertificateId;
+use ca_core::id::{AuthorityId, CertificateId};
+use ca_core::time::Lifetime;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::telemetry::logs::LogFormat;
@@ -64,6 +65,9 @@ pub(crate) enum Command {
     /// List the jobs, or run one now
     #[command(subcommand)]
     Job(JobCommand),
+    /// The next generation of an authority, and the end of the last one's key; may run beside a server
+    #[command(subcommand)]
+    Authority(AuthorityCommand),
     /// Administrators, on the host of the service
     #[command(subcommand)]
     Admin(AdminCommand),
@@ -119,6 +123,26 @@ pub(crate) enum JobCommand {
     Run {
         /// Its name, as `job list` prints it
         name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuthorityCommand {
+    /// Make the next generation of an authority (tls-2 after tls) with a key of its own; needs the root's key in its file
+    Rollover {
+        /// The authority: tls or document
+        id: AuthorityId,
+        /// How long after that it begins to issue: until then every gateway must have its certificate
+        #[arg(long, value_name = "DURATION", default_value = "1d")]
+        issue_after: Lifetime,
+    },
+    /// Destroy the key of an authority that is retired, for ever; audited
+    DestroyKey {
+        /// The authority's id
+        id: AuthorityId,
+        /// The SHA-256 fingerprint of its certificate, as `ca-cli authority show` prints it
+        #[arg(long, value_name = "FINGERPRINT")]
+        confirm: String,
     },
 }
 

@@ -96,7 +96,8 @@ pub(crate) async fn run(runtime: Runtime, role: Role, ready: impl FnOnce(&Addres
     ready(&listeners.addresses()?);
     // 3. Jobs and listeners, until told to stop.
     let mut jobs = Jobs::new(stopped.clone());
-    job::start_following(&state, runtime.revocation_hints(), &mut jobs);
+    let identity = tls.as_ref().map(|(identity, _)| Arc::clone(identity));
+    job::start_following(&state, runtime.revocation_hints(), identity, &mut jobs);
     match role {
         Role::Status => job::start_answering(&state, &mut jobs),
         Role::All | Role::Worker => {

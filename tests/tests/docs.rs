@@ -45,6 +45,11 @@ fn runbook_restore() -> anyhow::Result<()> {
 }
 
 #[test]
+fn rollover() -> anyhow::Result<()> {
+    follow("docs/rollover.md")
+}
+
+#[test]
 fn events() -> anyhow::Result<()> {
     follow("docs/events.md")
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use ca_core::id::{AuthorityId, ProfileName};
+use ca_core::time::Lifetime;
 use clap::{Args, Subcommand};
 
 /// `authority …`
@@ -21,6 +22,34 @@ pub(crate) enum AuthorityCommand {
     ExportRootKey(ExportRootKeyArgs),
     /// Sign and publish the revocation list of an authority now (with --local only)
     PublishCrl(PublishCrlArgs),
+    /// Make the next generation of an authority, with a key of its own (with --local only)
+    Rollover(RolloverArgs),
+    /// Destroy the key of a retired authority, for ever (with --local only)
+    DestroyKey(DestroyKeyArgs),
+}
+
+/// `authority rollover ID`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The root's key must lie in the data folder. On a host that runs the service, `ca-server authority rollover` does the same beside it.")]
+pub(crate) struct RolloverArgs {
+    /// The authority: tls or document
+    pub(crate) id: AuthorityId,
+
+    /// How long after that it begins to issue: until then every gateway must have its certificate
+    #[arg(long, value_name = "DURATION", default_value = "1d")]
+    pub(crate) issue_after: Lifetime,
+}
+
+/// `authority destroy-key ID`
+#[derive(Debug, Args)]
+pub(crate) struct DestroyKeyArgs {
+    /// The authority's id
+    pub(crate) id: AuthorityId,
+
+    /// The SHA-256 fingerprint of its certificate, as `authority show` prints it
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub(crate) confirm: String,
 }
 
 /// `authority export-key ID`

@@ -19,7 +19,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use audit::{AuditCommand, AuditListArgs};
-pub(crate) use authority::{AuthorityCommand, ExportKeyArgs, ExportRootKeyArgs, ProfileCommand, PublishCrlArgs};
+pub(crate) use authority::{
+    AuthorityCommand, DestroyKeyArgs, ExportKeyArgs, ExportRootKeyArgs, ProfileCommand, PublishCrlArgs, RolloverArgs,
+};
 pub(crate) use bootstrap::BootstrapArgs;
 pub(crate) use certificate::{ListArgs, RenewArgs, RevokeArgs, ShowArgs, Status, UnholdArgs};
 pub(crate) use connection::ConnectionArgs;

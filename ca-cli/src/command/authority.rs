@@ -10,7 +10,9 @@ use serde::Serialize;
 
 use super::list::wire_name;
 use super::show::lines;
-use crate::args::{AuthorityCommand, ExportKeyArgs, ExportRootKeyArgs, PublishCrlArgs};
+use crate::args::{
+    AuthorityCommand, DestroyKeyArgs, ExportKeyArgs, ExportRootKeyArgs, PublishCrlArgs, RolloverArgs,
+};
 use crate::exit::{Exit, Failure};
 use crate::files;
 use crate::printer::Printer;
@@ -54,6 +56,8 @@ pub(super) async fn on_the_host(
         AuthorityCommand::ExportKey(args) => export_key(local, args, settings, printer).await,
         AuthorityCommand::ExportRootKey(args) => export_root_key(local, args, printer).await,
         AuthorityCommand::PublishCrl(args) => publish_crl(local, args, printer).await,
+        AuthorityCommand::Rollover(args) => roll_over(local, args, printer).await,
+        AuthorityCommand::DestroyKey(args) => destroy_key(local, args, printer).await,
         AuthorityCommand::List | AuthorityCommand::Show { .. } => ask(local, command, printer).await,
     }
 }
@@ -105,6 +109,26 @@ async fn publish_crl(local: &Local, args: &PublishCrlArgs, printer: &Printer) ->
     Ok(Exit::Done)
 }
 
+async fn roll_over(local: &Local, args: &RolloverArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let announced = local.runtime().roll_over(&args.id, args.issue_after).await.map_err(Failure::failed)?;
+    printer.result(&local.authority(&announced.id).await?, |authority| {
+        let (id, from, before) = (&authority.id, announced.issues_from, &announced.before);
+        format!("made {id} (`{}`), which issues from {from} on; {before} does until then", authority.subject)
+    })?;
+    printer.note("until then: a backup, which has its key, and its certificate to every gateway");
+    Ok(Exit::Done)
+}
+
+async fn destroy_key(local: &Local, args: &DestroyKeyArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let destroyed =
+        local.runtime().destroy_authority_key(&args.id, &args.confirm).await.map_err(Failure::failed)?;
+    printer.result(&local.authority(&args.id).await?, |authority| match destroyed {
+        true => format!("destroyed the key of {}; backups that were made before still have it, sealed", authority.id),
+        false => format!("the key of {} was destroyed before", authority.id),
+    })?;
+    Ok(Exit::Done)
+}
+
 fn refuse_existing(path: &std::path::Path) -> Result<(), Failure> {
     match path.symlink_metadata() {
         Ok(_) => Err(Failure::of_file(path, "is there already; keys overwrite nothing")),
@@ -145,6 +169,7 @@ fn describe(authority: &Authority) -> String {
     lines(&[
         ("Authority", authority.id.clone()),
         ("Status", wire_name(&authority.status)),
+        ("Issues from", authority.issues_from.clone().unwrap_or_default()),
         ("Subject", authority.subject.clone()),
         ("Issued by", authority.parent.clone().unwrap_or_else(|| "itself".to_owned())),
         ("Serial number", authority.serial.clone()),

@@ -143,11 +143,7 @@ async fn dispatch(command: Command, settings: &Settings, printer: &Printer) -> R
 }
 
 async fn authority_command(command: AuthorityCommand, settings: &Settings, printer: &Printer) -> Result<Exit, Failure> {
-    let on_the_host = matches!(
-        command,
-        AuthorityCommand::ExportKey(_) | AuthorityCommand::ExportRootKey(_) | AuthorityCommand::PublishCrl(_)
-    );
-    if !on_the_host {
+    if matches!(command, AuthorityCommand::List | AuthorityCommand::Show { .. }) {
         let service = connect(settings, FirstUse::Refuse, configured(settings), printer).await?;
         let done = authority::ask(&*service, &command, printer).await;
         return closed(&*service, done).await;

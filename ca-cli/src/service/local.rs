@@ -126,7 +126,7 @@ impl Local {
             false => Lifetime::from_seconds(self.runtime.config.status.max_age.seconds() + 1),
         };
         let crl = crl.map(|crl| ca_wire::authority::revocation_list(&crl.intent));
-        Ok(ca_wire::authority::authority(authority, crl, key_is_here, visible_within))
+        Ok(ca_wire::authority::authority(authority, self.engine().now(), crl, key_is_here, visible_within))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A room per subcommand. People read standard output, machines the log on standard error.
 
 mod admin;
+mod authority;
 mod backup;
 mod check_config;
 mod dev;
@@ -35,7 +36,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn log_filter(args: &Args) -> String {
     let quiet = matches!(
         args.command,
-        Command::Backup(_)
+        Command::Authority(_)
+            | Command::Backup(_)
             | Command::CheckConfig
             | Command::Dev
             | Command::Import { .. }
@@ -65,6 +67,7 @@ async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {
         Command::CheckConfig => check_config::check_config(&global)?,
         Command::Job(command) => job::job(&global, command).await?,
         Command::Admin(command) => admin::admin(&global, command).await?,
+        Command::Authority(command) => authority::authority(&global, command).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

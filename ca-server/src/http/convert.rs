@@ -38,7 +38,7 @@ pub(crate) fn authority(state: &AppState, authority: &Authority) -> WireAuthorit
         entries: file.intent.entries,
     });
     let visible_within = visible_within(state, &authority.record().key_home);
-    ca_wire::authority::authority(authority, crl, authority.can_sign(), visible_within)
+    ca_wire::authority::authority(authority, state.engine().now(), crl, authority.can_sign(), visible_within)
 }
 
 /// The worst case until a revocation is seen: a kept OCSP answer, or, for an offline authority, its CRL's life.

@@ -18,6 +18,7 @@ mod reservations;
 mod responders;
 mod retention;
 mod revocations;
+mod rollover;
 mod sign_ahead;
 
 use std::sync::Arc;
@@ -41,7 +42,7 @@ pub(crate) struct Plan {
 }
 
 /// The names and descriptions of the jobs that `ca-server job` knows.
-pub(crate) const NAMES: [(&str, &str); 12] = [
+pub(crate) const NAMES: [(&str, &str); 13] = [
     ("anchor", "write what was published into the anchor, and compare the record with it"),
     ("audit-chain", "put committed audit events into the hash chain"),
     ("bulk-revocation", "go on with the revocations of many certificates that are running"),
@@ -54,6 +55,7 @@ pub(crate) const NAMES: [(&str, &str); 12] = [
     ("reservations", "close issuances that were begun and never finished"),
     ("responders", "renew OCSP responders past half of their life"),
     ("retention", "remove certificates that ended longer ago than retention.expired says"),
+    ("rollover", "retire generations of authorities that are succeeded, and make their last lists"),
 ];
 
 /// The job that is there only where there are mirrors.
@@ -77,6 +79,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
         "reservations" => Box::new(reservations::ReservationsJob),
         "responders" => Box::new(responders::RespondersJob::new()),
         "retention" => Box::new(retention::RetentionJob::default()),
+        "rollover" => Box::new(rollover::RolloverJob::default()),
         _ => return None,
     })
 }
@@ -84,6 +87,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
 /// Starts every job of a server beside those of [`start_following`].
 pub(crate) fn start(state: &AppState, plan: Plan, jobs: &mut Jobs) {
     jobs.start(state, Box::new(administrators::AdministratorsJob));
+    jobs.start(state, Box::new(rollover::AuthorityEndsJob));
     // One that is slow holds up no other.
     for sink in state.engine().sinks().keys() {
         jobs.start(state, Box::new(outbox::OutboxJob::of(sink.clone())));
@@ -107,12 +111,19 @@ pub(crate) fn start_answering(state: &AppState, jobs: &mut Jobs) {
 }
 
 /// Starts what every replica does: it watches the clock and follows the record.
-pub(crate) fn start_following(state: &AppState, hints: Arc<dyn RevocationHints>, jobs: &mut Jobs) {
+///
+/// `identity` is what the API listener asks clients for, where there is one.
+pub(crate) fn start_following(
+    state: &AppState,
+    hints: Arc<dyn RevocationHints>,
+    identity: Option<Arc<TlsIdentity>>,
+    jobs: &mut Jobs,
+) {
     jobs.start(state, Box::new(revocations::RevocationsJob::new(hints)));
     jobs.start(state, Box::new(revocations::AnswersJob));
     jobs.start(state, Box::new(sign_ahead::SignAheadJob));
     jobs.start(state, Box::new(clock::ClockJob));
-    jobs.start(state, Box::new(follow::FollowJob));
+    jobs.start(state, Box::new(follow::FollowJob::new(identity)));
 }
 
 #[cfg(test)]

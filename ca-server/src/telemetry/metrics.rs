@@ -9,7 +9,7 @@ use ca_core::crl::PartialScope;
 use ca_core::id::{AuthorityId, SinkName};
 use ca_core::time::Timestamp;
 use ca_engine::flow::answer_status::{AnswerKind, AnswerOrigin};
-use ca_engine::port::store::Backlog;
+use ca_engine::port::store::{AuthorityState, Backlog};
 use ca_engine::shared_use::SharedOutcome;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -45,6 +45,8 @@ const PARTIAL_ENTRIES: &str = "ca_crl_partial_entries";
 const PARTIAL_NEXT_UPDATE: &str = "ca_crl_partial_next_update_timestamp_seconds";
 const RESPONDER_NOT_AFTER: &str = "ca_ocsp_responder_not_after_timestamp_seconds";
 const AUTHORITY_NOT_AFTER: &str = "ca_authority_not_after_timestamp_seconds";
+const AUTHORITY_STATE: &str = "ca_authority_state";
+const AUTHORITY_ISSUES: &str = "ca_authority_issues";
 const ADMINISTRATOR_NOT_AFTER: &str = "ca_administrator_not_after_timestamp_seconds";
 const DELIVERIES: &str = "ca_outbox_deliveries_total";
 const OUTBOX_AGE: &str = "ca_outbox_oldest_undelivered_age_seconds";
@@ -107,6 +109,8 @@ pub(crate) fn start() -> anyhow::Result<()> {
     );
     metrics::describe_gauge!(RESPONDER_NOT_AFTER, "End of the OCSP responder in use");
     metrics::describe_gauge!(AUTHORITY_NOT_AFTER, "End of the authority's certificate");
+    metrics::describe_gauge!(AUTHORITY_STATE, "1 for the state that the authority is in: active, retiring, retired");
+    metrics::describe_gauge!(AUTHORITY_ISSUES, "1 for the newest generation of an authority that issues, or that will");
     metrics::describe_gauge!(ADMINISTRATOR_NOT_AFTER, "End of the administrator's certificate that lasts longest");
     metrics::describe_counter!(DELIVERIES, "Attempts to deliver events by sink and outcome: delivered, retried, dead");
     metrics::describe_gauge!(OUTBOX_AGE, "Age of the oldest event that a sink has not taken; 0 when it has taken all");
@@ -307,6 +311,13 @@ pub(crate) fn observe(state: &AppState) {
         let id = authority.id().to_string();
         metrics::gauge!(AUTHORITY_NOT_AFTER, "authority" => id.clone())
             .set(seconds(authority.certificate().validity().not_after));
+        for state in [AuthorityState::Active, AuthorityState::Retiring, AuthorityState::Retired] {
+            let is_it = if authority.record().state == state { 1.0 } else { 0.0 };
+            metrics::gauge!(AUTHORITY_STATE, "authority" => id.clone(), "state" => state.as_str()).set(is_it);
+        }
+        let newest = hierarchy.generations(authority.id()).pop();
+        let is_newest = newest.is_some_and(|(_, newest)| newest.id() == authority.id());
+        metrics::gauge!(AUTHORITY_ISSUES, "authority" => id.clone()).set(if is_newest { 1.0 } else { 0.0 });
         if let Some(responder) = hierarchy.responder(authority.id(), now) {
             metrics::gauge!(RESPONDER_NOT_AFTER, "authority" => id).set(seconds(responder.validity().not_after));
         }

@@ -11,6 +11,11 @@ pub struct Authority {
     pub id: String,
     /// What it still does.
     pub status: AuthorityStatus,
+    /// From when on it issues, when that has not come yet: a later generation is announced before it issues. Until then the
+    /// generation before it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = "date-time")]
+    pub issues_from: Option<String>,
     /// The authority that issued its certificate; absent for a root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "root")]

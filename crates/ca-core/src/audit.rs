@@ -18,6 +18,14 @@ use crate::time::Timestamp;
 pub enum AuditAction {
     /// An authority, its key and its certificate came to be.
     AuthorityCreated,
+    /// A generation of an authority has what relying parties look up, and it is settled from when on it issues.
+    AuthorityAnnounced,
+    /// An authority issues no more, since a later generation does; it still signs lists and answers.
+    AuthorityRetiring,
+    /// The last certificate of an authority has ended, and its last list is out: its key is of no use any more.
+    AuthorityRetired,
+    /// The key of a retired authority was destroyed on the host.
+    AuthorityKeyDestroyed,
     /// A key of an authority left the store as encrypted PKCS#8.
     AuthorityKeyExported,
     /// The root's key was moved out of the data folder.

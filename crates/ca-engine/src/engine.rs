@@ -20,6 +20,7 @@ use crate::changed_serials::ChangedSerials;
 use crate::clock_verdict::{ClockVerdict, refuse_wrong_clock};
 use crate::error::{FlowError, FlowErrorKind};
 use crate::following::Following;
+use crate::generation::line_of;
 use crate::hierarchy::{Authority, Hierarchy};
 use crate::lineage::Lineage;
 use crate::port::authorizer::Authorizer;
@@ -77,7 +78,7 @@ pub struct Settings {
     pub shared_lifetime: Lifetime,
     /// How long a CRL may be relied on.
     pub crl_validity: Lifetime,
-    /// Which authorities have shards and deltas beside their complete list.
+    /// Which lines of authorities have shards and deltas beside their complete list: every generation of one has them.
     pub partial_lists: BTreeMap<AuthorityId, PartialLists>,
     /// How long a delta may be relied on; never longer than `crl_validity`.
     pub delta_validity: Lifetime,
@@ -103,7 +104,7 @@ pub struct PartialLists {
 impl Settings {
     /// The lists that an authority has beside its complete one.
     pub fn partial_lists_of(&self, authority: &AuthorityId) -> PartialLists {
-        self.partial_lists.get(authority).copied().unwrap_or_default()
+        self.partial_lists.get(&line_of(authority)).copied().unwrap_or_default()
     }
 }
 
@@ -147,6 +148,9 @@ impl Default for OutboxSettings {
     }
 }
 
+/// How old what a process knows of the authorities may be when it issues.
+pub const HIERARCHY_AGE: Lifetime = Lifetime::from_seconds(10);
+
 /// The certificate authority: shared by every request and job of a process.
 pub struct Engine {
     ports: Ports,
@@ -181,7 +185,9 @@ impl Engine {
     /// Reads the hierarchy from the record. Nothing is signed before the clock was compared
     /// ([`crate::flow::watch_clock`]).
     pub async fn start(ports: Ports, profiles: Vec<Profile>, settings: Settings) -> Result<Self, FlowError> {
+        let read_at = ports.clock.now();
         let hierarchy = Hierarchy::load(&*ports.store, &*ports.keyring, &BTreeMap::new()).await?;
+        hierarchy.set_read_at(read_at);
         let profiles = profiles.into_iter().map(|profile| (profile.name().clone(), Arc::new(profile))).collect();
         Ok(Self {
             ports,
@@ -280,13 +286,38 @@ impl Engine {
     /// Reads the record again, after an authority or responder was added here or elsewhere.
     pub async fn reload_hierarchy(&self) -> Result<(), FlowError> {
         let offline = self.offline_signers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let read_at = self.now();
         let hierarchy = Hierarchy::load(self.store(), self.keyring(), &offline).await?;
+        hierarchy.set_read_at(read_at);
         let before = self.hierarchy.swap(Arc::new(hierarchy));
         // A responder is not asked for its own status: what a revoked one has signed must fall silent with it.
         if !self.hierarchy.load().has_responders_of(&before) {
             self.answer_cache.clear();
         }
         Ok(())
+    }
+
+    /// Reads the record again if it has other authorities than this process knows, or has them do otherwise; returns whether it had.
+    /// Cheap when nothing changed, so that it can be called every second.
+    pub async fn follow_hierarchy(&self) -> Result<bool, FlowError> {
+        let (read_at, known) = (self.now(), self.hierarchy());
+        if known.is_of(&self.store().authorities().await?) {
+            known.set_read_at(read_at);
+            return Ok(false);
+        }
+        self.reload_hierarchy().await?;
+        Ok(true)
+    }
+
+    /// The authorities as they stood at most [`HIERARCHY_AGE`] ago: for whoever is about to issue. A process that has not heard for
+    /// long that another generation issues now asks before it goes on.
+    pub(crate) async fn recent_hierarchy(&self) -> Result<Arc<Hierarchy>, FlowError> {
+        let (now, read_at) = (self.now(), self.hierarchy().read_at());
+        // Either way: the clock may have been set.
+        if now.since(read_at).max(read_at.since(now)) > HIERARCHY_AGE {
+            self.follow_hierarchy().await?;
+        }
+        Ok(self.hierarchy())
     }
 
     /// Lends a key that lives outside the store (the root's, from its file) for as long as it is needed. One that is not the

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use ca_core::certificate::Certificate;
 use ca_core::id::{AuthorityId, CertificateId};
@@ -15,6 +15,7 @@ use ca_core::template::IssuerFacts;
 use ca_core::time::{Timestamp, Validity};
 
 use crate::error::{FlowError, FlowErrorKind};
+use crate::generation::{generation_in, line_of};
 use crate::port::keyring::{Keyring, KeyringError};
 use crate::port::signer::Signer;
 use crate::port::store::{AuthorityRecord, AuthorityState, KeyHome, ResponderRecord, Store};
@@ -94,6 +95,11 @@ impl Authority {
     /// Whether it issues certificates: it is active, and its own certificate is neither revoked nor on hold.
     pub fn is_active(&self) -> bool {
         self.record.state == AuthorityState::Active && self.revoked.is_none()
+    }
+
+    /// Whether new certificates may come from it at `now`: it is active, and the instant it was announced for has come.
+    pub fn issues_at(&self, now: Timestamp) -> bool {
+        self.is_active() && now >= self.record.issues_from
     }
 
     /// Whether its certificate is past its end: it signs nothing any more, and nothing is expected of it.
@@ -194,6 +200,8 @@ impl Responder {
 pub struct Hierarchy {
     authorities: Vec<Arc<Authority>>,
     responders: BTreeMap<AuthorityId, Vec<Arc<Responder>>>,
+    /// When the record was asked for it, or last found to be the same, in milliseconds.
+    read_at: AtomicI64,
 }
 
 impl Hierarchy {
@@ -207,6 +215,8 @@ impl Hierarchy {
         let mut hierarchy = Self::default();
         for record in store.authorities().await? {
             let signer = match &record.key_home {
+                // It signs nothing any more, and its key may be destroyed.
+                _ if record.state == AuthorityState::Retired => None,
                 KeyHome::Sealed(key_id) => open_key(store, keyring, key_id).await?,
                 KeyHome::File => extra.get(&record.id).cloned(),
             };
@@ -262,6 +272,36 @@ impl Hierarchy {
     /// One authority.
     pub fn authority(&self, id: &AuthorityId) -> Option<&Arc<Authority>> {
         self.authorities.iter().find(|authority| authority.id() == id)
+    }
+
+    /// The generations of the line that `id` is of, oldest first, with their numbers.
+    pub fn generations(&self, id: &AuthorityId) -> Vec<(u32, &Arc<Authority>)> {
+        let line = line_of(id);
+        let numbered = self.authorities.iter().map(|authority| (generation_in(&line, authority.id()), authority));
+        let mut generations: Vec<_> = numbered.filter_map(|(number, authority)| Some((number?, authority))).collect();
+        generations.sort_by_key(|(number, _)| *number);
+        generations
+    }
+
+    /// The generation of a line that new certificates come from at `now`: the newest that issues.
+    pub fn issuing(&self, line: &AuthorityId, now: Timestamp) -> Option<&Arc<Authority>> {
+        let issues = |(_, authority): &(u32, &Arc<Authority>)| authority.issues_at(now);
+        self.generations(line).into_iter().rfind(issues).map(|(_, authority)| authority)
+    }
+
+    /// Whether these are its authorities, octet for octet.
+    pub(crate) fn is_of(&self, records: &[AuthorityRecord]) -> bool {
+        self.authorities.len() == records.len()
+            && records.iter().all(|record| self.authority(&record.id).is_some_and(|known| known.record == *record))
+    }
+
+    /// When the record was last known to say this.
+    pub(crate) fn read_at(&self) -> Timestamp {
+        Timestamp::from_unix_millis(self.read_at.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set_read_at(&self, at: Timestamp) {
+        self.read_at.store(at.unix_millis(), Ordering::Release);
     }
 
     /// The authority whose key signed a certificate. Several generations may share a name, so the key decides.

@@ -15,6 +15,7 @@ pub mod error;
 pub mod fake;
 pub mod flow;
 pub mod following;
+pub mod generation;
 pub mod hierarchy;
 pub mod lineage;
 pub mod port;

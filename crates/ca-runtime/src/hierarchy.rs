@@ -13,6 +13,7 @@ use ca_engine::flow::establish::{AuthorityPlan, equip_authority, establish_autho
 use ca_engine::flow::publish_crl;
 use ca_engine::flow::reconcile::abandon_reservations_before;
 use ca_engine::flow::respond::{make_responder, needs_responder};
+use ca_engine::generation::line_of;
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError};
 use ca_engine::port::store::{KeyHome, StoreError};
 use thiserror::Error;
@@ -32,7 +33,7 @@ const CEREMONY: Lifetime = Lifetime::from_seconds(60);
 const SET_UP: Lifetime = Lifetime::from_seconds(60);
 
 /// The authorities below the root, and what they may certify.
-const SUBORDINATES: [(&str, &[ExtendedKeyUsage]); 2] = [
+pub(crate) const SUBORDINATES: [(&str, &[ExtendedKeyUsage]); 2] = [
     ("tls", &[ExtendedKeyUsage::SERVER_AUTH, ExtendedKeyUsage::CLIENT_AUTH]),
     ("document", &[ExtendedKeyUsage::DOCUMENT_SIGNING, ExtendedKeyUsage::EMAIL_PROTECTION]),
 ];
@@ -119,7 +120,7 @@ impl Runtime {
         Ok(self.engine.store().release_lease(&lease).await?)
     }
 
-    async fn lend_root_key(&self, root: &AuthorityId) -> Result<(), InitError> {
+    pub(crate) async fn lend_root_key(&self, root: &AuthorityId) -> Result<(), InitError> {
         let authority = self.engine.authority(root)?;
         let signer = self.root_key_file()?.open(authority.certificate().public_key()).await?;
         Ok(self.engine.lend_signer(root.clone(), signer).await?)
@@ -189,8 +190,8 @@ impl Runtime {
         Ok(())
     }
 
-    fn subordinate_config(&self, id: &AuthorityId) -> &AuthorityConfig {
-        match id.as_str() {
+    pub(crate) fn subordinate_config(&self, id: &AuthorityId) -> &AuthorityConfig {
+        match line_of(id).as_str() {
             "tls" => &self.config.authorities.tls,
             _ => &self.config.authorities.document,
         }

@@ -22,6 +22,7 @@ mod operator_message;
 pub mod profiles;
 mod record;
 pub mod restore;
+pub mod rollover;
 pub mod root_key;
 pub mod seal;
 mod shared_answers;

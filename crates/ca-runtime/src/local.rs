@@ -18,6 +18,7 @@ use ca_engine::flow::publish_crl;
 use ca_engine::flow::publish_partial::{due_scopes, publish_partial};
 use ca_engine::flow::reconcile::abandon_reservations_before;
 use ca_engine::flow::republish::republish;
+use ca_engine::flow::retire::{Watch, retire};
 use ca_engine::flow::sequence_audit::{self, sequence_audit};
 use ca_engine::hierarchy::Authority;
 use ca_engine::port::store::{BulkRevocation, KeyHome, Lease, PublishedCrl, StoreError};
@@ -78,6 +79,7 @@ impl Runtime {
     /// chain, what was published in the anchor, and events that nobody is to be told of. Authorities whose key is offline are
     /// passed over.
     pub async fn settle(&self) -> Result<(), LocalError> {
+        retire(&self.engine, &Principal::LocalOperator, &mut Watch::default()).await?;
         let store = self.engine.store();
         let (now, interval) = (self.engine.now(), self.config.status.crl_interval);
         // One that has ended signs no more lists, and must not fail the command that comes after its end.

@@ -1,16 +1,17 @@
 //! Authorities and their newest lists.
 
 use ca_api::authority::{Authority as WireAuthority, AuthorityKey, AuthorityStatus, KeyHome, RevocationList};
-use ca_core::time::Lifetime;
+use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::hierarchy::Authority;
 use ca_engine::port::store::{AuthorityState, CrlIntent};
 
 use crate::certificate::pem_of;
 
-/// An authority; `crl` is its newest list, `key_is_here` whether its key can be used where this is asked, `visible_within` how
+/// An authority as it stands at `now`; `crl` is its newest list, `key_is_here` whether its key can be used where this is asked, `visible_within` how
 /// long it takes at the worst until a revocation is seen.
 pub fn authority(
     authority: &Authority,
+    now: Timestamp,
     crl: Option<RevocationList>,
     key_is_here: bool,
     visible_within: Lifetime,
@@ -24,6 +25,7 @@ pub fn authority(
             AuthorityState::Retiring => AuthorityStatus::Retiring,
             AuthorityState::Retired => AuthorityStatus::Retired,
         },
+        issues_from: (now < record.issues_from).then(|| record.issues_from.to_rfc3339()),
         parent: record.parent.as_ref().map(ToString::to_string),
         subject: certificate.subject().to_string(),
         serial: certificate.serial().to_string(),

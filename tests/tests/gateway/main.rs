@@ -7,4 +7,5 @@ mod haproxy;
 mod mutation;
 mod nginx;
 mod ocsp;
+mod rollover;
 mod statements;

@@ -13,5 +13,6 @@ mod gateway;
 mod lint;
 mod ocsp;
 mod pkcs12;
+mod rollover;
 mod schemathesis;
 mod vectors;

@@ -6,6 +6,7 @@ mod opening;
 mod outage;
 mod propagation;
 mod rollback;
+mod rollover;
 mod shared_answers;
 mod standby;
 mod survival;

@@ -7,7 +7,7 @@ use ca_core::name::DistinguishedName;
 use ca_core::policy::{AuthorityConstraints, CertificateRequest, Origin};
 use ca_core::principal::Principal;
 use ca_core::template::{Endpoints, Issuer};
-use ca_core::time::Lifetime;
+use ca_core::time::{Lifetime, Timestamp};
 
 use super::issuance::{Order, carry_out};
 use super::issue::{evaluate, profile};
@@ -15,7 +15,9 @@ use super::{publish_crl, respond};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::port::signer::Signer;
-use crate::port::store::{AuthorityRecord, AuthorityState, Journal, KeyHome, StoreError};
+use crate::port::store::{
+    AuthorityRecord, AuthorityState, FROM_THE_START, Journal, KeyHome, NOT_ANNOUNCED, StoreError,
+};
 
 /// How long the first list and responder of an authority may take.
 const LEASE: Lifetime = Lifetime::from_seconds(60);
@@ -44,6 +46,26 @@ pub async fn establish_authority(
     plan: &AuthorityPlan,
     signer: std::sync::Arc<dyn Signer>,
 ) -> Result<(), FlowError> {
+    establish(engine, principal, plan, signer, FROM_THE_START).await
+}
+
+/// The same for a later generation, which issues nothing before it is announced ([`super::rollover`]).
+pub(super) async fn establish_generation(
+    engine: &Engine,
+    principal: &Principal,
+    plan: &AuthorityPlan,
+    signer: std::sync::Arc<dyn Signer>,
+) -> Result<(), FlowError> {
+    establish(engine, principal, plan, signer, NOT_ANNOUNCED).await
+}
+
+async fn establish(
+    engine: &Engine,
+    principal: &Principal,
+    plan: &AuthorityPlan,
+    signer: std::sync::Arc<dyn Signer>,
+    issues_from: Timestamp,
+) -> Result<(), FlowError> {
     if *principal != Principal::LocalOperator {
         return Err(FlowError::new(
             FlowErrorKind::AccessDenied,
@@ -67,6 +89,7 @@ pub async fn establish_authority(
         parent: plan.parent.clone(),
         key_home: plan.key_home.clone(),
         state: AuthorityState::Active,
+        issues_from,
     };
     let event = AuditEvent::new(
         engine.now(),

@@ -43,6 +43,14 @@ pub(super) fn service(engine: &Engine) -> Option<ServiceDigest> {
     Some(first.certificate().fingerprint_sha256())
 }
 
+/// The authorities of which the anchor has lists, whether the record knows them or not: it may have lost some, and their ids are
+/// not to be given to others. None where no anchor can be read.
+pub async fn anchored_authorities(engine: &Engine, anchor: &dyn Anchor) -> Vec<AuthorityId> {
+    let Some(service) = service(engine) else { return Vec::new() };
+    let lists = anchor.lists(&service).await.unwrap_or_default();
+    lists.into_iter().map(|(authority, _)| authority).collect()
+}
+
 /// Where the record comes from.
 pub(super) async fn read_lineage(engine: &Engine) -> Result<Option<Lineage>, FlowError> {
     let Some(octets) = engine.store().setting(LINEAGE).await? else { return Ok(None) };

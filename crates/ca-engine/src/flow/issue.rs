@@ -4,7 +4,7 @@ use std::fmt;
 
 use ca_core::csr::ParsedCsr;
 use ca_core::hash::sha256;
-use ca_core::id::{AuthorityId, ProfileName};
+use ca_core::id::ProfileName;
 use ca_core::name::{DistinguishedName, GeneralName};
 use ca_core::policy::{self, CertificateRequest, Granted, Origin, Surroundings};
 use ca_core::principal::Principal;
@@ -79,7 +79,7 @@ pub async fn issue(engine: &Engine, principal: &Principal, request: IssueRequest
     };
     permit(engine, principal, Action::IssueCertificate, resource)?;
     // 3. By whom.
-    let authority = issuing_authority(engine, &profile)?;
+    let authority = issuing_authority(engine, &profile).await?;
     let shard = shards::draw(engine, authority.id(), &profile).await?;
     let idempotency = request.idempotency_key.as_deref().map(|key| AskedOnce {
         scope_sha256: scope(principal, "issue", key),
@@ -117,37 +117,29 @@ pub(super) fn profile(engine: &Engine, name: &ProfileName) -> Result<std::sync::
 }
 
 /// The authority a profile's certificates come from: the newest generation that issues (`tls`, after a rollover `tls-2`) of the
-/// one it names.
-pub(super) fn issuing_authority(engine: &Engine, profile: &Profile) -> Result<std::sync::Arc<Authority>, FlowError> {
-    let id = profile.authority().ok_or_else(|| {
+/// line that it names. Judged by a recent look at the record: from the moment that a generation was announced for, and for good once
+/// it is retiring, nobody issues from the one before.
+pub(super) async fn issuing_authority(
+    engine: &Engine,
+    profile: &Profile,
+) -> Result<std::sync::Arc<Authority>, FlowError> {
+    let line = profile.authority().ok_or_else(|| {
         FlowError::new(
             FlowErrorKind::UnknownProfile,
             format!("profile `{}` is not asked for like this", profile.name()),
         )
     })?;
-    let hierarchy = engine.hierarchy();
-    let newest = hierarchy
-        .authorities()
-        .iter()
-        .filter_map(|authority| Some((generation(id, authority.id())?, authority)))
-        .max_by_key(|(generation, authority)| (authority.is_active(), *generation));
-    match newest {
-        None => Err(FlowError::new(FlowErrorKind::NotFound, format!("there is no authority `{id}`"))),
-        Some((_, authority)) if authority.is_active() => Ok(authority.clone()),
-        Some(_) => {
-            let message = format!("authority {id} issues no more certificates");
+    let hierarchy = engine.recent_hierarchy().await?;
+    match hierarchy.issuing(line, engine.now()) {
+        Some(authority) => Ok(authority.clone()),
+        None if hierarchy.generations(line).is_empty() => {
+            Err(FlowError::new(FlowErrorKind::NotFound, format!("there is no authority `{line}`")))
+        }
+        None => {
+            let message = format!("authority {line} issues no more certificates");
             Err(FlowError::new(FlowErrorKind::AuthorityCannotSign, message))
         }
     }
-}
-
-/// Which generation of `first` the authority `id` is: 1 for itself, 2 for `first-2` …
-fn generation(first: &AuthorityId, id: &AuthorityId) -> Option<u32> {
-    if id == first {
-        return Some(1);
-    }
-    let number = id.as_str().strip_prefix(first.as_str())?.strip_prefix('-')?;
-    number.parse().ok().filter(|generation: &u32| *generation > 1 && number == generation.to_string())
 }
 
 /// Internal profiles are for flows of the service and for the operator of its host.

@@ -22,6 +22,8 @@ pub(super) struct ListScope {
     pub(super) freshest_crl: Option<Uri>,
     /// How long it may be relied on at the most, where that is less than other lists of the authority may.
     pub(super) validity: Option<Lifetime>,
+    /// Whether no list of the authority comes after it: it may be relied on as long as the authority's certificate.
+    pub(super) is_last: bool,
 }
 
 /// What a list lists.
@@ -49,6 +51,7 @@ impl ListScope {
             issuing_distribution_point: None,
             freshest_crl: freshest_crl.transpose()?,
             validity: None,
+            is_last: false,
         })
     }
 
@@ -61,6 +64,7 @@ impl ListScope {
             issuing_distribution_point: Some(IssuingDistributionPoint { uri, only_user: true, only_ca: false }),
             freshest_crl: None,
             validity: None,
+            is_last: false,
         })
     }
 
@@ -72,6 +76,7 @@ impl ListScope {
             issuing_distribution_point: None,
             freshest_crl: None,
             validity: Some(validity),
+            is_last: false,
         }
     }
 }

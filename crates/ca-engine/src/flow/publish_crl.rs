@@ -43,6 +43,26 @@ pub async fn publish_crl(
     authority_id: &AuthorityId,
     lease: &Lease,
 ) -> Result<Arc<PublishedCrl>, FlowError> {
+    publish(engine, principal, authority_id, lease, false).await
+}
+
+/// The same for the last list of an authority that retires: it may be relied on until the authority's certificate ends.
+pub(super) async fn publish_last_crl(
+    engine: &Engine,
+    principal: &Principal,
+    authority_id: &AuthorityId,
+    lease: &Lease,
+) -> Result<Arc<PublishedCrl>, FlowError> {
+    publish(engine, principal, authority_id, lease, true).await
+}
+
+async fn publish(
+    engine: &Engine,
+    principal: &Principal,
+    authority_id: &AuthorityId,
+    lease: &Lease,
+    is_last: bool,
+) -> Result<Arc<PublishedCrl>, FlowError> {
     // 1. Who signs, and is the clock to be trusted?
     assure_clock(engine).await?;
     let authority = engine.authority(authority_id)?;
@@ -52,7 +72,7 @@ pub async fn publish_crl(
     let place = Place::next(engine, authority_id).await?;
     // 3. Collect and lint: every revocation up to this sequence number is in, some later ones may be.
     let revocation_sequence = engine.store().revocation_sequence().await?;
-    let scope = ListScope::complete(engine, authority_id)?;
+    let scope = ListScope { is_last, ..ListScope::complete(engine, authority_id)? };
     let collected = collect(engine, &authority, signer.algorithm(), &place, &scope).await?;
     // 4. On record before the key is used.
     let intent = CrlIntent {
@@ -124,8 +144,9 @@ impl Times {
             KeyHome::Sealed(_) => engine.settings().crl_validity,
         };
         let validity = scope.validity.map_or(validity, |shorter| validity.min(shorter));
-        let this_update = this_update.floor_to_second();
-        Self { this_update, next_update: this_update.plus(validity).min(authority.facts().validity.not_after) }
+        let (this_update, end) = (this_update.floor_to_second(), authority.facts().validity.not_after);
+        let next_update = if scope.is_last { end } else { this_update.plus(validity).min(end) };
+        Self { this_update, next_update }
     }
 }
 

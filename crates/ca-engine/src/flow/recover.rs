@@ -15,6 +15,7 @@ use super::retention::removed_error;
 use super::watch_clock::{assure_clock, dependable_now};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
+use crate::generation::generation_in;
 use crate::hierarchy::Authority;
 use crate::port::store::{
     CompleteOutcome, Completion, Journal, OutboxMessage, PersonalData, Reservation, ReserveOutcome, SerialState,
@@ -215,7 +216,7 @@ fn profile_of(
     let describes = |profile: &&std::sync::Arc<Profile>| {
         !profile.is_internal()
             && profile.kind() == ProfileKind::Leaf
-            && profile.authority() == Some(issuer.id())
+            && profile.authority().is_some_and(|line| generation_in(line, issuer.id()).is_some())
             && profile.extended_key_usage() == certificate.extended_key_usage()
     };
     match engine.profiles().values().find(describes) {

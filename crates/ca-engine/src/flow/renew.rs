@@ -74,7 +74,7 @@ pub async fn renew(engine: &Engine, principal: &Principal, request: RenewRequest
             constraints: None,
         },
     )?;
-    let authority = issuing_authority(engine, &profile)?;
+    let authority = issuing_authority(engine, &profile).await?;
     let shard = shards::draw(engine, authority.id(), &profile).await?;
     let idempotency = request.idempotency_key.as_deref().map(|key| AskedOnce {
         scope_sha256: scope(principal, &format!("renew:{}", predecessor.id), key),

@@ -24,6 +24,7 @@ mod respond;
 mod restore;
 mod retention;
 mod revoke;
+mod rollover;
 mod shared;
 mod sign_ahead;
 mod status;

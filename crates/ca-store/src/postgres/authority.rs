@@ -1,9 +1,10 @@
 //! Authorities, sealed keys, OCSP responders and settings.
 
 use async_trait::async_trait;
-use ca_core::id::AuthorityId;
+use ca_core::id::{AuthorityId, ProfileName};
+use ca_core::time::Timestamp;
 use ca_engine::port::keyring::{KeyRoom, SealedKey};
-use ca_engine::port::store::{AuthorityRecord, AuthorityStore, Journal, Lease, ResponderRecord, StoreError};
+use ca_engine::port::store::{AuthorityRecord, AuthorityStore, Duty, Journal, Lease, ResponderRecord, StoreError};
 
 use super::error::Failure;
 use super::lease::fence;
@@ -17,13 +18,40 @@ impl AuthorityStore for PostgresStore {
         // A handful: this reads the whole table.
         const SQL: &str =
             "SELECT id, uuid_send(certificate_id) AS certificate_id, certificate_der, parent, key_home, key_id,
-                 state FROM authorities ORDER BY id";
+                 state, issues_from FROM authorities ORDER BY id";
         let rows: Vec<AuthorityRow> = read(&self.reads, || sqlx::query_as(SQL)).await?;
         parents_first(rows.into_iter().map(AuthorityRecord::try_from).collect::<Result<Vec<_>, _>>()?)
     }
 
     async fn add_authority(&self, record: AuthorityRecord, journal: Journal) -> Result<(), StoreError> {
         self.change(AuthorityAddition { record, journal }).await
+    }
+
+    async fn change_authority(
+        &self,
+        id: &AuthorityId,
+        from: Duty,
+        to: Duty,
+        journal: Journal,
+    ) -> Result<bool, StoreError> {
+        self.change(DutyChange { id: id.clone(), from, to, journal }).await
+    }
+
+    async fn last_end(&self, authority: &AuthorityId, but: &[ProfileName]) -> Result<Option<Timestamp>, StoreError> {
+        // From the latest end backwards: the first that fits is the one.
+        const SQL: &str = "SELECT GREATEST(
+                 (SELECT not_after FROM certificates WHERE authority = $1 AND profile <> ALL ($2)
+                      ORDER BY not_after DESC LIMIT 1),
+                 (SELECT MAX(not_after) FROM reservations
+                      WHERE abandoned_at IS NULL AND authority = $1 AND profile <> ALL ($2)))";
+        let but: Vec<String> = but.iter().map(ToString::to_string).collect();
+        let rows: Vec<(Option<i64>,)> =
+            read(&self.reads, || sqlx::query_as(SQL).bind(authority.as_str()).bind(&but)).await?;
+        Ok(rows.into_iter().next().and_then(|(end,)| end).map(Timestamp::from_unix_millis))
+    }
+
+    async fn destroy_key(&self, id: &str, journal: Journal) -> Result<bool, StoreError> {
+        self.change(KeyDestruction { id: id.to_owned(), journal }).await
     }
 
     async fn add_key(&self, key: SealedKey) -> Result<(), StoreError> {
@@ -81,8 +109,9 @@ impl Change for AuthorityAddition {
 
     async fn apply(&self, transaction: &mut Transaction) -> Result<(), Failure> {
         const SQL: &str =
-            "INSERT INTO authorities (id, certificate_id, certificate_der, parent, key_home, key_id, state)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)";
+            "INSERT INTO authorities (id, certificate_id, certificate_der, parent, key_home, key_id, state,
+                 issues_from)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
         let record = &self.record;
         let (key_home, key_id) = key_home_columns(&record.key_home)?;
         // A taken id fails on the primary key, and that is a conflict.
@@ -93,9 +122,58 @@ impl Change for AuthorityAddition {
             .bind(record.parent.as_ref().map(AuthorityId::as_str))
             .bind(key_home)
             .bind(key_id)
-            .bind(record.state.as_str());
+            .bind(record.state.as_str())
+            .bind(record.issues_from.unix_millis());
         transaction.execute(query).await?;
         journal::store(&[&self.journal], transaction).await
+    }
+}
+
+struct DutyChange {
+    id: AuthorityId,
+    from: Duty,
+    to: Duty,
+    journal: Journal,
+}
+
+#[async_trait]
+impl Change for DutyChange {
+    type Answer = bool;
+
+    async fn apply(&self, transaction: &mut Transaction) -> Result<bool, Failure> {
+        const SQL: &str = "UPDATE authorities SET state = $4, issues_from = $5
+             WHERE id = $1 AND state = $2 AND issues_from = $3";
+        let query = sqlx::query(SQL)
+            .bind(self.id.as_str())
+            .bind(self.from.state.as_str())
+            .bind(self.from.issues_from.unix_millis())
+            .bind(self.to.state.as_str())
+            .bind(self.to.issues_from.unix_millis());
+        if transaction.execute(query).await? == 0 {
+            return Ok(false);
+        }
+        journal::store(&[&self.journal], transaction).await?;
+        Ok(true)
+    }
+}
+
+struct KeyDestruction {
+    id: String,
+    journal: Journal,
+}
+
+#[async_trait]
+impl Change for KeyDestruction {
+    type Answer = bool;
+
+    async fn apply(&self, transaction: &mut Transaction) -> Result<bool, Failure> {
+        const SQL: &str = "UPDATE sealed_keys SET sealed = ''::bytea WHERE id = $1 AND length(sealed) > 0";
+        let query = sqlx::query(SQL).bind(self.id.as_str());
+        if transaction.execute(query).await? == 0 {
+            return Ok(false);
+        }
+        journal::store(&[&self.journal], transaction).await?;
+        Ok(true)
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) struct AuthorityRow {
     pub(crate) key_home: String,
     pub(crate) key_id: Option<String>,
     pub(crate) state: String,
+    pub(crate) issues_from: i64,
 }
 
 impl TryFrom<AuthorityRow> for AuthorityRecord {
@@ -39,6 +40,7 @@ impl TryFrom<AuthorityRow> for AuthorityRecord {
                 _ => return Err(inconsistent(&place, "a key home and key id that do not go together")),
             },
             state: state.ok_or_else(|| inconsistent(&place, "an unknown state"))?,
+            issues_from: Timestamp::from_unix_millis(row.issues_from),
         })
     }
 }

@@ -1,9 +1,10 @@
 //! Authorities, sealed keys, OCSP responders and settings.
 
 use async_trait::async_trait;
-use ca_core::id::AuthorityId;
+use ca_core::id::{AuthorityId, ProfileName};
+use ca_core::time::Timestamp;
 use ca_engine::port::keyring::{KeyRoom, SealedKey};
-use ca_engine::port::store::{AuthorityRecord, AuthorityStore, Journal, Lease, ResponderRecord, StoreError};
+use ca_engine::port::store::{AuthorityRecord, AuthorityStore, Duty, Journal, Lease, ResponderRecord, StoreError};
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::change::Change;
@@ -21,6 +22,24 @@ impl AuthorityStore for SqliteStore {
 
     async fn add_authority(&self, record: AuthorityRecord, journal: Journal) -> Result<(), StoreError> {
         self.change(AuthorityAddition { record, journal }).await
+    }
+
+    async fn change_authority(
+        &self,
+        id: &AuthorityId,
+        from: Duty,
+        to: Duty,
+        journal: Journal,
+    ) -> Result<bool, StoreError> {
+        self.change(DutyChange { id: id.clone(), from, to, journal }).await
+    }
+
+    async fn last_end(&self, authority: &AuthorityId, but: &[ProfileName]) -> Result<Option<Timestamp>, StoreError> {
+        Ok(last_end(&self.readers, authority, but).await?)
+    }
+
+    async fn destroy_key(&self, id: &str, journal: Journal) -> Result<bool, StoreError> {
+        self.change(KeyDestruction { id: id.to_owned(), journal }).await
     }
 
     async fn add_key(&self, key: SealedKey) -> Result<(), StoreError> {
@@ -55,7 +74,8 @@ impl AuthorityStore for SqliteStore {
 
 async fn authorities(readers: &SqlitePool) -> Result<Vec<AuthorityRecord>, Failure> {
     // A handful: this reads the whole table.
-    const SQL: &str = "SELECT id, certificate_id, certificate_der, parent, key_home, key_id, state FROM authorities
+    const SQL: &str = "SELECT id, certificate_id, certificate_der, parent, key_home, key_id, state, issues_from
+           FROM authorities
          ORDER BY id";
     let rows: Vec<AuthorityRow> = sqlx::query_as(SQL).fetch_all(readers).await?;
     let records = rows.into_iter().map(AuthorityRecord::try_from).collect::<Result<Vec<_>, _>>()?;
@@ -74,8 +94,9 @@ impl Change for AuthorityAddition {
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
         const SQL: &str = concat!(
             journal_sql!(),
-            "INSERT INTO authorities (id, certificate_id, certificate_der, parent, key_home, key_id, state)
-             VALUES ($7, $8, $9, $10, $11, $12, $13);"
+            "INSERT INTO authorities (id, certificate_id, certificate_der, parent, key_home, key_id, state,
+                 issues_from)
+             VALUES ($7, $8, $9, $10, $11, $12, $13, $14);"
         );
         let record = &self.record;
         let (key_home, key_id) = key_home_columns(&record.key_home)?;
@@ -88,10 +109,79 @@ impl Change for AuthorityAddition {
             .bind(key_home)
             .bind(key_id)
             .bind(record.state.as_str())
+            .bind(record.issues_from.unix_millis())
             .execute(connection)
             .await?;
         Ok(())
     }
+}
+
+struct DutyChange {
+    id: AuthorityId,
+    from: Duty,
+    to: Duty,
+    journal: Journal,
+}
+
+#[async_trait]
+impl Change for DutyChange {
+    type Answer = bool;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<bool, Failure> {
+        const SQL: &str = "UPDATE authorities SET state = $4, issues_from = $5
+             WHERE id = $1 AND state = $2 AND issues_from = $3";
+        let changed = sqlx::query(SQL)
+            .bind(self.id.as_str())
+            .bind(self.from.state.as_str())
+            .bind(self.from.issues_from.unix_millis())
+            .bind(self.to.state.as_str())
+            .bind(self.to.issues_from.unix_millis())
+            .execute(&mut *connection)
+            .await?;
+        if changed.rows_affected() == 0 {
+            return Ok(false);
+        }
+        journal::bind(journal_sql!(), &self.journal).execute(connection).await?;
+        Ok(true)
+    }
+}
+
+struct KeyDestruction {
+    id: String,
+    journal: Journal,
+}
+
+#[async_trait]
+impl Change for KeyDestruction {
+    type Answer = bool;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<bool, Failure> {
+        const SQL: &str = "UPDATE sealed_keys SET sealed = x'' WHERE id = $1 AND length(sealed) > 0";
+        let changed = sqlx::query(SQL).bind(self.id.as_str()).execute(&mut *connection).await?;
+        if changed.rows_affected() == 0 {
+            return Ok(false);
+        }
+        journal::bind(journal_sql!(), &self.journal).execute(connection).await?;
+        Ok(true)
+    }
+}
+
+async fn last_end(
+    readers: &SqlitePool,
+    authority: &AuthorityId,
+    but: &[ProfileName],
+) -> Result<Option<Timestamp>, Failure> {
+    // From the latest end backwards: the first that fits is the one.
+    const ISSUED: &str = "SELECT not_after FROM certificates INDEXED BY certificates_by_end
+         WHERE authority = $1 AND profile NOT IN (SELECT value FROM json_each($2)) ORDER BY not_after DESC LIMIT 1";
+    const UNDER_WAY: &str = "SELECT MAX(not_after) FROM reservations
+         WHERE abandoned_at IS NULL AND authority = $1 AND profile NOT IN (SELECT value FROM json_each($2))";
+    let but = serde_json::json!(but.iter().map(ProfileName::as_str).collect::<Vec<_>>()).to_string();
+    let issued: Option<i64> =
+        sqlx::query_scalar(ISSUED).bind(authority.as_str()).bind(but.as_str()).fetch_optional(readers).await?;
+    let under_way: Option<i64> =
+        sqlx::query_scalar(UNDER_WAY).bind(authority.as_str()).bind(but.as_str()).fetch_one(readers).await?;
+    Ok(issued.max(under_way).map(Timestamp::from_unix_millis))
 }
 
 #[async_trait]

@@ -5,6 +5,7 @@
 
 mod attribute;
 mod builder;
+mod generation;
 mod rfc4514;
 #[cfg(test)]
 mod tests;

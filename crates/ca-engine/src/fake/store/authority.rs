@@ -1,12 +1,13 @@
 //! Authorities, keys, responders and settings.
 
 use async_trait::async_trait;
-use ca_core::id::AuthorityId;
+use ca_core::id::{AuthorityId, ProfileName};
+use ca_core::time::Timestamp;
 
-use super::record::Record;
+use super::record::{IssuanceState, Record};
 use super::{MemoryStore, StoreMethod};
 use crate::port::keyring::{KeyRoom, SealedKey};
-use crate::port::store::{AuthorityRecord, AuthorityStore, Journal, Lease, ResponderRecord, StoreError};
+use crate::port::store::{AuthorityRecord, AuthorityStore, Duty, Journal, Lease, ResponderRecord, StoreError};
 
 #[async_trait]
 impl AuthorityStore for MemoryStore {
@@ -28,6 +29,49 @@ impl AuthorityStore for MemoryStore {
             record.authorities.insert(authority.id.clone(), authority);
             record.write_journal(journal);
             Ok(())
+        })
+        .await
+    }
+
+    async fn change_authority(
+        &self,
+        id: &AuthorityId,
+        from: Duty,
+        to: Duty,
+        journal: Journal,
+    ) -> Result<bool, StoreError> {
+        self.transact(StoreMethod::ChangeAuthority, |record, _| {
+            let Some(authority) = record.authorities.get_mut(id).filter(|authority| authority.duty() == from) else {
+                return Ok(false);
+            };
+            (authority.state, authority.issues_from) = (to.state, to.issues_from);
+            record.write_journal(journal);
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn last_end(&self, authority: &AuthorityId, but: &[ProfileName]) -> Result<Option<Timestamp>, StoreError> {
+        self.transact(StoreMethod::LastEnd, |record, _| {
+            let counts = |id: &&ca_core::id::CertificateId| !record.removed.contains(*id);
+            let issuances = record.issuances.iter().filter(|(id, _)| counts(id)).map(|(_, issuance)| issuance);
+            let of_authority = issuances.filter(|issuance| {
+                let reservation = &issuance.reservation;
+                reservation.authority == *authority
+                    && !but.contains(&reservation.profile)
+                    && !matches!(issuance.state, IssuanceState::Abandoned(_))
+            });
+            Ok(of_authority.map(|issuance| issuance.reservation.validity.not_after).max())
+        })
+        .await
+    }
+
+    async fn destroy_key(&self, id: &str, journal: Journal) -> Result<bool, StoreError> {
+        self.transact(StoreMethod::DestroyKey, |record, _| {
+            let Some(key) = record.keys.get_mut(id).filter(|key| !key.sealed.is_empty()) else { return Ok(false) };
+            key.sealed.clear();
+            record.write_journal(journal);
+            Ok(true)
         })
         .await
     }

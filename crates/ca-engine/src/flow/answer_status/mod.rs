@@ -15,6 +15,7 @@ use ca_core::time::{Lifetime, Timestamp};
 use crate::engine::{Engine, NoncePolicy};
 use crate::error::{FlowError, FlowErrorKind};
 use crate::hierarchy::{Authority, Hierarchy};
+use crate::port::store::AuthorityState;
 
 pub use ahead::{INTERVAL as AHEAD_INTERVAL, sign_ahead};
 
@@ -89,6 +90,12 @@ pub fn answer_at_once(
     let Some(authority) = authority else {
         return Ok(refusal(ResponderError::Unauthorized, AnswerKind::Unauthorized));
     };
+    // A retired one makes no responder any more: once the last has ended, nobody speaks for it (RFC 6960 §2.3), and no later try helps.
+    let asked = &hierarchy.authorities()[authority];
+    let is_retired = asked.record().state == AuthorityState::Retired;
+    if is_retired && hierarchy.responder(asked.id(), engine.now()).is_none() {
+        return Ok(refusal(ResponderError::Unauthorized, AnswerKind::Unauthorized));
+    }
     // 3. A record that may be old calls nothing good, and neither does what was read from it before.
     if let Err(error) = engine.check_anchor() {
         on_fault(&error);

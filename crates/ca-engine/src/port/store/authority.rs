@@ -1,8 +1,8 @@
 //! Authorities, their sealed keys and their OCSP responders.
 
 use async_trait::async_trait;
-use ca_core::id::{AuthorityId, CertificateId};
-use ca_core::time::Validity;
+use ca_core::id::{AuthorityId, CertificateId, ProfileName};
+use ca_core::time::{Timestamp, Validity};
 
 use super::{Journal, Lease, StoreError};
 use crate::port::keyring::{KeyRoom, SealedKey};
@@ -54,6 +54,31 @@ pub struct AuthorityRecord {
     pub key_home: KeyHome,
     /// Whether it issues.
     pub state: AuthorityState,
+    /// From when on it issues while it is active: [`FROM_THE_START`], or later for a generation that is to be known everywhere
+    /// before anybody meets its certificates; [`NOT_ANNOUNCED`] until that is settled.
+    pub issues_from: Timestamp,
+}
+
+impl AuthorityRecord {
+    /// How it stands, for [`AuthorityStore::change_authority`].
+    pub fn duty(&self) -> Duty {
+        Duty { state: self.state, issues_from: self.issues_from }
+    }
+}
+
+/// `issues_from` of an authority that has issued since it came to be.
+pub const FROM_THE_START: Timestamp = Timestamp::from_unix_seconds(0);
+
+/// `issues_from` of an authority of which it is not settled yet: 9999-12-31T23:59:59Z.
+pub const NOT_ANNOUNCED: Timestamp = Timestamp::from_unix_seconds(253_402_300_799);
+
+/// What an authority does, and from when on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Duty {
+    /// Whether it issues.
+    pub state: AuthorityState,
+    /// From when on, while it is active.
+    pub issues_from: Timestamp,
 }
 
 /// The certificate and key of an OCSP responder.
@@ -79,6 +104,23 @@ pub trait AuthorityStore: Send + Sync {
 
     /// Adds an authority; [`StoreError::Conflict`] when its id is taken.
     async fn add_authority(&self, record: AuthorityRecord, journal: Journal) -> Result<(), StoreError>;
+
+    /// Changes what an authority does if that still is `from`; returns whether it was. Nothing is written otherwise.
+    async fn change_authority(
+        &self,
+        id: &AuthorityId,
+        from: Duty,
+        to: Duty,
+        journal: Journal,
+    ) -> Result<bool, StoreError>;
+
+    /// When the last of an authority's certificates ends, issued or under way, those of the profiles `but` apart; `None` when it has
+    /// issued none that is still on record. Reads much: for a look now and then.
+    async fn last_end(&self, authority: &AuthorityId, but: &[ProfileName]) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Forgets the octets of a sealed key for ever; its row stays, with nothing sealed in it. Returns whether there was something to
+    /// forget; nothing is written otherwise.
+    async fn destroy_key(&self, id: &str, journal: Journal) -> Result<bool, StoreError>;
 
     /// Adds a sealed key, before it is used. Adding the same key again is harmless.
     async fn add_key(&self, key: SealedKey) -> Result<(), StoreError>;

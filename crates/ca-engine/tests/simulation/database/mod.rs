@@ -231,6 +231,8 @@ fn is_write(method: StoreMethod) -> bool {
             | IntendPartialCrl
             | PublishPartialCrl
             | AddAuthority
+            | ChangeAuthority
+            | DestroyKey
             | AddKey
             | AddResponder
             | SetSetting

@@ -130,6 +130,12 @@ room!(AuthorityStore {
         | None, |store| store.sound.authorities();
     AddAuthority = add_authority(record: AuthorityRecord, journal: Journal) -> ()
         | None, |store| store.sound.add_authority(record, journal);
+    ChangeAuthority = change_authority(id: &AuthorityId = id.clone(), from: Duty, to: Duty, journal: Journal) -> bool
+        | None, |store| store.sound.change_authority(&id, from, to, journal);
+    LastEnd = last_end(authority: &AuthorityId = authority.clone(), but: &[ProfileName] = but.to_vec()) -> Option<Timestamp>
+        | None, |store| store.sound.last_end(&authority, &but);
+    DestroyKey = destroy_key(id: &str = id.to_owned(), journal: Journal) -> bool
+        | None, |store| store.sound.destroy_key(&id, journal);
     AddKey = add_key(key: SealedKey) -> ()
         | None, |store| store.sound.add_key(key);
     Key = key(id: &str = id.to_owned()) -> Option<SealedKey>

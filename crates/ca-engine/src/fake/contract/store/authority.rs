@@ -8,7 +8,9 @@ use futures::future::join_all;
 use super::super::case::{Case, cases};
 use super::fixture::{Fixture, authority, event};
 use crate::port::keyring::{KeyRoom, SealedKey};
-use crate::port::store::{AuthorityRecord, AuthorityState, Journal, KeyHome, ResponderRecord, StoreError};
+use crate::port::store::{
+    AuthorityRecord, AuthorityState, Duty, FROM_THE_START, Journal, KeyHome, NOT_ANNOUNCED, ResponderRecord, StoreError,
+};
 
 pub(super) fn cases() -> Vec<Case<Fixture>> {
     cases![
@@ -16,6 +18,10 @@ pub(super) fn cases() -> Vec<Case<Fixture>> {
         parents_come_before_children,
         an_authority_s_id_is_taken_once,
         an_authority_is_one_event,
+        an_authority_s_duty_changes_only_from_what_was_seen,
+        one_of_many_concurrent_changes_of_a_duty_wins,
+        the_last_end_is_that_of_the_profiles_that_count,
+        a_destroyed_key_leaves_its_name_and_nothing_else,
         keys_are_kept_by_room,
         adding_a_key_again_is_harmless,
         responders_are_listed_oldest_first_until_they_end,
@@ -35,6 +41,7 @@ async fn authorities_are_kept_as_they_were_given(fixture: Fixture) {
         parent: None,
         key_home: KeyHome::File,
         state: AuthorityState::Retiring,
+        issues_from: FROM_THE_START,
     };
     add(&fixture, root.clone()).await.expect("add_authority");
     let tls = fixture.authority("tls", Some("root")).await;
@@ -69,6 +76,100 @@ async fn an_authority_is_one_event(fixture: Fixture) {
     fixture.authority("tls", None).await;
     let told = ("authority-created".to_owned(), "authority:tls".to_owned());
     assert_eq!(fixture.events().await.iter().filter(|event| **event == told).count(), 1);
+}
+
+fn told(id: &str, action: AuditAction) -> Journal {
+    Journal::of(event(action, &format!("authority:{id}")))
+}
+
+async fn an_authority_s_duty_changes_only_from_what_was_seen(fixture: Fixture) {
+    let store = &fixture.store;
+    let (tls, other) = (fixture.authority("tls", None).await, fixture.authority("other", None).await);
+    let announced = Duty { issues_from: Timestamp::from_unix_seconds(1_800_000_000), ..tls.duty() };
+    let change = |from, to| store.change_authority(&tls.id, from, to, told("tls", AuditAction::AuthorityAnnounced));
+    let before = fixture.event_count().await;
+    for wrong in [
+        Duty { state: AuthorityState::Retiring, ..tls.duty() },
+        Duty { issues_from: NOT_ANNOUNCED, ..tls.duty() },
+    ] {
+        assert_eq!(change(wrong, announced).await, Ok(false));
+    }
+    let nobody = authority("nobody");
+    let journal = told("nobody", AuditAction::AuthorityRetired);
+    assert_eq!(store.change_authority(&nobody, tls.duty(), announced, journal).await, Ok(false));
+    assert_eq!(fixture.event_count().await, before, "what does not happen is no event");
+    assert_eq!(change(tls.duty(), announced).await, Ok(true));
+    assert_eq!(change(tls.duty(), announced).await, Ok(false), "it is that already");
+    assert_eq!(fixture.event_count().await, before + 1);
+    let retiring = Duty { state: AuthorityState::Retiring, ..announced };
+    assert_eq!(change(announced, retiring).await, Ok(true));
+    let changed = AuthorityRecord { state: retiring.state, issues_from: retiring.issues_from, ..tls.clone() };
+    assert_eq!(store.authorities().await, Ok(vec![other, changed]));
+}
+
+async fn one_of_many_concurrent_changes_of_a_duty_wins(fixture: Fixture) {
+    let tls = fixture.authority("tls", None).await;
+    let before = fixture.event_count().await;
+    let changes = (1..=10).map(|second| {
+        let to = Duty { issues_from: Timestamp::from_unix_seconds(second), ..tls.duty() };
+        fixture.store.change_authority(&tls.id, tls.duty(), to, told("tls", AuditAction::AuthorityAnnounced))
+    });
+    let changed = join_all(changes).await;
+    assert_eq!(changed.iter().filter(|changed| **changed == Ok(true)).count(), 1, "{changed:?}");
+    assert_eq!(fixture.event_count().await, before + 1);
+}
+
+async fn the_last_end_is_that_of_the_profiles_that_count(fixture: Fixture) {
+    let store = &fixture.store;
+    let nobody = authority("nobody");
+    assert_eq!(store.last_end(&nobody, &[]).await, Ok(None));
+    let mut issued = Vec::new();
+    for days in [3, 50, 9] {
+        let mut reservation = fixture.reservation();
+        reservation.authority = authority("line");
+        reservation.profile = if days == 50 { "ocsp-responder" } else { "server" }.parse().expect("a profile");
+        reservation.validity.not_after = reservation.validity.not_before.plus(Lifetime::from_days(days));
+        issued.push((days, reservation.validity.not_after));
+        fixture.issue(reservation).await;
+    }
+    let end = |days| issued.iter().find(|(of, _)| *of == days).map(|(_, end)| *end);
+    let line = authority("line");
+    let responders = ["ocsp-responder".parse().expect("a profile")];
+    assert_eq!(store.last_end(&line, &[]).await, Ok(end(50)));
+    assert_eq!(store.last_end(&line, &responders).await, Ok(end(9)), "responders are made as long as they are needed");
+    assert_eq!(store.last_end(&nobody, &[]).await, Ok(None), "another authority's count for nobody else");
+    // One that is under way counts, as it may be issued; one that was given up does not.
+    let mut open = fixture.reservation();
+    open.authority = line.clone();
+    open.validity.not_after = open.validity.not_before.plus(Lifetime::from_days(80));
+    let (id, until) = (open.id, open.validity.not_after);
+    assert_eq!(store.reserve(open).await, Ok(crate::port::store::ReserveOutcome::Reserved));
+    assert_eq!(store.last_end(&line, &responders).await, Ok(Some(until)));
+    let journal = Journal::of(event(AuditAction::IssuanceAbandoned, &format!("certificate:{id}")));
+    assert_eq!(store.abandon(id, journal).await, Ok(true));
+    assert_eq!(store.last_end(&line, &responders).await, Ok(end(9)));
+}
+
+async fn a_destroyed_key_leaves_its_name_and_nothing_else(fixture: Fixture) {
+    let store = &fixture.store;
+    let [key, other] = [KeyRoom::Authorities, KeyRoom::Authorities].map(|room| fixture.sealed_key(room));
+    for key in [&key, &other] {
+        assert_eq!(store.add_key(key.clone()).await, Ok(()));
+    }
+    let destroy = |id: String| async move {
+        store.destroy_key(&id, told("tls", AuditAction::AuthorityKeyDestroyed)).await
+    };
+    let before = fixture.event_count().await;
+    assert_eq!(destroy("nobody".to_owned()).await, Ok(false));
+    assert_eq!(destroy(key.id.clone()).await, Ok(true));
+    assert_eq!(destroy(key.id.clone()).await, Ok(false), "nothing is left to forget");
+    assert_eq!(fixture.event_count().await, before + 1);
+    let left = SealedKey { sealed: Vec::new(), ..key.clone() };
+    assert_eq!(store.key(&key.id).await, Ok(Some(left)));
+    assert_eq!(store.key(&other.id).await, Ok(Some(other)));
+    // Whoever still has it cannot bring it back.
+    assert_eq!(store.add_key(key.clone()).await, Ok(()));
+    assert!(store.key(&key.id).await.expect("key").expect("its row").sealed.is_empty());
 }
 
 async fn keys_are_kept_by_room(fixture: Fixture) {

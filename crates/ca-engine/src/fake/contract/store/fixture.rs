@@ -15,7 +15,7 @@ use ca_core::time::{Lifetime, Timestamp, Validity};
 use super::StoreUnderTest;
 use crate::port::keyring::{KeyRoom, SealedKey};
 use crate::port::store::{
-    AuthorityRecord, AuthorityState, ChangeOutcome, CompleteOutcome, Completion, CrlIntent, Idempotency, Journal,
+    AuthorityRecord, AuthorityState, ChangeOutcome, CompleteOutcome, Completion, CrlIntent, FROM_THE_START, Idempotency, Journal,
     KeyHome, Lease, OutboxMessage, Reservation, ReserveOutcome, StandingChange, Store, StoredCertificate, TokenRecord,
 };
 
@@ -193,6 +193,7 @@ impl Fixture {
             parent: parent.map(authority),
             key_home: KeyHome::Sealed(key.id),
             state: AuthorityState::Active,
+            issues_from: FROM_THE_START,
         };
         let journal = Journal::of(event(AuditAction::AuthorityCreated, &format!("authority:{id}")));
         self.store.add_authority(record.clone(), journal).await.expect("add_authority");

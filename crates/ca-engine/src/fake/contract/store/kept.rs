@@ -12,7 +12,7 @@ use super::fixture::{Fixture, NOW, authority, event};
 use super::retention::{OLD, chain_all, ending_in, is_on_record, lease, month, old, removal, remove, removed, settle};
 use crate::port::keyring::KeyRoom;
 use crate::port::store::{
-    Assignment, AuthorityRecord, AuthorityState, Journal, KeptFor, KeyHome, LEAST_RETENTION, RemovalOutcome,
+    Assignment, AuthorityRecord, AuthorityState, FROM_THE_START, Journal, KeptFor, KeyHome, LEAST_RETENTION, RemovalOutcome,
     ResponderRecord, RoleBinding, StoreError, StoredCertificate,
 };
 
@@ -93,6 +93,7 @@ async fn add_authority(fixture: &Fixture, certificate: &StoredCertificate) {
         parent: None,
         key_home: KeyHome::Sealed(key.id),
         state: AuthorityState::Retired,
+        issues_from: FROM_THE_START,
     };
     let journal = Journal::of(event(AuditAction::AuthorityCreated, "authority:expired"));
     fixture.store.add_authority(record, journal).await.expect("add_authority");

@@ -1,0 +1,42 @@
+//! `ca-server authority`: the next generation of an authority, and the end of the last one's key. On the host that has the root's key,
+//! beside the running service.
+
+use ca_core::id::AuthorityId;
+use ca_core::time::Lifetime;
+use ca_runtime::open::{Purpose, Runtime};
+
+use super::{load, say};
+use crate::args::{AuthorityCommand, Global};
+
+pub(super) async fn authority(global: &Global, command: AuthorityCommand) -> anyhow::Result<()> {
+    match command {
+        AuthorityCommand::Rollover { id, issue_after } => roll_over(global, &id, issue_after).await,
+        AuthorityCommand::DestroyKey { id, confirm } => destroy_key(global, &id, &confirm).await,
+    }
+}
+
+async fn roll_over(global: &Global, id: &AuthorityId, notice: Lifetime) -> anyhow::Result<()> {
+    let runtime = Runtime::open(load(global)?, Purpose::Job).await?;
+    let rolled = runtime.roll_over(id, notice).await;
+    let key = runtime.data_folder.root_key_file();
+    let public = runtime.config.public.base_url.as_ref().map(ToString::to_string).unwrap_or_default();
+    runtime.close().await;
+    let announced = rolled?;
+    say(format!("generation `{}` is made; it issues from {} on, and `{}` until then", announced.id, announced.issues_from, announced.before));
+    say(format!("until then: a backup, which has its key; and its certificate to every gateway: {public}/ca/{}.pem", announced.id));
+    if key.exists() {
+        say(format!("the root's key lies in {}: take it away again", key.display()));
+    }
+    Ok(())
+}
+
+async fn destroy_key(global: &Global, id: &AuthorityId, fingerprint: &str) -> anyhow::Result<()> {
+    let runtime = Runtime::open(load(global)?, Purpose::Job).await?;
+    let destroyed = runtime.destroy_authority_key(id, fingerprint).await;
+    runtime.close().await;
+    say(match destroyed? {
+        true => format!("the key of `{id}` is destroyed; backups that were made before still have it, sealed"),
+        false => format!("the key of `{id}` was destroyed before"),
+    });
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! Rollover on the host that holds the root's key: beside a running service, which need not stop for it.
+
+use ca_core::id::AuthorityId;
+use ca_core::policy::AuthorityConstraints;
+use ca_core::principal::Principal;
+use ca_core::time::Lifetime;
+use ca_engine::error::{FlowError, FlowErrorKind};
+use ca_engine::flow::follow_anchor::anchored_authorities;
+use ca_engine::flow::retire;
+use ca_engine::flow::rollover::{Announced, GenerationKey, LEASE, LEASE_NAME, RolloverPlan, roll_over};
+use ca_engine::generation::line_of;
+use ca_engine::port::store::{KeyHome, StoreError};
+use thiserror::Error;
+
+use crate::hierarchy::{InitError, SUBORDINATES};
+use crate::open::Runtime;
+use crate::operator_message::operator_message;
+
+impl Runtime {
+    /// Makes the next generation of the line that `id` is of, as the configuration describes the line now, and announces it: it
+    /// issues after `notice`. The root's key is lent from its file for as long as it takes, when its file is what holds it.
+    pub async fn roll_over(&self, id: &AuthorityId, notice: Lifetime) -> Result<Announced, RolloverError> {
+        let line = line_of(id);
+        let known = SUBORDINATES.iter().find(|(known, _)| *known == line.as_str());
+        let Some((_, purposes)) = known else { return Err(RolloverError::NotALine { id: id.clone() }) };
+        let config = self.subordinate_config(&line);
+        let plan = RolloverPlan {
+            subject: config.subject.clone(),
+            validity: Some(config.validity),
+            constraints: AuthorityConstraints {
+                extended_key_usage: purposes.to_vec(),
+                name_constraints: config.name_constraints.clone(),
+            },
+            key: GenerationKey::Make(config.key_type),
+            taken: anchored_authorities(&self.engine, &*self.anchor).await,
+            notice,
+            line,
+        };
+        let holder = format!("rollover-{}", hex::encode(self.engine.random::<8>().map_err(FlowError::from)?));
+        let lease =
+            self.engine.store().acquire_lease(LEASE_NAME, &holder, LEASE).await?.ok_or(RolloverError::InProgress)?;
+        let rolled = self.with_parents_key(plan, &lease).await;
+        self.engine.store().release_lease(&lease).await?;
+        rolled
+    }
+
+    async fn with_parents_key(
+        &self,
+        plan: RolloverPlan,
+        lease: &ca_engine::port::store::Lease,
+    ) -> Result<Announced, RolloverError> {
+        let engine = &self.engine;
+        engine.reload_hierarchy().await?;
+        let parent = engine.hierarchy().generations(&plan.line).pop().and_then(|(_, newest)| newest.record().parent.clone());
+        let file = parent
+            .and_then(|parent| engine.hierarchy().authority(&parent).cloned())
+            .filter(|parent| parent.record().key_home == KeyHome::File && !parent.can_sign());
+        let Some(parent) = file else {
+            return Ok(roll_over(engine, &Principal::LocalOperator, plan, lease).await?);
+        };
+        self.lend_root_key(parent.id()).await?;
+        let rolled = roll_over(engine, &Principal::LocalOperator, plan, lease).await;
+        // Whatever came of it: the key is given back.
+        engine.return_signer(parent.id()).await?;
+        Ok(rolled?)
+    }
+
+    /// Destroys the key of a retired authority; `fingerprint` is that of its certificate. Returns whether there was one.
+    pub async fn destroy_authority_key(&self, id: &AuthorityId, fingerprint: &str) -> Result<bool, RolloverError> {
+        Ok(retire::destroy_key(&self.engine, &Principal::LocalOperator, id, fingerprint).await?)
+    }
+}
+
+/// Why no generation was made, or no key destroyed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RolloverError {
+    /// The root, or nothing that is known.
+    #[error("`{id}` is not rolled over: that is done with tls and document; another root is another anchor of trust")]
+    NotALine {
+        /// What was named.
+        id: AuthorityId,
+    },
+    /// Another process is at work.
+    #[error(
+        "another rollover is at work on this database, or was cut off less than {} ago; try again then",
+        LEASE
+    )]
+    InProgress,
+    /// The root's key.
+    #[error(transparent)]
+    Root(#[from] InitError),
+    /// The record.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A flow; the operator sees what callers do not.
+    #[error("{}", operator_message(.0))]
+    Flow(FlowError),
+}
+
+impl RolloverError {
+    /// Whether the same may succeed later as it is.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::InProgress => true,
+            Self::Flow(error) => matches!(error.kind, FlowErrorKind::Overloaded | FlowErrorKind::Unavailable),
+            _ => false,
+        }
+    }
+}
+
+impl From<FlowError> for RolloverError {
+    fn from(error: FlowError) -> Self {
+        Self::Flow(error)
+    }
+}
