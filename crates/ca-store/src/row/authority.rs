@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ca_core::id::{AuthorityId, CertificateId};
 use ca_core::time::{Timestamp, Validity};
 use ca_engine::port::keyring::{KeyRoom, SealedKey};
-use ca_engine::port::store::{AuthorityRecord, AuthorityState, KeyHome, ResponderRecord, StoreError};
+use ca_engine::port::store::{AuthorityRecord, AuthorityState, KeyHome, ResponderRecord, SettingChange, StoreError};
 use sqlx::FromRow;
 
 use super::inconsistent;
@@ -70,6 +70,11 @@ pub(crate) fn key_home_columns(key_home: &KeyHome) -> Result<(&'static str, Opti
         KeyHome::File => Ok((FILE, None)),
         other => Err(StoreError::Conflict { detail: format!("no column holds the key home {other:?}") }),
     }
+}
+
+/// Why a change of several settings is taken back.
+pub(crate) fn unexpected_setting(setting: &SettingChange) -> StoreError {
+    StoreError::Conflict { detail: format!("the setting {} is not as expected", setting.name) }
 }
 
 #[derive(FromRow)]

@@ -71,6 +71,17 @@ pub struct ResponderRecord {
     pub validity: Validity,
 }
 
+/// A setting's value in place of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingChange {
+    /// The setting.
+    pub name: String,
+    /// What it must be until then; `None`: not set.
+    pub expected: Option<Vec<u8>>,
+    /// What it is from then on.
+    pub value: Vec<u8>,
+}
+
 /// Authorities, keys and responders on record.
 #[async_trait]
 pub trait AuthorityStore: Send + Sync {
