@@ -9,9 +9,10 @@ use ca_engine::flow::follow_anchor::anchored_authorities;
 use ca_engine::flow::retire;
 use ca_engine::flow::rollover::{Announced, GenerationKey, LEASE, LEASE_NAME, RolloverPlan, roll_over};
 use ca_engine::generation::line_of;
-use ca_engine::port::store::{KeyHome, StoreError};
+use ca_engine::port::store::StoreError;
 use thiserror::Error;
 
+use crate::config::KeyPlan;
 use crate::hierarchy::{InitError, SUBORDINATES};
 use crate::open::Runtime;
 use crate::operator_message::operator_message;
@@ -24,6 +25,13 @@ impl Runtime {
         let known = SUBORDINATES.iter().find(|(known, _)| *known == line.as_str());
         let Some((_, purposes)) = known else { return Err(RolloverError::NotALine { id: id.clone() }) };
         let config = self.subordinate_config(&line);
+        let key = match &config.key {
+            KeyPlan::Software(key_type) => GenerationKey::Make(*key_type),
+            KeyPlan::External(home) => {
+                let signer = self.engine.external_keys().find(home).await.map_err(InitError::from)?;
+                GenerationKey::Given { home: home.clone(), signer }
+            }
+        };
         let plan = RolloverPlan {
             subject: config.subject.clone(),
             validity: Some(config.validity),
@@ -31,7 +39,7 @@ impl Runtime {
                 extended_key_usage: purposes.to_vec(),
                 name_constraints: config.name_constraints.clone(),
             },
-            key: GenerationKey::Make(config.key_type),
+            key,
             taken: anchored_authorities(&self.engine, &*self.anchor).await,
             notice,
             line,
@@ -54,7 +62,7 @@ impl Runtime {
         let parent = engine.hierarchy().generations(&plan.line).pop().and_then(|(_, newest)| newest.record().parent.clone());
         let file = parent
             .and_then(|parent| engine.hierarchy().authority(&parent).cloned())
-            .filter(|parent| parent.record().key_home == KeyHome::File && !parent.can_sign());
+            .filter(|parent| parent.record().key_home.is_offline() && !parent.can_sign());
         let Some(parent) = file else {
             return Ok(roll_over(engine, &Principal::LocalOperator, plan, lease).await?);
         };

@@ -123,6 +123,11 @@ pub async fn roll_over(
         GenerationKey::Given { home, signer } => (home, signer),
         GenerationKey::Make(key_type) => key(engine, &line, &id, key_type, lease).await?,
     };
+    let is_known = |other: &Arc<Authority>| other.certificate().public_key() == signer.public_key();
+    if let Some(other) = engine.hierarchy().authorities().iter().find(|other| is_known(other)) {
+        let message = format!("that key is the key of {}: a generation has one of its own, so name another", other.id());
+        return Err(FlowError::invalid("key", "/key", message));
+    }
     // 5. Its certificate, its record, its first responder and list.
     let authority = AuthorityPlan {
         id: id.clone(),

@@ -25,6 +25,7 @@ mod token;
 pub use audit::{AuditStore, ChainHead, ChainLink, ChainedEvent, EventFilter, PendingEvent};
 pub use authority::{
     AuthorityRecord, AuthorityState, AuthorityStore, Duty, FROM_THE_START, KeyHome, NOT_ANNOUNCED, ResponderRecord,
+    SettingChange,
 };
 pub use bulk_revocation::{
     BatchChange, BatchOutcome, BulkBatch, BulkBeginning, BulkRepetition, BulkRevocation, BulkRevocationState,
