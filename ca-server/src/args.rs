@@ -135,6 +135,12 @@ pub(crate) enum AuthorityCommand {
         /// How long after that it begins to issue: until then every gateway must have its certificate
         #[arg(long, value_name = "DURATION", default_value = "1d")]
         issue_after: Lifetime,
+        /// Write a request for its certificate instead (PKCS#10, PEM), for whoever holds the root's key elsewhere
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["import", "issue_after"])]
+        csr_out: Option<PathBuf>,
+        /// Take the certificate that the request came back with (PEM or DER)
+        #[arg(long, value_name = "FILE")]
+        import: Option<PathBuf>,
     },
     /// Destroy the key of an authority that is retired, for ever; audited
     DestroyKey {

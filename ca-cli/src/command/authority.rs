@@ -10,9 +10,7 @@ use serde::Serialize;
 
 use super::list::wire_name;
 use super::show::lines;
-use crate::args::{
-    AuthorityCommand, DestroyKeyArgs, ExportKeyArgs, ExportRootKeyArgs, PublishCrlArgs, RolloverArgs,
-};
+use crate::args::{AuthorityCommand, DestroyKeyArgs, ExportKeyArgs, ExportRootKeyArgs, PublishCrlArgs, RolloverArgs};
 use crate::exit::{Exit, Failure};
 use crate::files;
 use crate::printer::Printer;
@@ -120,8 +118,7 @@ async fn roll_over(local: &Local, args: &RolloverArgs, printer: &Printer) -> Res
 }
 
 async fn destroy_key(local: &Local, args: &DestroyKeyArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let destroyed =
-        local.runtime().destroy_authority_key(&args.id, &args.confirm).await.map_err(Failure::failed)?;
+    let destroyed = local.runtime().destroy_authority_key(&args.id, &args.confirm).await.map_err(Failure::failed)?;
     printer.result(&local.authority(&args.id).await?, |authority| match destroyed {
         true => format!("destroyed the key of {}; backups that were made before still have it, sealed", authority.id),
         false => format!("the key of {} was destroyed before", authority.id),

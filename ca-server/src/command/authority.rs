@@ -1,8 +1,12 @@
 //! `ca-server authority`: the next generation of an authority, and the end of the last one's key. On the host that has the root's key,
 //! beside the running service.
 
+use std::path::Path;
+
+use anyhow::Context;
 use ca_core::id::AuthorityId;
 use ca_core::time::Lifetime;
+use ca_runtime::file::{self, Access, Existing};
 use ca_runtime::open::{Purpose, Runtime};
 
 use super::{load, say};
@@ -10,20 +14,46 @@ use crate::args::{AuthorityCommand, Global};
 
 pub(super) async fn authority(global: &Global, command: AuthorityCommand) -> anyhow::Result<()> {
     match command {
-        AuthorityCommand::Rollover { id, issue_after } => roll_over(global, &id, issue_after).await,
+        AuthorityCommand::Rollover { id, csr_out: Some(file), .. } => request(global, &id, &file).await,
+        AuthorityCommand::Rollover { id, issue_after, import, .. } => {
+            roll_over(global, &id, issue_after, import.as_deref()).await
+        }
         AuthorityCommand::DestroyKey { id, confirm } => destroy_key(global, &id, &confirm).await,
     }
 }
 
-async fn roll_over(global: &Global, id: &AuthorityId, notice: Lifetime) -> anyhow::Result<()> {
+/// The request for the next generation's certificate. It is no secret; a file that is there is left alone.
+async fn request(global: &Global, id: &AuthorityId, file: &Path) -> anyhow::Result<()> {
     let runtime = Runtime::open(load(global)?, Purpose::Job).await?;
-    let rolled = runtime.roll_over(id, notice).await;
+    let asked = runtime.request_generation(id).await;
+    runtime.close().await;
+    let (id, pem) = asked?;
+    file::write(file, pem.as_bytes(), Access::Public, Existing::Keep)
+        .with_context(|| format!("{} cannot be written", file.display()))?;
+    say(format!("{} asks for the certificate of `{id}`; `--import FILE` takes it", file.display()));
+    Ok(())
+}
+
+async fn roll_over(global: &Global, id: &AuthorityId, notice: Lifetime, import: Option<&Path>) -> anyhow::Result<()> {
+    let read = |file: &Path| std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()));
+    let certificate = import.map(read).transpose()?;
+    let runtime = Runtime::open(load(global)?, Purpose::Job).await?;
+    let rolled = match &certificate {
+        Some(octets) => runtime.import_generation(id, octets, notice).await,
+        None => runtime.roll_over(id, notice).await,
+    };
     let key = runtime.data_folder.root_key_file();
     let public = runtime.config.public.base_url.as_ref().map(ToString::to_string).unwrap_or_default();
     runtime.close().await;
     let announced = rolled?;
-    say(format!("generation `{}` is made; it issues from {} on, and `{}` until then", announced.id, announced.issues_from, announced.before));
-    say(format!("until then: a backup, which has its key; and its certificate to every gateway: {public}/ca/{}.pem", announced.id));
+    say(format!(
+        "generation `{}` is made; it issues from {} on, and `{}` until then",
+        announced.id, announced.issues_from, announced.before
+    ));
+    say(format!(
+        "until then: a backup, which has its key; and its certificate to every gateway: {public}/ca/{}.pem",
+        announced.id
+    ));
     if key.exists() {
         say(format!("the root's key lies in {}: take it away again", key.display()));
     }

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ca_core::id::AuthorityId;
+use ca_engine::port::store::NOT_ANNOUNCED;
 use tokio::time::Instant;
 
 use super::driver::Outcome;
@@ -33,7 +34,9 @@ impl EachAuthority {
         let (mut done, mut failed) = (0, false);
         for authority in engine.hierarchy().authorities() {
             let id = authority.id();
-            if !authority.can_sign() || authority.has_ended(engine.now()) || self.is_resting(id) {
+            // One that is being made is equipped by who makes it, and nobody waits for its lists.
+            let is_made = authority.record().issues_from != NOT_ANNOUNCED;
+            if !is_made || !authority.can_sign() || authority.has_ended(engine.now()) || self.is_resting(id) {
                 continue;
             }
             match work(id.clone()).await {

@@ -65,9 +65,12 @@ impl Job for AuthorityEndsJob {
         let engine = state.engine();
         let (now, hierarchy) = (engine.now(), engine.hierarchy());
         for authority in hierarchy.authorities() {
-            let is_newest = hierarchy.generations(authority.id()).last().is_some_and(|(_, last)| last.id() == authority.id());
+            let is_newest =
+                hierarchy.generations(authority.id()).last().is_some_and(|(_, last)| last.id() == authority.id());
             let end = authority.facts().validity.not_after;
-            let Some(notice) = NOTICES.into_iter().find(|notice| is_newest && end <= now.plus(*notice)) else { continue };
+            let Some(notice) = NOTICES.into_iter().find(|notice| is_newest && end <= now.plus(*notice)) else {
+                continue;
+            };
             tracing::warn!(
                 authority = %authority.id(),
                 not_after = %end,

@@ -18,6 +18,8 @@ use crate::time::Timestamp;
 pub enum AuditAction {
     /// An authority, its key and its certificate came to be.
     AuthorityCreated,
+    /// The certificate of a generation was asked for, of whoever holds the key above it.
+    AuthorityRequested,
     /// A generation of an authority has what relying parties look up, and it is settled from when on it issues.
     AuthorityAnnounced,
     /// An authority issues no more, since a later generation does; it still signs lists and answers.

@@ -113,6 +113,12 @@ impl CertificateTemplate {
         &self.serial
     }
 
+    /// The same, with the serial and the validity that somebody else has chosen.
+    #[must_use]
+    pub fn of_certificate(self, serial: Serial, validity: Validity) -> Self {
+        Self { serial: SerialChoice::Ours(serial), validity, ..self }
+    }
+
     /// The algorithm the issuer is to sign with.
     pub fn signature_algorithm(&self) -> SignatureAlgorithm {
         self.signature_algorithm

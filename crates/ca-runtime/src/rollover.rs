@@ -1,5 +1,6 @@
 //! Rollover on the host that holds the root's key: beside a running service, which need not stop for it.
 
+use ca_core::certificate::Certificate;
 use ca_core::id::AuthorityId;
 use ca_core::policy::AuthorityConstraints;
 use ca_core::principal::Principal;
@@ -7,9 +8,10 @@ use ca_core::time::Lifetime;
 use ca_engine::error::{FlowError, FlowErrorKind};
 use ca_engine::flow::follow_anchor::anchored_authorities;
 use ca_engine::flow::retire;
-use ca_engine::flow::rollover::{Announced, GenerationKey, LEASE, LEASE_NAME, RolloverPlan, roll_over};
+use ca_engine::flow::rollover::{Announced, GenerationKey, LEASE, LEASE_NAME, LEAST_NOTICE, RolloverPlan, roll_over};
+use ca_engine::flow::rollover_elsewhere::{import_certificate, request_certificate};
 use ca_engine::generation::line_of;
-use ca_engine::port::store::StoreError;
+use ca_engine::port::store::{Lease, StoreError};
 use thiserror::Error;
 
 use crate::config::KeyPlan;
@@ -21,6 +23,43 @@ impl Runtime {
     /// Makes the next generation of the line that `id` is of, as the configuration describes the line now, and announces it: it
     /// issues after `notice`. The root's key is lent from its file for as long as it takes, when its file is what holds it.
     pub async fn roll_over(&self, id: &AuthorityId, notice: Lifetime) -> Result<Announced, RolloverError> {
+        let plan = self.rollover_plan(id, notice).await?;
+        let lease = self.rollover_lease().await?;
+        let rolled = self.with_parents_key(plan, &lease).await;
+        self.engine.store().release_lease(&lease).await?;
+        rolled
+    }
+
+    /// Makes the key of the next generation and asks for its certificate, for whoever holds the key above it elsewhere: the id
+    /// that it will have, and a PKCS #10 request in PEM. Asked again, it is the same key.
+    pub async fn request_generation(&self, id: &AuthorityId) -> Result<(AuthorityId, String), RolloverError> {
+        let plan = self.rollover_plan(id, LEAST_NOTICE).await?;
+        let lease = self.rollover_lease().await?;
+        let asked = request_certificate(&self.engine, &Principal::LocalOperator, plan, &lease).await;
+        self.engine.store().release_lease(&lease).await?;
+        Ok(asked?)
+    }
+
+    /// Takes the certificate that such a request came back with, PEM or DER, and announces the generation.
+    pub async fn import_generation(
+        &self,
+        id: &AuthorityId,
+        certificate: &[u8],
+        notice: Lifetime,
+    ) -> Result<Announced, RolloverError> {
+        let read = match std::str::from_utf8(certificate) {
+            Ok(text) => Certificate::from_pem(text),
+            Err(_) => Certificate::from_der(certificate),
+        };
+        let certificate = read.map_err(|error| RolloverError::NoCertificate { detail: error.to_string() })?;
+        let plan = self.rollover_plan(id, notice).await?;
+        let lease = self.rollover_lease().await?;
+        let taken = import_certificate(&self.engine, &Principal::LocalOperator, plan, &certificate, &lease).await;
+        self.engine.store().release_lease(&lease).await?;
+        Ok(taken?)
+    }
+
+    async fn rollover_plan(&self, id: &AuthorityId, notice: Lifetime) -> Result<RolloverPlan, RolloverError> {
         let line = line_of(id);
         let known = SUBORDINATES.iter().find(|(known, _)| *known == line.as_str());
         let Some((_, purposes)) = known else { return Err(RolloverError::NotALine { id: id.clone() }) };
@@ -32,7 +71,7 @@ impl Runtime {
                 GenerationKey::Given { home: home.clone(), signer }
             }
         };
-        let plan = RolloverPlan {
+        Ok(RolloverPlan {
             subject: config.subject.clone(),
             validity: Some(config.validity),
             constraints: AuthorityConstraints {
@@ -43,23 +82,19 @@ impl Runtime {
             taken: anchored_authorities(&self.engine, &*self.anchor).await,
             notice,
             line,
-        };
-        let holder = format!("rollover-{}", hex::encode(self.engine.random::<8>().map_err(FlowError::from)?));
-        let lease =
-            self.engine.store().acquire_lease(LEASE_NAME, &holder, LEASE).await?.ok_or(RolloverError::InProgress)?;
-        let rolled = self.with_parents_key(plan, &lease).await;
-        self.engine.store().release_lease(&lease).await?;
-        rolled
+        })
     }
 
-    async fn with_parents_key(
-        &self,
-        plan: RolloverPlan,
-        lease: &ca_engine::port::store::Lease,
-    ) -> Result<Announced, RolloverError> {
+    async fn rollover_lease(&self) -> Result<Lease, RolloverError> {
+        let holder = format!("rollover-{}", hex::encode(self.engine.random::<8>().map_err(FlowError::from)?));
+        self.engine.store().acquire_lease(LEASE_NAME, &holder, LEASE).await?.ok_or(RolloverError::InProgress)
+    }
+
+    async fn with_parents_key(&self, plan: RolloverPlan, lease: &Lease) -> Result<Announced, RolloverError> {
         let engine = &self.engine;
         engine.reload_hierarchy().await?;
-        let parent = engine.hierarchy().generations(&plan.line).pop().and_then(|(_, newest)| newest.record().parent.clone());
+        let parent =
+            engine.hierarchy().generations(&plan.line).pop().and_then(|(_, newest)| newest.record().parent.clone());
         let file = parent
             .and_then(|parent| engine.hierarchy().authority(&parent).cloned())
             .filter(|parent| parent.record().key_home.is_offline() && !parent.can_sign());
@@ -89,11 +124,14 @@ pub enum RolloverError {
         /// What was named.
         id: AuthorityId,
     },
+    /// What was to be imported is no certificate.
+    #[error("this is not a certificate, PEM or DER: {detail}")]
+    NoCertificate {
+        /// Why not.
+        detail: String,
+    },
     /// Another process is at work.
-    #[error(
-        "another rollover is at work on this database, or was cut off less than {} ago; try again then",
-        LEASE
-    )]
+    #[error("another rollover is at work on this database, or was cut off less than {} ago; try again then", LEASE)]
     InProgress,
     /// The root's key.
     #[error(transparent)]

@@ -83,7 +83,8 @@ fn every_judge_tells_good_from_revoked_of_both_generations() -> anyhow::Result<(
         for (standing, told) in [("good", "good"), ("revoked", "revoked")] {
             let leaf = file(&format!("{which}-{standing}.pem"));
             let ocsp = Tool::new("openssl").args(["ocsp", "-issuer"]).arg(file(issuer)).arg("-cert").arg(&leaf);
-            let ocsp = ocsp.arg("-url").arg(format!("{}/ocsp", stack.public_url())).arg("-CAfile").arg(file("root.pem"));
+            let ocsp =
+                ocsp.arg("-url").arg(format!("{}/ocsp", stack.public_url())).arg("-CAfile").arg(file("root.pem"));
             ocsp.run()?.accepts()?.says(&format!("{}: {told}", leaf.display()))?;
         }
     }

@@ -50,7 +50,8 @@ impl Caller {
         let (certificate, _) = self.administrators[at % 2].enrol("server", name).await?;
         let subject = Subject::of(&certificate)?;
         for public in &self.publics {
-            let status = subject.ask_ocsp(public).await.with_context(|| format!("{name} of {}", certificate.authority))?;
+            let status =
+                subject.ask_ocsp(public).await.with_context(|| format!("{name} of {}", certificate.authority))?;
             ensure!(status == CertStatus::Good, "{name} of {}: {status:?}", certificate.authority);
         }
         Ok(certificate)
@@ -59,7 +60,9 @@ impl Caller {
     async fn issue_until_the_next(self, number: usize, stop: Arc<AtomicBool>) -> anyhow::Result<Vec<Certificate>> {
         let mut issued = Vec::new();
         let is_next = |certificate: &Certificate| certificate.authority == "tls-2";
-        while !stop.load(Ordering::Relaxed) && issued.iter().filter(|certificate| is_next(certificate)).count() < OF_THE_NEXT {
+        while !stop.load(Ordering::Relaxed)
+            && issued.iter().filter(|certificate| is_next(certificate)).count() < OF_THE_NEXT
+        {
             let at = number + issued.len();
             issued.push(self.issue(at, &format!("host-{number}-{}.example.com", issued.len())).await?);
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -112,7 +115,8 @@ async fn under_load_no_request_fails_and_both_generations_are_known_everywhere()
         let public = replica.public()?;
         verify_by_openssl(&public, &[&before, next], folder.path()).await?;
         for authority in ["tls", "tls-2"] {
-            let told: Authority = replica.administrator()?.get(&format!("/v1/authorities/{authority}")).await?.expect(200)?.json()?;
+            let told: Authority =
+                replica.administrator()?.get(&format!("/v1/authorities/{authority}")).await?.expect(200)?.json()?;
             ensure!(told.status == AuthorityStatus::Active && told.issues_from.is_none(), "{told:?}");
         }
     }
@@ -143,7 +147,11 @@ async fn under_load_no_request_fails_and_both_generations_are_known_everywhere()
     chain_is_whole(&other.administrator()?, issued.len()).await
 }
 
-async fn verify_by_openssl(public: &Client, certificates: &[&Certificate], folder: &std::path::Path) -> anyhow::Result<()> {
+async fn verify_by_openssl(
+    public: &Client,
+    certificates: &[&Certificate],
+    folder: &std::path::Path,
+) -> anyhow::Result<()> {
     for (path, file) in [("/roots.pem", "root.pem"), ("/crl/all.pem", "crls.pem")] {
         std::fs::write(folder.join(file), public.get(path).await?.expect(200)?.body)?;
     }

@@ -73,7 +73,9 @@ fn checks(state: &AppState) -> Vec<ReadinessCheck> {
     }
     let expected = |authority: &&Arc<Authority>| {
         // After a rollover the generation before it ends some day: nothing is expected of it any more.
-        !authority.has_ended(now) && authority.record().state != AuthorityState::Retired
+        let record = authority.record();
+        // Nor of the next one before it issues: nobody has met it.
+        !authority.has_ended(now) && record.state != AuthorityState::Retired && now >= record.issues_from
     };
     for authority in hierarchy.authorities().iter().filter(expected) {
         let id = authority.id();

@@ -66,6 +66,11 @@ pub fn check(tbs: TbsDer, context: &LintContext<'_>) -> Result<LintedTbs, Vec<Fi
     Ok(LintedTbs { der, signature_algorithm })
 }
 
+/// What the rules find in a TBSCertificate that somebody else has signed; nothing when it is faultless.
+pub fn findings(tbs_der: &[u8], context: &LintContext<'_>) -> Vec<Finding> {
+    catalogue::check(tbs_der, context).err().unwrap_or_default()
+}
+
 impl LintedTbs {
     /// The octets to be signed.
     pub fn der(&self) -> &[u8] {

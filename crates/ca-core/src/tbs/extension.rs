@@ -33,14 +33,17 @@ pub(crate) mod id {
 
 /// Appends `[3] EXPLICIT Extensions`.
 pub(super) fn append_all(tbs: &mut Vec<u8>, template: &CertificateTemplate) {
-    append_nested(tbs, tag::context_constructed(3), |out| {
-        append_nested(out, tag::SEQUENCE, |extensions| {
-            append_keys(extensions, template);
-            append_usage(extensions, template);
-            append_names(extensions, template);
-            append_endpoints(extensions, template);
-            append_markers(extensions, template);
-        });
+    append_nested(tbs, tag::context_constructed(3), |out| append_sequence(out, template));
+}
+
+/// Appends the `Extensions` alone.
+pub(super) fn append_sequence(out: &mut Vec<u8>, template: &CertificateTemplate) {
+    append_nested(out, tag::SEQUENCE, |extensions| {
+        append_keys(extensions, template);
+        append_usage(extensions, template);
+        append_names(extensions, template);
+        append_endpoints(extensions, template);
+        append_markers(extensions, template);
     });
 }
 

@@ -5,8 +5,10 @@
 
 pub(crate) mod extension;
 pub(crate) mod extension_value;
+mod request;
 mod view;
 
+pub use request::RequestInfo;
 pub(crate) use view::TbsView;
 
 use thiserror::Error;

@@ -3,9 +3,11 @@
 
 use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::id::AuthorityId;
+use ca_core::key::PublicKey;
 use ca_core::name::DistinguishedName;
-use ca_core::policy::{AuthorityConstraints, CertificateRequest, Origin};
+use ca_core::policy::{AuthorityConstraints, CertificateRequest, Granted, Origin};
 use ca_core::principal::Principal;
+use ca_core::profile::Profile;
 use ca_core::template::{Endpoints, Issuer};
 use ca_core::time::{Lifetime, Timestamp};
 
@@ -16,8 +18,11 @@ use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::port::signer::Signer;
 use crate::port::store::{
-    AuthorityRecord, AuthorityState, FROM_THE_START, Journal, KeyHome, NOT_ANNOUNCED, StoreError,
+    AuthorityRecord, AuthorityState, FROM_THE_START, Journal, KeyHome, NOT_ANNOUNCED, StoreError, StoredCertificate,
 };
+
+/// The profile of authorities below another.
+pub(super) const PROFILE_OF_SUBORDINATES: &str = "subordinate";
 
 /// How long the first list and responder of an authority may take.
 const LEASE: Lifetime = Lifetime::from_seconds(60);
@@ -81,11 +86,23 @@ async fn establish(
     }
     // 1. The certificate: signed by itself or by the parent.
     let certificate = certify(engine, principal, plan, &*signer).await?;
-    // 2. The record.
+    // 2. The record, and what relying parties look up.
+    enlist(engine, principal, plan, signer, &certificate, issues_from).await
+}
+
+/// Puts an authority on record whose certificate is, and gives it its first responder and list.
+pub(super) async fn enlist(
+    engine: &Engine,
+    principal: &Principal,
+    plan: &AuthorityPlan,
+    signer: std::sync::Arc<dyn Signer>,
+    certificate: &StoredCertificate,
+    issues_from: Timestamp,
+) -> Result<(), FlowError> {
     let record = AuthorityRecord {
         id: plan.id.clone(),
         certificate: certificate.id,
-        certificate_der: certificate.der,
+        certificate_der: certificate.der.clone(),
         parent: plan.parent.clone(),
         key_home: plan.key_home.clone(),
         state: AuthorityState::Active,
@@ -119,7 +136,6 @@ async fn establish(
         let message = format!("another process established authority `{}` meanwhile", plan.id);
         return Err(FlowError::new(FlowErrorKind::AuthorityExists, message));
     }
-    // 3. What relying parties look up.
     equip_authority(engine, principal, &plan.id).await
 }
 
@@ -134,23 +150,33 @@ pub async fn equip_authority(engine: &Engine, principal: &Principal, id: &Author
     Ok(())
 }
 
-async fn certify(
+/// What an authority is granted by its profile.
+pub(super) fn granted_to(
     engine: &Engine,
-    principal: &Principal,
     plan: &AuthorityPlan,
-    signer: &dyn Signer,
-) -> Result<crate::port::store::StoredCertificate, FlowError> {
-    let kind = if plan.parent.is_some() { "subordinate" } else { "root" };
-    let profile = profile(engine, &kind.parse().map_err(FlowError::internal)?)?;
+    profile: &Profile,
+    public_key: &PublicKey,
+) -> Result<Granted, FlowError> {
     let request = CertificateRequest {
-        public_key: signer.public_key(),
+        public_key,
         csr: None,
         subject: Some(&plan.subject),
         names: None,
         validity: plan.validity,
         constraints: plan.parent.is_some().then_some(&plan.constraints),
     };
-    let granted = evaluate(engine, Origin::Service, &profile, &request)?;
+    evaluate(engine, Origin::Service, profile, &request)
+}
+
+async fn certify(
+    engine: &Engine,
+    principal: &Principal,
+    plan: &AuthorityPlan,
+    signer: &dyn Signer,
+) -> Result<StoredCertificate, FlowError> {
+    let kind = if plan.parent.is_some() { PROFILE_OF_SUBORDINATES } else { "root" };
+    let profile = profile(engine, &kind.parse().map_err(FlowError::internal)?)?;
+    let granted = granted_to(engine, plan, &profile, signer.public_key())?;
     let parent = plan.parent.as_ref().map(|parent| engine.authority(parent)).transpose()?;
     let (issuer, authority, key, endpoints) = match &parent {
         Some(parent) => {

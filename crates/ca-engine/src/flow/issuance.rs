@@ -391,7 +391,7 @@ fn ill_formed(profile: &Profile, findings: &[Finding]) -> FlowError {
     ))
 }
 
-fn refusal(outcome: &ReserveOutcome) -> FlowError {
+pub(super) fn refusal(outcome: &ReserveOutcome) -> FlowError {
     match outcome {
         ReserveOutcome::InProgress => FlowError::new(
             FlowErrorKind::RequestInProgress,

@@ -78,7 +78,7 @@ async fn finish(
 ) -> Result<Option<Step>, FlowError> {
     let (id, now) = (authority.id(), engine.now());
     if !authority.has_ended(now) {
-        if now <= end_of_duty(engine, authority, watch).await? {
+        if end_of_duty(engine, authority, watch).await?.is_some() {
             return Ok(None);
         }
         let name = publish_crl::lease_name(id);
@@ -95,23 +95,27 @@ async fn finish(
     change(engine, principal, authority, AuthorityState::Retired).await
 }
 
-/// The end of the last certificate that an authority answers for. Where one of its profiles is evidence for ever, it answers as long
+/// The end of the last certificate that an authority answers for, if it has not come. Where one of its profiles is evidence for ever, it answers as long
 /// as its own certificate lets it.
-async fn end_of_duty(engine: &Engine, authority: &Authority, watch: &mut Watch) -> Result<Timestamp, FlowError> {
+async fn end_of_duty(
+    engine: &Engine,
+    authority: &Authority,
+    watch: &mut Watch,
+) -> Result<Option<Timestamp>, FlowError> {
     let line = line_of(authority.id());
     let own_end = authority.facts().validity.not_after;
     let mut profiles = engine.profiles().values().filter(|profile| profile.authority() == Some(&line));
     if profiles.any(|profile| profile.retention() == Retention::Forever) {
-        return Ok(own_end);
+        return Ok(Some(own_end));
     }
     if let Some(known) = watch.ends.get(authority.id()).filter(|end| engine.now() <= **end) {
-        return Ok(*known);
+        return Ok(Some(*known));
     }
     let responders: [ProfileName; 1] = [RESPONDER.parse().map_err(FlowError::internal)?];
-    let end = engine.store().last_end(authority.id(), &responders).await?;
-    // What was never used has nothing to wait for.
-    let end = end.unwrap_or(authority.facts().validity.not_before);
-    watch.ends.insert(authority.id().clone(), end);
+    let end = engine.store().last_end(authority.id(), &responders, engine.now()).await?;
+    if let Some(end) = end {
+        watch.ends.insert(authority.id().clone(), end);
+    }
     Ok(end)
 }
 
@@ -166,7 +170,8 @@ pub async fn destroy_key(
     let given: String = fingerprint.chars().filter(|character| *character != ':').collect();
     let own = hex::encode(certificate.fingerprint_sha256());
     if !given.eq_ignore_ascii_case(&own) {
-        let message = format!("the certificate of {id} (`{}`) has the SHA-256 fingerprint {own}", certificate.subject());
+        let message =
+            format!("the certificate of {id} (`{}`) has the SHA-256 fingerprint {own}", certificate.subject());
         return Err(FlowError::invalid("fingerprint", "/confirm", message));
     }
     let KeyHome::Sealed(key) = &record.key_home else {

@@ -79,6 +79,23 @@ pub struct Announced {
     pub issues_from: Timestamp,
 }
 
+/// How far a rollover has come.
+pub(super) enum Next {
+    /// The next generation is made and not announced.
+    Made(Arc<Authority>),
+    /// It is to be made.
+    ToCome(ToCome),
+}
+
+/// A generation that has a key and no certificate.
+pub(super) struct ToCome {
+    pub(super) id: AuthorityId,
+    pub(super) parent: AuthorityId,
+    pub(super) subject: DistinguishedName,
+    pub(super) key_home: KeyHome,
+    pub(super) signer: Arc<dyn Signer>,
+}
+
 /// Makes the next generation of a line and announces it. The key of the authority above must be at hand. `lease` is the one of
 /// [`LEASE_NAME`].
 pub async fn roll_over(
@@ -89,61 +106,82 @@ pub async fn roll_over(
 ) -> Result<Announced, FlowError> {
     // 1. Who asks, and can it be done at all? Before a key is made.
     permit_on_host(principal, "authorities are rolled over")?;
-    if plan.notice < LEAST_NOTICE {
-        let message = format!(
-            "every replica must know the new generation before it issues: that takes {LEAST_NOTICE} at least, not {}",
-            plan.notice
-        );
-        return Err(FlowError::invalid("notice-too-short", "/notice", message));
+    refuse_short(plan.notice)?;
+    engine.reload_hierarchy().await?;
+    let newest = newest(engine, &line_of(&plan.line))?;
+    if newest.record().issues_from != NOT_ANNOUNCED {
+        engine.authority(&above(&newest)?)?.signer()?;
     }
+    // 2. Its name and its key; or one that was made and not announced, which is gone on with.
+    let notice = plan.notice;
+    let next = match next(engine, principal, &plan, lease).await? {
+        Next::Made(made) => return announce(engine, principal, &made, notice).await,
+        Next::ToCome(next) => next,
+    };
+    // 3. Its certificate, its record, its first responder and list.
+    establish_generation(engine, principal, &plan_of(&next, plan), Arc::clone(&next.signer)).await?;
+    // 4. Out with it.
+    let made = engine.authority(&next.id)?;
+    announce(engine, principal, &made, notice).await
+}
+
+/// Which generation comes next, and its key, which is made when there is none yet.
+pub(super) async fn next(
+    engine: &Engine,
+    principal: &Principal,
+    plan: &RolloverPlan,
+    lease: &Lease,
+) -> Result<Next, FlowError> {
+    permit_on_host(principal, "authorities are rolled over")?;
+    refuse_short(plan.notice)?;
     engine.check_anchor()?;
     assure_clock(engine).await?;
     engine.reload_hierarchy().await?;
     let line = line_of(&plan.line);
     let before = newest(engine, &line)?;
-    // 2. One that was made and not announced: it is gone on with.
     if before.record().issues_from == NOT_ANNOUNCED {
-        return announce(engine, principal, &before, plan.notice).await;
+        return Ok(Next::Made(before));
     }
     refuse_unfinished(engine, &before)?;
     let parent = above(&before)?;
-    engine.authority(&parent)?.signer()?;
-    // 3. Its number and its name.
     let number = next_number(engine, &line, &plan.taken);
     let id = generation_id(&line, number).map_err(FlowError::internal)?;
     let subject = plan.subject.of_generation(number).map_err(|error| {
         FlowError::invalid("subject", "/subject", format!("the subject of {id} cannot be made: {error}"))
     })?;
     if engine.hierarchy().authorities().iter().any(|other| *other.certificate().subject() == subject) {
-        let message = format!("an authority has the subject `{subject}` already; relying parties would take one for the other");
+        let message =
+            format!("an authority has the subject `{subject}` already; relying parties would take one for the other");
         return Err(FlowError::invalid("subject", "/subject", message));
     }
-    // 4. Its key, on record before it is used.
-    let (key_home, signer) = match plan.key {
-        GenerationKey::Given { home, signer } => (home, signer),
-        GenerationKey::Make(key_type) => key(engine, &line, &id, key_type, lease).await?,
+    // On record before it is used.
+    let (key_home, signer) = match &plan.key {
+        GenerationKey::Given { home, signer } => (home.clone(), Arc::clone(signer)),
+        GenerationKey::Make(key_type) => key(engine, &line, &id, *key_type, lease).await?,
     };
     let is_known = |other: &Arc<Authority>| other.certificate().public_key() == signer.public_key();
     if let Some(other) = engine.hierarchy().authorities().iter().find(|other| is_known(other)) {
-        let message = format!("that key is the key of {}: a generation has one of its own, so name another", other.id());
+        let message =
+            format!("that key is the key of {}: a generation has one of its own, so name another", other.id());
         return Err(FlowError::invalid("key", "/key", message));
     }
-    // 5. Its certificate, its record, its first responder and list.
-    let authority = AuthorityPlan {
-        id: id.clone(),
-        subject,
-        parent: Some(parent),
+    Ok(Next::ToCome(ToCome { id, parent, subject, key_home, signer }))
+}
+
+/// The authority that a generation is to be.
+pub(super) fn plan_of(next: &ToCome, plan: RolloverPlan) -> AuthorityPlan {
+    AuthorityPlan {
+        id: next.id.clone(),
+        subject: next.subject.clone(),
+        parent: Some(next.parent.clone()),
         validity: plan.validity,
         constraints: plan.constraints,
-        key_home,
-    };
-    establish_generation(engine, principal, &authority, signer).await?;
-    // 6. Out with it.
-    announce(engine, principal, &*engine.authority(&id)?, plan.notice).await
+        key_home: next.key_home.clone(),
+    }
 }
 
 /// Settles from when on a generation issues, once it has everything that relying parties look up.
-async fn announce(
+pub(super) async fn announce(
     engine: &Engine,
     principal: &Principal,
     authority: &Authority,
@@ -208,9 +246,23 @@ fn above(authority: &Authority) -> Result<AuthorityId, FlowError> {
     authority.record().parent.clone().ok_or_else(|| {
         FlowError::new(
             FlowErrorKind::AuthorityCannotSign,
-            format!("{} is a root: another one is another anchor of trust, which every relying party must be given", authority.id()),
+            format!(
+                "{} is a root: another one is another anchor of trust, which every relying party must be given",
+                authority.id()
+            ),
         )
     })
+}
+
+fn refuse_short(notice: Lifetime) -> Result<(), FlowError> {
+    if notice < LEAST_NOTICE {
+        let message = format!(
+            "every replica must know the new generation before it issues: that takes {LEAST_NOTICE} at least, not {}",
+            notice
+        );
+        return Err(FlowError::invalid("notice-too-short", "/notice", message));
+    }
+    Ok(())
 }
 
 /// One rollover after the other: nobody could say which generation a third one follows.

@@ -3,19 +3,28 @@
 
 use ca_core::audit::AuditAction;
 use ca_core::certificate::Certificate;
-use ca_core::key::KeyType;
+use ca_core::csr::ParsedCsr;
+use ca_core::key::{KeyType, PublicKey};
+use ca_core::lint::{self, LintContext};
+use ca_core::name::DistinguishedName;
 use ca_core::ocsp::CertStatus;
+use ca_core::policy::{self, AuthorityConstraints, CertificateRequest, Origin, Surroundings};
 use ca_core::principal::Principal;
 use ca_core::revocation::RevocationReason;
+use ca_core::serial::Serial;
+use ca_core::tbs;
+use ca_core::template::{self, Endpoints, Issuer, SerialChoice};
 use ca_core::time::Lifetime;
 use ca_engine::error::{FlowError, FlowErrorKind as Kind};
-use ca_engine::fake::{StoreFault, StoreMethod};
+use ca_engine::fake::{ScriptedSigner, StoreFault, StoreMethod};
 use ca_engine::flow::answer_status::AnswerKind;
 use ca_engine::flow::issue::issue;
 use ca_engine::flow::respond::make_responder;
 use ca_engine::flow::retire::{SETTLING, Step, Watch, destroy_key, retire};
 use ca_engine::flow::rollover::{Announced, GenerationKey, LEAST_NOTICE, RolloverPlan, roll_over};
-use ca_engine::port::store::{AuthorityState, KeyHome, NOT_ANNOUNCED, StoreError};
+use ca_engine::flow::rollover_elsewhere::{import_certificate, request_certificate};
+use ca_engine::port::signer::Signer;
+use ca_engine::port::store::{AuthorityState, KeyHome, Lease, NOT_ANNOUNCED, StoreError};
 use futures::executor::block_on;
 
 use crate::world::ask::{answer, cert_id, verified_chain};
@@ -314,9 +323,8 @@ fn a_key_is_destroyed_when_its_authority_is_retired_and_who_asks_has_looked() {
         hex::encode(authority.certificate().fingerprint_sha256())
     };
     let of_tls = fingerprint(&world, "tls");
-    let destroy = |principal: &Principal, confirm: &str| {
-        block_on(destroy_key(&world.engine, principal, &id("tls"), confirm))
-    };
+    let destroy =
+        |principal: &Principal, confirm: &str| block_on(destroy_key(&world.engine, principal, &id("tls"), confirm));
     assert_eq!(refused(destroy(&local, &of_tls)), Kind::AuthorityCannotSign, "it issues");
     roll(&world, HOUR);
     world.clock.advance(HOUR);
@@ -328,7 +336,8 @@ fn a_key_is_destroyed_when_its_authority_is_retired_and_who_asks_has_looked() {
     assert_eq!(refused(destroy(&Principal::Job("rollover"), &of_tls)), Kind::AccessDenied);
     assert_eq!(refused(destroy(&local, &fingerprint(&world, "tls-2"))), Kind::InvalidRequest);
     assert_eq!(refused(destroy(&local, "")), Kind::InvalidRequest);
-    let colons: Vec<String> = of_tls.to_uppercase().as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair).into_owned()).collect();
+    let colons: Vec<String> =
+        of_tls.to_uppercase().as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair).into_owned()).collect();
     assert_eq!(destroy(&local, &colons.join(":")).expect("destroyed"), true);
     assert_eq!(destroy(&local, &of_tls).expect("asked again"), false);
     let events = world.store.events();
@@ -350,4 +359,139 @@ fn a_list_of_another_generation_is_none_of_its_own() {
     list.verify(second.certificate().subject(), second.certificate().public_key()).expect("its own");
     assert!(list.verify(first.certificate().subject(), first.certificate().public_key()).is_err());
     assert_ne!(first.certificate().subject(), second.certificate().subject());
+}
+
+/// What whoever holds the root's key does with a request; `change` is what that person does otherwise than asked.
+fn sign_elsewhere(world: &World, request: &str, change: impl FnOnce(&mut Wanted)) -> Certificate {
+    let csr = ParsedCsr::from_pem(request).expect("a request that proves possession");
+    let mut wanted = Wanted {
+        subject: csr.subject().clone(),
+        purposes: plan("tls", Some("root"), KeyHome::File).constraints,
+        validity: Some(Lifetime::from_days(1_000)),
+        signer: world.root.clone(),
+        public_key: csr.public_key().clone(),
+    };
+    change(&mut wanted);
+    let profile = world.engine.profiles().get(&"subordinate".parse().expect("a name")).expect("shipped").clone();
+    let asked = CertificateRequest {
+        public_key: &wanted.public_key,
+        csr: None,
+        subject: Some(&wanted.subject),
+        names: None,
+        validity: wanted.validity,
+        constraints: Some(&wanted.purposes),
+    };
+    let surroundings = Surroundings { origin: Origin::Service, reserved_names: &[] };
+    let granted = policy::evaluate(&profile, &asked, &surroundings).expect("granted");
+    let root = world.engine.authority(&id("root")).expect("root");
+    let endpoints = Endpoints {
+        crl: Some("http://pki.example.org/crl/root.crl".to_owned()),
+        ca_issuers: Some("http://pki.example.org/ca/root.crt".to_owned()),
+        ocsp: Some("http://pki.example.org/ocsp".to_owned()),
+    };
+    let issuer = Issuer::Authority(root.facts());
+    let serial = SerialChoice::Ours(Serial::from_random([0x5a; 16]));
+    let template = template::build(granted, issuer, &endpoints, serial, world.now()).expect("a template");
+    let context = LintContext { issuer, public_key: template.public_key(), profile: &profile };
+    let linted = lint::check(tbs::encode(&template).expect("encoded"), &context).expect("faultless");
+    let signature = block_on(wanted.signer.sign(&linted)).expect("signed");
+    let der = linted.into_certificate(&signature, wanted.signer.public_key()).expect("a certificate");
+    Certificate::from_der(der.as_bytes()).expect("a certificate")
+}
+
+struct Wanted {
+    subject: DistinguishedName,
+    purposes: AuthorityConstraints,
+    validity: Option<Lifetime>,
+    signer: ScriptedSigner,
+    public_key: PublicKey,
+}
+
+fn with_lease<T>(world: &World, work: impl FnOnce(&Lease) -> T) -> T {
+    let lease = block_on(world.store().acquire_lease("rollover", "test", HOUR)).expect("a record").expect("it is free");
+    let done = work(&lease);
+    block_on(world.store().release_lease(&lease)).expect("given back");
+    done
+}
+
+fn ask(world: &World) -> String {
+    let asked = with_lease(world, |lease| {
+        block_on(request_certificate(&world.engine, &Principal::LocalOperator, plan_of("tls", HOUR), lease))
+    });
+    let (authority, pem) = asked.expect("a request");
+    assert_eq!(authority, id("tls-2"));
+    pem
+}
+
+fn import(world: &World, certificate: &Certificate) -> Result<Announced, FlowError> {
+    with_lease(world, |lease| {
+        let (local, plan) = (Principal::LocalOperator, plan_of("tls", HOUR));
+        block_on(import_certificate(&world.engine, &local, plan, certificate, lease))
+    })
+}
+
+#[test]
+fn a_generation_is_certified_elsewhere_by_a_request_that_says_what_it_is_to_be() {
+    let world = World::new();
+    let request = ask(&world);
+    let csr = ParsedCsr::from_pem(&request).expect("a request that proves possession");
+    assert_eq!(csr.subject().to_rfc4514(), "CN=Test tls G2");
+    assert_eq!(csr.public_key(), ParsedCsr::from_pem(&ask(&world)).expect("asked again").public_key(), "the same key");
+    assert!(world.engine.hierarchy().authority(&id("tls-2")).is_none(), "nothing is there before its certificate");
+    let certificate = sign_elsewhere(&world, &request, |_| {});
+    // What the request asks for is what the certificate has.
+    assert_eq!(csr.requested_extensions().len(), 8, "{:?}", csr.requested_extensions());
+    let announced = import(&world, &certificate).expect("taken");
+    assert_eq!((announced.id, announced.before), (id("tls-2"), id("tls")));
+    let made = world.engine.authority(&id("tls-2")).expect("there");
+    assert_eq!(made.certificate(), &certificate);
+    assert_eq!(world.status("root", certificate.serial()), CertStatus::Good);
+    world.clock.advance(HOUR);
+    let issued = world.issue();
+    assert_eq!(issued.authority, id("tls-2"));
+    verified_chain(&world, &issued);
+    assert_eq!(refused(import(&world, &certificate)), Kind::InvalidRequest, "the next one is another");
+}
+
+#[test]
+fn a_certificate_that_is_not_what_was_asked_for_is_not_taken() {
+    let world = World::new();
+    let request = ask(&world);
+    let stranger = ScriptedSigner::generate(KeyType::P256);
+    let changes: [(&str, &dyn Fn(&mut Wanted)); 4] = [
+        ("subject", &|wanted| wanted.subject = dn("CN=Test tls")),
+        ("extended key usage", &|wanted| wanted.purposes = plan("document", Some("root"), KeyHome::File).constraints),
+        ("not of the key", &|wanted| wanted.public_key = stranger.public_key().clone()),
+        ("not signed by", &|wanted| wanted.signer = stranger.clone()),
+    ];
+    for (why, change) in changes {
+        let error = import(&world, &sign_elsewhere(&world, &request, change)).expect_err(why);
+        assert_eq!(error.kind, Kind::InvalidRequest, "{why}");
+        assert!(error.message.contains(why), "{why}: {}", error.message);
+    }
+    let certificate = sign_elsewhere(&world, &request, |wanted| wanted.validity = Some(DAY));
+    world.clock.advance(DAY);
+    world.clock.advance(SECOND);
+    assert_eq!(refused(import(&world, &certificate)), Kind::InvalidRequest, "it has ended");
+    assert!(world.engine.hierarchy().authority(&id("tls-2")).is_none());
+    let good = sign_elsewhere(&world, &request, |_| {});
+    import(&world, &good).expect("taken");
+}
+
+#[test]
+fn an_import_that_was_cut_off_is_gone_on_with() {
+    for method in
+        [StoreMethod::Complete, StoreMethod::AddAuthority, StoreMethod::IntendCrl, StoreMethod::ChangeAuthority]
+    {
+        let world = World::new();
+        let certificate = sign_elsewhere(&world, &ask(&world), |_| {});
+        world.store.fail_next(method, StoreFault::AcknowledgementLost);
+        let first = import(&world, &certificate);
+        let second = import(&world, &certificate);
+        assert!(first.is_ok() || second.is_ok(), "{method:?}: {first:?} {second:?}");
+        let made = world.engine.authority(&id("tls-2")).expect("there");
+        assert_ne!(made.record().issues_from, NOT_ANNOUNCED, "{method:?}");
+        world.clock.advance(HOUR);
+        assert_eq!(world.issue().authority, id("tls-2"), "{method:?}");
+    }
 }

@@ -39,16 +39,22 @@ impl AuthorityStore for PostgresStore {
         self.change(DutyChange { id: id.clone(), from, to, journal }).await
     }
 
-    async fn last_end(&self, authority: &AuthorityId, but: &[ProfileName]) -> Result<Option<Timestamp>, StoreError> {
+    async fn last_end(
+        &self,
+        authority: &AuthorityId,
+        but: &[ProfileName],
+        from: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
         // From the latest end backwards: the first that fits is the one.
         const SQL: &str = "SELECT GREATEST(
-                 (SELECT not_after FROM certificates WHERE authority = $1 AND profile <> ALL ($2)
+                 (SELECT not_after FROM certificates WHERE not_after >= $3 AND authority = $1 AND profile <> ALL ($2)
                       ORDER BY not_after DESC LIMIT 1),
                  (SELECT MAX(not_after) FROM reservations
-                      WHERE abandoned_at IS NULL AND authority = $1 AND profile <> ALL ($2)))";
+                      WHERE abandoned_at IS NULL AND not_after >= $3 AND authority = $1 AND profile <> ALL ($2)))";
         let but: Vec<String> = but.iter().map(ToString::to_string).collect();
         let rows: Vec<(Option<i64>,)> =
-            read(&self.reads, || sqlx::query_as(SQL).bind(authority.as_str()).bind(&but)).await?;
+            read(&self.reads, || sqlx::query_as(SQL).bind(authority.as_str()).bind(&but).bind(from.unix_millis()))
+                .await?;
         Ok(rows.into_iter().next().and_then(|(end,)| end).map(Timestamp::from_unix_millis))
     }
 

@@ -36,8 +36,13 @@ impl AuthorityStore for SqliteStore {
         self.change(DutyChange { id: id.clone(), from, to, journal }).await
     }
 
-    async fn last_end(&self, authority: &AuthorityId, but: &[ProfileName]) -> Result<Option<Timestamp>, StoreError> {
-        Ok(last_end(&self.readers, authority, but).await?)
+    async fn last_end(
+        &self,
+        authority: &AuthorityId,
+        but: &[ProfileName],
+        from: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        Ok(last_end(&self.readers, authority, but, from).await?)
     }
 
     async fn destroy_key(&self, id: &str, journal: Journal) -> Result<bool, StoreError> {
@@ -172,17 +177,21 @@ async fn last_end(
     readers: &SqlitePool,
     authority: &AuthorityId,
     but: &[ProfileName],
+    from: Timestamp,
 ) -> Result<Option<Timestamp>, Failure> {
     // From the latest end backwards: the first that fits is the one.
     const ISSUED: &str = "SELECT not_after FROM certificates INDEXED BY certificates_by_end
-         WHERE authority = $1 AND profile NOT IN (SELECT value FROM json_each($2)) ORDER BY not_after DESC LIMIT 1";
+         WHERE not_after >= $3 AND authority = $1 AND profile NOT IN (SELECT value FROM json_each($2))
+         ORDER BY not_after DESC LIMIT 1";
     const UNDER_WAY: &str = "SELECT MAX(not_after) FROM reservations
-         WHERE abandoned_at IS NULL AND authority = $1 AND profile NOT IN (SELECT value FROM json_each($2))";
+         WHERE abandoned_at IS NULL AND not_after >= $3 AND authority = $1
+             AND profile NOT IN (SELECT value FROM json_each($2))";
     let but = serde_json::json!(but.iter().map(ProfileName::as_str).collect::<Vec<_>>()).to_string();
+    let (authority, but, from) = (authority.as_str(), but.as_str(), from.unix_millis());
     let issued: Option<i64> =
-        sqlx::query_scalar(ISSUED).bind(authority.as_str()).bind(but.as_str()).fetch_optional(readers).await?;
+        sqlx::query_scalar(ISSUED).bind(authority).bind(but).bind(from).fetch_optional(readers).await?;
     let under_way: Option<i64> =
-        sqlx::query_scalar(UNDER_WAY).bind(authority.as_str()).bind(but.as_str()).fetch_one(readers).await?;
+        sqlx::query_scalar(UNDER_WAY).bind(authority).bind(but).bind(from).fetch_one(readers).await?;
     Ok(issued.max(under_way).map(Timestamp::from_unix_millis))
 }
 

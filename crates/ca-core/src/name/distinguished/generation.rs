@@ -52,7 +52,10 @@ mod tests {
 
     #[test]
     fn the_last_common_name_says_the_generation() {
-        assert_eq!(generation("CN=Cartorio TLS CA,O=Cartorio,C=BR", 1), Ok("CN=Cartorio TLS CA,O=Cartorio,C=BR".to_owned()));
+        assert_eq!(
+            generation("CN=Cartorio TLS CA,O=Cartorio,C=BR", 1),
+            Ok("CN=Cartorio TLS CA,O=Cartorio,C=BR".to_owned())
+        );
         assert_eq!(
             generation("CN=Cartorio TLS CA,O=Cartorio,C=BR", 2),
             Ok("CN=Cartorio TLS CA G2,O=Cartorio,C=BR".to_owned())

@@ -51,7 +51,12 @@ impl AuthorityStore for MemoryStore {
         .await
     }
 
-    async fn last_end(&self, authority: &AuthorityId, but: &[ProfileName]) -> Result<Option<Timestamp>, StoreError> {
+    async fn last_end(
+        &self,
+        authority: &AuthorityId,
+        but: &[ProfileName],
+        from: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
         self.transact(StoreMethod::LastEnd, |record, _| {
             let counts = |id: &&ca_core::id::CertificateId| !record.removed.contains(*id);
             let issuances = record.issuances.iter().filter(|(id, _)| counts(id)).map(|(_, issuance)| issuance);
@@ -61,7 +66,8 @@ impl AuthorityStore for MemoryStore {
                     && !but.contains(&reservation.profile)
                     && !matches!(issuance.state, IssuanceState::Abandoned(_))
             });
-            Ok(of_authority.map(|issuance| issuance.reservation.validity.not_after).max())
+            let ends = of_authority.map(|issuance| issuance.reservation.validity.not_after);
+            Ok(ends.max().filter(|end| *end >= from))
         })
         .await
     }

@@ -149,9 +149,14 @@ pub trait AuthorityStore: Send + Sync {
         journal: Journal,
     ) -> Result<bool, StoreError>;
 
-    /// When the last of an authority's certificates ends, issued or under way, those of the profiles `but` apart; `None` when it has
-    /// issued none that is still on record. Reads much: for a look now and then.
-    async fn last_end(&self, authority: &AuthorityId, but: &[ProfileName]) -> Result<Option<Timestamp>, StoreError>;
+    /// When the last of an authority's certificates ends, issued or under way, those of the profiles `but` apart; `None` when all
+    /// ended before `from`. Reads much: for a look now and then.
+    async fn last_end(
+        &self,
+        authority: &AuthorityId,
+        but: &[ProfileName],
+        from: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError>;
 
     /// Forgets the octets of a sealed key for ever; its row stays, with nothing sealed in it. Returns whether there was something to
     /// forget; nothing is written otherwise.

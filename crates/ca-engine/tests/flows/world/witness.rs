@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ca_core::key::{KeyType, PublicKey, SignatureAlgorithm};
-use ca_core::signing::{Signable, Signature};
+use ca_core::signing::{Message, Signable, Signature};
 use ca_engine::fake::{MemoryKeyring, MemoryStore};
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError, SealedKey};
 use ca_engine::port::signer::{Signer, SignerError};
@@ -63,7 +63,19 @@ impl Signer for WitnessSigner {
     }
 
     async fn sign(&self, message: &dyn Signable) -> Result<Signature, SignerError> {
-        assert!(self.store.is_intended(message.message()), "an authority's key is used for what is not on record");
+        let is_known = self.store.is_intended(message.message()) || is_request(message.message());
+        assert!(is_known, "an authority's key is used for what is not on record");
         self.signer.sign(message).await
     }
+}
+
+/// Whether this is a CertificationRequestInfo (RFC 2986 §4.1), by which a key asks for its own certificate: its version is 0, that of
+/// a TBSCertificate is explicit, and that of a TBSCertList 1.
+fn is_request(message: Message<'_>) -> bool {
+    let Message::Whole(octets) = message else { return false };
+    let header = match octets.get(1) {
+        Some(length) if *length >= 0x80 => 2 + usize::from(length & 0x7f),
+        _ => 2,
+    };
+    octets.get(header..header + 3) == Some(&[2, 1, 0])
 }

@@ -132,8 +132,12 @@ room!(AuthorityStore {
         | None, |store| store.sound.add_authority(record, journal);
     ChangeAuthority = change_authority(id: &AuthorityId = id.clone(), from: Duty, to: Duty, journal: Journal) -> bool
         | None, |store| store.sound.change_authority(&id, from, to, journal);
-    LastEnd = last_end(authority: &AuthorityId = authority.clone(), but: &[ProfileName] = but.to_vec()) -> Option<Timestamp>
-        | None, |store| store.sound.last_end(&authority, &but);
+    LastEnd = last_end(
+        authority: &AuthorityId = authority.clone(),
+        but: &[ProfileName] = but.to_vec(),
+        from: Timestamp
+    ) -> Option<Timestamp>
+        | None, |store| store.sound.last_end(&authority, &but, from);
     DestroyKey = destroy_key(id: &str = id.to_owned(), journal: Journal) -> bool
         | None, |store| store.sound.destroy_key(&id, journal);
     AddKey = add_key(key: SealedKey) -> ()

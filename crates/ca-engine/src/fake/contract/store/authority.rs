@@ -95,10 +95,9 @@ async fn an_authority_s_duty_changes_only_from_what_was_seen(fixture: Fixture) {
     let announced = Duty { issues_from: Timestamp::from_unix_seconds(1_800_000_000), ..tls.duty() };
     let change = |from, to| store.change_authority(&tls.id, from, to, told("tls", AuditAction::AuthorityAnnounced));
     let before = fixture.event_count().await;
-    for wrong in [
-        Duty { state: AuthorityState::Retiring, ..tls.duty() },
-        Duty { issues_from: NOT_ANNOUNCED, ..tls.duty() },
-    ] {
+    for wrong in
+        [Duty { state: AuthorityState::Retiring, ..tls.duty() }, Duty { issues_from: NOT_ANNOUNCED, ..tls.duty() }]
+    {
         assert_eq!(change(wrong, announced).await, Ok(false));
     }
     let nobody = authority("nobody");
@@ -129,7 +128,7 @@ async fn one_of_many_concurrent_changes_of_a_duty_wins(fixture: Fixture) {
 async fn the_last_end_is_that_of_the_profiles_that_count(fixture: Fixture) {
     let store = &fixture.store;
     let nobody = authority("nobody");
-    assert_eq!(store.last_end(&nobody, &[]).await, Ok(None));
+    assert_eq!(store.last_end(&nobody, &[], FROM_THE_START).await, Ok(None));
     let mut issued = Vec::new();
     for days in [3, 50, 9] {
         let mut reservation = fixture.reservation();
@@ -142,19 +141,31 @@ async fn the_last_end_is_that_of_the_profiles_that_count(fixture: Fixture) {
     let end = |days| issued.iter().find(|(of, _)| *of == days).map(|(_, end)| *end);
     let line = authority("line");
     let responders = ["ocsp-responder".parse().expect("a profile")];
-    assert_eq!(store.last_end(&line, &[]).await, Ok(end(50)));
-    assert_eq!(store.last_end(&line, &responders).await, Ok(end(9)), "responders are made as long as they are needed");
-    assert_eq!(store.last_end(&nobody, &[]).await, Ok(None), "another authority's count for nobody else");
+    assert_eq!(store.last_end(&line, &[], FROM_THE_START).await, Ok(end(50)));
+    assert_eq!(
+        store.last_end(&line, &responders, FROM_THE_START).await,
+        Ok(end(9)),
+        "responders are made as long as they are needed"
+    );
+    let nine = end(9).expect("issued");
+    assert_eq!(store.last_end(&line, &responders, nine).await, Ok(Some(nine)), "its last instant counts");
+    let after = Timestamp::from_unix_millis(nine.unix_millis() + 1);
+    assert_eq!(store.last_end(&line, &responders, after).await, Ok(None));
+    assert_eq!(
+        store.last_end(&nobody, &[], FROM_THE_START).await,
+        Ok(None),
+        "another authority's count for nobody else"
+    );
     // One that is under way counts, as it may be issued; one that was given up does not.
     let mut open = fixture.reservation();
     open.authority = line.clone();
     open.validity.not_after = open.validity.not_before.plus(Lifetime::from_days(80));
     let (id, until) = (open.id, open.validity.not_after);
     assert_eq!(store.reserve(open).await, Ok(crate::port::store::ReserveOutcome::Reserved));
-    assert_eq!(store.last_end(&line, &responders).await, Ok(Some(until)));
+    assert_eq!(store.last_end(&line, &responders, FROM_THE_START).await, Ok(Some(until)));
     let journal = Journal::of(event(AuditAction::IssuanceAbandoned, &format!("certificate:{id}")));
     assert_eq!(store.abandon(id, journal).await, Ok(true));
-    assert_eq!(store.last_end(&line, &responders).await, Ok(end(9)));
+    assert_eq!(store.last_end(&line, &responders, FROM_THE_START).await, Ok(end(9)));
 }
 
 async fn a_destroyed_key_leaves_its_name_and_nothing_else(fixture: Fixture) {
@@ -163,9 +174,8 @@ async fn a_destroyed_key_leaves_its_name_and_nothing_else(fixture: Fixture) {
     for key in [&key, &other] {
         assert_eq!(store.add_key(key.clone()).await, Ok(()));
     }
-    let destroy = |id: String| async move {
-        store.destroy_key(&id, told("tls", AuditAction::AuthorityKeyDestroyed)).await
-    };
+    let destroy =
+        |id: String| async move { store.destroy_key(&id, told("tls", AuditAction::AuthorityKeyDestroyed)).await };
     let before = fixture.event_count().await;
     assert_eq!(destroy("nobody".to_owned()).await, Ok(false));
     assert_eq!(destroy(key.id.clone()).await, Ok(true));

@@ -15,8 +15,9 @@ use ca_core::time::{Lifetime, Timestamp, Validity};
 use super::StoreUnderTest;
 use crate::port::keyring::{KeyRoom, SealedKey};
 use crate::port::store::{
-    AuthorityRecord, AuthorityState, ChangeOutcome, CompleteOutcome, Completion, CrlIntent, FROM_THE_START, Idempotency, Journal,
-    KeyHome, Lease, OutboxMessage, Reservation, ReserveOutcome, StandingChange, Store, StoredCertificate, TokenRecord,
+    AuthorityRecord, AuthorityState, ChangeOutcome, CompleteOutcome, Completion, CrlIntent, FROM_THE_START,
+    Idempotency, Journal, KeyHome, Lease, OutboxMessage, Reservation, ReserveOutcome, StandingChange, Store,
+    StoredCertificate, TokenRecord,
 };
 
 /// The instant at which cases happen, by the service's clock: 2026-11-20T12:00:00Z.

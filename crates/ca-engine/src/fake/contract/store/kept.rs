@@ -12,8 +12,8 @@ use super::fixture::{Fixture, NOW, authority, event};
 use super::retention::{OLD, chain_all, ending_in, is_on_record, lease, month, old, removal, remove, removed, settle};
 use crate::port::keyring::KeyRoom;
 use crate::port::store::{
-    Assignment, AuthorityRecord, AuthorityState, FROM_THE_START, Journal, KeptFor, KeyHome, LEAST_RETENTION, RemovalOutcome,
-    ResponderRecord, RoleBinding, StoreError, StoredCertificate,
+    Assignment, AuthorityRecord, AuthorityState, FROM_THE_START, Journal, KeptFor, KeyHome, LEAST_RETENTION,
+    RemovalOutcome, ResponderRecord, RoleBinding, StoreError, StoredCertificate,
 };
 
 pub(super) fn cases() -> Vec<Case<Fixture>> {
