@@ -6,8 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ca_core::principal::Principal;
 use ca_core::time::Lifetime;
-use ca_engine::flow::retire::{Watch, retire};
-use ca_engine::flow::rollover::LEASE_NAME;
+use ca_engine::flow::retire::{LEASE_NAME, Watch, retire};
 use tokio::sync::Mutex;
 
 use super::driver::{Job, Outcome, lease, with_detail};

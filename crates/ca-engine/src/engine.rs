@@ -151,8 +151,8 @@ impl Default for OutboxSettings {
     }
 }
 
-/// How old what a process knows of the authorities may be when it issues.
-pub const HIERARCHY_AGE: Lifetime = Lifetime::from_seconds(10);
+/// How old what a process knows of the authorities may be when it issues. A server looks twice a second; this bounds one that cannot.
+pub const HIERARCHY_AGE: Lifetime = Lifetime::from_seconds(90);
 
 /// The certificate authority: shared by every request and job of a process.
 pub struct Engine {

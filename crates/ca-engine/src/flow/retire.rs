@@ -24,6 +24,9 @@ use crate::port::store::{AuthorityState, Duty, Journal, KeyHome, OutboxMessage};
 /// stands and however late it heard.
 pub const SETTLING: Lifetime = Lifetime::from_seconds(2 * TOLERANCE.seconds() + HIERARCHY_AGE.seconds());
 
+/// The name of the lease of the job that retires. Not that of a rollover, which runs beside it.
+pub const LEASE_NAME: &str = "retire";
+
 /// How long the last list of an authority may take.
 const LEASE: Lifetime = Lifetime::from_seconds(60);
 

@@ -19,7 +19,7 @@ use ca_core::time::{Lifetime, Timestamp};
 use super::establish::{AuthorityPlan, equip_authority, establish_generation};
 use super::publish_crl::has_published_list;
 use super::watch_clock::assure_clock;
-use crate::engine::{Engine, HIERARCHY_AGE};
+use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::generation::{generation_id, generation_in, line_of};
 use crate::hierarchy::Authority;
@@ -27,14 +27,14 @@ use crate::port::keyring::KeyRoom;
 use crate::port::signer::Signer;
 use crate::port::store::{AuthorityState, Duty, Journal, KeyHome, Lease, NOT_ANNOUNCED, OutboxMessage};
 
-/// The least time between the announcement of a generation and its first certificate: every replica that can issue at all knows of
-/// it by then.
-pub const LEAST_NOTICE: Lifetime = Lifetime::from_seconds(HIERARCHY_AGE.seconds() + 5);
+/// The least time between the announcement of a generation and its first certificate: every replica hears of it within a second or
+/// two.
+pub const LEAST_NOTICE: Lifetime = Lifetime::from_seconds(15);
 
 /// How long a rollover may take before another may take it over.
 pub const LEASE: Lifetime = Lifetime::from_seconds(300);
 
-/// The name of the lease under which generations are made and retired.
+/// The name of the lease under which generations are made.
 pub const LEASE_NAME: &str = "rollover";
 
 /// A generation to come.
