@@ -61,6 +61,8 @@ help_texts! {
     authority_export_key: ["authority", "export-key"];
     authority_export_root_key: ["authority", "export-root-key"];
     authority_publish_crl: ["authority", "publish-crl"];
+    authority_rollover: ["authority", "rollover"];
+    authority_destroy_key: ["authority", "destroy-key"];
     profile: ["profile"];
     profile_list: ["profile", "list"];
     profile_show: ["profile", "show"];
