@@ -118,7 +118,8 @@ fn a_generation_is_known_everywhere_before_it_issues_and_issues_from_that_instan
         let authority = certificate.authority.as_str();
         assert!(matches!(world.status(authority, &certificate.serial), CertStatus::Revoked { .. }));
         let list = world.list(authority);
-        assert_eq!(list.entries().map(|entry| entry.serial).collect::<Vec<_>>(), [certificate.serial.clone()]);
+        let listed: Vec<_> = list.entries().map(|entry| entry.serial).collect();
+        assert_eq!(listed, std::slice::from_ref(&certificate.serial));
     }
 }
 
@@ -204,9 +205,7 @@ fn an_interrupted_rollover_is_gone_on_with_and_never_half_there() {
 }
 
 fn try_roll_if_possible(world: &World) -> Result<Announced, FlowError> {
-    if let Err(error) = block_on(world.engine.lend_signer(id("root"), world.root_signer())) {
-        return Err(error);
-    }
+    block_on(world.engine.lend_signer(id("root"), world.root_signer()))?;
     let lease = block_on(world.store().acquire_lease("rollover", "test", HOUR))?;
     let lease = lease.expect("it is free");
     let rolled = block_on(roll_over(&world.engine, &Principal::LocalOperator, plan_of("tls", HOUR), &lease));
@@ -265,7 +264,7 @@ fn a_generation_retires_when_its_successor_has_issued_for_a_while_and_ends_with_
     pass(&world, DAY);
     assert_eq!(world.status("tls", &last.serial), CertStatus::Good);
     let listed: Vec<_> = world.list("tls").entries().map(|entry| entry.serial).collect();
-    assert_eq!(listed, [old.serial.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&old.serial));
     assert_eq!(retired(&world), []);
     // In the last second of its last certificate it is not done yet.
     let left = last.validity.not_after.since(world.now());
@@ -338,8 +337,8 @@ fn a_key_is_destroyed_when_its_authority_is_retired_and_who_asks_has_looked() {
     assert_eq!(refused(destroy(&local, "")), Kind::InvalidRequest);
     let colons: Vec<String> =
         of_tls.to_uppercase().as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair).into_owned()).collect();
-    assert_eq!(destroy(&local, &colons.join(":")).expect("destroyed"), true);
-    assert_eq!(destroy(&local, &of_tls).expect("asked again"), false);
+    assert!(destroy(&local, &colons.join(":")).expect("destroyed"));
+    assert!(!destroy(&local, &of_tls).expect("asked again"), "nothing is left");
     let events = world.store.events();
     assert_eq!(events.iter().filter(|event| event.action == AuditAction::AuthorityKeyDestroyed).count(), 1);
     // The service goes on, also after a start.
@@ -407,6 +406,9 @@ struct Wanted {
     public_key: PublicKey,
 }
 
+/// What somebody does otherwise than asked.
+type Change<'a> = &'a dyn Fn(&mut Wanted);
+
 fn with_lease<T>(world: &World, work: impl FnOnce(&Lease) -> T) -> T {
     let lease = block_on(world.store().acquire_lease("rollover", "test", HOUR)).expect("a record").expect("it is free");
     let done = work(&lease);
@@ -458,7 +460,7 @@ fn a_certificate_that_is_not_what_was_asked_for_is_not_taken() {
     let world = World::new();
     let request = ask(&world);
     let stranger = ScriptedSigner::generate(KeyType::P256);
-    let changes: [(&str, &dyn Fn(&mut Wanted)); 4] = [
+    let changes: [(&str, Change<'_>); 4] = [
         ("subject", &|wanted| wanted.subject = dn("CN=Test tls")),
         ("extended key usage", &|wanted| wanted.purposes = plan("document", Some("root"), KeyHome::File).constraints),
         ("not of the key", &|wanted| wanted.public_key = stranger.public_key().clone()),
