@@ -151,8 +151,9 @@ impl Default for OutboxSettings {
     }
 }
 
-/// How old what a process knows of the authorities may be when it issues. A server looks twice a second; this bounds one that cannot.
-pub const HIERARCHY_AGE: Lifetime = Lifetime::from_seconds(90);
+/// How old what a process knows of the authorities may be when it issues. A server looks twice a second; this bounds one that stood
+/// still, and only has to be shorter than the time until a generation retires ([`crate::flow::retire::SETTLING`]).
+pub const HIERARCHY_AGE: Lifetime = Lifetime::from_seconds(1_800);
 
 /// The certificate authority: shared by every request and job of a process.
 pub struct Engine {
