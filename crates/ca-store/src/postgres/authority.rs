@@ -50,7 +50,8 @@ impl AuthorityStore for PostgresStore {
                  (SELECT not_after FROM certificates WHERE not_after >= $3 AND authority = $1 AND profile <> ALL ($2)
                       ORDER BY not_after DESC LIMIT 1),
                  (SELECT MAX(not_after) FROM reservations
-                      WHERE abandoned_at IS NULL AND not_after >= $3 AND authority = $1 AND profile <> ALL ($2)))";
+                      WHERE abandoned_at IS NULL AND reserved_at >= 0 AND not_after >= $3 AND authority = $1
+                          AND profile <> ALL ($2)))";
         let but: Vec<String> = but.iter().map(ToString::to_string).collect();
         let rows: Vec<(Option<i64>,)> =
             read(&self.reads, || sqlx::query_as(SQL).bind(authority.as_str()).bind(&but).bind(from.unix_millis()))
