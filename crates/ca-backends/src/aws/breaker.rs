@@ -8,13 +8,15 @@ use tokio::time::Instant;
 
 /// So many failures in a row open it.
 const FAILURES: u32 = 8;
-/// How long it stays open at first.
-const FIRST_REST: Duration = Duration::from_secs(1);
 /// How long it stays open at most.
 const LONGEST_REST: Duration = Duration::from_secs(15);
 
 /// Lets calls through, none, or one that tries.
-pub(crate) struct Breaker(Mutex<State>);
+pub(crate) struct Breaker {
+    /// How long it stays open at first.
+    first_rest: Duration,
+    state: Mutex<State>,
+}
 
 #[derive(Clone, Copy)]
 enum State {
@@ -34,8 +36,9 @@ pub(crate) struct Open {
 }
 
 impl Breaker {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(State::Closed { failures: 0 }))
+    /// One that stays open for `first_rest` at first, and longer each time.
+    pub(crate) fn new(first_rest: Duration) -> Self {
+        Self { first_rest, state: Mutex::new(State::Closed { failures: 0 }) }
     }
 
     /// Whether a call may go out now.
@@ -67,7 +70,7 @@ impl Breaker {
                 false
             }
             State::Closed { .. } => {
-                *state = State::Open { until: now + FIRST_REST, rest: FIRST_REST };
+                *state = State::Open { until: now + self.first_rest, rest: self.first_rest };
                 true
             }
             // It was on its way before, and says nothing new.
@@ -81,7 +84,7 @@ impl Breaker {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,9 +92,11 @@ impl Breaker {
 mod tests {
     use super::*;
 
+    const FIRST_REST: Duration = Duration::from_secs(1);
+
     #[tokio::test]
     async fn opens_after_failures_in_a_row_and_closes_when_one_that_tries_is_answered() {
-        let breaker = Breaker::new();
+        let breaker = Breaker::new(FIRST_REST);
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         for _ in 1..FAILURES {
@@ -120,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn rests_longer_each_time_but_never_for_long() {
-        let breaker = Breaker::new();
+        let breaker = Breaker::new(FIRST_REST);
         let mut now = Instant::now();
         (0..FAILURES).for_each(|_| drop(breaker.failed(now)));
         let mut rests = Vec::new();

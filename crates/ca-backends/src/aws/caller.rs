@@ -26,6 +26,8 @@ pub(crate) struct Patience {
     pub(crate) longest_pause: Duration,
     /// No attempt begins later than this after the first.
     pub(crate) within: Duration,
+    /// How long an endpoint that fails again and again is left alone at first.
+    pub(crate) first_rest: Duration,
 }
 
 /// Calls of one service, account and region share it.
@@ -72,7 +74,7 @@ impl Caller {
     pub(crate) fn new(per_second: u32, longest_wait: Duration, patience: Patience, tally: Arc<Tally>) -> Self {
         Self {
             pace: Pace::new(per_second, longest_wait),
-            breaker: Breaker::new(),
+            breaker: Breaker::new(patience.first_rest),
             patience,
             tally,
             spread: RandomState::new(),
