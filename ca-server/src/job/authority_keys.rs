@@ -65,9 +65,9 @@ impl Job for AuthorityKeysJob {
                     said.insert(id.clone(), Instant::now());
                     if state.set_unusable_key(id, None) {
                         tracing::info!(authority = %id, "the key of an authority can be used again");
+                        done += 1;
                     }
                     metrics::authority_key(id, true);
-                    done += 1;
                 }
                 Err(None) => {}
                 Err(Some(why)) => {

@@ -1,6 +1,8 @@
 //! The contract of signers, with every kind of key, at a double of KMS; what is asked of it; and what is told when it refuses, is
 //! silent, or has another key than it should.
 
+mod conformance;
+
 use ca_core::signing::Signable;
 use ca_engine::fake::contract::signer::{check_signer, message};
 use ca_test_doubles::{Fault, KeySpec, KeyState, KmsDouble, Weather};
