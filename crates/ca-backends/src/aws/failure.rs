@@ -119,11 +119,17 @@ mod tests {
 
     #[test]
     fn tells_what_passes_from_what_stays() {
-        for (status, code) in [(400, "ThrottlingException"), (503, "SlowDown"), (429, ""), (400, "RequestLimitExceeded")] {
+        for (status, code) in
+            [(400, "ThrottlingException"), (503, "SlowDown"), (429, ""), (400, "RequestLimitExceeded")]
+        {
             assert!(matches!(of(status, code), Failure::Throttled(_)), "{status} {code}");
         }
-        for (status, code) in [(500, "KMSInternalException"), (503, "DependencyTimeoutException"), (502, ""), (400, "KeyUnavailableException")]
-        {
+        for (status, code) in [
+            (500, "KMSInternalException"),
+            (503, "DependencyTimeoutException"),
+            (502, ""),
+            (400, "KeyUnavailableException"),
+        ] {
             assert!(matches!(of(status, code), Failure::Passing(_)), "{status} {code}");
         }
         for (status, code) in [

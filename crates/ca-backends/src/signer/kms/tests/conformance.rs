@@ -199,7 +199,8 @@ impl Run {
         let algorithm = SigningAlgorithmSpec::EcdsaSha256;
         assert_eq!(refusal(algorithm.clone(), MessageType::Raw, vec![7; 4_097]).await, "ValidationException");
         assert_eq!(refusal(algorithm.clone(), MessageType::Digest, vec![7; 31]).await, "ValidationException");
-        let dry = self.client.sign().key_id(&key).signing_algorithm(algorithm).message(Blob::new(MESSAGE)).dry_run(true);
+        let dry =
+            self.client.sign().key_id(&key).signing_algorithm(algorithm).message(Blob::new(MESSAGE)).dry_run(true);
         assert_eq!(dry.send().await.expect_err("a dry run").code(), Some("DryRunOperationException"));
     }
 
