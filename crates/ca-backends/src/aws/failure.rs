@@ -73,7 +73,10 @@ impl Failure {
             }
             // No credentials, a name that does not resolve to anything that can be asked; the chain of reasons holds no secret.
             SdkError::ConstructionFailure(_) => Self::NotSent(DisplayErrorContext(error).to_string()),
-            SdkError::DispatchFailure(failure) if !failure.is_io() && !failure.is_timeout() => {
+            // A connection that breaks while the answer is awaited has a kind of its own among the others.
+            SdkError::DispatchFailure(failure)
+                if failure.is_user() || failure.is_other() && failure.as_other().is_none() =>
+            {
                 Self::NotSent(DisplayErrorContext(error).to_string())
             }
             SdkError::TimeoutError(_) => Self::Passing("there was no answer in time".to_owned()),
