@@ -142,7 +142,11 @@ fn init_says_what_is_wrong_with_a_key_in_kms() -> anyhow::Result<()> {
     init_refuses(&authorities, &missing, &["NotFoundException", "there is no such key where the ARN says"])?;
     let symmetric = authorities.kms.create_key(KeySpec::SymmetricDefault);
     init_refuses(&authorities, &symmetric, &["UnsupportedOperationException", "not for signing"])?;
-    init_refuses(&authorities, "arn:aws:kms:sa-east-1:111122223333:alias/tls", &["`authority.tls.key`", "alias"])?;
+    init_refuses(
+        &authorities,
+        "arn:aws:kms:sa-east-1:111122223333:alias/tls",
+        &["it is an alias, which may be moved", "aws kms describe-key"],
+    )?;
     init_refuses(&authorities, &authorities.root, &["the same key as `authority.root.key`"])?;
     authorities.kms.deny("GetPublicKey");
     init_refuses(&authorities, tls, &["AccessDeniedException", "kms:GetPublicKey"])
