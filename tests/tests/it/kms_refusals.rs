@@ -37,7 +37,7 @@ async fn is_told(stack: &Stack, subject: &Subject, parts: &[&str]) -> anyhow::Re
     let body = request("client", key.csr("refused.example", &["refused.example"])?);
     let answer = stack.administrator()?.post(route::CERTIFICATES, &body).await?;
     let problem = answer.expect_problem(ProblemType::Unavailable)?;
-    ensure!(answer.header("retry-after") != "" && !problem.detail.contains("arn:aws"), "{}", answer.text());
+    ensure!(!answer.header("retry-after").is_empty() && !problem.detail.contains("arn:aws"), "{}", answer.text());
     let said = stack.logs().join("\n");
     for part in parts {
         ensure!(said.contains(part), "`{part}` is missing in the log: {said}");

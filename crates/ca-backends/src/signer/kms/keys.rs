@@ -43,9 +43,12 @@ pub struct KmsKeys {
     tally: Arc<Tally>,
     callers: Mutex<BTreeMap<(String, String), Arc<Caller>>>,
     clients: Mutex<BTreeMap<String, Client>>,
-    /// What is known of each key and public part, however often it is opened.
-    confirmed: Mutex<BTreeMap<(String, Vec<u8>), Arc<AtomicBool>>>,
+    /// What is known of each key, however often it is opened.
+    confirmed: Mutex<Confirmed>,
 }
+
+/// Whether KMS was seen to hold a key, by its ARN and its public part.
+type Confirmed = BTreeMap<(String, Vec<u8>), Arc<AtomicBool>>;
 
 impl KmsKeys {
     /// Keys, in each account and region of which `quota` calls a second go out at most.
