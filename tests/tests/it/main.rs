@@ -6,6 +6,7 @@
 mod alerts;
 mod audit;
 mod authorisation;
+mod authority_lists;
 mod bad_request;
 mod bulk_revoke;
 mod cli_bulk_revoke;
