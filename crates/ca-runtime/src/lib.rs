@@ -11,6 +11,7 @@ pub mod config;
 pub mod data_folder;
 pub mod encrypted_key;
 pub mod entropy;
+mod external_keys;
 pub mod file;
 pub mod hierarchy;
 pub mod key_export;
