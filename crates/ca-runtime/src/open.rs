@@ -35,7 +35,8 @@ use crate::clock::SystemClock;
 use crate::config::{ApiConfig, Config, PassphraseSource};
 use crate::data_folder::{DataFolder, DataFolderError, PASSPHRASE_FILE};
 use crate::entropy::SystemEntropy;
-use crate::external_keys::HeldKeys;
+use crate::external_keys::{self, HeldKeys};
+pub use crate::external_keys::{AwsCalls, NotBuiltIn};
 use crate::lock::{Lock, LockError};
 pub use crate::mirrors::{Mirror, MirrorFault};
 use crate::operator_message::operator_message;
@@ -142,6 +143,7 @@ pub struct Runtime {
     pub anchor: Arc<dyn Anchor>,
     /// Where lists are put too, beside the data folder.
     pub mirrors: Vec<Mirror>,
+    external_keys: Arc<HeldKeys>,
     pub(crate) keyring: Arc<SealedKeyring>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) root_key: Option<RootKeyFile>,
@@ -188,13 +190,15 @@ impl Runtime {
         let shared = config.redis.as_ref().filter(|_| purpose.answers_status());
         let shared_answers = shared.map(shared_answers::open).transpose()?;
         let mirrors = if purpose.fills_mirrors() { mirrors::open(&config).await? } else { Vec::new() };
+        external_keys::check(&config)?;
+        let external_keys = Arc::new(HeldKeys::open(&config, &*store, purpose != Purpose::ServeStatus).await?);
         // 5. The engine. A clock that is wrong is no fault of opening: the engine answers, and signs nothing until it is right.
         let ports = Ports {
             clock,
             entropy: Arc::clone(&entropy),
             store,
             keyring: keyring.clone(),
-            external_keys: Arc::new(HeldKeys::new(purpose != Purpose::ServeStatus)),
+            external_keys: external_keys.clone(),
             authorizer,
             publisher: Arc::new(DirectoryPublisher::new(data_folder.crl_folder())),
             spool,
@@ -213,7 +217,19 @@ impl Runtime {
             tracing::error!(why, "the record is not known to be the newest: nothing is signed or changed");
         }
         let engine = Arc::new(engine);
-        Ok(Self { engine, config, data_folder, anchor, mirrors, keyring, entropy, root_key, record, _locks: locks })
+        Ok(Self {
+            engine,
+            config,
+            data_folder,
+            anchor,
+            mirrors,
+            external_keys,
+            keyring,
+            entropy,
+            root_key,
+            record,
+            _locks: locks,
+        })
     }
 
     /// Closes the record: waits for the last commit. The locks are given back when the runtime is dropped.
@@ -224,6 +240,12 @@ impl Runtime {
     /// What wakes the follower of the sequence of revocations; must be called inside a tokio runtime, which then listens.
     pub fn revocation_hints(&self) -> Arc<dyn RevocationHints> {
         self.record.revocation_hints(&self.config.database)
+    }
+
+    /// What tells of the calls of AWS so far, for as long as it is kept.
+    pub fn aws_calls(&self) -> impl Fn() -> Vec<AwsCalls> + Send + Sync + use<> {
+        let keys = Arc::clone(&self.external_keys);
+        move || keys.aws_calls()
     }
 
     /// Whether other replicas may be at work on the same record.
@@ -252,6 +274,7 @@ pub fn check_policies(config: &Config) -> Result<(), OpenError> {
     sinks::open(&config.webhooks, &(Arc::new(SystemClock) as Arc<dyn Clock>)).map_err(OpenError::Sinks)?;
     config.redis.as_ref().map(shared_answers::check).transpose()?;
     mirrors::check(config)?;
+    external_keys::check(config)?;
     Ok(())
 }
 
@@ -382,6 +405,9 @@ pub enum OpenError {
     /// Where lists are put too.
     #[error(transparent)]
     Mirror(#[from] MirrorFault),
+    /// Keys that are held elsewhere.
+    #[error(transparent)]
+    ExternalKeys(#[from] NotBuiltIn),
     /// The passphrase.
     #[error(transparent)]
     Passphrase(#[from] PassphraseError),
