@@ -74,7 +74,10 @@ impl Typing {
 
     /// Types a text.
     pub fn types(&mut self, text: &str) -> anyhow::Result<()> {
-        self.keyboard.write_all(text.as_bytes()).and_then(|()| self.keyboard.flush()).context("nobody reads the keyboard")
+        self.keyboard
+            .write_all(text.as_bytes())
+            .and_then(|()| self.keyboard.flush())
+            .context("nobody reads the keyboard")
     }
 
     /// Presses Ctrl-C.

@@ -3,8 +3,8 @@
 use anyhow::{Context, ensure};
 use ca_api::authority::{Authority, PublishedList};
 use ca_core::crl::ParsedCrl;
-use ca_e2e::client::{Client, eventually};
 use ca_e2e::cli::Terminal;
+use ca_e2e::client::{Client, eventually};
 use ca_e2e::stack::{PATIENCE, Stack};
 
 use crate::cli_remote::administrator;
@@ -58,7 +58,11 @@ async fn every_list_of_an_authority_is_told_as_it_is_served() -> anyhow::Result<
 
     // The command says the same, with a server and without one.
     let shown = administrator(&stack)?.done(&["authority", "show", "tls"])?;
-    let urls: Vec<String> = told.revocation_lists.shards.iter().flat_map(|shards| &shards.lists)
+    let urls: Vec<String> = told
+        .revocation_lists
+        .shards
+        .iter()
+        .flat_map(|shards| &shards.lists)
         .chain(&told.revocation_lists.complete)
         .chain(&told.revocation_lists.delta)
         .filter_map(|list| list.url.clone())

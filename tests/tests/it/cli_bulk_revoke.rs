@@ -129,7 +129,9 @@ fn at_a_terminal_the_number_is_typed_and_ctrl_c_leaves_the_rest_to_the_service()
         Ok(())
     };
     // Another number, no number, and second thoughts.
-    for (typed, code, said) in [("2\n", 1, "that is another number"), ("\n", 1, "that is another number"), ("\u{3}", 130, "")] {
+    for (typed, code, said) in
+        [("2\n", 1, "that is another number"), ("\n", 1, "that is another number"), ("\u{3}", 130, "")]
+    {
         let mut person = terminal.sit_before(&asked)?;
         person.sees("type 3 to revoke them: ")?;
         person.types(typed)?;
