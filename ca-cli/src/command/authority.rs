@@ -4,6 +4,7 @@ use ca_api::authority::{Authority, PublishedList, RevocationLists};
 use ca_core::crl::ParsedCrl;
 use ca_core::id::AuthorityId;
 use ca_core::principal::Principal;
+use ca_runtime::root_password;
 use ca_runtime::seal::Passphrase;
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -87,7 +88,11 @@ async fn export_root_key(local: &Local, args: &ExportRootKeyArgs, printer: &Prin
     local.runtime().export_root_key(&Principal::LocalOperator, &args.out).await.map_err(Failure::failed)?;
     let root: AuthorityId = ca_runtime::hierarchy::ROOT.parse().map_err(Failure::failed)?;
     tell_written(&root, &args.out, printer)?;
-    printer.note("it opens with the passphrase of the data folder as before: keep that too, elsewhere");
+    let password = root_password::beside(&args.out);
+    match password.exists() {
+        true => printer.note(format!("its password, which KMS wraps, went along: {}", password.display())),
+        false => printer.note("it opens with the passphrase of the data folder as before: keep that too, elsewhere"),
+    }
     Ok(Exit::Done)
 }
 

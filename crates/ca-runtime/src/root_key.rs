@@ -1,4 +1,4 @@
-//! The root's key: a file of encrypted PKCS#8 under the seal's passphrase, loaded only when needed, meant to be moved away.
+//! The root's key: a file of encrypted PKCS#8 under the root's password, loaded only when needed, meant to be moved away.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,19 +14,20 @@ use zeroize::Zeroizing;
 
 use crate::encrypted_key::{self, EncryptedKeyError};
 use crate::file::{self, Access, Existing, Links};
+use crate::root_password::{self, RootPassword, RootPasswordError};
 use crate::seal::{Passphrase, generate_software_key};
 
 /// The file that holds the root's key, there or moved away.
 #[derive(Clone, Debug)]
 pub struct RootKeyFile {
     path: PathBuf,
-    passphrase: Arc<Passphrase>,
+    password: RootPassword,
 }
 
 impl RootKeyFile {
-    /// The file at `path`, to be opened with `passphrase`.
-    pub fn new(path: PathBuf, passphrase: Arc<Passphrase>) -> Self {
-        Self { path, passphrase }
+    /// The file at `path`, to be opened with `password`.
+    pub fn new(path: PathBuf, password: RootPassword) -> Self {
+        Self { path, password }
     }
 
     /// Where it is, or was.
@@ -50,10 +51,9 @@ impl RootKeyFile {
             return self.load().await;
         }
         let (key, signer) = generate_software_key(key_type).await?;
-        let (passphrase, entropy) = (Arc::clone(&self.passphrase), Arc::clone(entropy));
-        let pem = off_the_async_threads(move || encrypted_key::encrypt(key.as_der(), &passphrase, &*entropy)).await??;
-        file::write(&self.path, pem.as_bytes(), Access::Private, Existing::Keep)
-            .map_err(|source| self.io_error(source))?;
+        // Before the key: what is encrypted under a password that was never kept is lost.
+        let passphrase = self.password.read_or_make(&self.path, &**entropy).await?;
+        self.encrypt(Zeroizing::new(key.as_der().to_vec()), passphrase, entropy, Existing::Keep).await?;
         Ok(Arc::new(signer))
     }
 
@@ -67,30 +67,96 @@ impl RootKeyFile {
     }
 
     async fn load(&self) -> Result<Arc<dyn Signer>, RootKeyError> {
-        let octets = self.read()?;
-        let passphrase = Arc::clone(&self.passphrase);
-        let key = off_the_async_threads(move || {
-            let pem = std::str::from_utf8(&octets).map_err(|_| EncryptedKeyError::NotAnEncryptedKey)?;
-            encrypted_key::decrypt(pem, &passphrase)
-        })
-        .await?
-        .map_err(|source| RootKeyError::NotOpened { path: self.path.clone(), source })?;
+        let passphrase = self.password.read(&self.path).await?;
+        let key = self.decrypt(&passphrase).await?;
         let signer = SoftwareSigner::from_pkcs8(&key)
             .map_err(|source| RootKeyError::NotUsable { path: self.path.clone(), source })?;
         Ok(Arc::new(signer))
     }
 
+    /// The unencrypted PKCS#8.
+    async fn decrypt(&self, passphrase: &Arc<Passphrase>) -> Result<Zeroizing<Vec<u8>>, RootKeyError> {
+        let octets = self.read()?;
+        let passphrase = Arc::clone(passphrase);
+        off_the_async_threads(move || {
+            let pem = std::str::from_utf8(&octets).map_err(|_| EncryptedKeyError::NotAnEncryptedKey)?;
+            encrypted_key::decrypt(pem, &passphrase)
+        })
+        .await?
+        .map_err(|source| RootKeyError::NotOpened { path: self.path.clone(), source })
+    }
+
+    /// Sees to it that the key opens by the password of this file, made anew where a key elsewhere wraps it; it opens by that
+    /// now, or by one of `former`. Returns whether there is a key here: one that was moved away stays as it is. Cut off anywhere, it is
+    /// run again.
+    pub async fn reseal(&self, former: &[RootPassword], entropy: &Arc<dyn Entropy>) -> Result<bool, RootKeyError> {
+        if !self.is_present() {
+            return Ok(false);
+        }
+        let (by, passphrase, key) = self.opened_by(former).await?;
+        let passphrase = match (&self.password, by) {
+            // The same password, wrapped anew: the key's file stays, and opens at every moment.
+            (RootPassword::Wrapped(with), RootPassword::Wrapped(_)) => {
+                root_password::wrap(&**with, &self.path, &passphrase).await?;
+                return Ok(true);
+            }
+            // The key opens by the passphrase until its file is replaced.
+            (RootPassword::Wrapped(with), RootPassword::Passphrase(_)) => {
+                root_password::make(&**with, &self.path, &**entropy).await?
+            }
+            (RootPassword::Passphrase(passphrase), _) => Arc::clone(passphrase),
+        };
+        self.encrypt(key, passphrase, entropy, Existing::Replace).await?;
+        if let RootPassword::Passphrase(_) = self.password {
+            root_password::remove(&self.path)?;
+        }
+        Ok(true)
+    }
+
+    /// The first password that opens the key, and the key. Where none does, the complaint is about the one that is wanted.
+    async fn opened_by<'a>(
+        &'a self,
+        former: &'a [RootPassword],
+    ) -> Result<(&'a RootPassword, Arc<Passphrase>, Zeroizing<Vec<u8>>), RootKeyError> {
+        let mut complaint = None;
+        for password in std::iter::once(&self.password).chain(former) {
+            let opened = match password.read(&self.path).await {
+                Ok(passphrase) => self.decrypt(&passphrase).await.map(|key| (password, passphrase, key)),
+                Err(error) => Err(error.into()),
+            };
+            match opened {
+                Ok(opened) => return Ok(opened),
+                Err(error) => complaint = complaint.or(Some(error)),
+            }
+        }
+        Err(complaint.unwrap_or_else(|| RootKeyError::Offline { path: self.path.clone() }))
+    }
+
+    async fn encrypt(
+        &self,
+        key: Zeroizing<Vec<u8>>,
+        passphrase: Arc<Passphrase>,
+        entropy: &Arc<dyn Entropy>,
+        existing: Existing,
+    ) -> Result<(), RootKeyError> {
+        let entropy = Arc::clone(entropy);
+        let pem = off_the_async_threads(move || encrypted_key::encrypt(&key, &passphrase, &*entropy)).await??;
+        file::write(&self.path, pem.as_bytes(), Access::Private, existing).map_err(|source| self.io_error(source))
+    }
+
     /// Moves the file to `target`, which must not be there: written and synced there before it is removed here. It stays
-    /// encrypted under the same passphrase.
+    /// encrypted under the same password; where that is wrapped beside it, the wrapped one goes with it.
     pub fn move_to(&self, target: &Path) -> Result<(), RootKeyError> {
         let octets = self.read()?;
+        root_password::copy(&self.path, target)?;
         let failed = |source| RootKeyError::Io { path: target.to_path_buf(), source };
         file::write(target, &octets, Access::Private, Existing::Keep).map_err(failed)?;
         let written = file::read_private(target, Links::Refuse).map_err(failed)?;
         if written.as_deref() != Some(&*octets) {
             return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "what was written cannot be read back")));
         }
-        file::remove(&self.path).map_err(|source| self.io_error(source))
+        file::remove(&self.path).map_err(|source| self.io_error(source))?;
+        Ok(root_password::remove(&self.path)?)
     }
 
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, RootKeyError> {
@@ -145,6 +211,9 @@ pub enum RootKeyError {
     /// No key could be made.
     #[error(transparent)]
     Generation(#[from] KeyringError),
+    /// Its password cannot be had.
+    #[error(transparent)]
+    Password(#[from] RootPasswordError),
     /// It could not be encrypted.
     #[error(transparent)]
     Encryption(#[from] EncryptedKeyError),
@@ -168,8 +237,8 @@ mod tests {
     use super::*;
     use crate::entropy::SystemEntropy;
 
-    fn passphrase(text: &str) -> Arc<Passphrase> {
-        Arc::new(Passphrase::new(text, "the test".to_owned()).expect("long enough"))
+    fn passphrase(text: &str) -> RootPassword {
+        RootPassword::Passphrase(Arc::new(Passphrase::new(text, "the test".to_owned()).expect("long enough")))
     }
 
     fn entropy() -> Arc<dyn Entropy> {

@@ -22,6 +22,7 @@ mod idempotency;
 mod issue;
 mod kms;
 mod kms_refusals;
+mod kms_seal;
 mod kms_weather;
 mod lifecycle;
 mod limits;
