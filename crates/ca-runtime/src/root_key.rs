@@ -236,6 +236,7 @@ mod tests {
 
     use super::*;
     use crate::entropy::SystemEntropy;
+    use crate::seal::key_elsewhere::KeyElsewhere;
 
     fn passphrase(text: &str) -> RootPassword {
         RootPassword::Passphrase(Arc::new(Passphrase::new(text, "the test".to_owned()).expect("long enough")))
@@ -288,5 +289,83 @@ mod tests {
         root.move_to(&target).expect("moved");
         assert!(matches!(root.open(key.public_key()).await, Err(RootKeyError::Offline { .. })));
         RootKeyFile::new(target, passphrase("correct horse")).open(key.public_key()).await.expect("opens");
+    }
+
+    /// What lies beside a key, as text.
+    fn beside(root: &RootKeyFile) -> Option<String> {
+        std::fs::read_to_string(root_password::beside(root.path())).ok()
+    }
+
+    fn wrapped(key: &Arc<KeyElsewhere>) -> RootPassword {
+        RootPassword::Wrapped(key.clone())
+    }
+
+    #[tokio::test]
+    async fn a_password_of_its_own_lies_beside_it_wrapped_and_goes_where_it_goes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = KeyElsewhere::new("kms:a");
+        let root = RootKeyFile::new(folder.path().join("root.key"), wrapped(&key));
+        let made = root.load_or_generate(KeyType::P256, &entropy()).await.expect("made");
+        let password = beside(&root).expect("beside");
+        assert!(
+            password.contains("wrapped_by = \"kms:a\"") && password.contains("purpose = \"root-key\""),
+            "{password}"
+        );
+        let mode = std::fs::metadata(root_password::beside(root.path())).expect("there").mode();
+        assert_eq!(mode & 0o7777, 0o600);
+        root.open(made.public_key()).await.expect("opens");
+        let target = folder.path().join("stick");
+        root.move_to(&target).expect("moved");
+        assert_eq!(beside(&root), None);
+        let moved = RootKeyFile::new(target, wrapped(&key));
+        moved.open(made.public_key()).await.expect("opens");
+        // Under another key, or without it, what is said helps.
+        let other = RootKeyFile::new(moved.path().to_path_buf(), wrapped(&KeyElsewhere::new("kms:b")));
+        let said = other.open(made.public_key()).await.map(|_| ()).expect_err("another").to_string();
+        assert!(said.contains("wrapped by kms:a") && said.contains("reseal --from kms:a"), "{said}");
+        std::fs::remove_file(root_password::beside(moved.path())).expect("removed");
+        let said = moved.open(made.public_key()).await.map(|_| ()).expect_err("gone").to_string();
+        assert!(said.contains("stick.password is missing"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn moves_from_password_to_password_and_goes_on_where_it_was_cut_off() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (one, other) = (KeyElsewhere::new("kms:a"), KeyElsewhere::new("kms:b"));
+        let at = |password: &RootPassword| RootKeyFile::new(folder.path().join("root.key"), password.clone());
+        let words = passphrase("correct horse");
+        assert!(!at(&words).reseal(&[], &entropy()).await.expect("none here"));
+        let made = at(&words).load_or_generate(KeyType::P256, &entropy()).await.expect("made");
+        let is_the_same = async |password: &RootPassword| at(password).open(made.public_key()).await.is_ok();
+
+        assert!(at(&wrapped(&one)).reseal(&[], &entropy()).await.is_err(), "nobody opens it");
+        assert!(is_the_same(&words).await, "nothing was changed");
+        // Cut off when the password was beside it, and the key was still under the passphrase.
+        let RootPassword::Wrapped(wrapping) = wrapped(&one) else { panic!("wrapped") };
+        root_password::make(&*wrapping, at(&words).path(), &*entropy()).await.expect("beside");
+        assert!(is_the_same(&words).await && !is_the_same(&wrapped(&one)).await);
+        assert!(
+            at(&wrapped(&one)).reseal(&[passphrase("wrong horse"), words.clone()], &entropy()).await.expect("moved")
+        );
+        assert!(is_the_same(&wrapped(&one)).await && !is_the_same(&words).await);
+
+        // Anew, and under another key: the key's file stays as it is, so there is nothing to be cut off in.
+        let file = std::fs::read(at(&words).path()).expect("there");
+        let before = beside(&at(&words));
+        assert!(at(&wrapped(&one)).reseal(&[], &entropy()).await.expect("anew"));
+        assert_ne!(beside(&at(&words)), before);
+        assert!(at(&wrapped(&other)).reseal(&[wrapped(&one)], &entropy()).await.expect("moved"));
+        assert_eq!(std::fs::read(at(&words).path()).expect("there"), file);
+        assert!(is_the_same(&wrapped(&other)).await && !is_the_same(&wrapped(&one)).await);
+
+        // Back; and cut off when the key was under the passphrase, with the password still beside it.
+        let left = beside(&at(&words)).expect("beside");
+        assert!(at(&words).reseal(&[wrapped(&other)], &entropy()).await.expect("moved"));
+        assert_eq!(beside(&at(&words)), None);
+        std::fs::write(root_password::beside(at(&words).path()), left).expect("written");
+        assert!(is_the_same(&words).await);
+        assert!(at(&words).reseal(&[wrapped(&other)], &entropy()).await.expect("moved"));
+        assert_eq!(beside(&at(&words)), None);
+        assert!(is_the_same(&words).await);
     }
 }

@@ -5,7 +5,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ca_core::ocsp::CertStatus;
 use ca_e2e::cli::Terminal;
-use ca_e2e::stack::{Site, Stack};
+use ca_e2e::client::eventually;
+use ca_e2e::record::audit_events;
+use ca_e2e::stack::{PATIENCE, Site, Stack};
 use ca_e2e::status::Subject;
 use ca_e2e::tools::openssl;
 use ca_test_doubles::{Fault, KeySpec, KeyState, KmsDouble};
@@ -230,8 +232,12 @@ async fn from_a_passphrase_to_kms_to_a_rotated_key_to_another_key_and_back() -> 
     let stack = site.serve()?;
     is_whole(&stack, &mut before).await?;
     ensure!(kms.opened() == asked + 1);
-    let events = stack.administrator()?.get("/v1/audit?limit=1000").await?.expect(200)?.text();
-    ensure!(events.contains("keys-resealed"), "no event");
+    let administrator = stack.administrator()?;
+    eventually(PATIENCE, "the move is in the audit chain", || async {
+        let events = audit_events(&administrator).await?;
+        Ok(events.iter().any(|event| event.action == "keys-resealed").then_some(()))
+    })
+    .await?;
     let mut site = tokio::task::block_in_place(|| stack.stop())?;
     tokio::task::block_in_place(|| root_opens(&site, &password_by_hand(&kms, &site)?))?;
 

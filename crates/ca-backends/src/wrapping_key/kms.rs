@@ -134,11 +134,14 @@ impl KmsWrappingKey {
                  that sealed this record, or restore the record",
                 purpose.as_str()
             ),
+            "InvalidSignatureException" if refusal.message.contains("region") => format!(
+                "the key is in {region}, and aws.endpoint_url leads elsewhere; name the endpoint of that region, or none"
+            ),
             "ExpiredTokenException"
             | "UnrecognizedClientException"
             | "InvalidClientTokenId"
             | "InvalidSignatureException"
-            | "IncompleteSignature"
+            | "IncompleteSignatureException"
             | "MissingAuthenticationTokenException" => {
                 "the credentials of this host are wrong or have expired; give it a role, or renew them".to_owned()
             }

@@ -10,6 +10,9 @@
 //! on the wire or in a certificate is the business of aws-lc-rs, elsewhere.
 
 mod data_key;
+mod error;
+#[cfg(test)]
+pub(crate) mod key_elsewhere;
 mod keyring;
 mod passphrase;
 mod reseal;
@@ -22,6 +25,7 @@ mod wrapped_key;
 mod wrapping;
 
 pub use data_key::{DataKey, SealingError};
+pub use error::SealError;
 pub use keyring::SealedKeyring;
 pub(crate) use keyring::generate_software_key;
 pub use passphrase::{Passphrase, PassphraseError};
@@ -29,4 +33,4 @@ pub use reseal::reseal;
 pub use room::DataKeyRoom;
 pub use seals::{Seal, Seals};
 pub use vault::SealedVault;
-pub use wrapping::{DataKeys, MissingKeys, SealError, is_sealed};
+pub use wrapping::{DataKeys, MissingKeys, is_sealed};

@@ -13,10 +13,11 @@ use ca_engine::port::store::AuthorityStore;
 use ca_engine::port::wrapping_key::WrappingPurpose;
 
 use super::data_key::DataKey;
+use super::error::SealError;
 use super::room::DataKeyRoom;
 use super::seals::{Seal, Seals, WrappingKeys};
 use super::wrapped_key::WrappedKey;
-use super::wrapping::{SealError, setting_name};
+use super::wrapping::setting_name;
 
 /// Every data key, those that only full replicas hold first: who cannot open them moves nothing.
 const ROOMS: [DataKeyRoom; 3] =

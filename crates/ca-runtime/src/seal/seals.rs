@@ -8,10 +8,10 @@ use ca_engine::port::entropy::Entropy;
 use ca_engine::port::wrapping_key::{WrappingKey, WrappingPurpose};
 
 use super::data_key::DataKey;
+use super::error::SealError;
 use super::passphrase::Passphrase;
 use super::room::DataKeyRoom;
 use super::wrapped_key::{Derivation, Protection, WrappedKey};
-use super::wrapping::SealError;
 
 /// One seal.
 #[derive(Clone, Debug)]

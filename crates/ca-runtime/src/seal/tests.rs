@@ -1,9 +1,7 @@
 //! Data keys and the keyring over a store, as starts of the service meet them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use async_trait::async_trait;
 use ca_backends::signer::SoftwareSigner;
 use ca_core::key::KeyType;
 use ca_core::time::Timestamp;
@@ -13,9 +11,9 @@ use ca_engine::port::entropy::Entropy;
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError, SealedKey};
 use ca_engine::port::signer::Signer;
 use ca_engine::port::store::{AuthorityStore, StoreError};
-use ca_engine::port::wrapping_key::{WrappingError, WrappingKey, WrappingPurpose};
-use zeroize::Zeroizing;
+use ca_engine::port::wrapping_key::WrappingPurpose;
 
+use super::key_elsewhere::KeyElsewhere;
 use super::*;
 
 fn passphrase(text: &str) -> Arc<Passphrase> {
@@ -194,52 +192,6 @@ async fn the_key_of_personal_data_is_made_where_it_is_missing_and_kept_from_the_
     assert!(opened.of(KeyRoom::Authorities).expect("held").open(b"", &sealed).is_none(), "a key for each room");
 }
 
-/// A key elsewhere, in memory: it counts what it is asked, and can be shut.
-struct KeyElsewhere {
-    name: String,
-    key: DataKey,
-    entropy: SeededEntropy,
-    opened: AtomicUsize,
-    shut: AtomicBool,
-}
-
-impl KeyElsewhere {
-    fn new(name: &str) -> Arc<Self> {
-        let entropy = SeededEntropy::new(u64::from(name.as_bytes()[0]));
-        let key = DataKey::generate(&entropy).expect("made");
-        let (opened, shut) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Arc::new(Self { name: name.to_owned(), key, entropy, opened, shut })
-    }
-
-    fn opened(&self) -> usize {
-        self.opened.swap(0, Ordering::Relaxed)
-    }
-
-    fn refusal(&self) -> WrappingError {
-        WrappingError::Refused { detail: format!("{} is shut", self.name) }
-    }
-}
-
-#[async_trait]
-impl WrappingKey for KeyElsewhere {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    async fn wrap(&self, purpose: WrappingPurpose, secret: &[u8]) -> Result<Vec<u8>, WrappingError> {
-        if self.shut.load(Ordering::Relaxed) {
-            return Err(self.refusal());
-        }
-        Ok(self.key.seal(purpose.as_str().as_bytes(), secret, &self.entropy).expect("sealed"))
-    }
-
-    async fn unwrap(&self, purpose: WrappingPurpose, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, WrappingError> {
-        self.opened.fetch_add(1, Ordering::Relaxed);
-        let opened = self.key.open(purpose.as_str().as_bytes(), wrapped);
-        opened.filter(|_| !self.shut.load(Ordering::Relaxed)).ok_or_else(|| self.refusal())
-    }
-}
-
 fn elsewhere(key: &Arc<KeyElsewhere>, purpose: WrappingPurpose) -> Seal {
     Seal::External(key.clone(), purpose)
 }
@@ -275,7 +227,7 @@ async fn a_key_elsewhere_is_asked_once_a_start() {
     let record = store.setting("seal.authorities").await.expect("a store").expect("there");
     let record = String::from_utf8(record).expect("text");
     assert!(record.contains("wrapped_by = \"a\"") && record.contains("purpose = \"authorities\""), "{record}");
-    key.shut.store(true, Ordering::Relaxed);
+    key.shut();
     let error = DataKeys::open(&store, &all_under(&key), MissingKeys::Refuse, &entropy).await.expect_err("shut");
     assert_eq!(error.to_string(), "the keys of authorities do not open: a is shut");
     let (empty, entropy) = self::store();

@@ -97,7 +97,10 @@ async fn each_refusal_says_what_helps_and_is_not_tried_again() {
     }
     let elsewhere = key(&double, &arn.replace("sa-east-1", "eu-west-1")).await;
     let said = detail(elsewhere.wrap(WrappingPurpose::Authorities, SECRET).await);
-    assert!(said.contains("no such key in eu-west-1"), "{said}");
+    assert!(said.contains("the key is in eu-west-1, and aws.endpoint_url leads elsewhere"), "{said}");
+    let gone = key(&double, "arn:aws:kms:sa-east-1:111122223333:key/no-such-key").await;
+    let said = detail(gone.wrap(WrappingPurpose::Authorities, SECRET).await);
+    assert!(said.contains("no such key in sa-east-1"), "{said}");
     let signing = key(&double, &double.create_key(KeySpec::EccNistP256)).await;
     let said = detail(signing.wrap(WrappingPurpose::Authorities, SECRET).await);
     assert!(said.contains("name a symmetric one"), "{said}");
