@@ -131,7 +131,9 @@ fn parsed(arn: &str) -> Result<ca_backends::aws::KmsKeyArn, SignerError> {
 fn no_adapter(home: &KeyHome) -> SignerError {
     let detail = match home {
         KeyHome::Kms(_) if cfg!(feature = "backend-kms") => {
-            format!("there was no key in AWS KMS when this process started, and now there is one in {home}; start it again")
+            format!(
+                "there was no key in AWS KMS when this process started, and now there is one in {home}; start it again"
+            )
         }
         _ => format!("this build does not reach keys in {home}"),
     };

@@ -83,7 +83,8 @@ async fn a_key_that_does_not_sign_is_told_with_what_would_be_right_and_status_is
     .await?;
     is_told(&stack, &subject, &[tls, "ExpiredTokenException", "renew them where they come from"]).await?;
     kms.set_credentials_expired(false);
-    eventually(PATIENCE, "the key signs again", || async { Ok(complaint(&stack).await?.is_none().then_some(())) }).await?;
+    eventually(PATIENCE, "the key signs again", || async { Ok(complaint(&stack).await?.is_none().then_some(())) })
+        .await?;
     stack.administrator()?.enrol("client", "after.example").await?;
     Ok(())
 }
@@ -97,7 +98,11 @@ async fn another_key_behind_the_arn_signs_nothing() -> anyhow::Result<()> {
     let site = stack.stop()?;
     authorities.kms.exchange_material(&authorities.tls);
     let stack = site.serve()?;
-    let parts = [authorities.tls.as_str(), "its public key is not that of the authority's certificate", "put the right ARN on record"];
+    let parts = [
+        authorities.tls.as_str(),
+        "its public key is not that of the authority's certificate",
+        "put the right ARN on record",
+    ];
     let why = eventually(PATIENCE, "the service says that its key cannot be used", || complaint(&stack)).await?;
     for part in parts {
         ensure!(why.contains(part), "`{part}` is missing in: {why}");

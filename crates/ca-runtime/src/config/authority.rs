@@ -111,7 +111,10 @@ impl AuthoritiesConfig {
                 settings.invalid(keys.validity, detail);
             }
         }
-        refuse_equal_keys(settings, [("authority.root.key", &root), (tls_keys.key, &tls), (document_keys.key, &document)]);
+        refuse_equal_keys(
+            settings,
+            [("authority.root.key", &root), (tls_keys.key, &tls), (document_keys.key, &document)],
+        );
         refuse_equal_subjects(
             settings,
             [("authority.root.subject", &root), (tls_keys.subject, &tls), (document_keys.subject, &document)],
@@ -215,9 +218,7 @@ fn refuse_equal_subjects(settings: &mut Settings, authorities: [(&'static str, &
 /// Two authorities of one key are one authority: who may use the key signs for both.
 fn refuse_equal_keys(settings: &mut Settings, authorities: [(&'static str, &AuthorityConfig); 3]) {
     for (index, (key, authority)) in authorities.iter().enumerate() {
-        let is_same = |other: &AuthorityConfig| {
-            matches!((&authority.key, &other.key), (KeyPlan::External(one), KeyPlan::External(other)) if one == other)
-        };
+        let is_same = |other: &AuthorityConfig| matches!((&authority.key, &other.key), (KeyPlan::External(one), KeyPlan::External(other)) if one == other);
         if let Some((other, _)) = authorities[..index].iter().find(|(_, earlier)| is_same(earlier)) {
             settings.invalid(key, format!("the same key as `{other}`; each authority has a key of its own"));
         }

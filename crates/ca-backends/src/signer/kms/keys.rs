@@ -47,13 +47,7 @@ pub struct KmsKeys {
 impl KmsKeys {
     /// Keys, in each account and region of which `quota` calls a second go out at most.
     pub fn new(access: AwsAccess, quota: u32) -> Self {
-        Self {
-            access,
-            quota,
-            tally: Arc::default(),
-            callers: Mutex::default(),
-            clients: Mutex::default(),
-        }
+        Self { access, quota, tally: Arc::default(), callers: Mutex::default(), clients: Mutex::default() }
     }
 
     /// A key as it is in KMS: asks for its public part.
@@ -103,9 +97,9 @@ impl KmsKeys {
     fn caller(&self, key: &KmsKeyArn) -> Arc<Caller> {
         let place = (key.account().to_owned(), key.region().to_owned());
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        let caller = callers.entry(place).or_insert_with(|| {
-            Arc::new(Caller::new(self.quota, LONGEST_WAIT, PATIENCE, Arc::clone(&self.tally)))
-        });
+        let caller = callers
+            .entry(place)
+            .or_insert_with(|| Arc::new(Caller::new(self.quota, LONGEST_WAIT, PATIENCE, Arc::clone(&self.tally))));
         Arc::clone(caller)
     }
 }
@@ -115,9 +109,8 @@ pub(super) async fn public_key(client: &Client, caller: &Caller, key: &KmsKeyArn
     let refused = |what: String| SignerError::Refused { detail: format!("KMS key {key}: {what}") };
     // 0.03 US dollars for 10,000.
     let call = Call { operation: "GetPublicKey", micro_dollars: 3 };
-    let attempt = || async {
-        client.get_public_key().key_id(key.as_str()).send().await.map_err(|error| Failure::of(&error))
-    };
+    let attempt =
+        || async { client.get_public_key().key_id(key.as_str()).send().await.map_err(|error| Failure::of(&error)) };
     let found = caller.call(call, attempt).await.map_err(|error| in_words(key, "GetPublicKey", error))?;
     if found.key_usage() != Some(&KeyUsageType::SignVerify) {
         let usage = found.key_usage().map_or("unknown", KeyUsageType::as_str);
@@ -126,7 +119,8 @@ pub(super) async fn public_key(client: &Client, caller: &Caller, key: &KmsKeyArn
         )));
     }
     let der = found.public_key().map(AsRef::as_ref).unwrap_or_default();
-    let kinds = "make one with `--key-spec` RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384 or ECC_NIST_P521";
+    let kinds =
+        "make one with `--key-spec` RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384 or ECC_NIST_P521";
     let public_key = PublicKey::from_spki_der(der).map_err(|error| refused(format!("{error}; {kinds}")))?;
     match algorithm_of(public_key.key_type()) {
         Some(_) => Ok(public_key),

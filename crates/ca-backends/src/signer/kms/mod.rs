@@ -64,7 +64,9 @@ impl Signer for KmsSigner {
                 self.confirmed.store(true, Ordering::Relaxed);
                 Ok(signature)
             }
-            Err(_) => Err(self.is_another_key("what it signs is not verified by the key of the authority's certificate")),
+            Err(_) => {
+                Err(self.is_another_key("what it signs is not verified by the key of the authority's certificate"))
+            }
         }
     }
 

@@ -99,22 +99,37 @@ async fn too_many_calls_are_busy_and_failures_inside_unavailable() {
     assert_eq!(retry_after, Some(Lifetime::from_seconds(1)));
     double.fail("Sign", [Fault::Refuse(500, "KMSInternalException"); 5]);
     let error = signer.sign(&message(1)).await.expect_err("failing");
-    assert!(matches!(error, SignerError::Unavailable { ref detail } if detail.contains("500 KMSInternalException")), "{error:?}");
+    assert!(
+        matches!(error, SignerError::Unavailable { ref detail } if detail.contains("500 KMSInternalException")),
+        "{error:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_stays_refused_is_asked_once_and_told_with_what_would_be_right() {
     for (prepare, code, remedy) in [
         ((|double, _| double.deny("Sign")) as fn(&KmsDouble, &str), "AccessDeniedException", "kms:Sign"),
-        (|double, arn| double.set_state(arn, KeyState::Disabled), "DisabledException", "aws kms enable-key --region sa-east-1"),
+        (
+            |double, arn| double.set_state(arn, KeyState::Disabled),
+            "DisabledException",
+            "aws kms enable-key --region sa-east-1",
+        ),
         (
             |double, arn| double.set_state(arn, KeyState::PendingDeletion),
             "KMSInvalidStateException",
             "aws kms cancel-key-deletion",
         ),
         (|double, _| double.set_credentials_expired(true), "ExpiredTokenException", "renew them where they come from"),
-        (|double, _| double.fail("Sign", [Fault::Refuse(400, "LimitExceededException")]), "LimitExceededException", "Service Quotas"),
-        (|double, _| double.fail("Sign", [Fault::Refuse(400, "UnrecognizedClientException")]), "UnrecognizedClientException", "does not know these credentials"),
+        (
+            |double, _| double.fail("Sign", [Fault::Refuse(400, "LimitExceededException")]),
+            "LimitExceededException",
+            "Service Quotas",
+        ),
+        (
+            |double, _| double.fail("Sign", [Fault::Refuse(400, "UnrecognizedClientException")]),
+            "UnrecognizedClientException",
+            "does not know these credentials",
+        ),
     ] {
         let (double, key, signer) = of_double().await;
         prepare(&double, key.as_str());
@@ -141,7 +156,10 @@ async fn a_key_that_is_not_where_the_arn_says_is_told() {
             "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-000000000001",
             ["InvalidSignatureException", "signed for region eu-west-1"],
         ),
-        ("arn:aws:kms:sa-east-1:111122223333:key/no-such-key", ["NotFoundException", "region sa-east-1, account 111122223333"]),
+        (
+            "arn:aws:kms:sa-east-1:111122223333:key/no-such-key",
+            ["NotFoundException", "region sa-east-1, account 111122223333"],
+        ),
         (
             "arn:aws:kms:sa-east-1:444455556666:key/1234abcd-12ab-34cd-56ef-000000000001",
             ["AccessDeniedException", "kms:GetPublicKey"],
@@ -159,7 +177,10 @@ async fn another_key_behind_the_arn_is_found_out_and_its_signatures_are_not_used
     let (double, key, signer) = of_double().await;
     double.exchange_material(key.as_str());
     let error = signer.sign(&message(1)).await.expect_err("not verified");
-    assert!(matches!(error, SignerError::Refused { ref detail } if detail.contains("another key stands behind")), "{error:?}");
+    assert!(
+        matches!(error, SignerError::Refused { ref detail } if detail.contains("another key stands behind")),
+        "{error:?}"
+    );
     // A process that starts now asks for the public key before it says that all is well.
     let opened = keys(&double).await.open(&key, signer.public_key()).expect("opened");
     let error = opened.check().await.expect_err("another key");
@@ -188,7 +209,10 @@ async fn no_credentials_and_no_endpoint_are_told_apart_from_refusals() {
     let access = AwsAccess::of_tests(&double.endpoint_url()).await;
     drop(double);
     let error = KmsKeys::new(access, USUAL_QUOTA).find(&key).await.expect_err("nobody listens");
-    assert!(matches!(error, SignerError::Unavailable { ref detail } if detail.contains("the way to KMS in sa-east-1")), "{error:?}");
+    assert!(
+        matches!(error, SignerError::Unavailable { ref detail } if detail.contains("the way to KMS in sa-east-1")),
+        "{error:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
