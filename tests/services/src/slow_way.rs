@@ -47,7 +47,7 @@ impl SlowWay {
                 let (Ok(client_too), Ok(server_too)) = (client.try_clone(), server.try_clone()) else { continue };
                 let (there, back) = (Arc::clone(&shared), Arc::clone(&shared));
                 thread::spawn(move || copy(client, server, |octets| there.count(octets)));
-                thread::spawn(move || copy(server_too, client_too, |_| thread::sleep(back.delay())));
+                thread::spawn(move || copy(server_too, client_too, |_| wait(back.delay())));
             }
         });
         Ok(way)
@@ -86,6 +86,11 @@ impl Shared {
     fn delay(&self) -> Duration {
         Duration::from_millis(self.delay_millis.load(Ordering::Relaxed))
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a thread of its own, whose only work is to wait")]
+fn wait(delay: Duration) {
+    thread::sleep(delay);
 }
 
 fn copy(mut from: TcpStream, mut to: TcpStream, before: impl Fn(&[u8])) {

@@ -1,6 +1,7 @@
 //! The disk is full: changes are refused with 503 and nothing is half done; status is told all the same, even after a restart;
 //! and all is well once there is room.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use ca_e2e::record::{damage, number};
 use ca_e2e::small_disk::SmallDisk;
 use ca_e2e::stack::{EMBEDDED, PATIENCE, Site, Stack};
 use ca_e2e::status::Subject;
+use ca_e2e::tools::run;
 use reqwest::Method;
 use reqwest::header::ACCEPT_ENCODING;
 use serde_json::json;
@@ -169,7 +171,7 @@ async fn a_bulk_revocation_that_meets_a_full_disk_goes_on_when_there_is_room() -
     let disk = SmallDisk::under(&mut site, 64)?;
     let (made, said) = site.run(&["init"])?;
     ensure!(made, "{said}");
-    let stack = site.serve()?;
+    let mut stack = site.serve()?;
     let administrator = Arc::new(stack.administrator()?);
     issue_many(Arc::clone(&administrator), "client", "full.example.test", MANY).await?;
     let hold_up = |site: &Site, until: i64| {
@@ -187,11 +189,21 @@ async fn a_bulk_revocation_that_meets_a_full_disk_goes_on_when_there_is_room() -
     let body = json!({ "filter": { "profile": "client" }, "reason": "superseded", "expected_count": MANY });
     let begun: BulkRevocation = administrator.post("/v1/certificates/revoke", &body).await?.expect(202)?.json()?;
     let path = format!("/v1/revocations/{}", begun.id);
-    let site = tokio::task::block_in_place(|| stack.stop())?;
-    hold_up(&site, 0)?;
+    // Released while nothing moves, so that the first of it meets the full disk.
+    let pid = stack.process().id().to_string();
+    let signal = |signal: &str| run("kill", [signal, &pid], Path::new("/")).map(drop);
+    eventually(Duration::from_secs(120), "the server stands still and holds no lock", || async {
+        signal("-STOP")?;
+        // In the middle of a commit it would hold one for ever.
+        let released = hold_up(&stack, 0).is_ok();
+        if !released {
+            signal("-CONT")?;
+        }
+        Ok(released.then_some(()))
+    })
+    .await?;
     disk.fill()?;
-    let stack = site.serve()?;
-    let administrator = stack.administrator()?;
+    signal("-CONT")?;
     eventually(PATIENCE, "the log says that it does not go on", || async {
         Ok(stack.logs().iter().any(|line| line.contains("a bulk revocation does not go on")).then_some(()))
     })

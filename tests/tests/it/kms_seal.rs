@@ -197,7 +197,7 @@ fn a_start_that_kms_refuses_says_what_helps_and_one_that_must_wait_waits() -> an
     site.set(KEY, &format!("kms:{other}"));
     refused(&site, &["serve"], &[&format!("sealed by {}", kms.key()), "ca-server reseal"])?;
     site.set(KEY, "kms:alias/ca");
-    refused(&site, &["check-config"], &["seal.key", "not the ARN of a KMS key"])?;
+    refused(&site, &["check-config"], &["`CA__SEAL__KEY`", "not the ARN of a KMS key"])?;
     site.set(PASSPHRASE, "a passphrase of the end-to-end tests");
     site.set(KEY, &kms.key());
     refused(&site, &["check-config"], &["both it and `CA__SEAL__PASSPHRASE` are set"])?;

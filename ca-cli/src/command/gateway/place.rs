@@ -193,7 +193,9 @@ impl Place {
             }
             let before = there.as_deref().map(generation);
             let is_ours = before.as_ref().is_some_and(|before| self.state.written.contains(before));
-            if !is_ours && !self.state.written.is_empty() {
+            // Of a file that is not there the gateway has loaded something once: else no write of it has succeeded yet.
+            let is_expected = before.is_some() || self.state.loaded.is_some();
+            if !is_ours && is_expected && !self.state.written.is_empty() {
                 put.other_octets = Some(self.describe_other(there.as_deref(), before.as_deref()));
             }
             // Said before it is done: what is written and not yet said would look like somebody else's after a crash.
