@@ -37,7 +37,7 @@ async fn is_told(stack: &Stack, subject: &Subject, parts: &[&str]) -> anyhow::Re
     let body = request("client", key.csr("refused.example", &["refused.example"])?);
     let answer = stack.administrator()?.post(route::CERTIFICATES, &body).await?;
     let problem = answer.expect_problem(ProblemType::Unavailable)?;
-    ensure!(answer.header("retry-after") != "" && !problem.detail.contains("arn:aws"), "{}", answer.text());
+    ensure!(!answer.header("retry-after").is_empty() && !problem.detail.contains("arn:aws"), "{}", answer.text());
     let said = stack.logs().join("\n");
     for part in parts {
         ensure!(said.contains(part), "`{part}` is missing in the log: {said}");
@@ -142,7 +142,11 @@ fn init_says_what_is_wrong_with_a_key_in_kms() -> anyhow::Result<()> {
     init_refuses(&authorities, &missing, &["NotFoundException", "there is no such key where the ARN says"])?;
     let symmetric = authorities.kms.create_key(KeySpec::SymmetricDefault);
     init_refuses(&authorities, &symmetric, &["UnsupportedOperationException", "not for signing"])?;
-    init_refuses(&authorities, "arn:aws:kms:sa-east-1:111122223333:alias/tls", &["`authority.tls.key`", "alias"])?;
+    init_refuses(
+        &authorities,
+        "arn:aws:kms:sa-east-1:111122223333:alias/tls",
+        &["it is an alias, which may be moved", "aws kms describe-key"],
+    )?;
     init_refuses(&authorities, &authorities.root, &["the same key as `authority.root.key`"])?;
     authorities.kms.deny("GetPublicKey");
     init_refuses(&authorities, tls, &["AccessDeniedException", "kms:GetPublicKey"])

@@ -2,7 +2,7 @@
 //! yet.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,22 +39,44 @@ const PATIENCE: Patience = Patience {
 pub struct KmsKeys {
     access: AwsAccess,
     quota: u32,
+    attempt: Duration,
     tally: Arc<Tally>,
     callers: Mutex<BTreeMap<(String, String), Arc<Caller>>>,
     clients: Mutex<BTreeMap<String, Client>>,
+    /// What is known of each key, however often it is opened.
+    confirmed: Mutex<Confirmed>,
 }
+
+/// Whether KMS was seen to hold a key, by its ARN and its public part.
+type Confirmed = BTreeMap<(String, Vec<u8>), Arc<AtomicBool>>;
 
 impl KmsKeys {
     /// Keys, in each account and region of which `quota` calls a second go out at most.
     pub fn new(access: AwsAccess, quota: u32) -> Self {
-        Self { access, quota, tally: Arc::default(), callers: Mutex::default(), clients: Mutex::default() }
+        Self {
+            access,
+            quota,
+            attempt: ATTEMPT,
+            tally: Arc::default(),
+            callers: Mutex::default(),
+            clients: Mutex::default(),
+            confirmed: Mutex::default(),
+        }
+    }
+
+    /// The same with another patience.
+    #[cfg(test)]
+    pub(super) fn with_attempts_of(mut self, attempt: Duration) -> Self {
+        self.attempt = attempt;
+        self
     }
 
     /// A key as it is in KMS: asks for its public part.
     pub async fn find(&self, key: &KmsKeyArn) -> Result<KmsSigner, SignerError> {
         let public_key = public_key(&self.client(key), &self.caller(key), key).await?;
         let signer = self.open(key, &public_key)?;
-        Ok(KmsSigner { confirmed: AtomicBool::new(true), ..signer })
+        signer.confirmed.store(true, Ordering::Relaxed);
+        Ok(signer)
     }
 
     /// A key whose public part is known. Nothing is asked.
@@ -69,13 +91,18 @@ impl KmsKeys {
             key: key.clone(),
             public_key: public_key.clone(),
             algorithm,
-            confirmed: AtomicBool::new(false),
+            confirmed: self.confirmed(key, public_key),
         })
     }
 
     /// Every call so far.
     pub fn calls(&self) -> Vec<CallCount> {
         self.tally.counts()
+    }
+
+    fn confirmed(&self, key: &KmsKeyArn, public_key: &PublicKey) -> Arc<AtomicBool> {
+        let mut confirmed = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(confirmed.entry((key.to_string(), public_key.spki_der().to_vec())).or_default())
     }
 
     /// A client of the region that the ARN names, whichever the configuration does.
@@ -87,7 +114,10 @@ impl KmsKeys {
                 // It waits for seconds, and tries again what stays refused: `Caller` does better.
                 .retry_config(RetryConfig::disabled())
                 .timeout_config(
-                    TimeoutConfig::builder().connect_timeout(ATTEMPT).operation_attempt_timeout(ATTEMPT).build(),
+                    TimeoutConfig::builder()
+                        .connect_timeout(self.attempt)
+                        .operation_attempt_timeout(self.attempt)
+                        .build(),
                 );
             Client::from_conf(config.build())
         });

@@ -33,7 +33,7 @@ pub struct KmsSigner {
     public_key: PublicKey,
     algorithm: SigningAlgorithmSpec,
     /// Whether KMS was seen to hold the key of `public_key`; a key of KMS never becomes another.
-    confirmed: AtomicBool,
+    confirmed: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for KmsSigner {
