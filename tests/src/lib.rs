@@ -41,3 +41,4 @@ pub mod status_load;
 pub mod status_watch;
 pub mod survival;
 pub mod tools;
+pub mod typing;

@@ -220,7 +220,7 @@ fn a_responder_key_that_does_not_work_answers_with_an_error() {
         SigningStep::Garbage,
         SigningStep::AnotherMessage,
     ]);
-    // It cannot be reached, or does not sign until somebody has put it right.
+    // A key that cannot be reached, or refuses, may be put right: asking again helps then. One that signs wrongly is a fault.
     for _ in 0..2 {
         assert_eq!(failure(&world.engine, &der), (ResponderError::TryLater, AnswerKind::TryLater, 1));
     }
