@@ -39,4 +39,5 @@ pub mod status;
 pub mod status_load;
 pub mod status_watch;
 pub mod survival;
+pub mod token_keys;
 pub mod tools;

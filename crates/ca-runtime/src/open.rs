@@ -35,7 +35,8 @@ use crate::clock::SystemClock;
 use crate::config::{ApiConfig, Config, PassphraseSource};
 use crate::data_folder::{DataFolder, DataFolderError, PASSPHRASE_FILE};
 use crate::entropy::SystemEntropy;
-use crate::external_keys::HeldKeys;
+pub use crate::external_keys::KeyWayFault;
+use crate::external_keys::{self, HeldKeys};
 use crate::lock::{Lock, LockError};
 pub use crate::mirrors::{Mirror, MirrorFault};
 use crate::operator_message::operator_message;
@@ -143,6 +144,7 @@ pub struct Runtime {
     /// Where lists are put too, beside the data folder.
     pub mirrors: Vec<Mirror>,
     pub(crate) keyring: Arc<SealedKeyring>,
+    pub(crate) held_keys: Arc<HeldKeys>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) root_key: Option<RootKeyFile>,
     record: Record,
@@ -188,13 +190,14 @@ impl Runtime {
         let shared = config.redis.as_ref().filter(|_| purpose.answers_status());
         let shared_answers = shared.map(shared_answers::open).transpose()?;
         let mirrors = if purpose.fills_mirrors() { mirrors::open(&config).await? } else { Vec::new() };
+        let held_keys = Arc::new(HeldKeys::new(purpose != Purpose::ServeStatus, config.pkcs11.clone()));
         // 5. The engine. A clock that is wrong is no fault of opening: the engine answers, and signs nothing until it is right.
         let ports = Ports {
             clock,
             entropy: Arc::clone(&entropy),
             store,
             keyring: keyring.clone(),
-            external_keys: Arc::new(HeldKeys::new(purpose != Purpose::ServeStatus)),
+            external_keys: held_keys.clone(),
             authorizer,
             publisher: Arc::new(DirectoryPublisher::new(data_folder.crl_folder())),
             spool,
@@ -213,7 +216,19 @@ impl Runtime {
             tracing::error!(why, "the record is not known to be the newest: nothing is signed or changed");
         }
         let engine = Arc::new(engine);
-        Ok(Self { engine, config, data_folder, anchor, mirrors, keyring, entropy, root_key, record, _locks: locks })
+        Ok(Self {
+            engine,
+            config,
+            data_folder,
+            anchor,
+            mirrors,
+            keyring,
+            held_keys,
+            entropy,
+            root_key,
+            record,
+            _locks: locks,
+        })
     }
 
     /// Closes the record: waits for the last commit. The locks are given back when the runtime is dropped.
@@ -252,6 +267,7 @@ pub fn check_policies(config: &Config) -> Result<(), OpenError> {
     sinks::open(&config.webhooks, &(Arc::new(SystemClock) as Arc<dyn Clock>)).map_err(OpenError::Sinks)?;
     config.redis.as_ref().map(shared_answers::check).transpose()?;
     mirrors::check(config)?;
+    external_keys::check(config)?;
     Ok(())
 }
 
@@ -379,6 +395,9 @@ pub enum OpenError {
     /// The place where OCSP answers are shared.
     #[error(transparent)]
     Redis(#[from] RedisFault),
+    /// A way to a key that is held elsewhere.
+    #[error(transparent)]
+    KeyWay(#[from] KeyWayFault),
     /// Where lists are put too.
     #[error(transparent)]
     Mirror(#[from] MirrorFault),

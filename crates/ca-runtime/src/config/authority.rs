@@ -2,6 +2,7 @@
 //! authority is made; changing it later changes no authority, but for `shards` and `delta`, which are read at every start.
 
 use ca_core::key::KeyType;
+use ca_core::pkcs11_uri::{Pkcs11Uri, Pkcs11UriError};
 use ca_core::name::{DistinguishedName, NameConstraints, Subtree};
 use ca_core::time::Lifetime;
 use ca_engine::engine::PartialLists;
@@ -43,10 +44,18 @@ pub enum KeyPlan {
     Software(KeyType),
     /// Held elsewhere.
     External(KeyHome),
+    /// Held in a PKCS#11 token.
+    Token {
+        /// Which key, and what the URI says of the way to it.
+        uri: Pkcs11Uri,
+        /// What kind is made where the token has none; `None`: it must be there.
+        make: Option<KeyType>,
+    },
 }
 
 struct Keys {
     key: &'static str,
+    key_type: &'static str,
     subject: &'static str,
     validity: &'static str,
     /// Permitted and excluded subtrees; a root has none: RFC 5280 §6.1 does not process those of a trust anchor.
@@ -62,11 +71,21 @@ struct Defaults {
 }
 
 impl AuthoritiesConfig {
+    /// Each with the key that says where its key is.
+    pub(super) fn named(&self) -> [(&'static str, &AuthorityConfig); 3] {
+        [
+            ("authority.root.key", &self.root),
+            ("authority.tls.key", &self.tls),
+            ("authority.document.key", &self.document),
+        ]
+    }
+
     pub(super) fn read(settings: &mut Settings) -> Self {
         let root = AuthorityConfig::read(
             settings,
             &Keys {
                 key: "authority.root.key",
+            key_type: "authority.root.key_type",
                 subject: "authority.root.subject",
                 validity: "authority.root.validity",
                 subtrees: None,
@@ -80,6 +99,7 @@ impl AuthoritiesConfig {
         );
         let tls_keys = Keys {
             key: "authority.tls.key",
+            key_type: "authority.tls.key_type",
             subject: "authority.tls.subject",
             validity: "authority.tls.validity",
             subtrees: Some(("authority.tls.permitted_subtrees", "authority.tls.excluded_subtrees")),
@@ -89,6 +109,7 @@ impl AuthoritiesConfig {
             Defaults { key_type: KeyType::P256, subject: "CN=Cartorio Digital TLS CA,O=Cartorio Digital", days: 1_826 };
         let document_keys = Keys {
             key: "authority.document.key",
+            key_type: "authority.document.key_type",
             subject: "authority.document.subject",
             validity: "authority.document.validity",
             subtrees: Some(("authority.document.permitted_subtrees", "authority.document.excluded_subtrees")),
@@ -121,7 +142,7 @@ impl AuthoritiesConfig {
 impl AuthorityConfig {
     fn read(settings: &mut Settings, keys: &Keys, defaults: &Defaults) -> Self {
         Self {
-            key: key_plan(settings, keys.key, defaults.key_type),
+            key: key_plan(settings, keys, defaults.key_type),
             subject: subject(settings, keys.subject, defaults.subject),
             validity: settings.lifetime(keys.validity, Lifetime::from_days(defaults.days)),
             name_constraints: NameConstraints {
@@ -147,19 +168,43 @@ fn partial_lists(settings: &mut Settings, (shards, delta): (&'static str, &'stat
     lists
 }
 
-/// Reads `software:TYPE`.
-fn key_plan(settings: &mut Settings, key: &'static str, fallback: KeyType) -> KeyPlan {
+/// Reads `software:TYPE`, or where else a key is.
+fn key_plan(settings: &mut Settings, keys: &Keys, fallback: KeyType) -> KeyPlan {
+    let plan = key_home(settings, keys.key, fallback);
+    let Some(text) = settings.text(keys.key_type).map(str::to_owned) else { return plan };
+    match (plan, text.parse()) {
+        (KeyPlan::Token { uri, .. }, Ok(key_type)) => KeyPlan::Token { uri, make: Some(key_type) },
+        (KeyPlan::Software(one), Ok(same)) if one == same => KeyPlan::Software(one),
+        (plan, Ok(_)) => {
+            let detail = format!("it says what kind of key is made in a token; of others `{}` says it", keys.key);
+            settings.invalid(keys.key_type, detail);
+            plan
+        }
+        (plan, Err(error)) => {
+            settings.invalid(keys.key_type, error.to_string());
+            plan
+        }
+    }
+}
+
+fn key_home(settings: &mut Settings, key: &'static str, fallback: KeyType) -> KeyPlan {
     let fallback = KeyPlan::Software(fallback);
     let Some(text) = settings.text(key).map(str::to_owned) else { return fallback };
     let (home, rest) = text.split_once(':').unwrap_or(("", &text));
     let problem = match (home, rest.parse()) {
         ("software", Ok(key_type)) => return KeyPlan::Software(key_type),
         ("software", Err(error)) => ConfigProblem::Invalid { detail: format!("{error}, as in `software:p256`") },
-        ("kms" | "pkcs11" | "acm-pca", _) => ConfigProblem::NotSupported {
-            what: "keys are software keys, as in `software:p256`; KMS, PKCS#11 and ACM-PCA come later",
+        ("pkcs11", _) => match text.parse() {
+            Ok(uri) => return KeyPlan::Token { uri, make: None },
+            // No value of a URI is quoted: one may be a PIN.
+            Err(error) => ConfigProblem::Invalid { detail: Pkcs11UriError::to_string(&error) },
+        },
+        ("kms" | "acm-pca", _) => ConfigProblem::NotSupported {
+            what: "keys are software keys, as in `software:p256`, or in a token, as in `pkcs11:token=hsm;object=tls-ca`; KMS and ACM-PCA come later",
         },
         _ => ConfigProblem::Invalid {
-            detail: format!("`{text}` does not say where the key is; write it like `software:p256`"),
+            detail: "it does not say where the key is; write it like `software:p256` or `pkcs11:token=hsm;object=tls-ca`"
+                .to_owned(),
         },
     };
     settings.fault(key, problem);
