@@ -1,140 +1,119 @@
 //! Keys of authorities that are held elsewhere, each reached by the adapter of its home.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-#[cfg(feature = "backend-pkcs11")]
-use ca_backends::signer::pkcs11::Pkcs11Tokens;
-use ca_backends::signer::pkcs11::{PinSource, TokenSettings};
-use ca_core::key::{KeyType, PublicKey};
-use ca_core::pkcs11_uri::Pkcs11Uri;
+use ca_core::key::PublicKey;
 use ca_engine::port::external_keys::ExternalKeys;
 use ca_engine::port::signer::{Signer, SignerError};
-use ca_engine::port::store::KeyHome;
-use thiserror::Error;
+use ca_engine::port::store::{KeyHome, Store, StoreError};
 
-use crate::config::{Config, Pkcs11Config};
+use crate::config::{Config, KeyPlan};
+use crate::token_keys::TokenKeys;
+
+#[cfg(feature = "backend-kms")]
+type Kms = ca_backends::signer::kms::KmsKeys;
+/// There is none.
+#[cfg(not(feature = "backend-kms"))]
+type Kms = std::convert::Infallible;
 
 /// The adapters of this build.
 pub(crate) struct HeldKeys {
     /// Whether this process may use keys of authorities: role `status` may not.
     may_use: bool,
-    pkcs11: Pkcs11Config,
-    #[cfg(feature = "backend-pkcs11")]
-    tokens: Pkcs11Tokens,
+    /// Opened when a key is known to be there.
+    kms: Option<Kms>,
+    tokens: TokenKeys,
 }
 
-/// A way to a key that cannot be gone as it is configured, whether the key is there or not.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{configured_as}: {detail}")]
-pub struct KeyWayFault {
-    /// Where it was configured.
-    pub configured_as: String,
-    /// What is wrong and what would be right.
-    pub detail: String,
-}
-
-/// What of the ways to keys can be judged without a call: for `check-config`.
-pub(crate) fn check(config: &Config) -> Result<(), KeyWayFault> {
-    for uri in config.pkcs11.uris() {
-        let settings = config.pkcs11.settings_of(uri);
-        let settings =
-            settings.map_err(|detail| KeyWayFault { configured_as: "pkcs11".to_owned(), detail })?;
-        let fault = |detail| KeyWayFault { configured_as: settings.configured_as.clone(), detail };
-        if !cfg!(feature = "backend-pkcs11") {
-            return Err(fault(NOT_BUILT_IN.to_owned()));
-        }
-        let candidates = settings.module.candidates();
-        if !candidates.iter().any(|file| file.is_file()) {
-            return Err(fault(format!("there is no PKCS#11 module {}; install it, or correct `module`", settings.module)));
-        }
-        if let PinSource::File(path) = &settings.pin
-            && let Err(error) = File::open(path)
-        {
-            return Err(fault(format!("the file of the PIN, {}: {error}", path.display())));
-        }
-    }
-    Ok(())
+/// Calls of AWS so far, of one kind and with one outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AwsCalls {
+    /// The service, as in `kms`.
+    pub service: &'static str,
+    /// The operation, as in `Sign`.
+    pub operation: &'static str,
+    /// What became of them, as metrics name it.
+    pub outcome: &'static str,
+    /// How many.
+    pub calls: u64,
+    /// What they cost by the price list, in millionths of a US dollar.
+    pub micro_dollars: u64,
 }
 
 impl HeldKeys {
-    pub(crate) fn new(may_use: bool, pkcs11: Pkcs11Config) -> Self {
-        Self {
-            may_use,
-            pkcs11,
-            #[cfg(feature = "backend-pkcs11")]
-            tokens: Pkcs11Tokens::new(),
+    /// Opens the way to every home that the configuration or the record names. Nothing is asked of any of them.
+    pub(crate) async fn open(config: &Config, store: &dyn Store, may_use: bool) -> Result<Self, StoreError> {
+        let mut kms = None;
+        if may_use && let Some(arn) = first_in_kms(config, store).await? {
+            kms = open_kms(config, &arn).await;
         }
+        Ok(Self { may_use, kms, tokens: TokenKeys::new(config.pkcs11.clone()) })
     }
 
-    /// The way to the token of a URI.
-    fn way_to(&self, uri: &Pkcs11Uri) -> Result<TokenSettings, SignerError> {
-        let refused = |detail: String| SignerError::Refused { detail: format!("{}: {detail}", uri.identity()) };
-        self.pkcs11.settings_of(uri).map_err(refused)
-    }
-}
-
-#[cfg(feature = "backend-pkcs11")]
-impl HeldKeys {
-    /// The key of a URI, if its token has it.
-    pub(crate) async fn find_in_token(&self, uri: &Pkcs11Uri) -> Result<Option<Arc<dyn Signer>>, SignerError> {
-        let found = self.tokens.find_if_there(uri, &self.way_to(uri)?).await?;
-        Ok(found.map(|signer| Arc::new(signer) as Arc<dyn Signer>))
+    /// Keys in tokens.
+    pub(crate) fn tokens(&self) -> &TokenKeys {
+        &self.tokens
     }
 
-    /// Makes the key of a URI in its token.
-    pub(crate) async fn make_in_token(
-        &self,
-        uri: &Pkcs11Uri,
-        key_type: KeyType,
-    ) -> Result<Arc<dyn Signer>, SignerError> {
-        Ok(Arc::new(self.tokens.make(uri, &self.way_to(uri)?, key_type).await?))
-    }
-
-    async fn find_by_uri(&self, uri: &str) -> Result<Arc<dyn Signer>, SignerError> {
-        let uri = read(uri)?;
-        Ok(Arc::new(self.tokens.find(&uri, &self.way_to(&uri)?).await?))
-    }
-
-    fn open_by_uri(&self, uri: &str, public_key: &PublicKey) -> Result<Arc<dyn Signer>, SignerError> {
-        let uri = read(uri)?;
-        Ok(Arc::new(self.tokens.open(&uri, &self.way_to(&uri)?, public_key.clone())))
+    /// Calls of AWS so far.
+    pub(crate) fn aws_calls(&self) -> Vec<AwsCalls> {
+        self.kms.as_ref().map(calls_of).unwrap_or_default()
     }
 }
 
-#[cfg(not(feature = "backend-pkcs11"))]
-impl HeldKeys {
-    /// Refused: what is asked for is never left out in silence.
-    pub(crate) async fn find_in_token(&self, uri: &Pkcs11Uri) -> Result<Option<Arc<dyn Signer>>, SignerError> {
-        self.way_to(uri)?;
-        Err(no_adapter(&KeyHome::Pkcs11(uri.identity().to_string())))
-    }
-
-    /// Refused as well.
-    pub(crate) async fn make_in_token(&self, uri: &Pkcs11Uri, _: KeyType) -> Result<Arc<dyn Signer>, SignerError> {
-        Err(no_adapter(&KeyHome::Pkcs11(uri.identity().to_string())))
-    }
-
-    async fn find_by_uri(&self, uri: &str) -> Result<Arc<dyn Signer>, SignerError> {
-        Err(no_adapter(&KeyHome::Pkcs11(read(uri)?.to_string())))
-    }
-
-    fn open_by_uri(&self, uri: &str, _: &PublicKey) -> Result<Arc<dyn Signer>, SignerError> {
-        Err(no_adapter(&KeyHome::Pkcs11(read(uri)?.to_string())))
-    }
+/// A key in KMS that is planned or on record.
+async fn first_in_kms(config: &Config, store: &dyn Store) -> Result<Option<String>, StoreError> {
+    let authorities = &config.authorities;
+    let planned = [&authorities.root, &authorities.tls, &authorities.document].map(|authority| match &authority.key {
+        KeyPlan::External(home) => Some(home.clone()),
+        KeyPlan::Software(_) | KeyPlan::Token { .. } => None,
+    });
+    let recorded = store.authorities().await?.into_iter().map(|record| record.key_home);
+    Ok(planned.into_iter().flatten().chain(recorded).find_map(|home| match home {
+        KeyHome::Kms(arn) => Some(arn),
+        _ => None,
+    }))
 }
 
-/// A URI that is on record.
-fn read(uri: &str) -> Result<Pkcs11Uri, SignerError> {
-    uri.parse().map_err(|error| SignerError::Refused { detail: format!("the URI of the key on record: {error}") })
+#[cfg(feature = "backend-kms")]
+async fn open_kms(config: &Config, arn: &str) -> Option<Kms> {
+    use ca_backends::aws::{AwsAccess, KmsKeyArn};
+
+    // What is no ARN of a key is refused when it is used, with a reason.
+    let region = KmsKeyArn::parse(arn).map_or_else(|_| String::new(), |arn| arn.region().to_owned());
+    Some(Kms::new(AwsAccess::find_for(&config.aws, &region).await, config.kms_quota))
+}
+
+#[cfg(not(feature = "backend-kms"))]
+async fn open_kms(_: &Config, _: &str) -> Option<Kms> {
+    None
+}
+
+#[cfg(feature = "backend-kms")]
+fn calls_of(kms: &Kms) -> Vec<AwsCalls> {
+    let count = |count: ca_backends::aws::CallCount| AwsCalls {
+        service: "kms",
+        operation: count.operation,
+        outcome: count.outcome.as_str(),
+        calls: count.calls,
+        micro_dollars: count.micro_dollars,
+    };
+    kms.calls().into_iter().map(count).collect()
+}
+
+#[cfg(not(feature = "backend-kms"))]
+fn calls_of(kms: &Kms) -> Vec<AwsCalls> {
+    match *kms {}
 }
 
 #[async_trait]
 impl ExternalKeys for HeldKeys {
     async fn find(&self, home: &KeyHome) -> Result<Arc<dyn Signer>, SignerError> {
-        match home {
-            KeyHome::Pkcs11(uri) => self.find_by_uri(uri).await,
+        match (home, &self.kms) {
+            (KeyHome::Pkcs11(uri), _) => self.tokens.find(uri).await,
+            #[cfg(feature = "backend-kms")]
+            (KeyHome::Kms(arn), Some(kms)) => Ok(Arc::new(kms.find(&parsed(arn)?).await?)),
             _ => Err(no_adapter(home)),
         }
     }
@@ -143,19 +122,46 @@ impl ExternalKeys for HeldKeys {
         if !self.may_use {
             return Ok(None);
         }
-        match home {
-            KeyHome::Pkcs11(uri) => self.open_by_uri(uri, public_key).map(Some),
+        match (home, &self.kms) {
+            (KeyHome::Pkcs11(uri), _) => self.tokens.open(uri, public_key).map(Some),
+            #[cfg(feature = "backend-kms")]
+            (KeyHome::Kms(arn), Some(kms)) => Ok(Some(Arc::new(kms.open(&parsed(arn)?, public_key)?))),
             _ => Err(no_adapter(home)),
         }
     }
 }
 
-const NOT_BUILT_IN: &str = "this program was built without PKCS#11 (feature `backend-pkcs11`); take one that has it";
+#[cfg(feature = "backend-kms")]
+fn parsed(arn: &str) -> Result<ca_backends::aws::KmsKeyArn, SignerError> {
+    ca_backends::aws::KmsKeyArn::parse(arn)
+        .map_err(|problem| SignerError::Refused { detail: format!("`{arn}` on record: {problem}") })
+}
 
 fn no_adapter(home: &KeyHome) -> SignerError {
     let detail = match home {
-        KeyHome::Pkcs11(_) => format!("{home}: {NOT_BUILT_IN}"),
+        KeyHome::Kms(_) if cfg!(feature = "backend-kms") => {
+            format!(
+                "there was no key in AWS KMS when this process started, and now there is one in {home}; start it again"
+            )
+        }
         _ => format!("this build does not reach keys in {home}"),
     };
     SignerError::Unavailable { detail }
 }
+
+/// What a configuration asks for that this build does not have: for `check-config`.
+pub(crate) fn check(config: &Config) -> Result<(), NotBuiltIn> {
+    let authorities = &config.authorities;
+    let wants_kms = [&authorities.root, &authorities.tls, &authorities.document]
+        .iter()
+        .any(|authority| matches!(&authority.key, KeyPlan::External(KeyHome::Kms(_))));
+    match wants_kms && !cfg!(feature = "backend-kms") {
+        true => Err(NotBuiltIn),
+        false => Ok(()),
+    }
+}
+
+/// A key in KMS is wanted of a program that cannot reach it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("authority: this program was built without AWS KMS; keys are made by the service, as in `software:p256`")]
+pub struct NotBuiltIn;

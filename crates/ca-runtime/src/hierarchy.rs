@@ -220,11 +220,11 @@ impl Runtime {
     ) -> Result<(KeyHome, Arc<dyn Signer>), InitError> {
         // What a URI says of the way to a token is true on one host; the record is read on all.
         let home = KeyHome::Pkcs11(uri.identity().to_string());
-        let signer = match (self.held_keys.find_in_token(uri).await?, make) {
+        let signer = match (self.external_keys.tokens().find_if_there(uri).await?, make) {
             (Some(signer), _) => signer,
             (None, Some(key_type)) => {
                 progress(Progress::MakingKey { authority: id.clone(), key_type });
-                self.held_keys.make_in_token(uri, key_type).await?
+                self.external_keys.tokens().make(uri, key_type).await?
             }
             // It says what is missing.
             (None, None) => self.engine.external_keys().find(&home).await?,

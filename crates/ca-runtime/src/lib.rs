@@ -27,3 +27,4 @@ pub mod root_key;
 pub mod seal;
 mod shared_answers;
 mod sinks;
+mod token_keys;

@@ -35,8 +35,8 @@ use crate::clock::SystemClock;
 use crate::config::{ApiConfig, Config, PassphraseSource};
 use crate::data_folder::{DataFolder, DataFolderError, PASSPHRASE_FILE};
 use crate::entropy::SystemEntropy;
-pub use crate::external_keys::KeyWayFault;
 use crate::external_keys::{self, HeldKeys};
+pub use crate::external_keys::{AwsCalls, NotBuiltIn};
 use crate::lock::{Lock, LockError};
 pub use crate::mirrors::{Mirror, MirrorFault};
 use crate::operator_message::operator_message;
@@ -48,7 +48,8 @@ use crate::seal::{
 };
 use crate::shared_answers::{self, RedisFault};
 pub use crate::sinks::SinkFault;
-use crate::{mirrors, sinks};
+pub use crate::token_keys::KeyWayFault;
+use crate::{mirrors, sinks, token_keys};
 
 /// How long the CRL of the root lives, whose key is offline: 13 months, renewed in a ceremony once a year.
 const OFFLINE_CRL_VALIDITY: Lifetime = Lifetime::from_days(395);
@@ -143,6 +144,7 @@ pub struct Runtime {
     pub anchor: Arc<dyn Anchor>,
     /// Where lists are put too, beside the data folder.
     pub mirrors: Vec<Mirror>,
+    pub(crate) external_keys: Arc<HeldKeys>,
     pub(crate) keyring: Arc<SealedKeyring>,
     pub(crate) held_keys: Arc<HeldKeys>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -190,14 +192,15 @@ impl Runtime {
         let shared = config.redis.as_ref().filter(|_| purpose.answers_status());
         let shared_answers = shared.map(shared_answers::open).transpose()?;
         let mirrors = if purpose.fills_mirrors() { mirrors::open(&config).await? } else { Vec::new() };
-        let held_keys = Arc::new(HeldKeys::new(purpose != Purpose::ServeStatus, config.pkcs11.clone()));
+        external_keys::check(&config)?;
+        let external_keys = Arc::new(HeldKeys::open(&config, &*store, purpose != Purpose::ServeStatus).await?);
         // 5. The engine. A clock that is wrong is no fault of opening: the engine answers, and signs nothing until it is right.
         let ports = Ports {
             clock,
             entropy: Arc::clone(&entropy),
             store,
             keyring: keyring.clone(),
-            external_keys: held_keys.clone(),
+            external_keys: external_keys.clone(),
             authorizer,
             publisher: Arc::new(DirectoryPublisher::new(data_folder.crl_folder())),
             spool,
@@ -222,8 +225,8 @@ impl Runtime {
             data_folder,
             anchor,
             mirrors,
+            external_keys,
             keyring,
-            held_keys,
             entropy,
             root_key,
             record,
@@ -239,6 +242,12 @@ impl Runtime {
     /// What wakes the follower of the sequence of revocations; must be called inside a tokio runtime, which then listens.
     pub fn revocation_hints(&self) -> Arc<dyn RevocationHints> {
         self.record.revocation_hints(&self.config.database)
+    }
+
+    /// What tells of the calls of AWS so far, for as long as it is kept.
+    pub fn aws_calls(&self) -> impl Fn() -> Vec<AwsCalls> + Send + Sync + use<> {
+        let keys = Arc::clone(&self.external_keys);
+        move || keys.aws_calls()
     }
 
     /// Whether other replicas may be at work on the same record.
@@ -268,6 +277,7 @@ pub fn check_policies(config: &Config) -> Result<(), OpenError> {
     config.redis.as_ref().map(shared_answers::check).transpose()?;
     mirrors::check(config)?;
     external_keys::check(config)?;
+    token_keys::check(config)?;
     Ok(())
 }
 
@@ -401,6 +411,9 @@ pub enum OpenError {
     /// Where lists are put too.
     #[error(transparent)]
     Mirror(#[from] MirrorFault),
+    /// Keys that are held elsewhere.
+    #[error(transparent)]
+    ExternalKeys(#[from] NotBuiltIn),
     /// The passphrase.
     #[error(transparent)]
     Passphrase(#[from] PassphraseError),

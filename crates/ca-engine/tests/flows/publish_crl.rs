@@ -99,7 +99,7 @@ fn a_failed_signature_costs_a_number_and_nothing_else() {
     for (step, kind) in [
         (SigningStep::Unavailable, Kind::Unavailable),
         (SigningStep::Busy { retry_after: None }, Kind::Overloaded),
-        (SigningStep::Refused, Kind::InternalError),
+        (SigningStep::Refused, Kind::Unavailable),
         (SigningStep::Garbage, Kind::InternalError),
         (SigningStep::AnotherMessage, Kind::InternalError),
     ] {

@@ -70,6 +70,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("publish.s3.max_age", Text),
     ("aws.region", Text),
     ("aws.endpoint_url", Text),
+    ("aws.kms.quota", Number),
     ("redis.url", Text),
     ("redis.url_file", Text),
     ("redis.ca_file", Text),

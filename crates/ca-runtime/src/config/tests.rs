@@ -200,7 +200,6 @@ fn what_this_version_does_not_have_is_refused_not_ignored() {
     for text in [
         "[oidc.google]\nissuer = \"https://accounts.google.com\"",
         "[seal]\nkey = \"kms:arn:aws:kms:x\"",
-        "[authority.tls]\nkey = \"kms:arn:aws:kms:x\"",
         "[authority.tls]\nkey = \"acm-pca:arn\"",
     ] {
         let found = faults(text, &[]);
