@@ -146,7 +146,6 @@ pub struct Runtime {
     pub mirrors: Vec<Mirror>,
     pub(crate) external_keys: Arc<HeldKeys>,
     pub(crate) keyring: Arc<SealedKeyring>,
-    pub(crate) held_keys: Arc<HeldKeys>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) root_key: Option<RootKeyFile>,
     record: Record,

@@ -96,7 +96,7 @@ fn refuses_what_names_no_single_key_or_says_what_it_does_not_mean() {
     assert_eq!(refused("pkcs11:object=k"), Pkcs11UriError::NoToken);
     assert_eq!(refused("pkcs11:token=t"), Pkcs11UriError::NoKey);
     assert_eq!(refused("pkcs11:token=t;object=k;"), Pkcs11UriError::NotAnAttribute);
-    assert_eq!(refused("pkcs11:token=t;object=k?"), Pkcs11UriError::NotAnAttribute);
+    assert_eq!(refused("pkcs11:token=t;object=k?a"), Pkcs11UriError::NotAnAttribute);
     assert_eq!(refused("pkcs11:token=t;object=k;type=cert"), Pkcs11UriError::NotAPrivateKey);
     assert_eq!(refused("pkcs11:token=t;object=k;object=k"), Pkcs11UriError::Repeated { attribute: "object".to_owned() });
     assert_eq!(

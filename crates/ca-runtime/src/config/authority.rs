@@ -261,7 +261,11 @@ fn refuse_equal_subjects(settings: &mut Settings, authorities: [(&'static str, &
 fn refuse_equal_keys(settings: &mut Settings, authorities: [(&'static str, &AuthorityConfig); 3]) {
     for (index, (key, authority)) in authorities.iter().enumerate() {
         let is_same = |other: &AuthorityConfig| {
-            matches!((&authority.key, &other.key), (KeyPlan::External(one), KeyPlan::External(other)) if one == other)
+            match (&authority.key, &other.key) {
+                (KeyPlan::External(one), KeyPlan::External(other)) => one == other,
+                (KeyPlan::Token { uri: one, .. }, KeyPlan::Token { uri: other, .. }) => one.identity() == other.identity(),
+                _ => false,
+            }
         };
         if let Some((other, _)) = authorities[..index].iter().find(|(_, earlier)| is_same(earlier)) {
             settings.invalid(key, format!("the same key as `{other}`; each authority has a key of its own"));

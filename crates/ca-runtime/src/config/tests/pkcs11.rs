@@ -64,6 +64,11 @@ fn what_would_not_work_or_tell_a_pin_is_refused() {
         (format!("{TLS}{module}pin = \"s3cr3t\""), "`pkcs11.hsm.pin`", "`pkcs11.hsm.pin_file`"),
         (format!("{TLS}{module}sessions = 0"), "`pkcs11.hsm.sessions`", "from 1 to 64"),
         (format!("{TLS}{module}[pkcs11.b]\ntoken = \"My HSM\""), "`pkcs11.hsm.token`", "one table"),
+        (
+            format!("{TLS}[authority.document]\nkey = \"pkcs11:object=tls-ca;token=My%20HSM?module-name=a\"\n{module}"),
+            "`authority.document.key`",
+            "the same key as `authority.tls.key`",
+        ),
         ("[pkcs11.hsm]\nmodule = \"lib/hsm.so\"".to_owned(), "`pkcs11.hsm.module`", "absolute path"),
         ("[pkcs11.HSM]\nmodule = \"a\"".to_owned(), "`pkcs11.HSM.token`", "lower-case"),
         ("[pkcs11.hsm]\nmodule = \"a\"\nslot = 1".to_owned(), "`pkcs11.hsm.slot`", "unknown key"),
