@@ -47,6 +47,10 @@ pub(super) enum TokenFault {
     PinAtRisk,
     #[error("the token {token} has no private key {key}; correct `object` or `id` in the URI, or say by `key_type` what kind `ca-server init` is to make")]
     KeyMissing { token: String, key: String },
+    #[error(
+        "the private key {key} was in the token {token} and cannot be found there any more: put the token back, or the key into it"
+    )]
+    KeyGone { token: String, key: String },
     #[error("the token has several private keys {key}; name one by `id=…`")]
     KeyAmbiguous { key: String },
     #[error("the token has a key {key} already, and none is made over it")]
@@ -124,6 +128,7 @@ impl TokenFault {
             | Self::ModuleUnusable { .. }
             | Self::Hung
             | Self::TokenAbsent { .. }
+            | Self::KeyGone { .. }
             | Self::Sessions { .. }
             | Self::Lost { .. }
             | Self::Thread { .. } => SignerError::Unavailable { detail },

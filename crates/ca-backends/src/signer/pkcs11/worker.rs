@@ -86,6 +86,11 @@ impl<'a> Worker<'a> {
                 was_restarted = true;
                 continue;
             }
+            let fault = match fault {
+                // Some modules show a token that was pulled out, empty, until they are initialised anew.
+                TokenFault::KeyMissing { token, key } => TokenFault::KeyGone { token, key },
+                other => other,
+            };
             self.shared.report(Some(&fault));
             return Err(fault);
         }
