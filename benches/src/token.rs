@@ -60,9 +60,15 @@ pub(crate) fn run() -> anyhow::Result<Report> {
     let own = Spread::of([bare.processor, after.processor].concat());
     report.row(Row::of(format!("C_Sign, P-256, by {SESSIONS} sessions and nothing else"), Unit::Rate, rate));
     report.row(Row::of("     processor time of one", Unit::Time, own));
-    report.row(Row::of(format!("certificates, {CLIENTS} clients at a time, key in the token"), Unit::Rate, issuance.rate));
+    report.row(Row::of(
+        format!("certificates, {CLIENTS} clients at a time, key in the token"),
+        Unit::Rate,
+        issuance.rate,
+    ));
     report.row(Row::of("     the server's processor time of one, the token's in it", Unit::Time, issuance.processor));
-    let without = |spread: Spread| Spread::of(vec![spread.least - own.median, spread.median - own.median, spread.most - own.median]);
+    let without = |spread: Spread| {
+        Spread::of(vec![spread.least - own.median, spread.median - own.median, spread.most - own.median])
+    };
     let arithmetic = openssl::speed_p256().map(|speed| Spread::of(vec![speed.sign + 2.0 * speed.verify]))?;
     let share = issuance.rate.median / rate.median;
     let row = Row::of("     the same without the token's", Unit::Time, without(issuance.processor));
@@ -71,7 +77,11 @@ pub(crate) fn run() -> anyhow::Result<Report> {
     report.row(Row::of("     response time, 99th percentile", Unit::Time, issuance.percentile_99));
     report.row(Row::of(format!("certificates, {CLIENTS} clients at a time, key in memory"), Unit::Rate, beside.rate));
     report.row(Row::of("     the server's processor time of one", Unit::Time, beside.processor));
-    report.note(format!("Certificates reach {:.0} % of the token's own rate; {:.0} % are asked for, or that the server's own", share * 100.0, SHARE * 100.0));
+    report.note(format!(
+        "Certificates reach {:.0} % of the token's own rate; {:.0} % are asked for, or that the server's own",
+        share * 100.0,
+        SHARE * 100.0
+    ));
     report.note("processor time is what limits it, which is judged then. SoftHSM signs in the server's process, on its processors; an HSM does not.");
     report.note("SQLite in a file below target/. The driver shares the processors with the server.");
     Ok(report)

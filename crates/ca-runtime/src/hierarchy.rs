@@ -230,7 +230,11 @@ impl Runtime {
             (None, None) => self.engine.external_keys().find(&home).await?,
         };
         if let Some(key_type) = make.filter(|key_type| *key_type != signer.public_key().key_type()) {
-            return Err(InitError::OtherKeyType { authority: id.clone(), found: signer.public_key().key_type(), key_type });
+            return Err(InitError::OtherKeyType {
+                authority: id.clone(),
+                found: signer.public_key().key_type(),
+                key_type,
+            });
         }
         Ok((home, signer))
     }

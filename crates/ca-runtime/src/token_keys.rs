@@ -34,15 +34,17 @@ pub struct KeyWayFault {
 pub(crate) fn check(config: &Config) -> Result<(), KeyWayFault> {
     for uri in config.pkcs11.uris() {
         let settings = config.pkcs11.settings_of(uri);
-        let settings =
-            settings.map_err(|detail| KeyWayFault { configured_as: "pkcs11".to_owned(), detail })?;
+        let settings = settings.map_err(|detail| KeyWayFault { configured_as: "pkcs11".to_owned(), detail })?;
         let fault = |detail| KeyWayFault { configured_as: settings.configured_as.clone(), detail };
         if !cfg!(feature = "backend-pkcs11") {
             return Err(fault(NOT_BUILT_IN.to_owned()));
         }
         let candidates = settings.module.candidates();
         if !candidates.iter().any(|file| file.is_file()) {
-            return Err(fault(format!("there is no PKCS#11 module {}; install it, or correct `module`", settings.module)));
+            return Err(fault(format!(
+                "there is no PKCS#11 module {}; install it, or correct `module`",
+                settings.module
+            )));
         }
         if let PinSource::File(path) = &settings.pin
             && let Err(error) = File::open(path)
@@ -79,11 +81,7 @@ impl TokenKeys {
     }
 
     /// Makes the key of a URI in its token.
-    pub(crate) async fn make(
-        &self,
-        uri: &Pkcs11Uri,
-        key_type: KeyType,
-    ) -> Result<Arc<dyn Signer>, SignerError> {
+    pub(crate) async fn make(&self, uri: &Pkcs11Uri, key_type: KeyType) -> Result<Arc<dyn Signer>, SignerError> {
         Ok(Arc::new(self.tokens.make(uri, &self.way_to(uri)?, key_type).await?))
     }
 

@@ -36,8 +36,10 @@ impl SoftHsm {
         let folder = tempfile::Builder::new().prefix("ca-softhsm-").tempdir().context("no temporary folder")?;
         let hsm = Self { folder: folder.path().to_path_buf(), _owned: Some(folder) };
         std::fs::create_dir(hsm.tokens()).context("the folder of tokens")?;
-        let configuration =
-            format!("directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n", hsm.tokens().display());
+        let configuration = format!(
+            "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
+            hsm.tokens().display()
+        );
         std::fs::write(hsm.configuration(), configuration).context("its configuration")?;
         std::fs::write(hsm.pin_file(), format!("{}\n", Self::PIN)).context("the file of the PIN")?;
         hsm.add_token(label)?;
@@ -56,8 +58,7 @@ impl SoftHsm {
 
     /// One more token.
     pub fn add_token(&self, label: &str) -> anyhow::Result<()> {
-        let arguments =
-            ["--init-token", "--free", "--label", label, "--so-pin", Self::OFFICER_PIN, "--pin", Self::PIN];
+        let arguments = ["--init-token", "--free", "--label", label, "--so-pin", Self::OFFICER_PIN, "--pin", Self::PIN];
         self.run(UTILITY, &arguments).map(drop)
     }
 
@@ -79,8 +80,18 @@ impl SoftHsm {
 
     /// Gives a token another PIN.
     pub fn change_pin(&self, token: &str, old: &str, new: &str) -> anyhow::Result<()> {
-        let arguments =
-            ["--module", Self::MODULE, "--token-label", token, "--login", "--pin", old, "--change-pin", "--new-pin", new];
+        let arguments = [
+            "--module",
+            Self::MODULE,
+            "--token-label",
+            token,
+            "--login",
+            "--pin",
+            old,
+            "--change-pin",
+            "--new-pin",
+            new,
+        ];
         self.run(TOOL, &arguments).map(drop)
     }
 
@@ -125,11 +136,7 @@ impl SoftHsm {
         let output = Command::new(program).args(arguments).env(Self::VARIABLE, self.configuration()).output();
         let output = output.with_context(|| format!("{program} cannot be started"))?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        ensure!(
-            output.status.success(),
-            "{program} {arguments:?}: {said} {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        ensure!(output.status.success(), "{program} {arguments:?}: {said} {}", String::from_utf8_lossy(&output.stderr));
         Ok(said)
     }
 }

@@ -130,7 +130,8 @@ async fn a_token_that_is_pulled_out_under_load_and_put_back_signs_again() -> any
     let stack = Site::initialised(&borrowed(&settings))?.serve()?;
     let (before, _) = stack.administrator()?.enrol("client", "before.token.example").await?;
     let subject = Subject::of(&before)?;
-    let load = Arc::new(Load { issued: AtomicU64::new(0), refused: AtomicU64::new(0), is_over: AtomicBool::new(false) });
+    let load =
+        Arc::new(Load { issued: AtomicU64::new(0), refused: AtomicU64::new(0), is_over: AtomicBool::new(false) });
     let key = SubjectKey::generate()?;
     let body = request("client", key.csr("load.token.example", &["load.token.example"])?);
     let mut clients = tokio::task::JoinSet::new();

@@ -121,7 +121,11 @@ fn check_config_tells_what_of_a_token_cannot_be() -> anyhow::Result<()> {
         ("CA__PKCS11__HSM__PIN_FILE", "/nowhere/pin", ["pkcs11.hsm", "/nowhere/pin"]),
         ("CA__PKCS11__HSM__MODULE", "no-such-module", ["pkcs11.hsm", "no-such-module"]),
         ("CA__PKCS11__HSM__SESSIONS", "0", ["CA__PKCS11__HSM__SESSIONS", "from 1 to 64"]),
-        ("CA__AUTHORITY__TLS__KEY", "pkcs11:token=hsm;object=k?pin-value=31415926", ["CA__AUTHORITY__TLS__KEY", "no place"]),
+        (
+            "CA__AUTHORITY__TLS__KEY",
+            "pkcs11:token=hsm;object=k?pin-value=31415926",
+            ["CA__AUTHORITY__TLS__KEY", "no place"],
+        ),
     ] {
         let before = site.set(setting, value);
         let (succeeded, said) = site.run(&["check-config"])?;

@@ -143,8 +143,7 @@ fn everything_of(
         }))?;
         exhibits.0.push(("crl", write(folder, &name.replace('/', "-"), list.expect(200)?.body)?));
     }
-    let mut ask =
-        |issuer: &str, about: &str, options: &[&str]| exhibits.status(&stack, folder, issuer, about, options);
+    let mut ask = |issuer: &str, about: &str, options: &[&str]| exhibits.status(&stack, folder, issuer, about, options);
     ask("tls", &format!("server.{key_type}"), &["-nonce"])?;
     ask("tls", &format!("client.{key_type}"), &["-sha256", "-no_nonce"])?;
     ask("document", &format!("document.{key_type}"), &["-no_nonce"])?;

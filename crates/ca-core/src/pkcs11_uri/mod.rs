@@ -143,9 +143,9 @@ impl Pkcs11Uri {
 
     /// The path without what names the key: two URIs have the same when they name a token in the same way.
     pub fn of_token_as_text(&self) -> String {
-        let parts = self.of_token().map(|(attribute, octets)| {
-            format!("{}={}", attribute.as_str(), percent::encode(octets, percent::IN_PATH))
-        });
+        let parts = self
+            .of_token()
+            .map(|(attribute, octets)| format!("{}={}", attribute.as_str(), percent::encode(octets, percent::IN_PATH)));
         parts.collect::<Vec<_>>().join(";")
     }
 
@@ -296,7 +296,9 @@ pub enum Pkcs11UriError {
         attribute: String,
     },
     /// A value longer than what it is compared with.
-    #[error("the value of `{attribute}` is longer than the {longest} octets that PKCS #11 has for it: no token can match")]
+    #[error(
+        "the value of `{attribute}` is longer than the {longest} octets that PKCS #11 has for it: no token can match"
+    )]
     TooLong {
         /// Its name.
         attribute: &'static str,
@@ -326,7 +328,9 @@ pub enum Pkcs11UriError {
     )]
     PinValue,
     /// A PIN from something else than a file.
-    #[error("`pin-source` must be a file, as in `pin-source=file:/etc/ca/hsm.pin`; commands and other places are not asked")]
+    #[error(
+        "`pin-source` must be a file, as in `pin-source=file:/etc/ca/hsm.pin`; commands and other places are not asked"
+    )]
     PinSource,
     /// A path that depends on where a process was started.
     #[error("`{attribute}` must be an absolute path")]

@@ -33,7 +33,18 @@ pub(super) fn decode(text: &str, unescaped: Unescaped) -> Option<Vec<u8>> {
 
 /// The text of octets, with every octet escaped that must be.
 pub(super) fn encode(octets: &[u8], unescaped: Unescaped) -> String {
-    octets.iter().map(|octet| if is_unreserved(*octet) || unescaped(*octet) { char::from(*octet).to_string() } else { escaped(*octet) }).collect()
+    octets
+        .iter()
+        .map(
+            |octet| {
+                if is_unreserved(*octet) || unescaped(*octet) {
+                    char::from(*octet).to_string()
+                } else {
+                    escaped(*octet)
+                }
+            },
+        )
+        .collect()
 }
 
 /// The text of octets, with every octet escaped.

@@ -13,7 +13,9 @@ fn refused(text: &str) -> Pkcs11UriError {
 #[test]
 fn reads_what_the_standard_shows() {
     // RFC 7512 §3, as far as the examples name a private key in a token.
-    let uri = read("pkcs11:token=The%20Software%20PKCS%2311%20Softtoken;manufacturer=Snake%20Oil,%20Inc.;model=1.0;object=my-certificate;type=private;id=%69%95%3E%5C%F4%BD%EC%91;serial=?pin-source=file:/etc/token_pin");
+    let uri = read(
+        "pkcs11:token=The%20Software%20PKCS%2311%20Softtoken;manufacturer=Snake%20Oil,%20Inc.;model=1.0;object=my-certificate;type=private;id=%69%95%3E%5C%F4%BD%EC%91;serial=?pin-source=file:/etc/token_pin",
+    );
     assert_eq!(uri, Err(Pkcs11UriError::NotText { attribute: "serial".to_owned() }), "an empty serial names no token");
     let uri = read(
         "pkcs11:token=The%20Software%20PKCS%2311%20Softtoken;manufacturer=Snake%20Oil,%20Inc.;model=1.0;object=my-key;type=private;id=%69%95%3E%5C%F4%BD%EC%91?pin-source=file:/etc/token_pin&module-path=/usr/lib/libsnakeoil.so",
@@ -28,7 +30,9 @@ fn reads_what_the_standard_shows() {
     assert_eq!(uri.id(), Some(&[0x69, 0x95, 0x3e, 0x5c, 0xf4, 0xbd, 0xec, 0x91][..]));
     assert_eq!(uri.reach().pin_file.as_deref(), Some("/etc/token_pin"));
     assert_eq!(uri.reach().module_path.as_deref(), Some("/usr/lib/libsnakeoil.so"));
-    let uri = read("pkcs11:slot-description=Sun%20Metaslot;library-manufacturer=Snake%20Oil,%20Inc.;library-description=Soft%20Token%20Library;library-version=1.23;slot-id=327;serial=0A;object=k");
+    let uri = read(
+        "pkcs11:slot-description=Sun%20Metaslot;library-manufacturer=Snake%20Oil,%20Inc.;library-description=Soft%20Token%20Library;library-version=1.23;slot-id=327;serial=0A;object=k",
+    );
     let uri = uri.expect("attributes of library and slot");
     assert_eq!(uri.text(Pkcs11Attribute::LibraryVersion), Some("1.23"));
     assert_eq!(uri.text(Pkcs11Attribute::SlotId), Some("327"));
@@ -40,7 +44,10 @@ fn writes_one_form_whatever_was_written() {
         ("PKCS11:object=tls;token=hsm", "pkcs11:token=hsm;object=tls"),
         ("pkcs11:token=h%73m;id=%01a;type=private", "pkcs11:token=hsm;id=%01%61"),
         ("pkcs11:token=a%3Bb%2fc;object=x=y&z", "pkcs11:token=a%3Bb%2Fc;object=x=y&z"),
-        ("pkcs11:serial=1;object=k;slot-id=007;library-version=3", "pkcs11:serial=1;slot-id=7;library-version=3.0;object=k"),
+        (
+            "pkcs11:serial=1;object=k;slot-id=007;library-version=3",
+            "pkcs11:serial=1;slot-id=7;library-version=3.0;object=k",
+        ),
         (
             "pkcs11:token=t;object=k?pin-source=file:///etc/a%2520b&module-name=softhsm2",
             "pkcs11:token=t;object=k?module-name=softhsm2&pin-source=/etc/a%20b",
@@ -98,7 +105,10 @@ fn refuses_what_names_no_single_key_or_says_what_it_does_not_mean() {
     assert_eq!(refused("pkcs11:token=t;object=k;"), Pkcs11UriError::NotAnAttribute);
     assert_eq!(refused("pkcs11:token=t;object=k?a"), Pkcs11UriError::NotAnAttribute);
     assert_eq!(refused("pkcs11:token=t;object=k;type=cert"), Pkcs11UriError::NotAPrivateKey);
-    assert_eq!(refused("pkcs11:token=t;object=k;object=k"), Pkcs11UriError::Repeated { attribute: "object".to_owned() });
+    assert_eq!(
+        refused("pkcs11:token=t;object=k;object=k"),
+        Pkcs11UriError::Repeated { attribute: "object".to_owned() }
+    );
     assert_eq!(
         refused("pkcs11:token=t;object=k;type=private;type=private"),
         Pkcs11UriError::Repeated { attribute: "type".to_owned() }
@@ -107,8 +117,12 @@ fn refuses_what_names_no_single_key_or_says_what_it_does_not_mean() {
         refused("pkcs11:token=t;object=k?module-name=a&module-name=a"),
         Pkcs11UriError::Repeated { attribute: "module-name".to_owned() }
     );
-    for text in ["pkcs11:token=a b;object=k", "pkcs11:token=a%2;object=k", "pkcs11:token=%xy;object=k", "pkcs11:token=é;object=k"]
-    {
+    for text in [
+        "pkcs11:token=a b;object=k",
+        "pkcs11:token=a%2;object=k",
+        "pkcs11:token=%xy;object=k",
+        "pkcs11:token=é;object=k",
+    ] {
         assert_eq!(refused(text), Pkcs11UriError::Escape { attribute: "token".to_owned() }, "{text}");
     }
     for text in ["pkcs11:token=%ff;object=k", "pkcs11:token=%00;object=k", "pkcs11:token=;object=k"] {

@@ -3,8 +3,8 @@
 
 use ca_backends::aws::KmsKeyArn;
 use ca_core::key::KeyType;
-use ca_core::pkcs11_uri::{Pkcs11Uri, Pkcs11UriError};
 use ca_core::name::{DistinguishedName, NameConstraints, Subtree};
+use ca_core::pkcs11_uri::{Pkcs11Uri, Pkcs11UriError};
 use ca_core::time::Lifetime;
 use ca_engine::engine::PartialLists;
 use ca_engine::port::store::KeyHome;
@@ -86,7 +86,7 @@ impl AuthoritiesConfig {
             settings,
             &Keys {
                 key: "authority.root.key",
-            key_type: "authority.root.key_type",
+                key_type: "authority.root.key_type",
                 subject: "authority.root.subject",
                 validity: "authority.root.validity",
                 subtrees: None,
@@ -132,7 +132,10 @@ impl AuthoritiesConfig {
                 settings.invalid(keys.validity, detail);
             }
         }
-        refuse_equal_keys(settings, [("authority.root.key", &root), (tls_keys.key, &tls), (document_keys.key, &document)]);
+        refuse_equal_keys(
+            settings,
+            [("authority.root.key", &root), (tls_keys.key, &tls), (document_keys.key, &document)],
+        );
         refuse_equal_subjects(
             settings,
             [("authority.root.subject", &root), (tls_keys.subject, &tls), (document_keys.subject, &document)],
@@ -260,12 +263,10 @@ fn refuse_equal_subjects(settings: &mut Settings, authorities: [(&'static str, &
 /// Two authorities of one key are one authority: who may use the key signs for both.
 fn refuse_equal_keys(settings: &mut Settings, authorities: [(&'static str, &AuthorityConfig); 3]) {
     for (index, (key, authority)) in authorities.iter().enumerate() {
-        let is_same = |other: &AuthorityConfig| {
-            match (&authority.key, &other.key) {
-                (KeyPlan::External(one), KeyPlan::External(other)) => one == other,
-                (KeyPlan::Token { uri: one, .. }, KeyPlan::Token { uri: other, .. }) => one.identity() == other.identity(),
-                _ => false,
-            }
+        let is_same = |other: &AuthorityConfig| match (&authority.key, &other.key) {
+            (KeyPlan::External(one), KeyPlan::External(other)) => one == other,
+            (KeyPlan::Token { uri: one, .. }, KeyPlan::Token { uri: other, .. }) => one.identity() == other.identity(),
+            _ => false,
         };
         if let Some((other, _)) = authorities[..index].iter().find(|(_, earlier)| is_same(earlier)) {
             settings.invalid(key, format!("the same key as `{other}`; each authority has a key of its own"));

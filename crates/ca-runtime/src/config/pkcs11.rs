@@ -70,7 +70,8 @@ impl Pkcs11Config {
             .map(Pkcs11Uri::reach)
             .chain([uri.reach()])
             .collect();
-        let module = table.and_then(|table| table.module.clone()).or_else(|| said.iter().find_map(|reach| module_of(reach)));
+        let module =
+            table.and_then(|table| table.module.clone()).or_else(|| said.iter().find_map(|reach| module_of(reach)));
         let pin_file = || said.iter().find_map(|reach| reach.pin_file.as_ref()).map(PathBuf::from);
         let pin = table.and_then(|table| table.pin.clone()).or_else(|| pin_file().map(PinSource::File));
         let name = table.map_or_else(|| label.unwrap_or("hsm"), |table| table.name.as_str());

@@ -13,7 +13,10 @@ use thiserror::Error;
 /// Why a token did not do what it was asked. No PIN is ever part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(super) enum TokenFault {
-    #[error("the PKCS #11 module `{module}` of [{configured_as}] is not there (looked for: {}); install it, or correct `module`", listed(looked_for))]
+    #[error(
+        "the PKCS #11 module `{module}` of [{configured_as}] is not there (looked for: {}); install it, or correct `module`",
+        listed(looked_for)
+    )]
     ModuleMissing { module: String, configured_as: String, looked_for: Vec<PathBuf> },
     #[error("{} cannot be used as a PKCS #11 module: {detail}", path.display())]
     ModuleUnusable { path: PathBuf, detail: String },
@@ -45,7 +48,9 @@ pub(super) enum TokenFault {
         "the token says that its PIN is locked, or would be by one more wrong one; unlock it with the tools of its maker, or log in with them once, then restart"
     )]
     PinAtRisk,
-    #[error("the token {token} has no private key {key}; correct `object` or `id` in the URI, or say by `key_type` what kind `ca-server init` is to make")]
+    #[error(
+        "the token {token} has no private key {key}; correct `object` or `id` in the URI, or say by `key_type` what kind `ca-server init` is to make"
+    )]
     KeyMissing { token: String, key: String },
     #[error(
         "the private key {key} was in the token {token} and cannot be found there any more: put the token back, or the key into it"
@@ -59,11 +64,11 @@ pub(super) enum TokenFault {
         "the key {key} in the token is not the one of the authority's certificate (it is {found}, the certificate has {expected}); put the right key there, or correct the URI"
     )]
     WrongKey { key: String, found: String, expected: String },
-    #[error("the signature that the token made does not verify by the key of the authority's certificate: {key} is another key; put the right one there, or correct the URI")]
-    WrongSignature { key: String },
     #[error(
-        "the token does not tell the public part of {key}; import it as a public key with the same label or id"
+        "the signature that the token made does not verify by the key of the authority's certificate: {key} is another key; put the right one there, or correct the URI"
     )]
+    WrongSignature { key: String },
+    #[error("the token does not tell the public part of {key}; import it as a public key with the same label or id")]
     NoPublicPart { key: String },
     #[error("the key {key} is of a kind that is not supported: {detail}")]
     UnsupportedKey { key: String, detail: String },
@@ -71,7 +76,9 @@ pub(super) enum TokenFault {
     Mechanism { algorithm: String, mechanism: &'static str },
     #[error("the token refused to sign by {key}: {said}")]
     Refused { key: String, said: String },
-    #[error("all sessions of the token are taken ({said}); lower `sessions` of [{configured_as}], or close what else uses the token")]
+    #[error(
+        "all sessions of the token are taken ({said}); lower `sessions` of [{configured_as}], or close what else uses the token"
+    )]
     Sessions { configured_as: String, said: String },
     #[error("the token was lost ({said})")]
     Lost { said: String },

@@ -215,13 +215,13 @@ impl Drop for Visit<'_> {
 fn find(place: &ModulePlace, configured_as: &str) -> Result<PathBuf, TokenFault> {
     let candidates = place.candidates();
     // One file under two names is one module.
-    candidates.iter().find_map(|path: &PathBuf| Path::canonicalize(path).ok().filter(|path| path.is_file())).ok_or_else(|| {
-        TokenFault::ModuleMissing {
+    candidates.iter().find_map(|path: &PathBuf| Path::canonicalize(path).ok().filter(|path| path.is_file())).ok_or_else(
+        || TokenFault::ModuleMissing {
             module: place.to_string(),
             configured_as: configured_as.to_owned(),
             looked_for: candidates,
-        }
-    })
+        },
+    )
 }
 
 fn is_recent(instant: Option<Instant>) -> bool {

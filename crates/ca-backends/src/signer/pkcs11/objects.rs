@@ -68,7 +68,8 @@ pub(super) fn public_part(
     let key = name_of(uri);
     let own = Facts::read(session, private)?;
     if own.asks_at_each_use {
-        let detail = "it asks for the PIN at each signature (CKA_ALWAYS_AUTHENTICATE); make one that does not".to_owned();
+        let detail =
+            "it asks for the PIN at each signature (CKA_ALWAYS_AUTHENTICATE); make one that does not".to_owned();
         return Err(TokenFault::UnsupportedKey { key, detail }.into());
     }
     if let Some(public) = own.public_key(&key)? {
@@ -180,8 +181,12 @@ const EDWARDS25519: &[u8] = b"\x13\x0cedwards25519";
 /// How a token calls what an algorithm does to a digest, or for Ed25519 to the message.
 pub(super) fn mechanism(algorithm: SignatureAlgorithm) -> Mechanism<'static> {
     match algorithm {
-        SignatureAlgorithm::RsaSha256 | SignatureAlgorithm::RsaSha384 | SignatureAlgorithm::RsaSha512 => Mechanism::RsaPkcs,
-        SignatureAlgorithm::EcdsaSha256 | SignatureAlgorithm::EcdsaSha384 | SignatureAlgorithm::EcdsaSha512 => Mechanism::Ecdsa,
+        SignatureAlgorithm::RsaSha256 | SignatureAlgorithm::RsaSha384 | SignatureAlgorithm::RsaSha512 => {
+            Mechanism::RsaPkcs
+        }
+        SignatureAlgorithm::EcdsaSha256 | SignatureAlgorithm::EcdsaSha384 | SignatureAlgorithm::EcdsaSha512 => {
+            Mechanism::Ecdsa
+        }
         SignatureAlgorithm::Ed25519 => Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519)),
     }
 }

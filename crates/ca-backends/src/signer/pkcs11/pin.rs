@@ -30,8 +30,7 @@ pub(super) fn read(settings: &TokenSettings) -> Result<Option<Zeroizing<String>>
         PinSource::None => return Ok(None),
         PinSource::Environment { pin, .. } => pin.clone(),
         PinSource::File(path) => {
-            let unreadable =
-                |detail: String| TokenFault::PinUnreadable { place: path.display().to_string(), detail };
+            let unreadable = |detail: String| TokenFault::PinUnreadable { place: path.display().to_string(), detail };
             // A named pipe in its place would hang whoever opens it.
             if !fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.is_file() {
                 return Err(unreadable("it is not a regular file".to_owned()));

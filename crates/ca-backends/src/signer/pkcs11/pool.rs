@@ -52,7 +52,10 @@ pub(super) enum Input {
 
 /// What a token is asked for.
 pub(super) enum Task {
-    Sign { algorithm: SignatureAlgorithm, input: Input },
+    Sign {
+        algorithm: SignatureAlgorithm,
+        input: Input,
+    },
     /// Whether it would sign.
     Check,
     /// The public part of the key.

@@ -42,7 +42,8 @@ impl ModulePlace {
             Self::File(file) => vec![file.clone()],
             Self::Named { folder, name } => {
                 let forms = [format!("lib{name}.so"), format!("{name}.so")];
-                let folders = folder.as_deref().map_or_else(|| USUAL_FOLDERS.map(Path::new).to_vec(), |folder| vec![folder]);
+                let folders =
+                    folder.as_deref().map_or_else(|| USUAL_FOLDERS.map(Path::new).to_vec(), |folder| vec![folder]);
                 folders.iter().flat_map(|folder| forms.iter().map(|form| folder.join(form))).collect()
             }
         }
@@ -117,7 +118,8 @@ mod tests {
 
     #[test]
     fn debug_shows_no_pin() {
-        let pin = PinSource::Environment { variable: "CA__PKCS11__HSM__PIN".to_owned(), pin: "s3cr3t".to_owned().into() };
+        let pin =
+            PinSource::Environment { variable: "CA__PKCS11__HSM__PIN".to_owned(), pin: "s3cr3t".to_owned().into() };
         assert_eq!(format!("{pin:?}"), "Environment(CA__PKCS11__HSM__PIN)");
     }
 }

@@ -14,7 +14,7 @@ use ca_core::signing::Message;
 use ca_engine::port::signer::{Signer as _, SignerError};
 use ca_test_services::SoftHsm;
 
-use super::{ModulePlace, Pkcs11Signer, Pkcs11Tokens, PinSource, TokenSettings};
+use super::{ModulePlace, PinSource, Pkcs11Signer, Pkcs11Tokens, TokenSettings};
 
 /// Tells a process which test it is to run.
 const ALONE: &str = "CARTORIO_TEST_ALONE";
@@ -24,7 +24,8 @@ const ALONE: &str = "CARTORIO_TEST_ALONE";
 fn alone<F: Future<Output = ()>>(test: &str, body: impl FnOnce(SoftHsm) -> F) {
     if let Some(folder) = std::env::var_os(ALONE) {
         let hsm = SoftHsm::in_folder(PathBuf::from(folder));
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
         return runtime.block_on(body(hsm));
     }
     let hsm = SoftHsm::with_token("hsm").expect("a token");

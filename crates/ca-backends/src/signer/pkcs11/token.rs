@@ -40,7 +40,8 @@ impl Token {
 
     /// The token, for messages.
     pub(super) fn name(&self) -> String {
-        let named = |attribute| self.uri.text(attribute).map(|value| format!("{}={value}", Pkcs11Attribute::as_str(attribute)));
+        let named =
+            |attribute| self.uri.text(attribute).map(|value| format!("{}={value}", Pkcs11Attribute::as_str(attribute)));
         [Pkcs11Attribute::Token, Pkcs11Attribute::Serial].into_iter().filter_map(named).collect::<Vec<_>>().join(" ")
     }
 
@@ -50,7 +51,12 @@ impl Token {
     }
 
     /// A session of a token that is logged in, one that reads or one that writes, and the token's slot.
-    pub(super) fn open(&self, module: &Arc<Module>, visit: &Visit<'_>, writes: bool) -> Result<(OpenSession, Slot), TokenFault> {
+    pub(super) fn open(
+        &self,
+        module: &Arc<Module>,
+        visit: &Visit<'_>,
+        writes: bool,
+    ) -> Result<(OpenSession, Slot), TokenFault> {
         let slot = self.log_in(module, visit)?;
         let session = self.open_session(visit.context(), slot, writes)?;
         Ok((OpenSession::new(session, Arc::clone(module), visit), slot))
@@ -92,7 +98,8 @@ impl Token {
             Some(pin) => pin,
             None if info.login_required() && !info.protected_authentication_path() => {
                 let configured_as = self.settings.configured_as.clone();
-                let variable = format!("CA__{}__PIN", configured_as.replace('.', "__").replace('-', "_").to_uppercase());
+                let variable =
+                    format!("CA__{}__PIN", configured_as.replace('.', "__").replace('-', "_").to_uppercase());
                 return Err(TokenFault::PinMissing { configured_as, variable });
             }
             None => return Ok(()),
@@ -163,8 +170,7 @@ impl Token {
     }
 
     fn is_in_slot(&self, context: &Pkcs11, slot: Slot) -> bool {
-        let of_slot =
-            [Pkcs11Attribute::SlotId, Pkcs11Attribute::SlotDescription, Pkcs11Attribute::SlotManufacturer];
+        let of_slot = [Pkcs11Attribute::SlotId, Pkcs11Attribute::SlotDescription, Pkcs11Attribute::SlotManufacturer];
         if of_slot.iter().all(|attribute| self.uri.text(*attribute).is_none()) {
             return true;
         }

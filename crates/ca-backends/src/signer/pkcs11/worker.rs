@@ -108,7 +108,9 @@ impl<'a> Worker<'a> {
         let Some(open) = self.open.as_mut() else { return Err(Failure { fault: TokenFault::Hung, generation: 0 }) };
         let generation = open.session.generation();
         let done = match &job.task {
-            Task::Sign { algorithm, input } => open.sign(&job.key, *algorithm, input, self.shared).map(Answer::Signature),
+            Task::Sign { algorithm, input } => {
+                open.sign(&job.key, *algorithm, input, self.shared).map(Answer::Signature)
+            }
             Task::Check => open.check(&job.key, self.shared).map(|()| Answer::Ready),
             Task::Find | Task::Make(_) => open.public_key(&job.key, self.shared).map(Answer::PublicKey),
         };
@@ -219,7 +221,8 @@ impl Open {
         let (visit, session) = session.visit().ok_or_else(gone)?;
         forget(keys, key);
         let found = look_up(keys, session, key, shared)?;
-        let public = found.public.clone().ok_or_else(|| TokenFault::NoPublicPart { key: objects::name_of(&key.uri) })?;
+        let public =
+            found.public.clone().ok_or_else(|| TokenFault::NoPublicPart { key: objects::name_of(&key.uri) })?;
         can_sign(&visit, *slot, public.key_type().signature_algorithm())?;
         Ok(public)
     }

@@ -57,9 +57,17 @@ fn what_would_not_work_or_tell_a_pin_is_refused() {
     for (text, key, part) in [
         (TLS.to_owned(), "`authority.tls.key`", "`module`"),
         ("[authority.tls]\nkey = \"pkcs11:object=k\"".to_owned(), "`authority.tls.key`", "which token"),
-        ("[authority.tls]\nkey = \"pkcs11:token=a;object=k?pin-value=s3cr3t\"".to_owned(), "`authority.tls.key`", "PIN"),
+        (
+            "[authority.tls]\nkey = \"pkcs11:token=a;object=k?pin-value=s3cr3t\"".to_owned(),
+            "`authority.tls.key`",
+            "PIN",
+        ),
         ("[authority.tls]\nkey = \"pkcs11:token=a;pin=s3cr3t\"".to_owned(), "`authority.tls.key`", "`pin`"),
-        ("[authority.tls]\nkey = \"software:p256\"\nkey_type = \"p384\"".to_owned(), "`authority.tls.key_type`", "token"),
+        (
+            "[authority.tls]\nkey = \"software:p256\"\nkey_type = \"p384\"".to_owned(),
+            "`authority.tls.key_type`",
+            "token",
+        ),
         (format!("{TLS}key_type = \"p1\"\n{module}"), "`authority.tls.key_type`", "not a key type"),
         (format!("{TLS}{module}pin = \"s3cr3t\""), "`pkcs11.hsm.pin`", "`pkcs11.hsm.pin_file`"),
         (format!("{TLS}{module}sessions = 0"), "`pkcs11.hsm.sessions`", "from 1 to 64"),

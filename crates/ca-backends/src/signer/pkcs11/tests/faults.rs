@@ -32,7 +32,8 @@ fn another_key_than_the_certificate_s_signs_nothing() {
         let (tokens, settings) = (Pkcs11Tokens::new(), settings(&hsm));
         let uri = uri("pkcs11:token=hsm;object=k");
         tokens.make(&uri, &settings, KeyType::P256).await.expect("made");
-        for (expected, part) in [(KeyType::P256, "another p256 key"), (KeyType::Rsa2048, "it is p256, the certificate has rsa2048")]
+        for (expected, part) in
+            [(KeyType::P256, "another p256 key"), (KeyType::Rsa2048, "it is p256, the certificate has rsa2048")]
         {
             let wrong = tokens.open(&uri, &settings, key_of(expected));
             let told = refusal(wrong.check().await.expect_err("another key"));
@@ -61,17 +62,22 @@ fn what_is_missing_is_told_with_what_is_there() {
         let told = absence(tokens.find(&uri("pkcs11:token=hsm;object=k"), &unusable).await.expect_err("no module"));
         assert!(told.contains("cannot be used as a PKCS #11 module"), "{told}");
         let no_pin = TokenSettings { configured_as: "pkcs11.my-hsm".to_owned(), pin: PinSource::None, ..good.clone() };
-        let told = refusal(Pkcs11Tokens::new().find(&uri("pkcs11:token=hsm;serial=x;object=k"), &no_pin).await.map_or_else(
-            |_| SignerError::Refused { detail: String::new() },
-            |_| panic!("no such serial"),
-        ));
+        let told = refusal(
+            Pkcs11Tokens::new()
+                .find(&uri("pkcs11:token=hsm;serial=x;object=k"), &no_pin)
+                .await
+                .map_or_else(|_| SignerError::Refused { detail: String::new() }, |_| panic!("no such serial")),
+        );
         assert_eq!(told, "");
         drop(tokens);
-        let told = refusal(Pkcs11Tokens::new().find(&uri("pkcs11:token=hsm;object=k"), &no_pin).await.expect_err("no PIN"));
+        let told =
+            refusal(Pkcs11Tokens::new().find(&uri("pkcs11:token=hsm;object=k"), &no_pin).await.expect_err("no PIN"));
         assert!(told.contains("`pin_file`") && told.contains("CA__PKCS11__MY_HSM__PIN"), "{told}");
         let unreadable = PinSource::File(PathBuf::from("/nowhere/pin"));
         let unreadable = TokenSettings { configured_as: "pkcs11.c".to_owned(), pin: unreadable, ..good };
-        let told = refusal(Pkcs11Tokens::new().find(&uri("pkcs11:token=hsm;object=k"), &unreadable).await.expect_err("no PIN"));
+        let told = refusal(
+            Pkcs11Tokens::new().find(&uri("pkcs11:token=hsm;object=k"), &unreadable).await.expect_err("no PIN"),
+        );
         assert!(told.contains("/nowhere/pin"), "{told}");
     });
 }
@@ -82,7 +88,10 @@ fn more_than_may_wait_is_refused_at_once() {
         let (tokens, settings) = (Pkcs11Tokens::new(), TokenSettings { sessions: 1, ..settings(&hsm) });
         let signer = tokens.make(&uri("pkcs11:token=hsm;object=k"), &settings, KeyType::Rsa2048).await.expect("made");
         let results = futures::future::join_all((0..2_000).map(|_| sign(&signer, b"m"))).await;
-        let busy = results.iter().filter(|result| matches!(result, Err(SignerError::Busy { retry_after: Some(_), .. }))).count();
+        let busy = results
+            .iter()
+            .filter(|result| matches!(result, Err(SignerError::Busy { retry_after: Some(_), .. })))
+            .count();
         let signed = results.iter().filter(|result| result.is_ok()).count();
         assert_eq!(busy + signed, 2_000, "nothing else happens");
         assert!(busy > 0 && signed >= 64, "{busy} refused, {signed} signed");

@@ -8,7 +8,9 @@ const MESSAGE: &[u8] = b"to be signed";
 fn makes_keys_of_every_kind_that_sign_what_their_public_part_verifies() {
     alone("keys::makes_keys_of_every_kind_that_sign_what_their_public_part_verifies", |hsm| async move {
         let (tokens, settings) = (Pkcs11Tokens::new(), settings(&hsm));
-        for key_type in [KeyType::Rsa2048, KeyType::Rsa3072, KeyType::P256, KeyType::P384, KeyType::P521, KeyType::Ed25519] {
+        for key_type in
+            [KeyType::Rsa2048, KeyType::Rsa3072, KeyType::P256, KeyType::P384, KeyType::P521, KeyType::Ed25519]
+        {
             let uri = uri(&format!("pkcs11:token=hsm;object={key_type}"));
             let made = tokens.make(&uri, &settings, key_type).await.expect("made");
             assert_eq!(made.public_key().key_type(), key_type);
@@ -22,11 +24,15 @@ fn makes_keys_of_every_kind_that_sign_what_their_public_part_verifies() {
                     hasher.update(MESSAGE);
                     let digest = hasher.finish();
                     let signature = made.sign_message(Message::Digest(&digest)).await.expect("signs digests");
-                    made.public_key().verify(signature.algorithm, MESSAGE, &signature.octets).expect("of the same message");
+                    made.public_key()
+                        .verify(signature.algorithm, MESSAGE, &signature.octets)
+                        .expect("of the same message");
                 }
                 None => {
                     let digest = ca_core::hash::Sha256::new().into_message_digest();
-                    refusal(made.sign_message(Message::Digest(&digest)).await.expect_err("no digest stands for a message"));
+                    refusal(
+                        made.sign_message(Message::Digest(&digest)).await.expect_err("no digest stands for a message"),
+                    );
                 }
             }
             let found = tokens.find(&uri, &settings).await.expect("found");
@@ -97,7 +103,10 @@ fn two_tokens_of_one_module_are_used_side_by_side() {
         }
         let with_arguments = TokenSettings { module_arguments: Some("connector=x".to_owned()), ..settings };
         let told = refusal(
-            tokens.find(&uri("pkcs11:token=hsm;serial=1;object=k"), &with_arguments).await.expect_err("initialised already"),
+            tokens
+                .find(&uri("pkcs11:token=hsm;serial=1;object=k"), &with_arguments)
+                .await
+                .expect_err("initialised already"),
         );
         assert!(told.contains("module_arguments"), "{told}");
     });

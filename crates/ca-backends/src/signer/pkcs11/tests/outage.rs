@@ -54,7 +54,10 @@ fn a_token_that_comes_back_signs_again_and_never_wrongly() {
             hsm.unplug().expect("away");
             wait_for("errors", &tally.failed).await;
             let told = absence(signer.check().await.expect_err("it is away"));
-            assert!(["no token", "lost", "cannot be found there any more"].iter().any(|part| told.contains(part)), "{told}");
+            assert!(
+                ["no token", "lost", "cannot be found there any more"].iter().any(|part| told.contains(part)),
+                "{told}"
+            );
             hsm.plug_in().expect("back");
             let returned = Instant::now();
             wait_for("signatures after the return", &tally.signed).await;
@@ -105,7 +108,9 @@ fn another_token_under_the_same_name_signs_nothing() {
                 match signer.sign_message(Message::Whole(b"m")).await {
                     Err(SignerError::Refused { detail }) => return detail,
                     // SoftHSM signs by what it has in memory until it looks at its files again.
-                    Ok(signature) => signer.public_key().verify(signature.algorithm, b"m", &signature.octets).expect("its own"),
+                    Ok(signature) => {
+                        signer.public_key().verify(signature.algorithm, b"m", &signature.octets).expect("its own")
+                    }
                     Err(_) => {}
                 }
                 sleep(Duration::from_millis(20)).await;
