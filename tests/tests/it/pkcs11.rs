@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::ensure;
-use ca_api::certificate::Certificate;
+use ca_api::certificate::{Certificate, SubjectAlternativeNameType};
 use ca_api::health::Readiness;
 use ca_api::route;
 use ca_core::ocsp::CertStatus;
 use ca_e2e::cli::Terminal;
 use ca_e2e::client::eventually;
-use ca_e2e::identity::{Identity, SubjectKey, request};
+use ca_e2e::identity::{Identity, SubjectKey, name, request};
 use ca_e2e::stack::{PATIENCE, Site};
 use ca_e2e::status::Subject;
 use ca_e2e::token_keys::{TokenKeys, borrowed};
@@ -51,7 +51,9 @@ async fn issues_renews_revokes_answers_and_lists_with_keys_in_a_token() -> anyho
         })
         .await?;
     }
-    let (document, _) = administrator.enrol("document", "Ana Souza").await?;
+    let mut body = request("document", SubjectKey::generate()?.csr("Ana Souza", &[])?);
+    body.subject_alternative_names = Some(vec![name(SubjectAlternativeNameType::Email, "ana@example.com")]);
+    let document = administrator.issue(&body).await?;
     ensure!(Subject::of(&document)?.ask_ocsp(&public).await? == CertStatus::Good);
     for list in ["root", "document"] {
         public.get(&format!("/crl/{list}.crl")).await?.expect(200)?;
@@ -105,7 +107,8 @@ fn local_mode_signs_with_keys_in_a_token() -> anyhow::Result<()> {
     terminal.done(&["issue", "client", "cliente"])?;
     ensure!(terminal.path("cliente.crt").exists());
     // A key that never leaves its token is not exported.
-    terminal.refused(1, &["authority", "export-key", "tls"], &["which it never leaves", "object=tls-ca"])?;
+    let export = ["authority", "export-key", "tls", "--out", "tls.key"];
+    terminal.refused(1, &export, &["which it never leaves", "object=tls-ca"])?;
     Ok(())
 }
 
@@ -160,7 +163,7 @@ async fn a_token_that_is_pulled_out_under_load_and_put_back_signs_again() -> any
         let answer = stack.admin()?.get(route::READY).await?;
         let ready: Readiness = answer.json()?;
         let key = ready.checks.unwrap_or_default().into_iter().find(|check| check.name == "key:tls");
-        Ok(key.and_then(|check| check.detail))
+        anyhow::Ok(key.and_then(|check| check.detail))
     };
     // At first it may say no more than that the key is not to be found.
     let told = || async { Ok(red().await?.filter(|why| why.contains("no token token=hsm"))) };

@@ -74,10 +74,11 @@ impl Pkcs11Config {
             table.and_then(|table| table.module.clone()).or_else(|| said.iter().find_map(|reach| module_of(reach)));
         let pin_file = || said.iter().find_map(|reach| reach.pin_file.as_ref()).map(PathBuf::from);
         let pin = table.and_then(|table| table.pin.clone()).or_else(|| pin_file().map(PinSource::File));
-        let name = table.map_or_else(|| label.unwrap_or("hsm"), |table| table.name.as_str());
+        // A label that is no name of a table is not shown as one.
+        let name = table.map(|table| table.name.as_str()).or(label.filter(|label| is_name(label))).unwrap_or("hsm");
         let module = module.ok_or_else(|| {
             format!(
-                "nothing says which module speaks for the token; name it in the token's table, as in [{SECTION}.{name}] `module = \"/usr/lib/softhsm/libsofthsm2.so\"`, or in the URI, by `module-path`"
+                "nothing says which module speaks for the token; give it a table [{SECTION}.{name}] with its label as `token` and a `module`, as in \"/usr/lib/softhsm/libsofthsm2.so\", or name the module in the URI, by `module-path`"
             )
         })?;
         Ok(TokenSettings {
@@ -97,7 +98,7 @@ impl Pkcs11Config {
 
 impl Table {
     fn read(settings: &mut Settings, data_dir: &Path, name: &str) -> Self {
-        if !name.bytes().all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-') {
+        if !is_name(name) {
             let detail = "a table's name has lower-case letters, digits and `-`; the token's label goes into `token`";
             settings.invalid_in(SECTION, name, "token", detail);
         }
@@ -116,6 +117,11 @@ impl Table {
             sessions: sessions(settings, name),
         }
     }
+}
+
+/// Whether a table may be called so.
+fn is_name(text: &str) -> bool {
+    text.bytes().all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-')
 }
 
 fn place(settings: &mut Settings, name: &str, text: &str) -> Option<ModulePlace> {
