@@ -132,7 +132,10 @@ pub(crate) fn start() -> anyhow::Result<()> {
         AWS_CALLS,
         "Calls of AWS by service, operation and outcome: answered, throttled, failed, refused; queue-full and resting were not sent"
     );
-    metrics::describe_counter!(AWS_COST, "What the answered calls of AWS cost by the price list, in millionths of a US dollar");
+    metrics::describe_counter!(
+        AWS_COST,
+        "What the answered calls of AWS cost by the price list, in millionths of a US dollar"
+    );
     metrics::describe_gauge!(CLOCK_RIGHT, "1 while the clock agrees with the database and what was published");
     Ok(())
 }

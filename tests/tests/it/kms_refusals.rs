@@ -37,7 +37,7 @@ async fn is_told(stack: &Stack, subject: &Subject, parts: &[&str]) -> anyhow::Re
     let body = request("client", key.csr("refused.example", &["refused.example"])?);
     let answer = stack.administrator()?.post(route::CERTIFICATES, &body).await?;
     let problem = answer.expect_problem(ProblemType::Unavailable)?;
-    ensure!(answer.header("retry-after") != "" && !problem.detail.contains("arn:aws"), "{}", answer.text());
+    ensure!(!answer.header("retry-after").is_empty() && !problem.detail.contains("arn:aws"), "{}", answer.text());
     let said = stack.logs().join("\n");
     for part in parts {
         ensure!(said.contains(part), "`{part}` is missing in the log: {said}");
@@ -83,7 +83,8 @@ async fn a_key_that_does_not_sign_is_told_with_what_would_be_right_and_status_is
     .await?;
     is_told(&stack, &subject, &[tls, "ExpiredTokenException", "renew them where they come from"]).await?;
     kms.set_credentials_expired(false);
-    eventually(PATIENCE, "the key signs again", || async { Ok(complaint(&stack).await?.is_none().then_some(())) }).await?;
+    eventually(PATIENCE, "the key signs again", || async { Ok(complaint(&stack).await?.is_none().then_some(())) })
+        .await?;
     stack.administrator()?.enrol("client", "after.example").await?;
     Ok(())
 }
@@ -97,7 +98,11 @@ async fn another_key_behind_the_arn_signs_nothing() -> anyhow::Result<()> {
     let site = stack.stop()?;
     authorities.kms.exchange_material(&authorities.tls);
     let stack = site.serve()?;
-    let parts = [authorities.tls.as_str(), "its public key is not that of the authority's certificate", "put the right ARN on record"];
+    let parts = [
+        authorities.tls.as_str(),
+        "its public key is not that of the authority's certificate",
+        "put the right ARN on record",
+    ];
     let why = eventually(PATIENCE, "the service says that its key cannot be used", || complaint(&stack)).await?;
     for part in parts {
         ensure!(why.contains(part), "`{part}` is missing in: {why}");
@@ -137,7 +142,11 @@ fn init_says_what_is_wrong_with_a_key_in_kms() -> anyhow::Result<()> {
     init_refuses(&authorities, &missing, &["NotFoundException", "there is no such key where the ARN says"])?;
     let symmetric = authorities.kms.create_key(KeySpec::SymmetricDefault);
     init_refuses(&authorities, &symmetric, &["UnsupportedOperationException", "not for signing"])?;
-    init_refuses(&authorities, "arn:aws:kms:sa-east-1:111122223333:alias/tls", &["`authority.tls.key`", "alias"])?;
+    init_refuses(
+        &authorities,
+        "arn:aws:kms:sa-east-1:111122223333:alias/tls",
+        &["it is an alias, which may be moved", "aws kms describe-key"],
+    )?;
     init_refuses(&authorities, &authorities.root, &["the same key as `authority.root.key`"])?;
     authorities.kms.deny("GetPublicKey");
     init_refuses(&authorities, tls, &["AccessDeniedException", "kms:GetPublicKey"])

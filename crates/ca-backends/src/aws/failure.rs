@@ -73,7 +73,10 @@ impl Failure {
             }
             // No credentials, a name that does not resolve to anything that can be asked; the chain of reasons holds no secret.
             SdkError::ConstructionFailure(_) => Self::NotSent(DisplayErrorContext(error).to_string()),
-            SdkError::DispatchFailure(failure) if !failure.is_io() && !failure.is_timeout() => {
+            // A connection that breaks while the answer is awaited has a kind of its own among the others.
+            SdkError::DispatchFailure(failure)
+                if failure.is_user() || failure.is_other() && failure.as_other().is_none() =>
+            {
                 Self::NotSent(DisplayErrorContext(error).to_string())
             }
             SdkError::TimeoutError(_) => Self::Passing("there was no answer in time".to_owned()),
@@ -119,11 +122,17 @@ mod tests {
 
     #[test]
     fn tells_what_passes_from_what_stays() {
-        for (status, code) in [(400, "ThrottlingException"), (503, "SlowDown"), (429, ""), (400, "RequestLimitExceeded")] {
+        for (status, code) in
+            [(400, "ThrottlingException"), (503, "SlowDown"), (429, ""), (400, "RequestLimitExceeded")]
+        {
             assert!(matches!(of(status, code), Failure::Throttled(_)), "{status} {code}");
         }
-        for (status, code) in [(500, "KMSInternalException"), (503, "DependencyTimeoutException"), (502, ""), (400, "KeyUnavailableException")]
-        {
+        for (status, code) in [
+            (500, "KMSInternalException"),
+            (503, "DependencyTimeoutException"),
+            (502, ""),
+            (400, "KeyUnavailableException"),
+        ] {
             assert!(matches!(of(status, code), Failure::Passing(_)), "{status} {code}");
         }
         for (status, code) in [

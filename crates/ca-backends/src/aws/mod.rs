@@ -15,10 +15,10 @@ mod place;
 #[cfg(feature = "aws-calls")]
 mod tally;
 
-#[cfg(feature = "aws")]
-pub use access::{AwsAccess, AwsFault};
 #[cfg(feature = "aws-s3")]
 pub(crate) use access::{ATTEMPT, CONNECT};
+#[cfg(feature = "aws")]
+pub use access::{AwsAccess, AwsFault};
 #[cfg(feature = "aws-calls")]
 pub(crate) use caller::{Call, CallError, Caller, Patience};
 #[cfg(feature = "aws-calls")]
@@ -26,6 +26,6 @@ pub(crate) use failure::{Failure, Refusal};
 pub use key::{KeyProblem, KmsKeyArn};
 pub use place::{AwsPlace, EndpointUrl, PlaceProblem, Region};
 #[cfg(feature = "aws-calls")]
-pub use tally::{CallCount, CallOutcome};
-#[cfg(feature = "aws-calls")]
 pub(crate) use tally::Tally;
+#[cfg(feature = "aws-calls")]
+pub use tally::{CallCount, CallOutcome};

@@ -49,7 +49,10 @@ pub struct CallCount {
 
 /// Counts.
 #[derive(Default)]
-pub(crate) struct Tally(Mutex<BTreeMap<(&'static str, CallOutcome), (u64, u64)>>);
+pub(crate) struct Tally(Mutex<Counts>);
+
+/// By operation and outcome: how many, and what they cost.
+type Counts = BTreeMap<(&'static str, CallOutcome), (u64, u64)>;
 
 impl Tally {
     pub(crate) fn count(&self, operation: &'static str, outcome: CallOutcome, micro_dollars: u64) {

@@ -78,7 +78,10 @@ async fn what_fails_for_all_is_left_alone() {
     }
     // Eight failures in a row.
     let (answer, left) = call(&caller, vec![Ok(7)]).await;
-    assert!(matches!(answer, Err(CallError::Unavailable { ref detail }) if detail.contains("was not tried")), "{answer:?}");
+    assert!(
+        matches!(answer, Err(CallError::Unavailable { ref detail }) if detail.contains("was not tried")),
+        "{answer:?}"
+    );
     assert_eq!(left, 1);
     assert_eq!(counted(&caller, CallOutcome::Resting), 1);
 }

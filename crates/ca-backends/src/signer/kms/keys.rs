@@ -2,7 +2,7 @@
 //! yet.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,10 +39,16 @@ const PATIENCE: Patience = Patience {
 pub struct KmsKeys {
     access: AwsAccess,
     quota: u32,
+    attempt: Duration,
     tally: Arc<Tally>,
     callers: Mutex<BTreeMap<(String, String), Arc<Caller>>>,
     clients: Mutex<BTreeMap<String, Client>>,
+    /// What is known of each key, however often it is opened.
+    confirmed: Mutex<Confirmed>,
 }
+
+/// Whether KMS was seen to hold a key, by its ARN and its public part.
+type Confirmed = BTreeMap<(String, Vec<u8>), Arc<AtomicBool>>;
 
 impl KmsKeys {
     /// Keys, in each account and region of which `quota` calls a second go out at most.
@@ -50,17 +56,27 @@ impl KmsKeys {
         Self {
             access,
             quota,
+            attempt: ATTEMPT,
             tally: Arc::default(),
             callers: Mutex::default(),
             clients: Mutex::default(),
+            confirmed: Mutex::default(),
         }
+    }
+
+    /// The same with another patience.
+    #[cfg(test)]
+    pub(super) fn with_attempts_of(mut self, attempt: Duration) -> Self {
+        self.attempt = attempt;
+        self
     }
 
     /// A key as it is in KMS: asks for its public part.
     pub async fn find(&self, key: &KmsKeyArn) -> Result<KmsSigner, SignerError> {
         let public_key = public_key(&self.client(key), &self.caller(key), key).await?;
         let signer = self.open(key, &public_key)?;
-        Ok(KmsSigner { confirmed: AtomicBool::new(true), ..signer })
+        signer.confirmed.store(true, Ordering::Relaxed);
+        Ok(signer)
     }
 
     /// A key whose public part is known. Nothing is asked.
@@ -75,13 +91,18 @@ impl KmsKeys {
             key: key.clone(),
             public_key: public_key.clone(),
             algorithm,
-            confirmed: AtomicBool::new(false),
+            confirmed: self.confirmed(key, public_key),
         })
     }
 
     /// Every call so far.
     pub fn calls(&self) -> Vec<CallCount> {
         self.tally.counts()
+    }
+
+    fn confirmed(&self, key: &KmsKeyArn, public_key: &PublicKey) -> Arc<AtomicBool> {
+        let mut confirmed = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(confirmed.entry((key.to_string(), public_key.spki_der().to_vec())).or_default())
     }
 
     /// A client of the region that the ARN names, whichever the configuration does.
@@ -93,7 +114,10 @@ impl KmsKeys {
                 // It waits for seconds, and tries again what stays refused: `Caller` does better.
                 .retry_config(RetryConfig::disabled())
                 .timeout_config(
-                    TimeoutConfig::builder().connect_timeout(ATTEMPT).operation_attempt_timeout(ATTEMPT).build(),
+                    TimeoutConfig::builder()
+                        .connect_timeout(self.attempt)
+                        .operation_attempt_timeout(self.attempt)
+                        .build(),
                 );
             Client::from_conf(config.build())
         });
@@ -103,9 +127,9 @@ impl KmsKeys {
     fn caller(&self, key: &KmsKeyArn) -> Arc<Caller> {
         let place = (key.account().to_owned(), key.region().to_owned());
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        let caller = callers.entry(place).or_insert_with(|| {
-            Arc::new(Caller::new(self.quota, LONGEST_WAIT, PATIENCE, Arc::clone(&self.tally)))
-        });
+        let caller = callers
+            .entry(place)
+            .or_insert_with(|| Arc::new(Caller::new(self.quota, LONGEST_WAIT, PATIENCE, Arc::clone(&self.tally))));
         Arc::clone(caller)
     }
 }
@@ -115,9 +139,8 @@ pub(super) async fn public_key(client: &Client, caller: &Caller, key: &KmsKeyArn
     let refused = |what: String| SignerError::Refused { detail: format!("KMS key {key}: {what}") };
     // 0.03 US dollars for 10,000.
     let call = Call { operation: "GetPublicKey", micro_dollars: 3 };
-    let attempt = || async {
-        client.get_public_key().key_id(key.as_str()).send().await.map_err(|error| Failure::of(&error))
-    };
+    let attempt =
+        || async { client.get_public_key().key_id(key.as_str()).send().await.map_err(|error| Failure::of(&error)) };
     let found = caller.call(call, attempt).await.map_err(|error| in_words(key, "GetPublicKey", error))?;
     if found.key_usage() != Some(&KeyUsageType::SignVerify) {
         let usage = found.key_usage().map_or("unknown", KeyUsageType::as_str);
@@ -126,7 +149,8 @@ pub(super) async fn public_key(client: &Client, caller: &Caller, key: &KmsKeyArn
         )));
     }
     let der = found.public_key().map(AsRef::as_ref).unwrap_or_default();
-    let kinds = "make one with `--key-spec` RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384 or ECC_NIST_P521";
+    let kinds =
+        "make one with `--key-spec` RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384 or ECC_NIST_P521";
     let public_key = PublicKey::from_spki_der(der).map_err(|error| refused(format!("{error}; {kinds}")))?;
     match algorithm_of(public_key.key_type()) {
         Some(_) => Ok(public_key),

@@ -33,7 +33,7 @@ pub struct KmsSigner {
     public_key: PublicKey,
     algorithm: SigningAlgorithmSpec,
     /// Whether KMS was seen to hold the key of `public_key`; a key of KMS never becomes another.
-    confirmed: AtomicBool,
+    confirmed: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for KmsSigner {
@@ -64,7 +64,9 @@ impl Signer for KmsSigner {
                 self.confirmed.store(true, Ordering::Relaxed);
                 Ok(signature)
             }
-            Err(_) => Err(self.is_another_key("what it signs is not verified by the key of the authority's certificate")),
+            Err(_) => {
+                Err(self.is_another_key("what it signs is not verified by the key of the authority's certificate"))
+            }
         }
     }
 

@@ -40,7 +40,8 @@ impl Run {
         self.states_come_and_go().await;
         self.what_does_not_fit_is_refused().await;
         self.what_is_sealed_opens_under_its_context().await;
-        for key in self.made.lock().expect("a lock").drain(..) {
+        let made = std::mem::take(&mut *self.made.lock().expect("a lock"));
+        for key in made {
             let _gone = self.client.schedule_key_deletion().key_id(key).pending_window_in_days(7).send().await;
         }
     }
@@ -161,21 +162,23 @@ impl Run {
     async fn states_come_and_go(&self) {
         let is_strict = self.judged != Judged::Moto;
         let key = self.signing_key(KeySpec::EccNistP256).await;
-        self.client.disable_key().key_id(&key).send().await.expect("disabled");
+        // moto changes no key that is named by its ARN.
+        let id = key.rsplit('/').next().expect("an id");
+        self.client.disable_key().key_id(id).send().await.expect("disabled");
         assert_eq!(self.state(&key).await, Some(KeyState::Disabled));
         if is_strict {
             assert_eq!(self.refusal(&key).await.as_deref(), Some("DisabledException"));
             let public = self.client.get_public_key().key_id(&key).send().await;
             assert_eq!(public.expect_err("disabled").code(), Some("DisabledException"));
         }
-        self.client.enable_key().key_id(&key).send().await.expect("enabled");
+        self.client.enable_key().key_id(id).send().await.expect("enabled");
         assert_eq!(self.state(&key).await, Some(KeyState::Enabled));
-        self.client.schedule_key_deletion().key_id(&key).pending_window_in_days(7).send().await.expect("scheduled");
+        self.client.schedule_key_deletion().key_id(id).pending_window_in_days(7).send().await.expect("scheduled");
         assert_eq!(self.state(&key).await, Some(KeyState::PendingDeletion));
         if is_strict {
             assert_eq!(self.refusal(&key).await.as_deref(), Some("KMSInvalidStateException"));
         }
-        self.client.cancel_key_deletion().key_id(&key).send().await.expect("canceled");
+        self.client.cancel_key_deletion().key_id(id).send().await.expect("canceled");
         if is_strict {
             assert_eq!(self.state(&key).await, Some(KeyState::Disabled), "it must be enabled by itself");
         }
@@ -199,7 +202,8 @@ impl Run {
         let algorithm = SigningAlgorithmSpec::EcdsaSha256;
         assert_eq!(refusal(algorithm.clone(), MessageType::Raw, vec![7; 4_097]).await, "ValidationException");
         assert_eq!(refusal(algorithm.clone(), MessageType::Digest, vec![7; 31]).await, "ValidationException");
-        let dry = self.client.sign().key_id(&key).signing_algorithm(algorithm).message(Blob::new(MESSAGE)).dry_run(true);
+        let dry =
+            self.client.sign().key_id(&key).signing_algorithm(algorithm).message(Blob::new(MESSAGE)).dry_run(true);
         assert_eq!(dry.send().await.expect_err("a dry run").code(), Some("DryRunOperationException"));
     }
 
