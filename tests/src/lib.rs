@@ -40,5 +40,6 @@ pub mod status;
 pub mod status_load;
 pub mod status_watch;
 pub mod survival;
+pub mod token_keys;
 pub mod tools;
 pub mod typing;

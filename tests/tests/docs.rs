@@ -40,6 +40,11 @@ fn aws() -> anyhow::Result<()> {
 }
 
 #[test]
+fn hsm() -> anyhow::Result<()> {
+    follow("docs/hsm.md")
+}
+
+#[test]
 fn runbook_restore() -> anyhow::Result<()> {
     follow("docs/runbooks/restore.md")
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 use ca_engine::port::signer::SignerError;
-use ca_engine::port::store::AuthorityState;
+use ca_engine::port::store::{AuthorityState, KeyHome};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -15,7 +15,8 @@ use super::driver::{Job, Outcome};
 use crate::state::AppState;
 use crate::telemetry::metrics;
 
-/// How long after a key said that it would sign it is asked again. One that would not is asked at every run.
+/// How long after a key in KMS said that it would sign it is asked again: each answer is a call that is paid for. One that would not
+/// is asked at every run, and so is one in a token, which is near.
 const REST: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
@@ -49,7 +50,8 @@ impl Job for AuthorityKeysJob {
                 state.set_unusable_key(id, None);
                 continue;
             }
-            if said.get(id).is_some_and(|said| said.elapsed() < REST) {
+            let rest = if matches!(authority.record().key_home, KeyHome::Kms(_)) { REST } else { Duration::ZERO };
+            if said.get(id).is_some_and(|said| said.elapsed() < rest) {
                 continue;
             }
             let answer = match authority.signer() {

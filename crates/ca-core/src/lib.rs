@@ -26,6 +26,7 @@ pub mod name;
 pub mod ocsp;
 pub mod oid;
 pub mod pem;
+pub mod pkcs11_uri;
 pub mod policy;
 pub mod principal;
 pub mod profile;

@@ -9,6 +9,7 @@ use ca_engine::port::signer::{Signer, SignerError};
 use ca_engine::port::store::{KeyHome, Store, StoreError};
 
 use crate::config::{Config, KeyPlan};
+use crate::token_keys::TokenKeys;
 
 #[cfg(feature = "backend-kms")]
 type Kms = ca_backends::signer::kms::KmsKeys;
@@ -22,6 +23,7 @@ pub(crate) struct HeldKeys {
     may_use: bool,
     /// Opened when a key is known to be there.
     kms: Option<Kms>,
+    tokens: TokenKeys,
 }
 
 /// Calls of AWS so far, of one kind and with one outcome.
@@ -46,7 +48,12 @@ impl HeldKeys {
         if may_use && let Some(arn) = first_in_kms(config, store).await? {
             kms = open_kms(config, &arn).await;
         }
-        Ok(Self { may_use, kms })
+        Ok(Self { may_use, kms, tokens: TokenKeys::new(config.pkcs11.clone()) })
+    }
+
+    /// Keys in tokens.
+    pub(crate) fn tokens(&self) -> &TokenKeys {
+        &self.tokens
     }
 
     /// Calls of AWS so far.
@@ -60,7 +67,7 @@ async fn first_in_kms(config: &Config, store: &dyn Store) -> Result<Option<Strin
     let authorities = &config.authorities;
     let planned = [&authorities.root, &authorities.tls, &authorities.document].map(|authority| match &authority.key {
         KeyPlan::External(home) => Some(home.clone()),
-        KeyPlan::Software(_) => None,
+        KeyPlan::Software(_) | KeyPlan::Token { .. } => None,
     });
     let recorded = store.authorities().await?.into_iter().map(|record| record.key_home);
     Ok(planned.into_iter().flatten().chain(recorded).find_map(|home| match home {
@@ -104,6 +111,7 @@ fn calls_of(kms: &Kms) -> Vec<AwsCalls> {
 impl ExternalKeys for HeldKeys {
     async fn find(&self, home: &KeyHome) -> Result<Arc<dyn Signer>, SignerError> {
         match (home, &self.kms) {
+            (KeyHome::Pkcs11(uri), _) => self.tokens.find(uri).await,
             #[cfg(feature = "backend-kms")]
             (KeyHome::Kms(arn), Some(kms)) => Ok(Arc::new(kms.find(&parsed(arn)?).await?)),
             _ => Err(no_adapter(home)),
@@ -115,6 +123,7 @@ impl ExternalKeys for HeldKeys {
             return Ok(None);
         }
         match (home, &self.kms) {
+            (KeyHome::Pkcs11(uri), _) => self.tokens.open(uri, public_key).map(Some),
             #[cfg(feature = "backend-kms")]
             (KeyHome::Kms(arn), Some(kms)) => Ok(Some(Arc::new(kms.open(&parsed(arn)?, public_key)?))),
             _ => Err(no_adapter(home)),

@@ -2,8 +2,11 @@
 //!
 //! Harmless to repeat: what is there is left alone, what an interrupted set-up left unfinished is finished.
 
+use std::sync::Arc;
+
 use ca_core::id::{AuthorityId, IdError};
 use ca_core::key::KeyType;
+use ca_core::pkcs11_uri::Pkcs11Uri;
 use ca_core::policy::AuthorityConstraints;
 use ca_core::principal::Principal;
 use ca_core::time::Lifetime;
@@ -14,7 +17,7 @@ use ca_engine::flow::publish_crl;
 use ca_engine::flow::reconcile::abandon_reservations_before;
 use ca_engine::flow::respond::{make_responder, needs_responder};
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError};
-use ca_engine::port::signer::SignerError;
+use ca_engine::port::signer::{Signer, SignerError};
 use ca_engine::port::store::{KeyHome, StoreError};
 use thiserror::Error;
 
@@ -157,6 +160,7 @@ impl Runtime {
                 (KeyHome::File, self.root_key_file()?.load_or_generate(*key_type, &self.entropy).await?)
             }
             KeyPlan::External(home) => (home.clone(), self.engine.external_keys().find(home).await?),
+            KeyPlan::Token { uri, make } => self.find_or_make_in_token(id, uri, *make, progress).await?,
         };
         let plan = AuthorityPlan {
             id: id.clone(),
@@ -188,6 +192,7 @@ impl Runtime {
                 (key_home, signer)
             }
             KeyPlan::External(home) => (home.clone(), self.engine.external_keys().find(home).await?),
+            KeyPlan::Token { uri, make } => self.find_or_make_in_token(id, uri, *make, progress).await?,
         };
         let plan = AuthorityPlan {
             id: id.clone(),
@@ -203,6 +208,35 @@ impl Runtime {
         establish_authority(&self.engine, &Principal::LocalOperator, &plan, signer).await?;
         progress(Progress::Established { authority: id.clone() });
         Ok(())
+    }
+
+    /// The key of a URI as it is in its token, or made there. One that an interrupted set-up made is found and used.
+    async fn find_or_make_in_token(
+        &self,
+        id: &AuthorityId,
+        uri: &Pkcs11Uri,
+        make: Option<KeyType>,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<(KeyHome, Arc<dyn Signer>), InitError> {
+        // What a URI says of the way to a token is true on one host; the record is read on all.
+        let home = KeyHome::Pkcs11(uri.identity().to_string());
+        let signer = match (self.external_keys.tokens().find_if_there(uri).await?, make) {
+            (Some(signer), _) => signer,
+            (None, Some(key_type)) => {
+                progress(Progress::MakingKey { authority: id.clone(), key_type });
+                self.external_keys.tokens().make(uri, key_type).await?
+            }
+            // It says what is missing.
+            (None, None) => self.engine.external_keys().find(&home).await?,
+        };
+        if let Some(key_type) = make.filter(|key_type| *key_type != signer.public_key().key_type()) {
+            return Err(InitError::OtherKeyType {
+                authority: id.clone(),
+                found: signer.public_key().key_type(),
+                key_type,
+            });
+        }
+        Ok((home, signer))
     }
 
     fn subordinate_config(&self, id: &AuthorityId) -> &AuthorityConfig {
@@ -237,6 +271,18 @@ pub enum InitError {
     /// A key.
     #[error(transparent)]
     Key(#[from] KeyringError),
+    /// A key in a token is of another kind than the configuration says.
+    #[error(
+        "the key of {authority} in its token is {found}, and `authority.{authority}.key_type` says {key_type}; correct one of them"
+    )]
+    OtherKeyType {
+        /// Whose key.
+        authority: AuthorityId,
+        /// What it is.
+        found: KeyType,
+        /// What it should be.
+        key_type: KeyType,
+    },
     /// A key that is held elsewhere.
     #[error(transparent)]
     ExternalKey(#[from] SignerError),

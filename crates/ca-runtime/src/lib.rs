@@ -30,3 +30,4 @@ pub mod seal;
 mod seal_sources;
 mod shared_answers;
 mod sinks;
+mod token_keys;

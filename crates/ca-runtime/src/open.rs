@@ -49,7 +49,8 @@ use crate::seal::{
 pub use crate::seal_sources::SealSourceFault;
 use crate::shared_answers::{self, RedisFault};
 pub use crate::sinks::SinkFault;
-use crate::{mirrors, seal_sources, sinks};
+pub use crate::token_keys::KeyWayFault;
+use crate::{mirrors, seal_sources, sinks, token_keys};
 
 /// How long the CRL of the root lives, whose key is offline: 13 months, renewed in a ceremony once a year.
 const OFFLINE_CRL_VALIDITY: Lifetime = Lifetime::from_days(395);
@@ -144,7 +145,7 @@ pub struct Runtime {
     pub anchor: Arc<dyn Anchor>,
     /// Where lists are put too, beside the data folder.
     pub mirrors: Vec<Mirror>,
-    external_keys: Arc<HeldKeys>,
+    pub(crate) external_keys: Arc<HeldKeys>,
     pub(crate) keyring: Arc<SealedKeyring>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) root_key: Option<RootKeyFile>,
@@ -277,6 +278,7 @@ pub fn check_policies(config: &Config) -> Result<(), OpenError> {
     mirrors::check(config)?;
     external_keys::check(config)?;
     seal_sources::check(config)?;
+    token_keys::check(config)?;
     Ok(())
 }
 
@@ -395,6 +397,9 @@ pub enum OpenError {
     /// The place where OCSP answers are shared.
     #[error(transparent)]
     Redis(#[from] RedisFault),
+    /// A way to a key that is held elsewhere.
+    #[error(transparent)]
+    KeyWay(#[from] KeyWayFault),
     /// Where lists are put too.
     #[error(transparent)]
     Mirror(#[from] MirrorFault),

@@ -33,6 +33,8 @@ mod openapi;
 mod outbox;
 mod own_limits;
 mod personal_data;
+mod pkcs11;
+mod pkcs11_refusals;
 mod public_material;
 mod read;
 mod renew;

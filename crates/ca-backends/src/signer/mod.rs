@@ -2,6 +2,7 @@
 
 #[cfg(feature = "backend-kms")]
 pub mod kms;
+pub mod pkcs11;
 pub mod software;
 
 pub use software::{PrivateKeyInfo, SoftwareKeyError, SoftwareSigner};

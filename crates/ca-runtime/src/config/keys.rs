@@ -41,9 +41,11 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("seal.responders.passphrase", Secret),
     ("seal.responders.passphrase_file", Text),
     ("authority.root.key", Text),
+    ("authority.root.key_type", Text),
     ("authority.root.subject", Text),
     ("authority.root.validity", Text),
     ("authority.tls.key", Text),
+    ("authority.tls.key_type", Text),
     ("authority.tls.subject", Text),
     ("authority.tls.validity", Text),
     ("authority.tls.permitted_subtrees", List),
@@ -51,6 +53,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("authority.tls.shards", Number),
     ("authority.tls.delta", Flag),
     ("authority.document.key", Text),
+    ("authority.document.key_type", Text),
     ("authority.document.subject", Text),
     ("authority.document.validity", Text),
     ("authority.document.permitted_subtrees", List),
@@ -84,8 +87,20 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
 ];
 
 /// The keys of sections that have a table for each name that the operator gives: `webhook.NAME.url`.
-pub(super) const NAMED_KEYS: &[(&str, &[(&str, Kind)])] =
-    &[("webhook", &[("url", Text), ("secret_file", Text), ("ca_file", Text)])];
+pub(super) const NAMED_KEYS: &[(&str, &[(&str, Kind)])] = &[
+    ("webhook", &[("url", Text), ("secret_file", Text), ("ca_file", Text)]),
+    (
+        "pkcs11",
+        &[
+            ("token", Text),
+            ("module", Text),
+            ("module_arguments", Text),
+            ("pin", Secret),
+            ("pin_file", Text),
+            ("sessions", Number),
+        ],
+    ),
+];
 
 /// Section, name, key and kind of a key in a named table, where `path` is one.
 pub(super) fn named(path: &str) -> Option<(&'static str, &str, &'static str, Kind)> {

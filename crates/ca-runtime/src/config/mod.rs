@@ -15,6 +15,7 @@ mod load;
 mod nearest;
 mod octets;
 mod outbox;
+mod pkcs11;
 mod policies;
 mod public;
 mod publish;
@@ -36,6 +37,7 @@ pub use database::DatabaseConfig;
 pub use fault::{ConfigFault, ConfigProblem};
 pub use listen::ListenConfig;
 pub use load::{LoadError, process_environment};
+pub use pkcs11::Pkcs11Config;
 pub use policies::PoliciesConfig;
 pub use public::{BaseUrl, PublicConfig};
 pub use redis::RedisConfig;
@@ -75,6 +77,8 @@ pub struct Config {
     pub seal: SealConfig,
     /// The hierarchy that `init` makes.
     pub authorities: AuthoritiesConfig,
+    /// The ways to keys in tokens.
+    pub pkcs11: Pkcs11Config,
     /// How long OCSP answers and CRLs live.
     pub status: StatusConfig,
     /// Where AWS is, for what uses it.
@@ -120,12 +124,14 @@ impl Config {
         let database = DatabaseConfig::read(&mut settings, &data_dir);
         let status = StatusConfig::read(&mut settings);
         let s3 = publish::read_s3(&mut settings, &status);
+        let authorities = AuthoritiesConfig::read(&mut settings);
         let config = Self {
             api: ApiConfig::read(&mut settings, &data_dir),
             anchor: AnchorConfig::read(&mut settings, &data_dir, &database),
             database,
             seal: SealConfig::read(&mut settings, &data_dir),
-            authorities: AuthoritiesConfig::read(&mut settings),
+            pkcs11: Pkcs11Config::read(&mut settings, &data_dir, &authorities),
+            authorities,
             status,
             aws: aws::read(&mut settings),
             kms_quota: aws::read_kms_quota(&mut settings),

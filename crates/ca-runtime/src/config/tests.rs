@@ -13,6 +13,7 @@ use super::keys::{KEYS, Kind, environment_name};
 use super::*;
 
 mod aws;
+mod pkcs11;
 mod secrets;
 mod webhooks;
 
@@ -86,6 +87,10 @@ fn the_template_shows_every_key_and_the_true_defaults() {
         "kms_key",
         "region",
         "endpoint_url",
+        "token",
+        "module",
+        "pin_file",
+        "sessions",
     ];
     let uncommented = |line: &str| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).map(str::to_owned);
     let of_examples = |line: &str| examples.iter().any(|key| line.starts_with(key));
@@ -202,7 +207,6 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
 fn what_this_version_does_not_have_is_refused_not_ignored() {
     for text in [
         "[oidc.google]\nissuer = \"https://accounts.google.com\"",
-        "[authority.tls]\nkey = \"pkcs11:token=ca\"",
         "[authority.tls]\nkey = \"acm-pca:arn\"",
     ] {
         let found = faults(text, &[]);
