@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ca_core::certificate::Certificate;
-use ca_core::id::{AuthorityId, CertificateId};
+use ca_core::id::AuthorityId;
 use ca_core::ocsp::IssuerIdentity;
 use ca_core::revocation::{RevocationReason, Standing};
 use ca_core::serial::Serial;
@@ -17,7 +17,10 @@ use ca_core::time::{Timestamp, Validity};
 use crate::error::{FlowError, FlowErrorKind};
 use crate::port::keyring::{Keyring, KeyringError};
 use crate::port::signer::Signer;
-use crate::port::store::{AuthorityRecord, AuthorityState, KeyHome, ResponderRecord, Store};
+use crate::port::store::{AuthorityRecord, AuthorityState, KeyHome, ResponderRecord, Store, StoredCertificate};
+
+/// The profile under which the certificates of authorities are on record whose keys others hold, and always did.
+pub const EXTERNAL_PROFILE: &str = "external-authority";
 
 /// An authority, ready for use.
 pub struct Authority {
@@ -28,6 +31,7 @@ pub struct Authority {
     ancestors: Vec<Vec<u8>>,
     signer: Option<Arc<dyn Signer>>,
     revoked: Option<RevocationReason>,
+    is_external: bool,
 }
 
 impl Authority {
@@ -35,8 +39,10 @@ impl Authority {
         record: AuthorityRecord,
         ancestors: Vec<Vec<u8>>,
         signer: Option<Arc<dyn Signer>>,
-        revoked: Option<RevocationReason>,
+        certificate_on_record: Option<&StoredCertificate>,
     ) -> Result<Self, FlowError> {
+        let revoked = certificate_on_record.and_then(revocation_of);
+        let is_external = certificate_on_record.is_some_and(|stored| stored.profile.as_str() == EXTERNAL_PROFILE);
         let fault = |error: &dyn std::fmt::Display| FlowError::internal(format!("authority {}: {error}", record.id));
         let certificate = Certificate::from_der(&record.certificate_der).map_err(|error| fault(&error))?;
         let facts = IssuerFacts::from_certificate(&certificate).map_err(|error| fault(&error))?;
@@ -47,7 +53,7 @@ impl Authority {
         }
         let identity =
             IssuerIdentity::new(certificate.subject().as_der(), certificate.public_key().subject_public_key());
-        Ok(Self { record, certificate, facts, identity, ancestors, signer, revoked })
+        Ok(Self { record, certificate, facts, identity, ancestors, signer, revoked, is_external })
     }
 
     /// Its id.
@@ -101,6 +107,11 @@ impl Authority {
         now >= self.facts.validity.not_after
     }
 
+    /// Whether others hold its key, and always did: what it has to say about what it issued comes from them.
+    pub fn is_external(&self) -> bool {
+        self.is_external
+    }
+
     /// Why its own certificate is revoked or on hold, when it is.
     pub fn revoked(&self) -> Option<RevocationReason> {
         self.revoked
@@ -117,6 +128,7 @@ impl Authority {
             return Err(cannot("it is retired"));
         }
         self.signer.as_ref().ok_or_else(|| match self.record.key_home {
+            KeyHome::File if self.is_external => cannot("others hold its key; its lists and OCSP responders are imported"),
             KeyHome::File => cannot("its key is offline; a ceremony on the host that holds it can use it"),
             KeyHome::Sealed(_) => cannot("this process was not given its key"),
         })
@@ -220,8 +232,8 @@ impl Hierarchy {
                     std::iter::once(own).chain(parent.ancestors.iter().cloned()).collect()
                 }
             };
-            let revoked = revocation_of(store, record.certificate).await?;
-            hierarchy.authorities.push(Arc::new(Authority::read(record, ancestors, signer, revoked)?));
+            let stored = store.certificate(record.certificate).await?;
+            hierarchy.authorities.push(Arc::new(Authority::read(record, ancestors, signer, stored.as_ref())?));
         }
         for record in store.responders().await? {
             let (authority, certificate) = (record.authority.clone(), record.certificate);
@@ -244,7 +256,7 @@ impl Hierarchy {
         record: ResponderRecord,
     ) -> Result<(), FlowError> {
         // A responder is not asked for its own status (id-pkix-ocsp-nocheck): a revoked one must fall silent by itself.
-        if revocation_of(store, record.certificate).await?.is_some() {
+        if store.certificate(record.certificate).await?.as_ref().and_then(revocation_of).is_some() {
             return Ok(());
         }
         let Some(signer) = open_key(store, keyring, &record.key_id).await? else { return Ok(()) };
@@ -318,11 +330,11 @@ impl Hierarchy {
 }
 
 /// Why a certificate on record is revoked or on hold, if it is.
-async fn revocation_of(store: &dyn Store, id: CertificateId) -> Result<Option<RevocationReason>, FlowError> {
-    Ok(match store.certificate(id).await?.map(|certificate| certificate.standing) {
-        Some(Standing::Revoked(revocation)) => Some(revocation.reason),
-        Some(Standing::Active) | None => None,
-    })
+fn revocation_of(certificate: &StoredCertificate) -> Option<RevocationReason> {
+    match certificate.standing {
+        Standing::Revoked(revocation) => Some(revocation.reason),
+        Standing::Active => None,
+    }
 }
 
 /// Opens a key, or `None` when this process has no data key for its room.

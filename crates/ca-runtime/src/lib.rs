@@ -11,6 +11,8 @@ pub mod config;
 pub mod data_folder;
 pub mod encrypted_key;
 pub mod entropy;
+pub mod external_root;
+pub mod external_status;
 pub mod file;
 pub mod hierarchy;
 pub mod key_export;
