@@ -16,6 +16,7 @@ mod cli_refusals;
 mod cli_remote;
 mod crl;
 mod crl_compressed;
+mod external_root;
 mod health;
 mod idempotency;
 mod issue;
