@@ -6,6 +6,7 @@
 
 pub mod administrator;
 pub mod backup;
+pub mod ceremony;
 pub mod clock;
 pub mod config;
 pub mod data_folder;
