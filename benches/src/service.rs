@@ -103,7 +103,8 @@ impl Site {
     /// The value of a metric, named with its labels as the service prints it; 0 where it does not.
     pub(crate) fn metric(&self, runtime: &Runtime, name: &str) -> anyhow::Result<f64> {
         let url = format!("http://{}/metrics", self.admin);
-        let text = runtime.block_on(async { reqwest::get(url).await?.error_for_status()?.text().await })?;
+        let asked = self.client()?.get(url);
+        let text = runtime.block_on(async { asked.send().await?.error_for_status()?.text().await })?;
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
         Ok(value.unwrap_or(0.0))
     }

@@ -22,6 +22,7 @@ use ca_engine::flow::establish::{AuthorityPlan, establish_authority};
 use ca_engine::flow::issue::IssueRequest;
 use ca_engine::hierarchy::Authority;
 use ca_engine::port::clock::Clock;
+use ca_engine::port::external_keys::NoExternalKeys;
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError, SealedKey};
 use ca_engine::port::signer::Signer;
 use ca_engine::port::spool::MemorySpool;
@@ -53,6 +54,7 @@ impl World {
             entropy: Arc::new(SeededEntropy::new(1)),
             store,
             keyring: keyring.clone(),
+            external_keys: Arc::new(NoExternalKeys),
             authorizer: Arc::new(ScriptedAuthorizer::allow_all()),
             publisher: Arc::new(FlakyPublisher::default()),
             spool: Arc::new(MemorySpool),

@@ -31,7 +31,7 @@ use ca_engine::flow::renew::{RenewRequest, renew};
 use ca_engine::flow::revoke::{RevokeRequest, revoke, unhold};
 use ca_engine::flow::token::{TokenRequest, create_token, delete_token, list_tokens};
 use ca_engine::port::authorizer::Action;
-use ca_engine::port::store::{BulkRevocation as Operation, CertificateFilter, EventFilter, KeyHome, StoredCertificate};
+use ca_engine::port::store::{BulkRevocation as Operation, CertificateFilter, EventFilter, StoredCertificate};
 use ca_runtime::config::{Config, DatabaseConfig, LoadError, process_environment};
 use ca_runtime::hierarchy::{InitError, Progress, ROOT};
 use ca_runtime::local::{LocalError, open_local};
@@ -118,7 +118,7 @@ impl Local {
     async fn authority_of(&self, authority: &ca_engine::hierarchy::Authority) -> Result<Authority, Failure> {
         let crl =
             self.engine().store().published_crl(authority.id()).await.map_err(FlowError::from).map_err(refused)?;
-        let is_in_file = authority.record().key_home == KeyHome::File;
+        let is_in_file = authority.record().key_home.is_offline();
         let key_is_here = authority.can_sign() || (is_in_file && self.runtime.data_folder.root_key_file().exists());
         // What a server on this folder would answer by OCSP is kept for so long; of an offline authority only its list tells.
         let visible_within = match is_in_file {

@@ -43,9 +43,9 @@ pub(crate) fn authority(state: &AppState, authority: &Authority) -> WireAuthorit
 
 /// The worst case until a revocation is seen: a kept OCSP answer, or, for an offline authority, its CRL's life.
 fn visible_within(state: &AppState, key_home: &KeyHome) -> Lifetime {
-    match key_home {
-        KeyHome::File => state.engine().settings().offline_crl_validity,
-        _ => Lifetime::from_seconds(state.max_age().seconds() + 1),
+    match key_home.is_offline() {
+        true => state.engine().settings().offline_crl_validity,
+        false => Lifetime::from_seconds(state.max_age().seconds() + 1),
     }
 }
 

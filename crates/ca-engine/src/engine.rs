@@ -25,6 +25,7 @@ use crate::lineage::Lineage;
 use crate::port::authorizer::Authorizer;
 use crate::port::clock::Clock;
 use crate::port::entropy::{Entropy, EntropyUnavailable};
+use crate::port::external_keys::ExternalKeys;
 use crate::port::keyring::Keyring;
 use crate::port::publisher::Publisher;
 use crate::port::shared_answers::SharedAnswers;
@@ -48,6 +49,8 @@ pub struct Ports {
     pub store: Arc<dyn Store>,
     /// Private keys.
     pub keyring: Arc<dyn Keyring>,
+    /// Keys that are held elsewhere.
+    pub external_keys: Arc<dyn ExternalKeys>,
     /// The access policy.
     pub authorizer: Arc<dyn Authorizer>,
     /// Where CRLs are put.
@@ -181,7 +184,8 @@ impl Engine {
     /// Reads the hierarchy from the record. Nothing is signed before the clock was compared
     /// ([`crate::flow::watch_clock`]).
     pub async fn start(ports: Ports, profiles: Vec<Profile>, settings: Settings) -> Result<Self, FlowError> {
-        let hierarchy = Hierarchy::load(&*ports.store, &*ports.keyring, &BTreeMap::new()).await?;
+        let hierarchy =
+            Hierarchy::load(&*ports.store, &*ports.keyring, &*ports.external_keys, &BTreeMap::new()).await?;
         let profiles = profiles.into_iter().map(|profile| (profile.name().clone(), Arc::new(profile))).collect();
         Ok(Self {
             ports,
@@ -268,6 +272,11 @@ impl Engine {
         self.hierarchy.load_full()
     }
 
+    /// Keys that are held elsewhere.
+    pub fn external_keys(&self) -> &dyn ExternalKeys {
+        &*self.ports.external_keys
+    }
+
     /// An authority by its id.
     pub fn authority(&self, id: &AuthorityId) -> Result<Arc<Authority>, FlowError> {
         self.hierarchy
@@ -280,7 +289,8 @@ impl Engine {
     /// Reads the record again, after an authority or responder was added here or elsewhere.
     pub async fn reload_hierarchy(&self) -> Result<(), FlowError> {
         let offline = self.offline_signers.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let hierarchy = Hierarchy::load(self.store(), self.keyring(), &offline).await?;
+        let external = &*self.ports.external_keys;
+        let hierarchy = Hierarchy::load(self.store(), self.keyring(), external, &offline).await?;
         let before = self.hierarchy.swap(Arc::new(hierarchy));
         // A responder is not asked for its own status: what a revoked one has signed must fall silent with it.
         if !self.hierarchy.load().has_responders_of(&before) {

@@ -15,6 +15,7 @@ use ca_core::template::IssuerFacts;
 use ca_core::time::{Timestamp, Validity};
 
 use crate::error::{FlowError, FlowErrorKind};
+use crate::port::external_keys::ExternalKeys;
 use crate::port::keyring::{Keyring, KeyringError};
 use crate::port::signer::Signer;
 use crate::port::store::{AuthorityRecord, AuthorityState, KeyHome, ResponderRecord, Store, StoredCertificate};
@@ -29,16 +30,31 @@ pub struct Authority {
     facts: IssuerFacts,
     identity: IssuerIdentity,
     ancestors: Vec<Vec<u8>>,
-    signer: Option<Arc<dyn Signer>>,
+    key: Key,
     revoked: Option<RevocationReason>,
     is_external: bool,
+}
+
+/// What this process has of an authority's key.
+enum Key {
+    Usable(Arc<dyn Signer>),
+    /// It was not given it.
+    Absent,
+    /// It should have it, and this is why not. The authority is there all the same: its status is served.
+    Unusable(String),
+}
+
+impl From<Option<Arc<dyn Signer>>> for Key {
+    fn from(signer: Option<Arc<dyn Signer>>) -> Self {
+        signer.map_or(Self::Absent, Self::Usable)
+    }
 }
 
 impl Authority {
     fn read(
         record: AuthorityRecord,
         ancestors: Vec<Vec<u8>>,
-        signer: Option<Arc<dyn Signer>>,
+        open: impl FnOnce(&Certificate) -> Key,
         certificate_on_record: Option<&StoredCertificate>,
     ) -> Result<Self, FlowError> {
         let revoked = certificate_on_record.and_then(revocation_of);
@@ -46,14 +62,15 @@ impl Authority {
         let fault = |error: &dyn std::fmt::Display| FlowError::internal(format!("authority {}: {error}", record.id));
         let certificate = Certificate::from_der(&record.certificate_der).map_err(|error| fault(&error))?;
         let facts = IssuerFacts::from_certificate(&certificate).map_err(|error| fault(&error))?;
-        if signer.as_ref().is_some_and(|signer| signer.public_key() != certificate.public_key()) {
+        let key = open(&certificate);
+        if matches!(&key, Key::Usable(signer) if signer.public_key() != certificate.public_key()) {
             return Err(fault(
                 &"its key is not that of its certificate; the record was changed, or the wrong key lent",
             ));
         }
         let identity =
             IssuerIdentity::new(certificate.subject().as_der(), certificate.public_key().subject_public_key());
-        Ok(Self { record, certificate, facts, identity, ancestors, signer, revoked, is_external })
+        Ok(Self { record, certificate, facts, identity, ancestors, key, revoked, is_external })
     }
 
     /// Its id.
@@ -127,11 +144,15 @@ impl Authority {
         if self.record.state == AuthorityState::Retired {
             return Err(cannot("it is retired"));
         }
-        self.signer.as_ref().ok_or_else(|| match self.record.key_home {
-            KeyHome::File if self.is_external => cannot("others hold its key; its lists and OCSP responders are imported"),
-            KeyHome::File => cannot("its key is offline; a ceremony on the host that holds it can use it"),
-            KeyHome::Sealed(_) => cannot("this process was not given its key"),
-        })
+        match (&self.key, self.record.key_home.is_offline()) {
+            (Key::Usable(signer), _) => Ok(signer),
+            (Key::Unusable(why), _) => Err(cannot(why)),
+            (Key::Absent, _) if self.is_external => {
+                Err(cannot("others hold its key; its lists and OCSP responders are imported"))
+            }
+            (Key::Absent, true) => Err(cannot("its key is offline; a ceremony on the host that holds it can use it")),
+            (Key::Absent, false) => Err(cannot("this process was not given its key")),
+        }
     }
 
     /// Whether its key can be used here.
@@ -214,13 +235,14 @@ impl Hierarchy {
     pub async fn load(
         store: &dyn Store,
         keyring: &dyn Keyring,
+        external: &dyn ExternalKeys,
         extra: &BTreeMap<AuthorityId, Arc<dyn Signer>>,
     ) -> Result<Self, FlowError> {
         let mut hierarchy = Self::default();
         for record in store.authorities().await? {
-            let signer = match &record.key_home {
+            let held = match &record.key_home {
                 KeyHome::Sealed(key_id) => open_key(store, keyring, key_id).await?,
-                KeyHome::File => extra.get(&record.id).cloned(),
+                _ => extra.get(&record.id).cloned(),
             };
             let ancestors = match &record.parent {
                 None => Vec::new(),
@@ -233,7 +255,15 @@ impl Hierarchy {
                 }
             };
             let stored = store.certificate(record.certificate).await?;
-            hierarchy.authorities.push(Arc::new(Authority::read(record, ancestors, signer, stored.as_ref())?));
+            let home = record.key_home.clone();
+            let open = |certificate: &Certificate| match (held, &home) {
+                (None, KeyHome::Kms(_) | KeyHome::Pkcs11(_)) => match external.open(&home, certificate.public_key()) {
+                    Ok(signer) => signer.into(),
+                    Err(error) => Key::Unusable(error.to_string()),
+                },
+                (held, _) => held.into(),
+            };
+            hierarchy.authorities.push(Arc::new(Authority::read(record, ancestors, open, stored.as_ref())?));
         }
         for record in store.responders().await? {
             let (authority, certificate) = (record.authority.clone(), record.certificate);

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ca_core::certificate::{Certificate, CertificateError};
 use ca_core::chain;
@@ -15,18 +16,19 @@ use ca_core::chain::ChainFinding;
 use ca_core::chain::subordinate::{AskedAuthority, judge_subordinate};
 use ca_core::csr::{CsrError, ParsedCsr};
 use ca_core::id::{AuthorityId, IdError};
-use ca_core::key::{KeyError, PublicKey};
+use ca_core::key::PublicKey;
 use ca_core::pem;
 use ca_core::policy::AuthorityConstraints;
 use ca_core::principal::Principal;
 use ca_core::tbs::request::AuthorityRequest;
 use ca_engine::error::FlowError;
 use ca_engine::flow::adopt::{Adoption, adopt_authorities};
-use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError, SealedKey};
-use ca_engine::port::signer::SignerError;
+use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError};
+use ca_engine::port::signer::{Signer, SignerError};
 use ca_engine::port::store::{KeyHome, StoreError};
 use thiserror::Error;
 
+use crate::config::KeyPlan;
 use crate::file::{self, Access, Existing};
 use crate::hierarchy::{InitError, Progress, ROOT, SUBORDINATES};
 use crate::open::Runtime;
@@ -59,6 +61,9 @@ pub struct AdoptedHierarchy {
     pub notes: Vec<String>,
 }
 
+/// What stands for the id of a key that the record does not hold.
+const HELD_ELSEWHERE: &str = "held-elsewhere";
+
 type Keys = BTreeMap<AuthorityId, String>;
 
 impl Runtime {
@@ -86,16 +91,16 @@ impl Runtime {
         fs::create_dir_all(folder)
             .map_err(|source| ExternalRootError::Io { path: folder.to_path_buf(), source })?;
         for (id, constraints) in self.asked_authorities()? {
-            let key = match keys.get(&id) {
-                Some(key) => self.sealed_key(key).await?,
-                None => self.make_key(&id, &mut keys, progress).await?,
-            };
+            if !keys.contains_key(&id) {
+                self.make_key(&id, &mut keys, progress).await?;
+            }
+            let (_, signer) = self.own_key(&id, &keys).await?;
             let subject = &self.subordinate_config(&id).subject;
-            let public_key = PublicKey::from_spki_der(&key.spki)?;
+            let public_key = signer.public_key().clone();
             let path = folder.join(format!("{id}.csr"));
             if !is_request_of(&path, &public_key, subject)? {
                 let request = AuthorityRequest::new(subject, &public_key, &constraints);
-                let signature = self.keyring.open(&key).await?.sign(&request).await?;
+                let signature = signer.sign(&request).await?;
                 let csr = request.into_csr(&signature)?;
                 let text = pem::encode("CERTIFICATE REQUEST", csr.der());
                 file::write(&path, text.as_bytes(), Access::Public, Existing::Replace)
@@ -130,9 +135,8 @@ impl Runtime {
         let asked = self.asked_authorities()?;
         let mut own = Vec::new();
         for (id, constraints) in asked {
-            let key_id = keys.get(&id).ok_or_else(|| ExternalRootError::NotRequested { authority: id.clone() })?;
-            let key = self.sealed_key(key_id).await?;
-            let public_key = PublicKey::from_spki_der(&key.spki)?;
+            let (key_home, signer) = self.own_key(&id, &keys).await?;
+            let public_key = signer.public_key().clone();
             let (mut of_key, rest): (Vec<_>, Vec<_>) =
                 certificates.into_iter().partition(|certificate| *certificate.public_key() == public_key);
             certificates = rest;
@@ -143,11 +147,11 @@ impl Runtime {
                         spki_sha256: hex::encode(public_key.spki_sha256()),
                     });
                 }
-                (Some(certificate), true) => own.push((id, constraints, key_id.clone(), public_key, certificate)),
+                (Some(certificate), true) => own.push((id, constraints, key_home, public_key, certificate)),
                 (Some(_), false) => return Err(ExternalRootError::SeveralCertificates { authority: id }),
             }
         }
-        for (id, constraints, key_id, public_key, certificate) in own {
+        for (id, constraints, key_home, public_key, certificate) in own {
             let candidates = std::iter::once(certificate.clone()).chain(certificates.iter().cloned()).collect();
             let chain = chain::order(candidates).chain;
             let subject = &self.subordinate_config(&id).subject;
@@ -158,7 +162,7 @@ impl Runtime {
             }
             notes.extend(verdict.notes.into_iter().map(|note| format!("{id}: {note}")));
             let parent = self.adopt_above(&mut adoptions, &chain[1..], roots)?;
-            adoptions.push(Adoption { id, certificate, parent, key_home: KeyHome::Sealed(key_id) });
+            adoptions.push(Adoption { id, certificate, parent, key_home });
         }
         // Parents before children: those above were put in before those below of each chain.
         adopt_authorities(&self.engine, &Principal::LocalOperator, &adoptions).await?;
@@ -232,23 +236,45 @@ impl Runtime {
         asked.collect()
     }
 
+    /// Makes the key of an authority, where it is the service's to make, and notes that its certificate is asked for.
     async fn make_key(
         &self,
         id: &AuthorityId,
         keys: &mut Keys,
         progress: &(dyn Fn(Progress) + Sync),
-    ) -> Result<SealedKey, ExternalRootError> {
-        let key_type = self.subordinate_config(id).key_type;
-        progress(Progress::MakingKey { authority: id.clone(), key_type });
-        let (sealed, _) = self.keyring.generate(KeyRoom::Authorities, key_type).await?;
-        // On record before anybody is asked to certify it.
-        self.engine.store().add_key(sealed.clone()).await?;
+    ) -> Result<(), ExternalRootError> {
+        let key = match &self.subordinate_config(id).key {
+            KeyPlan::Software(key_type) => {
+                progress(Progress::MakingKey { authority: id.clone(), key_type: *key_type });
+                let (sealed, _) = self.keyring.generate(KeyRoom::Authorities, *key_type).await?;
+                // On record before anybody is asked to certify it.
+                let key_id = sealed.id.clone();
+                self.engine.store().add_key(sealed).await?;
+                key_id
+            }
+            KeyPlan::External(_) => HELD_ELSEWHERE.to_owned(),
+        };
         let before = (!keys.is_empty()).then(|| to_json(keys));
-        keys.insert(id.clone(), sealed.id.clone());
+        keys.insert(id.clone(), key);
         if !self.engine.store().set_setting(REQUESTED, before.as_deref(), &to_json(keys)).await? {
             return Err(ExternalRootError::Init(InitError::InProgress));
         }
-        Ok(sealed)
+        Ok(())
+    }
+
+    /// The key for which a certificate was asked.
+    async fn own_key(&self, id: &AuthorityId, keys: &Keys) -> Result<(KeyHome, Arc<dyn Signer>), ExternalRootError> {
+        let key = keys.get(id).ok_or_else(|| ExternalRootError::NotRequested { authority: id.clone() })?;
+        match &self.subordinate_config(id).key {
+            KeyPlan::External(home) if key == HELD_ELSEWHERE => {
+                Ok((home.clone(), self.engine.external_keys().find(home).await?))
+            }
+            KeyPlan::Software(_) if key != HELD_ELSEWHERE => {
+                let sealed = self.engine.store().key(key).await?.ok_or(ExternalRootError::Damaged)?;
+                Ok((KeyHome::Sealed(key.clone()), self.keyring.open(&sealed).await?))
+            }
+            _ => Err(ExternalRootError::OtherKey { authority: id.clone() }),
+        }
     }
 
     async fn requested_keys(&self) -> Result<Keys, ExternalRootError> {
@@ -256,10 +282,6 @@ impl Runtime {
         let named: BTreeMap<String, String> =
             serde_json::from_slice(&octets).map_err(|_| ExternalRootError::Damaged)?;
         named.into_iter().map(|(id, key)| Ok((id.parse()?, key))).collect()
-    }
-
-    async fn sealed_key(&self, id: &str) -> Result<SealedKey, ExternalRootError> {
-        self.engine.store().key(id).await?.ok_or(ExternalRootError::Damaged)
     }
 }
 
@@ -314,6 +336,12 @@ pub enum ExternalRootError {
     /// The first step was not done.
     #[error("no certificate was asked for `{authority}`; run `ca-server init --external-root` first and have its requests signed")]
     NotRequested {
+        /// Whose.
+        authority: AuthorityId,
+    },
+    /// The configuration was changed in between.
+    #[error("the key of `{authority}` was asked to be certified, and `authority.{authority}.key` names another now; put it back")]
+    OtherKey {
         /// Whose.
         authority: AuthorityId,
     },
@@ -381,9 +409,6 @@ pub enum ExternalRootError {
     /// A key.
     #[error(transparent)]
     Key(#[from] KeyringError),
-    /// A public key on record.
-    #[error(transparent)]
-    PublicKey(#[from] KeyError),
     /// A signature.
     #[error(transparent)]
     Signer(#[from] SignerError),

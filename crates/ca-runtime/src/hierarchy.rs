@@ -14,10 +14,11 @@ use ca_engine::flow::publish_crl;
 use ca_engine::flow::reconcile::abandon_reservations_before;
 use ca_engine::flow::respond::{make_responder, needs_responder};
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError};
+use ca_engine::port::signer::SignerError;
 use ca_engine::port::store::{KeyHome, Lease, StoreError};
 use thiserror::Error;
 
-use crate::config::AuthorityConfig;
+use crate::config::{AuthorityConfig, KeyPlan};
 use crate::open::Runtime;
 use crate::operator_message::operator_message;
 use crate::root_key::{RootKeyError, RootKeyFile};
@@ -137,8 +138,12 @@ impl Runtime {
         Ok(self.engine.store().release_lease(&lease).await?)
     }
 
+    /// One that is held elsewhere is at hand all the time.
     async fn lend_root_key(&self, root: &AuthorityId) -> Result<(), InitError> {
         let authority = self.engine.authority(root)?;
+        if !authority.record().key_home.is_offline() {
+            return Ok(());
+        }
         let signer = self.root_key_file()?.open(authority.certificate().public_key()).await?;
         Ok(self.engine.lend_signer(root.clone(), signer).await?)
     }
@@ -164,15 +169,20 @@ impl Runtime {
 
     async fn make_root(&self, id: &AuthorityId, progress: &(dyn Fn(Progress) + Sync)) -> Result<(), InitError> {
         let config = &self.config.authorities.root;
-        progress(Progress::MakingKey { authority: id.clone(), key_type: config.key_type });
-        let signer = self.root_key_file()?.load_or_generate(config.key_type, &self.entropy).await?;
+        let (key_home, signer) = match &config.key {
+            KeyPlan::Software(key_type) => {
+                progress(Progress::MakingKey { authority: id.clone(), key_type: *key_type });
+                (KeyHome::File, self.root_key_file()?.load_or_generate(*key_type, &self.entropy).await?)
+            }
+            KeyPlan::External(home) => (home.clone(), self.engine.external_keys().find(home).await?),
+        };
         let plan = AuthorityPlan {
             id: id.clone(),
             subject: config.subject.clone(),
             parent: None,
             validity: Some(config.validity),
             constraints: AuthorityConstraints::default(),
-            key_home: KeyHome::File,
+            key_home,
         };
         establish_authority(&self.engine, &Principal::LocalOperator, &plan, signer).await?;
         progress(Progress::Established { authority: id.clone() });
@@ -187,10 +197,16 @@ impl Runtime {
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<(), InitError> {
         let config = self.subordinate_config(id);
-        progress(Progress::MakingKey { authority: id.clone(), key_type: config.key_type });
-        let (sealed, signer) = self.keyring.generate(KeyRoom::Authorities, config.key_type).await?;
-        let key_home = KeyHome::Sealed(sealed.id.clone());
-        self.engine.store().add_key(sealed).await?;
+        let (key_home, signer) = match &config.key {
+            KeyPlan::Software(key_type) => {
+                progress(Progress::MakingKey { authority: id.clone(), key_type: *key_type });
+                let (sealed, signer) = self.keyring.generate(KeyRoom::Authorities, *key_type).await?;
+                let key_home = KeyHome::Sealed(sealed.id.clone());
+                self.engine.store().add_key(sealed).await?;
+                (key_home, signer)
+            }
+            KeyPlan::External(home) => (home.clone(), self.engine.external_keys().find(home).await?),
+        };
         let plan = AuthorityPlan {
             id: id.clone(),
             subject: config.subject.clone(),
@@ -245,6 +261,9 @@ pub enum InitError {
     /// A key.
     #[error(transparent)]
     Key(#[from] KeyringError),
+    /// A key that is held elsewhere.
+    #[error(transparent)]
+    ExternalKey(#[from] SignerError),
     /// The record.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -31,8 +31,12 @@ impl Runtime {
     ) -> Result<Zeroizing<String>, ExportError> {
         permit(&self.engine, principal, Action::ExportKey, Resource::Authority(id))?;
         let authority = self.engine.authority(id)?;
-        let KeyHome::Sealed(key_id) = &authority.record().key_home else {
-            return Err(ExportError::InAFile { authority: id.clone() });
+        let key_id = match &authority.record().key_home {
+            KeyHome::Sealed(key_id) => key_id,
+            KeyHome::File => return Err(ExportError::InAFile { authority: id.clone() }),
+            elsewhere => {
+                return Err(ExportError::Elsewhere { authority: id.clone(), place: elsewhere.to_string() });
+            }
         };
         let sealed = self.engine.store().key(key_id).await?.ok_or(ExportError::NoKey { authority: id.clone() })?;
         let (key, _) = self.keyring.unseal(&sealed)?;
@@ -74,6 +78,14 @@ pub enum ExportError {
     InAFile {
         /// Whose.
         authority: AuthorityId,
+    },
+    /// In KMS or in a token.
+    #[error("the key of {authority} is in {place}, which it never leaves")]
+    Elsewhere {
+        /// Whose.
+        authority: AuthorityId,
+        /// Where.
+        place: String,
     },
     /// Not here.
     #[error("the key of {authority} is not here")]

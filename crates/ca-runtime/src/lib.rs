@@ -12,6 +12,7 @@ pub mod config;
 pub mod data_folder;
 pub mod encrypted_key;
 pub mod entropy;
+mod external_keys;
 pub mod external_root;
 pub mod external_status;
 pub mod file;

@@ -20,7 +20,7 @@ use ca_engine::flow::reconcile::abandon_reservations_before;
 use ca_engine::flow::republish::republish;
 use ca_engine::flow::sequence_audit::{self, sequence_audit};
 use ca_engine::hierarchy::Authority;
-use ca_engine::port::store::{BulkRevocation, KeyHome, Lease, PublishedCrl, StoreError};
+use ca_engine::port::store::{BulkRevocation, Lease, PublishedCrl, StoreError};
 use thiserror::Error;
 
 use crate::config::{Config, LoadError, TEMPLATE};
@@ -113,7 +113,7 @@ impl Runtime {
     /// file for as long as it takes, and its OCSP responder is renewed too when that is due.
     pub async fn publish_crl_now(&self, id: &AuthorityId) -> Result<Arc<PublishedCrl>, LocalError> {
         let authority = self.engine.authority(id)?;
-        if authority.can_sign() || authority.is_external() || authority.record().key_home != KeyHome::File {
+        if authority.can_sign() || authority.is_external() || !authority.record().key_home.is_offline() {
             return self.publish_next_crl(id).await;
         }
         let signer = self.root_key_file()?.open(authority.certificate().public_key()).await.map_err(InitError::from)?;

@@ -35,6 +35,7 @@ use crate::clock::SystemClock;
 use crate::config::{ApiConfig, Config, PassphraseSource};
 use crate::data_folder::{DataFolder, DataFolderError, PASSPHRASE_FILE};
 use crate::entropy::SystemEntropy;
+use crate::external_keys::HeldKeys;
 use crate::lock::{Lock, LockError};
 pub use crate::mirrors::{Mirror, MirrorFault};
 use crate::operator_message::operator_message;
@@ -193,6 +194,7 @@ impl Runtime {
             entropy: Arc::clone(&entropy),
             store,
             keyring: keyring.clone(),
+            external_keys: Arc::new(HeldKeys::new(purpose != Purpose::ServeStatus)),
             authorizer,
             publisher: Arc::new(DirectoryPublisher::new(data_folder.crl_folder())),
             spool,

@@ -3,7 +3,7 @@
 use ca_api::authority::{Authority as WireAuthority, AuthorityKey, AuthorityStatus, KeyHome, RevocationList};
 use ca_core::time::Lifetime;
 use ca_engine::hierarchy::Authority;
-use ca_engine::port::store::{AuthorityState, CrlIntent};
+use ca_engine::port::store::{AuthorityState, CrlIntent, KeyHome as StoredHome};
 
 use crate::certificate::pem_of;
 
@@ -32,7 +32,11 @@ pub fn authority(
         fingerprint_sha256: hex::encode(certificate.fingerprint_sha256()),
         key: AuthorityKey {
             kind: certificate.public_key().key_type().to_string(),
-            home: KeyHome::Software,
+            home: match record.key_home {
+                StoredHome::Kms(_) => KeyHome::Kms,
+                StoredHome::Pkcs11(_) => KeyHome::Pkcs11,
+                _ => KeyHome::Software,
+            },
             available: key_is_here,
         },
         crl,

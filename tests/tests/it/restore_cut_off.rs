@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
+use ca_e2e::client::eventually;
 use ca_e2e::record::{audit_events, rehash};
 
 use super::restore::{Lost, list, lose, ocsp};
@@ -47,8 +48,14 @@ async fn a_restoration_that_is_killed_anywhere_is_begun_again_and_ends_whole() -
     ensure!(ocsp(&stack, &old[2].0)? == "good" && ocsp(&stack, &new[5].0)? == "unknown");
     let after = list(&stack.public()?, stack.work_folder()).await?;
     ensure!(after.number > number && revoked.iter().all(|certificate| after.has(certificate)), "the list is another");
-    let events = audit_events(&stack.administrator()?).await?;
+    let administrator = stack.administrator()?;
+    let chained = || async {
+        let events = audit_events(&administrator).await?;
+        Ok(events.iter().any(|event| event.action == "record-restored").then_some(events))
+    };
+    let events = eventually(Duration::from_secs(10), "the event of the restoration", chained).await?;
     rehash(&events)?;
-    ensure!(events.iter().filter(|event| event.action == "record-restored").count() == 1, "restored once");
+    let restored = events.iter().filter(|event| event.action == "record-restored").count();
+    ensure!(restored == 1, "restored {restored} times");
     Ok(())
 }

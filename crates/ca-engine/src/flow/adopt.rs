@@ -230,5 +230,5 @@ async fn known(engine: &Engine, id: CertificateId, certificate: &Certificate) ->
 
 /// An authority on record whose key is not here, by a list or certificate that it signed.
 pub(super) fn keyless(authority: &Arc<crate::hierarchy::Authority>) -> bool {
-    authority.record().key_home == KeyHome::File
+    authority.record().key_home.is_offline()
 }

@@ -87,7 +87,7 @@ pub async fn establish_authority(
     };
     match plan.key_home {
         KeyHome::File => engine.lend_signer(plan.id.clone(), signer).await?,
-        KeyHome::Sealed(_) => engine.reload_hierarchy().await?,
+        _ => engine.reload_hierarchy().await?,
     }
     if let Some(lost) = lost.filter(|_| engine.hierarchy().authority(&plan.id).is_none()) {
         return Err(lost.into());

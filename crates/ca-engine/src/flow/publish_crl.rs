@@ -28,7 +28,7 @@ use crate::hierarchy::Authority;
 use crate::port::list_octets::{ListOctets, PIECE};
 use crate::port::signer::Signer;
 use crate::port::spool::{SpoolWriter, SpooledOctets};
-use crate::port::store::{CrlIntent, Journal, KeyHome, Lease, OutboxMessage, PublishedCrl, StoreError};
+use crate::port::store::{CrlIntent, Journal, Lease, OutboxMessage, PublishedCrl, StoreError};
 
 /// How many entries are read from the record at a time.
 const BATCH: u32 = 5_000;
@@ -119,9 +119,9 @@ pub(super) struct Times {
 impl Times {
     fn of(engine: &Engine, authority: &Authority, scope: &ListScope, this_update: Timestamp) -> Self {
         // A list of an authority whose key is in a file lives until the next ceremony.
-        let validity = match authority.record().key_home {
-            KeyHome::File => engine.settings().offline_crl_validity,
-            KeyHome::Sealed(_) => engine.settings().crl_validity,
+        let validity = match authority.record().key_home.is_offline() {
+            true => engine.settings().offline_crl_validity,
+            false => engine.settings().crl_validity,
         };
         let validity = scope.validity.map_or(validity, |shorter| validity.min(shorter));
         let this_update = this_update.floor_to_second();

@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::hierarchy::Authority;
 use crate::port::keyring::KeyRoom;
-use crate::port::store::{KeyHome, Lease, ResponderRecord};
+use crate::port::store::{Lease, ResponderRecord};
 
 /// The profile of responders.
 pub(super) const PROFILE: &str = "ocsp-responder";
@@ -99,7 +99,7 @@ pub async fn make_responder(
 /// How long the responder of an authority whose key is offline is asked to live: never longer than the authority itself, nor
 /// than the profile allows. The profile's default for others.
 fn offline_lifetime(authority: &Authority, profile: &Profile, now: Timestamp) -> Option<Lifetime> {
-    if authority.record().key_home != KeyHome::File {
+    if !authority.record().key_home.is_offline() {
         return None;
     }
     let left = authority.facts().validity.not_after.since(now.floor_to_second());

@@ -5,6 +5,7 @@ pub mod anchor;
 pub mod authorizer;
 pub mod clock;
 pub mod entropy;
+pub mod external_keys;
 pub mod keyring;
 pub mod list_octets;
 pub mod personal_data;

@@ -17,6 +17,11 @@ pub trait Signer: Send + Sync {
 
     /// Signs the DER of `message`; hashing is the signer's part. Cancelling the future may or may not have made a signature.
     async fn sign(&self, message: &dyn Signable) -> Result<Signature, SignerError>;
+
+    /// Whether it would sign now, found out without a signature. A key in memory always would.
+    async fn check(&self) -> Result<(), SignerError> {
+        Ok(())
+    }
 }
 
 /// Why there is no signature.

@@ -1,6 +1,6 @@
 //! New authorities: certificate, record, responder and list, and what an interrupted set-up leaves behind.
 
-use ca_core::audit::AuditAction;
+use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::certificate::Certificate;
 use ca_core::id::AuthorityId;
 use ca_core::ocsp::CertStatus;
@@ -101,6 +101,24 @@ fn a_subordinate_needs_its_parent_s_key() {
 }
 
 #[test]
+fn an_authority_whose_key_cannot_be_reached_is_there_and_says_why_it_cannot_sign() {
+    let world = World::new();
+    let issued = world.issue();
+    let arn = "arn:aws:kms:sa-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let tls = world.engine.authority(&id("tls")).expect("an authority").record().clone();
+    let held = AuthorityRecord { id: id("tls-held"), key_home: KeyHome::Kms(arn.to_owned()), ..tls };
+    let event = AuditEvent::new(world.now(), AuditAction::AuthorityCreated, "local", "authority:tls-held");
+    block_on(world.store().add_authority(held, Journal::of(event))).expect("added");
+    let engine = world.restarted();
+    let authority = engine.authority(&id("tls-held")).expect("it is there");
+    let refusal = authority.signer().map(|_| ()).expect_err("nothing here reaches it");
+    assert_eq!(refusal.kind, Kind::AuthorityCannotSign);
+    assert!(refusal.message.contains(arn), "{}", refusal.message);
+    assert!(engine.authority(&id("tls")).expect("an authority").can_sign(), "the others sign");
+    assert_eq!(world.status("tls", &issued.serial), CertStatus::Good);
+}
+
+#[test]
 fn no_authority_below_one_whose_path_length_is_zero() {
     let world = World::new();
     assert_eq!(codes(world.try_establish("deep", Some("tls"))), ["issuer-path-length"]);
@@ -123,7 +141,7 @@ fn a_record_whose_key_is_another_s_does_not_open() {
     let tls = world.engine.authority(&id("tls")).expect("tls").record().clone();
     let document = world.engine.authority(&id("document")).expect("document").record().clone();
     let mixed = AuthorityRecord { id: id("mixed"), key_home: document.key_home, ..tls };
-    let event = ca_core::audit::AuditEvent::new(world.now(), AuditAction::AuthorityCreated, "local", "authority:mixed");
+    let event = AuditEvent::new(world.now(), AuditAction::AuthorityCreated, "local", "authority:mixed");
     block_on(world.store().add_authority(mixed, Journal::of(event))).expect("somebody wrote it");
     let error = block_on(world.engine.reload_hierarchy()).expect_err("this must not be used");
     assert_eq!(error.kind, Kind::InternalError);
@@ -138,8 +156,7 @@ fn a_retired_authority_signs_nothing_and_a_retiring_one_lists_only() {
         // A record of the root under another id and state.
         let root = world.engine.authority(&id("root")).expect("root").record().clone();
         let old = AuthorityRecord { id: id("old"), state, ..root };
-        let event =
-            ca_core::audit::AuditEvent::new(world.now(), AuditAction::AuthorityCreated, "local", "authority:old");
+        let event = AuditEvent::new(world.now(), AuditAction::AuthorityCreated, "local", "authority:old");
         block_on(world.store().add_authority(old, Journal::of(event))).expect("on record");
         block_on(world.engine.lend_signer(id("old"), world.root_signer())).expect("its key");
         let authority = world.engine.authority(&id("old")).expect("old");

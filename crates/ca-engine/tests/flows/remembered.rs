@@ -308,7 +308,7 @@ fn following_begins_at_the_end_of_the_gap_that_a_restoration_left() {
     let world = World::new();
     let (kept, revoked) = (world.issue(), world.issue());
     let journal = Journal::of(AuditEvent::new(world.engine.now(), AuditAction::RecordRestored, "local", "record"));
-    let gaps = Gaps { revocation_sequence: 1_000_000, lease_tokens: 1_000_000, journal };
+    let gaps = Gaps { revocation_sequence: 1_000_000, lease_tokens: 1_000_000, settings: Vec::new(), journal };
     block_on(world.store().leave_gaps(gaps)).expect("a record");
     let engine = world.restarted();
     assert_eq!(look(&engine), 0, "no entry has the newest number");

@@ -281,6 +281,9 @@ fn a_restoration_that_is_cut_off_anywhere_is_finished_by_the_next() {
             anchoring.world.clock.advance(Lifetime::from_seconds(61));
             anchoring.restore(Evidence::Anchor).expect("restored").expect("something was missing");
         }
+        let events = anchoring.world.store.events();
+        let restored = events.iter().filter(|event| event.action == AuditAction::RecordRestored);
+        assert_eq!(restored.count(), 1, "{calls} calls: it is told once");
         for certificate in [&old, &new] {
             let status = anchoring.world.status("tls", &certificate.serial);
             assert!(matches!(status, CertStatus::Revoked { .. }), "{calls} calls: {status:?}");

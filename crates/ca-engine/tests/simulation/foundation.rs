@@ -15,6 +15,7 @@ use ca_core::usage::ExtendedKeyUsage;
 use ca_engine::engine::{Engine, NoncePolicy, OutboxSettings, PartialLists, Ports, Settings};
 use ca_engine::fake::{FakeClock, FlakyPublisher, MemoryStore, ScriptedAuthorizer, ScriptedSigner, SeededEntropy};
 use ca_engine::flow::establish::{AuthorityPlan, establish_authority};
+use ca_engine::port::external_keys::NoExternalKeys;
 use ca_engine::port::keyring::KeyRoom;
 use ca_engine::port::signer::Signer;
 use ca_engine::port::spool::MemorySpool;
@@ -101,6 +102,7 @@ impl Foundation {
                 random: Arc::new(Mutex::new(Random::new(1))),
                 bug: None,
             }),
+            external_keys: Arc::new(NoExternalKeys),
             authorizer: Arc::new(ScriptedAuthorizer::allow_all()),
             publisher: Arc::new(FlakyPublisher::default()),
             spool: Arc::new(MemorySpool),

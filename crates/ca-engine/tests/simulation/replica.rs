@@ -13,6 +13,7 @@ use ca_engine::fake::{FakeClock, ScriptedAuthorizer};
 use ca_engine::flow::follow_anchor::compare;
 use ca_engine::flow::watch_clock::watch_clock;
 use ca_engine::port::clock::Clock;
+use ca_engine::port::external_keys::NoExternalKeys;
 use ca_engine::port::shared_answers::SharedAnswers;
 use ca_engine::port::sink::Sink;
 use ca_engine::port::spool::MemorySpool;
@@ -145,6 +146,7 @@ impl Replica {
             entropy: Arc::new(WeakEntropy::new(random.next(), surroundings.anchor.is_some())),
             store: Arc::new(Connection::new(surroundings.database.clone(), planted, self.number)),
             keyring: Arc::new(keyring),
+            external_keys: Arc::new(NoExternalKeys),
             authorizer: Arc::new(ScriptedAuthorizer::allow_all()),
             publisher: Arc::new(surroundings.folder.of_replica()),
             spool: Arc::new(MemorySpool),

@@ -5,6 +5,7 @@ use ca_core::key::KeyType;
 use ca_core::name::{DistinguishedName, NameConstraints, Subtree};
 use ca_core::time::Lifetime;
 use ca_engine::engine::PartialLists;
+use ca_engine::port::store::KeyHome;
 
 use super::fault::ConfigProblem;
 use super::settings::Settings;
@@ -23,8 +24,8 @@ pub struct AuthoritiesConfig {
 /// How an authority is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthorityConfig {
-    /// The kind of its software key.
-    pub key_type: KeyType,
+    /// Its key.
+    pub key: KeyPlan,
     /// Its subject.
     pub subject: DistinguishedName,
     /// How long its certificate lives; never longer than its issuer's.
@@ -33,6 +34,15 @@ pub struct AuthorityConfig {
     pub name_constraints: NameConstraints,
     /// Its lists beside the complete one. Unlike the rest, this is read at every start.
     pub partial_lists: PartialLists,
+}
+
+/// Where an authority's key is, or is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyPlan {
+    /// Made by the service, of this type.
+    Software(KeyType),
+    /// Held elsewhere.
+    External(KeyHome),
 }
 
 struct Keys {
@@ -111,7 +121,7 @@ impl AuthoritiesConfig {
 impl AuthorityConfig {
     fn read(settings: &mut Settings, keys: &Keys, defaults: &Defaults) -> Self {
         Self {
-            key_type: key_type(settings, keys.key, defaults.key_type),
+            key: key_plan(settings, keys.key, defaults.key_type),
             subject: subject(settings, keys.subject, defaults.subject),
             validity: settings.lifetime(keys.validity, Lifetime::from_days(defaults.days)),
             name_constraints: NameConstraints {
@@ -138,11 +148,12 @@ fn partial_lists(settings: &mut Settings, (shards, delta): (&'static str, &'stat
 }
 
 /// Reads `software:TYPE`.
-fn key_type(settings: &mut Settings, key: &'static str, fallback: KeyType) -> KeyType {
+fn key_plan(settings: &mut Settings, key: &'static str, fallback: KeyType) -> KeyPlan {
+    let fallback = KeyPlan::Software(fallback);
     let Some(text) = settings.text(key).map(str::to_owned) else { return fallback };
     let (home, rest) = text.split_once(':').unwrap_or(("", &text));
     let problem = match (home, rest.parse()) {
-        ("software", Ok(key_type)) => return key_type,
+        ("software", Ok(key_type)) => return KeyPlan::Software(key_type),
         ("software", Err(error)) => ConfigProblem::Invalid { detail: format!("{error}, as in `software:p256`") },
         ("kms" | "pkcs11" | "acm-pca", _) => ConfigProblem::NotSupported {
             what: "keys are software keys, as in `software:p256`; KMS, PKCS#11 and ACM-PCA come later",

@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 
 pub use anchor::AnchorConfig;
 pub use api::ApiConfig;
-pub use authority::{AuthoritiesConfig, AuthorityConfig};
+pub use authority::{AuthoritiesConfig, AuthorityConfig, KeyPlan};
 pub use database::DatabaseConfig;
 pub use fault::{ConfigFault, ConfigProblem};
 pub use listen::ListenConfig;

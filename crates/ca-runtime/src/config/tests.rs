@@ -49,9 +49,9 @@ fn an_empty_file_gives_the_documented_defaults() {
     assert_eq!(config.status.crl_validity, Lifetime::from_days(7));
     assert_eq!(config.status.crl_interval, Lifetime::from_days(1));
     let authorities = &config.authorities;
-    assert_eq!(authorities.root.key_type, KeyType::Rsa4096);
-    assert_eq!(authorities.tls.key_type, KeyType::P256);
-    assert_eq!(authorities.document.key_type, KeyType::Rsa2048);
+    assert_eq!(authorities.root.key, KeyPlan::Software(KeyType::Rsa4096));
+    assert_eq!(authorities.tls.key, KeyPlan::Software(KeyType::P256));
+    assert_eq!(authorities.document.key, KeyPlan::Software(KeyType::Rsa2048));
     assert_eq!(authorities.root.subject.common_names(), ["Cartorio Digital Root CA"]);
     assert_eq!(authorities.root.validity, Lifetime::from_days(7_305));
     assert_eq!(config.policies.dir, None);
@@ -145,7 +145,7 @@ fn the_environment_overrides_the_file() {
     assert_eq!(config.listen.api, address("127.0.0.1:2"));
     assert_eq!(config.data_dir, Path::new("/srv/pki"));
     assert_eq!(file_of(&config), Path::new("/srv/pki/ca.db"));
-    assert_eq!(config.authorities.root.key_type, KeyType::P384);
+    assert_eq!(config.authorities.root.key, KeyPlan::Software(KeyType::P384));
     let ApiConfig::Own { names } = &config.api else { panic!("{:?}", config.api) };
     assert_eq!(names.iter().map(ToString::to_string).collect::<Vec<_>>(), ["dns:b.example", "ip:10.0.0.1"]);
 }

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 use ca_engine::port::keyring::{KeyRoom, SealedKey};
-use ca_engine::port::store::{AuthorityRecord, AuthorityStore, Journal, Lease, ResponderRecord, StoreError};
+use ca_engine::port::store::{
+    AuthorityRecord, AuthorityStore, Journal, Lease, ResponderRecord, SettingChange, StoreError,
+};
 
 use super::error::Failure;
 use super::lease::fence;
@@ -155,12 +157,6 @@ impl Change for ResponderAddition {
             .bind(record.validity.not_after.unix_millis());
         transaction.execute(query).await.map(|_| ())
     }
-}
-
-struct SettingChange {
-    name: String,
-    expected: Option<Vec<u8>>,
-    value: Vec<u8>,
 }
 
 #[async_trait]

@@ -8,6 +8,7 @@ use super::error::Failure;
 use super::status::{Numbered, take_numbers};
 use super::transaction::{Change, Transaction};
 use super::{PostgresStore, column, journal};
+use crate::row::authority::unexpected_setting;
 use crate::row::{self, RevocationColumns, state};
 
 #[async_trait]
@@ -77,6 +78,12 @@ impl Change for Gaps {
         journal::store(&[&self.journal], transaction).await?;
         let counter = sqlx::query("UPDATE counters SET value = GREATEST(value, $1) WHERE name = 'revocations'")
             .bind(row::signed("the revocation sequence", self.revocation_sequence)?);
-        transaction.execute(counter).await.map(|_| ())
+        transaction.execute(counter).await?;
+        for setting in &self.settings {
+            if !setting.apply(transaction).await? {
+                return Err(unexpected_setting(setting).into());
+            }
+        }
+        Ok(())
     }
 }

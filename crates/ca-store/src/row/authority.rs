@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ca_core::id::{AuthorityId, CertificateId};
 use ca_core::time::{Timestamp, Validity};
 use ca_engine::port::keyring::{KeyRoom, SealedKey};
-use ca_engine::port::store::{AuthorityRecord, AuthorityState, KeyHome, ResponderRecord, StoreError};
+use ca_engine::port::store::{AuthorityRecord, AuthorityState, KeyHome, ResponderRecord, SettingChange, StoreError};
 use sqlx::FromRow;
 
 use super::inconsistent;
@@ -36,6 +36,8 @@ impl TryFrom<AuthorityRow> for AuthorityRecord {
             key_home: match (row.key_home.as_str(), row.key_id) {
                 (SEALED, Some(key_id)) => KeyHome::Sealed(key_id),
                 (FILE, None) => KeyHome::File,
+                (KMS, Some(arn)) => KeyHome::Kms(arn),
+                (PKCS11, Some(uri)) => KeyHome::Pkcs11(uri),
                 _ => return Err(inconsistent(&place, "a key home and key id that do not go together")),
             },
             state: state.ok_or_else(|| inconsistent(&place, "an unknown state"))?,
@@ -68,8 +70,15 @@ pub(crate) fn key_home_columns(key_home: &KeyHome) -> Result<(&'static str, Opti
     match key_home {
         KeyHome::Sealed(key_id) => Ok((SEALED, Some(key_id))),
         KeyHome::File => Ok((FILE, None)),
+        KeyHome::Kms(arn) => Ok((KMS, Some(arn))),
+        KeyHome::Pkcs11(uri) => Ok((PKCS11, Some(uri))),
         other => Err(StoreError::Conflict { detail: format!("no column holds the key home {other:?}") }),
     }
+}
+
+/// Why a change of several settings is taken back.
+pub(crate) fn unexpected_setting(setting: &SettingChange) -> StoreError {
+    StoreError::Conflict { detail: format!("the setting {} is not as expected", setting.name) }
 }
 
 #[derive(FromRow)]
@@ -132,3 +141,7 @@ impl TryFrom<ResponderRow> for ResponderRecord {
 const SEALED: &str = "sealed";
 /// `authorities.key_home` of [`KeyHome::File`].
 const FILE: &str = "file";
+/// `authorities.key_home` of [`KeyHome::Kms`].
+const KMS: &str = "kms";
+/// `authorities.key_home` of [`KeyHome::Pkcs11`].
+const PKCS11: &str = "pkcs11";

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 use ca_engine::port::keyring::{KeyRoom, SealedKey};
-use ca_engine::port::store::{AuthorityRecord, AuthorityStore, Journal, Lease, ResponderRecord, StoreError};
+use ca_engine::port::store::{
+    AuthorityRecord, AuthorityStore, Journal, Lease, ResponderRecord, SettingChange, StoreError,
+};
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::change::Change;
@@ -188,12 +190,6 @@ async fn setting(readers: &SqlitePool, name: &str) -> Result<Option<Vec<u8>>, Fa
     let value =
         sqlx::query_scalar("SELECT value FROM settings WHERE name = $1").bind(name).fetch_optional(readers).await?;
     Ok(value)
-}
-
-struct SettingChange {
-    name: String,
-    expected: Option<Vec<u8>>,
-    value: Vec<u8>,
 }
 
 #[async_trait]

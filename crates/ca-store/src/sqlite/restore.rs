@@ -10,6 +10,7 @@ use super::change::Change;
 use super::error::Failure;
 use super::journal::{self, journal_sql};
 use super::status::sequence_sql;
+use crate::row::authority::unexpected_setting;
 use crate::row::{self, RevocationColumns, state};
 
 #[async_trait]
@@ -77,8 +78,13 @@ impl Change for Gaps {
         journal::bind(SQL, &self.journal)
             .bind(row::signed("the revocation sequence", self.revocation_sequence)?)
             .bind(row::signed("a lease's token", self.lease_tokens)?)
-            .execute(connection)
+            .execute(&mut *connection)
             .await?;
+        for setting in &self.settings {
+            if !setting.apply(connection).await? {
+                return Err(unexpected_setting(setting).into());
+            }
+        }
         Ok(())
     }
 }

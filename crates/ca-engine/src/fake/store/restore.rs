@@ -17,6 +17,12 @@ impl RestoreStore for MemoryStore {
 
     async fn leave_gaps(&self, gaps: Gaps) -> Result<(), StoreError> {
         self.transact(StoreMethod::LeaveGaps, |record, _| {
+            for setting in &gaps.settings {
+                if record.settings.get(&setting.name) != setting.expected.as_ref() {
+                    return Err(StoreError::Conflict { detail: format!("{} is not as expected", setting.name) });
+                }
+            }
+            record.settings.extend(gaps.settings.into_iter().map(|setting| (setting.name, setting.value)));
             record.sequence_floor = record.revocation_sequence().max(gaps.revocation_sequence);
             for lease in record.leases.values_mut() {
                 lease.token += gaps.lease_tokens;

@@ -22,7 +22,7 @@ use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::lineage::{LINEAGE, Lineage, RESTORATION, RESTORED, Restoration, SETTLED};
 use crate::port::anchor::{Anchor, AnchorHead, Generation, ServiceDigest};
-use crate::port::store::{CrlIntent, Gaps, Journal, Lease};
+use crate::port::store::{CrlIntent, Gaps, Journal, Lease, SettingChange, StoreError};
 use standing::{standings, take_over};
 
 /// How far numbers are raised past the highest that is known: further than what can have been given out and not been anchored.
@@ -91,7 +91,7 @@ pub async fn restore(
     let mut report = RestoreReport { with_anchor: known.is_some(), ..RestoreReport::default() };
     let known = known.unwrap_or_default();
     // 2. From here on the record counts as set back, until the last step.
-    settle(engine, RESTORED).await?;
+    close(engine).await?;
     tell_the_gap(engine, &known, &mut report).await?;
     // 3. What was under way when the backup was made.
     let now = engine.store().database_time().await?;
@@ -159,12 +159,17 @@ async fn known(
     Err(FlowError::new(FlowErrorKind::SigningSuspended, message))
 }
 
-async fn settle(engine: &Engine, value: &[u8]) -> Result<(), FlowError> {
+async fn close(engine: &Engine) -> Result<(), FlowError> {
     let before = engine.store().setting(RESTORATION).await?;
-    if before.as_deref() == Some(value) || engine.store().set_setting(RESTORATION, before.as_deref(), value).await? {
+    let is_closed = before.as_deref() == Some(RESTORED);
+    if is_closed || engine.store().set_setting(RESTORATION, before.as_deref(), RESTORED).await? {
         return Ok(());
     }
-    Err(FlowError::new(FlowErrorKind::Overloaded, "another process works on the record; stop it and try again"))
+    Err(another_process())
+}
+
+fn another_process() -> FlowError {
+    FlowError::new(FlowErrorKind::Overloaded, "another process works on the record; stop it and try again")
 }
 
 async fn tell_the_gap(engine: &Engine, known: &Known, report: &mut RestoreReport) -> Result<(), FlowError> {
@@ -276,12 +281,6 @@ async fn open_generation(
     let highest = heads.iter().map(AnchorHead::sequence).max().unwrap_or(0);
     let on_record = engine.store().revocation_sequence().await?;
     let floor = on_record.max(highest).saturating_add(GAP);
-    let gaps = Gaps {
-        revocation_sequence: floor,
-        lease_tokens: GAP,
-        journal: Journal::of(restoration_event(engine, principal, generation, report)),
-    };
-    engine.store().leave_gaps(gaps).await?;
     let expected = engine.store().setting(LINEAGE).await?;
     let mut covered = before.as_ref().map(|before| before.covered.clone()).unwrap_or_default();
     if let Some(before) = &before {
@@ -294,11 +293,22 @@ async fn open_generation(
     // Without an anchor the new place is given everything.
     let base = if report.with_anchor { floor } else { 0 };
     let lineage = Lineage { generation, base, covered, restorations };
-    if !engine.store().set_setting(LINEAGE, expected.as_deref(), &lineage.to_json()).await? {
-        let message = "another process works on the record; stop it and try again";
-        return Err(FlowError::new(FlowErrorKind::Overloaded, message));
+    let change = |name: &str, expected, value| SettingChange { name: name.to_owned(), expected, value };
+    // In one change: a restoration that is repeated after this one was made finds nothing to do, and one that is repeated before
+    // it leaves no event of what was not done.
+    let gaps = Gaps {
+        revocation_sequence: floor,
+        lease_tokens: GAP,
+        settings: vec![
+            change(LINEAGE, expected, lineage.to_json()),
+            change(RESTORATION, Some(RESTORED.to_vec()), SETTLED.to_vec()),
+        ],
+        journal: Journal::of(restoration_event(engine, principal, generation, report)),
+    };
+    match engine.store().leave_gaps(gaps).await {
+        Err(StoreError::Conflict { .. }) => Err(another_process()),
+        answer => Ok(answer?),
     }
-    settle(engine, SETTLED).await
 }
 
 fn restoration_event(

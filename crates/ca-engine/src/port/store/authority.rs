@@ -1,5 +1,7 @@
 //! Authorities, their sealed keys and their OCSP responders.
 
+use std::fmt;
+
 use async_trait::async_trait;
 use ca_core::id::{AuthorityId, CertificateId};
 use ca_core::time::Validity;
@@ -15,6 +17,28 @@ pub enum KeyHome {
     Sealed(String),
     /// In an encrypted PKCS#8 file that is loaded only when needed: the root's.
     File,
+    /// In AWS KMS, under this ARN; never an alias, which may be moved to another key.
+    Kms(String),
+    /// In a PKCS#11 token, where this URI (RFC 7512) says, without a PIN.
+    Pkcs11(String),
+}
+
+impl KeyHome {
+    /// Whether the key is away but for ceremonies: what it signs must last until the next.
+    pub const fn is_offline(&self) -> bool {
+        matches!(self, Self::File)
+    }
+}
+
+impl fmt::Display for KeyHome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sealed(key_id) => write!(f, "the record, sealed, as {key_id}"),
+            Self::File => f.write_str("a file"),
+            Self::Kms(arn) => write!(f, "AWS KMS, {arn}"),
+            Self::Pkcs11(uri) => write!(f, "a PKCS#11 token, {uri}"),
+        }
+    }
 }
 
 /// Whether an authority issues.
@@ -69,6 +93,17 @@ pub struct ResponderRecord {
     pub key_id: String,
     /// Its validity.
     pub validity: Validity,
+}
+
+/// A setting's value in place of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingChange {
+    /// The setting.
+    pub name: String,
+    /// What it must be until then; `None`: not set.
+    pub expected: Option<Vec<u8>>,
+    /// What it is from then on.
+    pub value: Vec<u8>,
 }
 
 /// Authorities, keys and responders on record.

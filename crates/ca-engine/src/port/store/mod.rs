@@ -23,7 +23,7 @@ mod status;
 mod token;
 
 pub use audit::{AuditStore, ChainHead, ChainLink, ChainedEvent, EventFilter, PendingEvent};
-pub use authority::{AuthorityRecord, AuthorityState, AuthorityStore, KeyHome, ResponderRecord};
+pub use authority::{AuthorityRecord, AuthorityState, AuthorityStore, KeyHome, ResponderRecord, SettingChange};
 pub use bulk_revocation::{
     BatchChange, BatchOutcome, BulkBatch, BulkBeginning, BulkRepetition, BulkRevocation, BulkRevocationState,
     BulkRevocationStore, BulkShare,

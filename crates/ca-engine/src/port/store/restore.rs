@@ -6,7 +6,7 @@ use ca_core::revocation::Revocation;
 use ca_core::serial::Serial;
 use ca_core::time::Timestamp;
 
-use super::{Journal, StoreError};
+use super::{Journal, SettingChange, StoreError};
 
 /// A serial that was revoked and whose certificate is not on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,13 +27,15 @@ pub struct LostSerial {
     pub journal: Journal,
 }
 
-/// Numbers that a record from a backup must not give out again.
+/// Numbers that a record from a backup must not give out again, and the settings that open it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gaps {
     /// The next number of the sequence of revocations is above this one.
     pub revocation_sequence: u64,
     /// How much every lease's token rises: whoever got one after the backup is fenced off.
     pub lease_tokens: u64,
+    /// Settings that change with it, or nothing does.
+    pub settings: Vec<SettingChange>,
     /// The event of it.
     pub journal: Journal,
 }
@@ -46,6 +48,7 @@ pub trait RestoreStore: Send + Sync {
     async fn record_lost_serial(&self, lost: LostSerial) -> Result<bool, StoreError>;
 
     /// Leaves gaps behind the numbers on record. The sequence of revocations never falls; the gap in it is the only one there may be.
-    /// Published shards and deltas are withdrawn, since newer ones are out; their intents stay.
+    /// Published shards and deltas are withdrawn, since newer ones are out; their intents stay. A conflict, and nothing changes, when
+    /// a setting is not as expected.
     async fn leave_gaps(&self, gaps: Gaps) -> Result<(), StoreError>;
 }

@@ -19,6 +19,7 @@ use ca_engine::fake::{
     ScriptedSink, SeededEntropy,
 };
 use ca_engine::port::clock::Clock;
+use ca_engine::port::external_keys::NoExternalKeys;
 use ca_engine::port::publisher::Publisher;
 use ca_engine::port::shared_answers::SharedAnswers;
 use ca_engine::port::sink::Sink;
@@ -196,6 +197,7 @@ fn start(
         entropy: Arc::new(entropy.clone()),
         store: Arc::new(store.clone()),
         keyring: Arc::new(WitnessKeyring::new(keyring.clone(), store.clone())),
+        external_keys: Arc::new(NoExternalKeys),
         authorizer: Arc::new(parts.authorizer.clone()),
         publisher: Arc::new(publisher.clone()) as Arc<dyn Publisher>,
         sinks: parts.sinks(),

@@ -164,7 +164,8 @@ async fn a_restoration_withdraws_what_is_published_and_keeps_the_numbers(fixture
         publish(&fixture, &lease, scope, 4).await.expect("published");
     }
     let journal = Journal::of(event(AuditAction::RecordRestored, "service"));
-    fixture.store.leave_gaps(Gaps { revocation_sequence: 10, lease_tokens: 10, journal }).await.expect("gaps");
+    let gaps = Gaps { revocation_sequence: 10, lease_tokens: 10, settings: Vec::new(), journal };
+    fixture.store.leave_gaps(gaps).await.expect("gaps");
     assert_eq!(fixture.store.published_partial_numbers().await, Ok(Vec::new()));
     let lease = fixture.lease("crl").await;
     for scope in [DELTA, shard(1)] {

@@ -6,7 +6,9 @@ use ca_core::time::Lifetime;
 
 use super::super::case::{Case, cases};
 use super::fixture::{Fixture, NOW, authority, certificate_id, event, journal, serial};
-use crate::port::store::{Gaps, Journal, LostSerial, Reservation, ReserveOutcome, SerialState, StoreError};
+use crate::port::store::{
+    Gaps, Journal, LostSerial, Reservation, ReserveOutcome, SerialState, SettingChange, StoreError,
+};
 
 pub(super) fn cases() -> Vec<Case<Fixture>> {
     cases![
@@ -16,6 +18,7 @@ pub(super) fn cases() -> Vec<Case<Fixture>> {
         the_key_of_a_lost_serial_is_blocked,
         the_sequence_goes_on_behind_a_gap_and_never_falls,
         leases_from_before_a_gap_are_fenced_off,
+        gaps_and_settings_change_together_or_not_at_all,
     ]
 }
 
@@ -113,8 +116,30 @@ async fn leases_from_before_a_gap_are_fenced_off(fixture: Fixture) {
     assert!(after.token >= before.token + 500, "{} after {}", after.token, before.token);
 }
 
+async fn gaps_and_settings_change_together_or_not_at_all(fixture: Fixture) {
+    let setting = |name: &str, expected: Option<&[u8]>, value: &[u8]| SettingChange {
+        name: name.to_owned(),
+        expected: expected.map(<[u8]>::to_vec),
+        value: value.to_vec(),
+    };
+    let with = |settings| {
+        let journal = Journal::of(event(AuditAction::RecordRestored, "service"));
+        fixture.store.leave_gaps(Gaps { revocation_sequence: 700, lease_tokens: 0, settings, journal })
+    };
+    let (events, sequence) = (fixture.event_count().await, fixture.store.revocation_sequence().await);
+    let refused = with(vec![setting("first", None, b"1"), setting("second", Some(b"no"), b"2")]).await;
+    assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
+    assert_eq!(fixture.store.setting("first").await, Ok(None));
+    assert_eq!((fixture.event_count().await, fixture.store.revocation_sequence().await), (events, sequence));
+    assert_eq!(with(vec![setting("first", None, b"1"), setting("second", None, b"2")]).await, Ok(()));
+    assert_eq!(with(vec![setting("first", Some(b"1"), b"3")]).await, Ok(()));
+    assert_eq!(fixture.store.setting("first").await, Ok(Some(b"3".to_vec())));
+    assert_eq!(fixture.store.setting("second").await, Ok(Some(b"2".to_vec())));
+    assert_eq!(fixture.store.revocation_sequence().await, Ok(700));
+}
+
 async fn leave(fixture: &Fixture, revocation_sequence: u64, lease_tokens: u64) {
     let journal = Journal::of(event(AuditAction::RecordRestored, "service"));
-    let gaps = Gaps { revocation_sequence, lease_tokens, journal };
+    let gaps = Gaps { revocation_sequence, lease_tokens, settings: Vec::new(), journal };
     fixture.store.leave_gaps(gaps).await.expect("leave_gaps");
 }
