@@ -8,6 +8,7 @@ mod audit;
 mod authorisation;
 mod bad_request;
 mod bulk_revoke;
+mod ceremony;
 mod cli_bulk_revoke;
 mod cli_faults;
 mod cli_files;

@@ -237,7 +237,7 @@ pub enum CeremonyError {
     /// A run that was cut off left its folder.
     #[error(
         "{} is there: a run was cut off, and its transcript says how far it had come. Nothing of it counts: destroy the folder \
-         with everything in it, and run again",
+         with everything in it, and the root's key where that run wrote one (`key-written`), and run again",
         path.display()
     )]
     Unfinished {
