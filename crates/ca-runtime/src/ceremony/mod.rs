@@ -161,22 +161,27 @@ fn read_previous(folder: &Path) -> Result<Previous, CeremonyError> {
     }
     let files = || verified.summary.of("file");
     let number = |entry: &Entry| entry.details.get("number").and_then(|number| number.parse::<u64>().ok());
-    let revoked = verified.summary.of("revoked").filter_map(|entry| {
-        let detail = |name: &str| entry.details.get(name);
-        Some(RevokedEarlier {
-            serial: Serial::from_bytes(&hex::decode(detail("serial")?).ok()?).ok()?,
-            revoked_at: Timestamp::parse_rfc3339(detail("revoked_at")?).ok()?,
-            reason: detail("reason")?.parse().ok()?,
-        })
-    });
+    let revoked = verified.summary.of("revoked").map(|entry| revoked_earlier(entry).ok_or_else(|| {
+        let fault = "a line of its transcript does not say what was revoked".to_owned();
+        CeremonyError::Previous { folder: folder.to_path_buf(), fault }
+    }));
     let sealed = files().filter(|entry| entry.details.contains_key("opens_to"));
     let unopened = sealed.filter_map(|entry| entry.details.get("file")).filter(|file| !verified.opened.contains(*file));
     let past = Past {
         highest_number: files().filter_map(number).max().unwrap_or(0),
-        revoked: revoked.collect(),
+        revoked: revoked.collect::<Result<_, _>>()?,
         unopened: unopened.cloned().collect(),
     };
     Ok(Previous { folder: folder.to_path_buf(), root: verified.root, past })
+}
+
+fn revoked_earlier(entry: &Entry) -> Option<RevokedEarlier> {
+    let detail = |name: &str| entry.details.get(name);
+    Some(RevokedEarlier {
+        serial: Serial::from_bytes(&hex::decode(detail("serial")?).ok()?).ok()?,
+        revoked_at: Timestamp::parse_rfc3339(detail("revoked_at")?).ok()?,
+        reason: detail("reason")?.parse().ok()?,
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CeremonyError> {
