@@ -22,9 +22,7 @@ use clap_complete::Shell;
 pub(crate) use audit::{AuditCommand, AuditListArgs};
 pub(crate) use authority::{AuthorityCommand, ExportKeyArgs, ExportRootKeyArgs, ProfileCommand, PublishCrlArgs};
 pub(crate) use bootstrap::BootstrapArgs;
-pub(crate) use ceremony::{
-    CeremonyCommand, CeremonyOpenArgs, CeremonyPlanArgs, CeremonyRunArgs, CeremonyVerifyArgs,
-};
+pub(crate) use ceremony::{CeremonyCommand, CeremonyOpenArgs, CeremonyPlanArgs, CeremonyRunArgs, CeremonyVerifyArgs};
 pub(crate) use certificate::{ListArgs, RenewArgs, RevokeArgs, ShowArgs, Status, UnholdArgs};
 pub(crate) use connection::ConnectionArgs;
 pub(crate) use gateway::{GatewayCheckArgs, GatewayCommand, GatewayRunArgs};

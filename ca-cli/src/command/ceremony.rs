@@ -127,12 +127,16 @@ fn open_sealed(args: &CeremonyOpenArgs, printer: &Printer) -> Result<Exit, Failu
     if args.operator.len() < 2 {
         return Err(Failure::Usage("name at least two people who open it, each with --operator".to_owned()));
     }
-    let passphrase = Passphrase::read(&PassphraseSource::File(args.passphrase_file.clone())).map_err(Failure::failed)?;
+    let passphrase =
+        Passphrase::read(&PassphraseSource::File(args.passphrase_file.clone())).map_err(Failure::failed)?;
     let opened = open(&args.folder, args.number, &passphrase, &args.operator, now()).map_err(failure)?;
     for file in &opened.files {
         printer.note(format!("{} is there", file.display()));
     }
-    printer.note(format!("for the time from {} on: `ca-server import-crl` and `import-responder` take them", opened.begins));
+    printer.note(format!(
+        "for the time from {} on: `ca-server import-crl` and `import-responder` take them",
+        opened.begins
+    ));
     Ok(Exit::Done)
 }
 

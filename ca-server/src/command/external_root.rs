@@ -29,7 +29,9 @@ async fn request(runtime: &Runtime, args: &InitArgs) -> anyhow::Result<()> {
         say(format!("      SHA-256 of its public key {}", hex::encode(requested.spki_sha256)));
     }
     say("");
-    say("have each signed as an authority: basicConstraints cA with path length 0, keyUsage keyCertSign and cRLSign, and the");
+    say(
+        "have each signed as an authority: basicConstraints cA with path length 0, keyUsage keyCertSign and cRLSign, and the",
+    );
     say("extensions that the request asks for; then, with their certificates and those of all authorities above:");
     say("next: ca-server init --external-root --import FILE --root-fingerprint SHA256");
     Ok(())
@@ -70,7 +72,10 @@ pub(super) async fn import_crls(global: &Global, files: &[PathBuf]) -> anyhow::R
                     intent.next_update
                 ));
                 for serial in imported.revoked {
-                    warn(format!("serial number {serial} of `{}` is on it and is revoked on record now", intent.authority));
+                    warn(format!(
+                        "serial number {serial} of `{}` is on it and is revoked on record now",
+                        intent.authority
+                    ));
                 }
             }
             Err(error) => {

@@ -88,8 +88,7 @@ impl Runtime {
         }
         let mut requested = Vec::new();
         let mut keys = self.requested_keys().await?;
-        fs::create_dir_all(folder)
-            .map_err(|source| ExternalRootError::Io { path: folder.to_path_buf(), source })?;
+        fs::create_dir_all(folder).map_err(|source| ExternalRootError::Io { path: folder.to_path_buf(), source })?;
         for (id, constraints) in self.asked_authorities()? {
             if !keys.contains_key(&id) {
                 self.make_key(&id, &mut keys, progress).await?;
@@ -211,10 +210,8 @@ impl Runtime {
         }
         let mut number = 1;
         loop {
-            let id: AuthorityId =
-                if number == 1 { kind.parse()? } else { format!("{kind}-{number}").parse()? };
-            let is_taken =
-                hierarchy.authority(&id).is_some() || adoptions.iter().any(|adoption| adoption.id == id);
+            let id: AuthorityId = if number == 1 { kind.parse()? } else { format!("{kind}-{number}").parse()? };
+            let is_taken = hierarchy.authority(&id).is_some() || adoptions.iter().any(|adoption| adoption.id == id);
             if !is_taken {
                 return Ok(id);
             }
@@ -334,13 +331,17 @@ pub enum ExternalRootError {
     #[error("there is a root on record already; a hierarchy is made once")]
     HierarchyExists,
     /// The first step was not done.
-    #[error("no certificate was asked for `{authority}`; run `ca-server init --external-root` first and have its requests signed")]
+    #[error(
+        "no certificate was asked for `{authority}`; run `ca-server init --external-root` first and have its requests signed"
+    )]
     NotRequested {
         /// Whose.
         authority: AuthorityId,
     },
     /// The configuration was changed in between.
-    #[error("the key of `{authority}` was asked to be certified, and `authority.{authority}.key` names another now; put it back")]
+    #[error(
+        "the key of `{authority}` was asked to be certified, and `authority.{authority}.key` names another now; put it back"
+    )]
     OtherKey {
         /// Whose.
         authority: AuthorityId,

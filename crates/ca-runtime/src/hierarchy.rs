@@ -65,10 +65,7 @@ impl Runtime {
     }
 
     /// Does the work of a set-up while nobody else does any on the same record.
-    pub(crate) async fn alone<T, E: From<InitError>>(
-        &self,
-        work: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
+    pub(crate) async fn alone<T, E: From<InitError>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         if !self.is_shared() {
             // The lock on the folder keeps everybody else away.
             return work.await;

@@ -100,8 +100,9 @@ fn carry_out(terminal: &Terminal, script: &str, more: &[&str]) -> anyhow::Result
 }
 
 fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
-    let mut names: Vec<String> =
-        fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<anyhow::Result<_>>()?;
+    let mut names: Vec<String> = fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<anyhow::Result<_>>()?;
     names.sort();
     Ok(names)
 }
@@ -134,7 +135,11 @@ fn a_ceremony_is_rehearsed_and_carried_out_without_network_and_every_changed_oct
     for id in ["tls", "document"] {
         openssl(&["verify", "-x509_strict", "-CAfile", "root.crt", &format!("{id}.crt")])?;
     }
-    ensure!(openssl(&["crl", "-in", "root-1.crl", "-inform", "DER", "-CAfile", "root.crt", "-noout"])?.all().contains("verify OK"));
+    ensure!(
+        openssl(&["crl", "-in", "root-1.crl", "-inform", "DER", "-CAfile", "root.crt", "-noout"])?
+            .all()
+            .contains("verify OK")
+    );
     openssl(&["x509", "-in", "root.crt", "-noout", "-pubkey", "-out", "../root.pub"])?;
     let judge = ["dgst", "-sha384", "-verify", "../root.pub", "-signature", "transcript.sig", "transcript.statement"];
     ensure!(openssl(&judge)?.text().contains("Verified OK"));
@@ -144,7 +149,11 @@ fn a_ceremony_is_rehearsed_and_carried_out_without_network_and_every_changed_oct
     ensure!(terminal.read("root-2026/transcript.statement")?.contains(digest.split(' ').next().context("no digest")?));
     let root = openssl(&["x509", "-in", "root.crt", "-noout", "-fingerprint", "-sha256"])?.text();
     terminal.done(&["ceremony", "verify", "root-2026", "--root-fingerprint", root.trim()])?;
-    terminal.refused(1, &["ceremony", "verify", "root-2026", "--root-fingerprint", &"00".repeat(32)], &["not the one"])?;
+    terminal.refused(
+        1,
+        &["ceremony", "verify", "root-2026", "--root-fingerprint", &"00".repeat(32)],
+        &["not the one"],
+    )?;
 
     // A changed octet, in every file, at its beginning, in the middle and at its end.
     for name in real.iter().filter(|name| *name != "root.crt") {
@@ -196,7 +205,8 @@ async fn a_service_takes_what_a_ceremony_made_and_its_emergency_list() -> anyhow
     let status = |id: &str| -> anyhow::Result<String> {
         let certificate = format!("root-2026/{id}.crt");
         let how = ["-issuer", "root-2026/root.crt", "-CAfile", "root-2026/root.crt", "-no_nonce", "-url", &ocsp];
-        let said = ca_e2e::tools::run("openssl", [&["ocsp", "-cert", &certificate][..], &how].concat(), terminal.folder())?;
+        let said =
+            ca_e2e::tools::run("openssl", [&["ocsp", "-cert", &certificate][..], &how].concat(), terminal.folder())?;
         Ok(said.all())
     };
     eventually(PATIENCE, "good by the ceremony's responder", async || {
@@ -227,13 +237,25 @@ async fn a_service_takes_what_a_ceremony_made_and_its_emergency_list() -> anyhow
     ensure!(!left.iter().any(|name| name.ends_with(".sealed")), "{left:?}");
     let said = terminal.done(&["ceremony", "verify", "root-2026"])?;
     ensure!(said.contains("not here: root-2.crl.sealed"), "{said}");
-    let list = ["crl", "-inform", "DER", "-in", "emergency-2026/root-4.crl", "-CAfile", "root-2026/root.crt", "-noout", "-text"];
+    let list = [
+        "crl",
+        "-inform",
+        "DER",
+        "-in",
+        "emergency-2026/root-4.crl",
+        "-CAfile",
+        "root-2026/root.crt",
+        "-noout",
+        "-text",
+    ];
     let said = openssl(list, terminal.folder())?.all();
     ensure!(said.contains("verify OK") && said.contains("Key Compromise"), "{said}");
     let said = done(&stack, &["import-crl", &path("emergency-2026/root-4.crl")])?;
     ensure!(said.contains("CRL 4 of `root` is published") && said.contains("is revoked on record now"), "{said}");
-    eventually(PATIENCE, "the revocation by OCSP", async || Ok(status("document")?.contains(": revoked").then_some(())))
-        .await?;
+    eventually(PATIENCE, "the revocation by OCSP", async || {
+        Ok(status("document")?.contains(": revoked").then_some(()))
+    })
+    .await?;
     // The list before it is over.
     let (succeeded, said) = stack.run(&["import-crl", &path("root-2026/root-1.crl")])?;
     ensure!(!succeeded && said.contains("number 4 is on record"), "{said}");

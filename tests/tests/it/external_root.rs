@@ -192,7 +192,8 @@ async fn a_root_of_others_is_taken_on_record_and_openssl_verifies_what_is_issued
 
     // A responder that the root has certified.
     std::fs::write(others.path("responder.passphrase"), "of the responder\n")?;
-    let key = ["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-aes256", "-out", "responder.key"];
+    let key =
+        ["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-aes256", "-out", "responder.key"];
     others.openssl(&[&key[..], &["-pass", "file:responder.passphrase"]].concat())?;
     let request = ["req", "-new", "-key", "responder.key", "-passin", "file:responder.passphrase", "-config", "ca.cnf"];
     others.openssl(&[&request[..], &["-subj", "/CN=Responder of others", "-out", "responder.csr"]].concat())?;

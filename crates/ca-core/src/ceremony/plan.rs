@@ -100,12 +100,7 @@ pub fn plan(script: &Script, past: &Past, root_ends: Option<Timestamp>, now: Tim
 }
 
 /// A list a year, each for 13 months and none beyond the root.
-fn periods(
-    years: u32,
-    highest_number: u64,
-    root_ends: Timestamp,
-    now: Timestamp,
-) -> impl Iterator<Item = ListPeriod> {
+fn periods(years: u32, highest_number: u64, root_ends: Timestamp, now: Timestamp) -> impl Iterator<Item = ListPeriod> {
     let begins = move |year: u32| now.plus(Lifetime::from_seconds(u64::from(year) * INTERVAL.seconds()));
     (0..years).take_while(move |year| begins(*year) < root_ends).map(move |year| ListPeriod {
         number: highest_number + 1 + u64::from(year),
@@ -123,7 +118,9 @@ impl fmt::Display for Act {
             Self::SignSubordinate(id) => write!(f, "sign the request of `{id}`"),
             Self::Revoke(index) => write!(f, "revoke certificate {} of the script", index + 1),
             Self::MakeList(period) => write!(f, "make list {} {period}", period.number),
-            Self::MakeResponder(period) => write!(f, "make the OCSP responder that goes with list {} {period}", period.number),
+            Self::MakeResponder(period) => {
+                write!(f, "make the OCSP responder that goes with list {} {period}", period.number)
+            }
             Self::Destroy(file) => write!(f, "destroy {file}, which was never opened"),
             Self::SignTranscript => f.write_str("sign the transcript"),
         }

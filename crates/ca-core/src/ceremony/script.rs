@@ -195,7 +195,8 @@ fn read(document: Document, faults: &mut Faults) -> Script {
         faults.add("ceremony.years", "lists are made for 1 to 20 years");
     }
     if years > 1 && document.sealed.is_none() {
-        faults.add("sealed.passphrase_file", "missing: lists and responders of later years are sealed with a passphrase");
+        faults
+            .add("sealed.passphrase_file", "missing: lists and responders of later years are sealed with a passphrase");
     }
     if output.trim().is_empty() {
         faults.add("ceremony.output", "empty; name a folder that is not there yet");
@@ -207,20 +208,28 @@ fn read(document: Document, faults: &mut Faults) -> Script {
     if kind == Kind::Establish && !document.revoke.is_empty() {
         faults.add("revoke", "a new root has nothing to revoke; `kind = \"continue\"` goes on with one that is there");
     }
-    let subordinates = document.subordinate.into_iter().enumerate().filter_map(|(index, table)| {
-        read_subordinate(table, &format!("subordinate[{index}]"), faults)
-    });
+    let subordinates = document
+        .subordinate
+        .into_iter()
+        .enumerate()
+        .filter_map(|(index, table)| read_subordinate(table, &format!("subordinate[{index}]"), faults));
     let subordinates: Vec<Subordinate> = subordinates.collect();
     for (index, subordinate) in subordinates.iter().enumerate() {
         if subordinate.id.as_str() == "root" || subordinates[..index].iter().any(|other| other.id == subordinate.id) {
-            faults.add(format!("subordinate[{index}].id"), "each authority needs an id of its own, and `root` is the root's");
+            faults.add(
+                format!("subordinate[{index}].id"),
+                "each authority needs an id of its own, and `root` is the root's",
+            );
         }
     }
     let mut revocations = Vec::new();
     for (index, table) in document.revoke.into_iter().enumerate() {
         match table.reason.parse() {
             Ok(RevocationReason::CertificateHold) => {
-                faults.add(format!("revoke[{index}].reason"), "a hold would last until the next ceremony; revoke for good");
+                faults.add(
+                    format!("revoke[{index}].reason"),
+                    "a hold would last until the next ceremony; revoke for good",
+                );
             }
             Ok(reason) => revocations.push(Revocation { certificate: table.certificate, reason }),
             Err(error) => faults.add(format!("revoke[{index}].reason"), error),
@@ -242,11 +251,14 @@ fn read(document: Document, faults: &mut Faults) -> Script {
 }
 
 fn read_root(table: RootTable, kind: Kind, faults: &mut Faults) -> RootScript {
-    let given = [("subject", table.subject.is_some()), ("key", table.key.is_some()), ("validity", table.validity.is_some())];
+    let given =
+        [("subject", table.subject.is_some()), ("key", table.key.is_some()), ("validity", table.validity.is_some())];
     for (key, is_given) in given {
         match kind {
             Kind::Establish if !is_given => faults.add(format!("root.{key}"), "missing: a new root needs it"),
-            Kind::Continue if is_given => faults.add(format!("root.{key}"), "the root is there already and has its own"),
+            Kind::Continue if is_given => {
+                faults.add(format!("root.{key}"), "the root is there already and has its own")
+            }
             _ => {}
         }
     }
@@ -265,9 +277,9 @@ fn read_root(table: RootTable, kind: Kind, faults: &mut Faults) -> RootScript {
             KeyType::P384
         }
     };
-    let subject = table.subject.map(|text| {
-        faults.take("root.subject", DistinguishedName::from_rfc4514(&text), DistinguishedName::empty())
-    });
+    let subject = table
+        .subject
+        .map(|text| faults.take("root.subject", DistinguishedName::from_rfc4514(&text), DistinguishedName::empty()));
     let validity = table.validity.as_deref().unwrap_or("1d").parse();
     RootScript {
         subject,

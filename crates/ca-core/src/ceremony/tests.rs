@@ -65,12 +65,10 @@ fn every_fault_of_a_script_is_told_at_once() {
         ]
     );
     assert_eq!(faults(&SCRIPT.replace("title", "name")), ["the script"]);
-    assert_eq!(faults(&SCRIPT.replace("establish", "continue")), [
-        "root.subject",
-        "root.key",
-        "root.validity",
-        "root.previous"
-    ]);
+    assert_eq!(
+        faults(&SCRIPT.replace("establish", "continue")),
+        ["root.subject", "root.key", "root.validity", "root.previous"]
+    );
     let hold = format!("{SCRIPT}\n[[revoke]]\ncertificate = \"tls.crt\"\nreason = \"certificateHold\"\n");
     assert_eq!(faults(&hold), ["revoke", "revoke[0].reason"]);
 }
@@ -88,11 +86,10 @@ fn lists_follow_each_other_with_a_month_of_overlap_and_none_outlives_the_root() 
         plan.acts.iter().filter_map(list).collect()
     };
     let three = lists(&script, &Past::default());
-    assert_eq!(three.iter().map(|list| (list.number, list.is_sealed)).collect::<Vec<_>>(), [
-        (1, false),
-        (2, true),
-        (3, true)
-    ]);
+    assert_eq!(
+        three.iter().map(|list| (list.number, list.is_sealed)).collect::<Vec<_>>(),
+        [(1, false), (2, true), (3, true)]
+    );
     for pair in three.windows(2) {
         assert_eq!(pair[0].next_update.since(pair[1].this_update), Lifetime::from_days(30));
         assert!(pair[0].next_update.since(pair[0].this_update) <= Lifetime::from_days(395));

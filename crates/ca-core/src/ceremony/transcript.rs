@@ -144,7 +144,10 @@ pub struct TranscriptStatement(String);
 
 /// The statement over the octets of a transcript.
 pub fn statement(transcript: &str) -> TranscriptStatement {
-    TranscriptStatement(format!("Cartorio CA ceremony transcript, SHA-256\n{}\n", hex::encode(sha256(transcript.as_bytes()))))
+    TranscriptStatement(format!(
+        "Cartorio CA ceremony transcript, SHA-256\n{}\n",
+        hex::encode(sha256(transcript.as_bytes()))
+    ))
 }
 
 impl TranscriptStatement {

@@ -69,7 +69,11 @@ fn check_authority(findings: &mut Findings<'_>, certificate: &Certificate) {
         findings.push(0, "RFC 5280 §4.2.1.3", format!("its key usage lacks {name}"));
     }
     if certificate.subject_key_identifier().is_none() {
-        findings.push(0, "RFC 5280 §4.2.1.2", "has no subject key identifier, which every authority's certificate needs");
+        findings.push(
+            0,
+            "RFC 5280 §4.2.1.2",
+            "has no subject key identifier, which every authority's certificate needs",
+        );
     }
 }
 
@@ -105,7 +109,8 @@ fn notes(certificate: &Certificate, asked: &AskedAuthority<'_>) -> Vec<String> {
         notes.push("it is confined to names, which was not asked for: others will be refused".to_owned());
     }
     if !certificate.certificate_policies().contains(&ANY_POLICY) {
-        notes.push("it lacks anyPolicy: verifiers that ask for a certificate policy accept nothing below it".to_owned());
+        notes
+            .push("it lacks anyPolicy: verifiers that ask for a certificate policy accept nothing below it".to_owned());
     }
     notes
 }
@@ -127,8 +132,7 @@ mod tests {
         let asked = tls.certificate.clone();
         let mut chain = vec![tls.certificate, root.certificate];
         change(&mut chain);
-        let asked =
-            AskedAuthority { public_key: asked.public_key(), subject: asked.subject(), constraints };
+        let asked = AskedAuthority { public_key: asked.public_key(), subject: asked.subject(), constraints };
         let verdict = judge_subordinate(&chain, &asked, now());
         (verdict.findings.into_iter().map(|finding| finding.clause).collect(), verdict.notes)
     }
@@ -165,7 +169,8 @@ mod tests {
         let leaf =
             root.issue(&crate::hierarchy::profile("server"), &crate::hierarchy::request(key.public(), &holder, &names));
         let constraints = AuthorityConstraints::default();
-        let asked = AskedAuthority { public_key: leaf.public_key(), subject: leaf.subject(), constraints: &constraints };
+        let asked =
+            AskedAuthority { public_key: leaf.public_key(), subject: leaf.subject(), constraints: &constraints };
         let verdict = judge_subordinate(&[leaf.clone(), root.certificate], &asked, now());
         let clauses: Vec<_> = verdict.findings.into_iter().map(|finding| finding.clause).collect();
         assert_eq!(clauses, ["RFC 5280 §4.2.1.9", "RFC 5280 §4.2.1.3", "RFC 5280 §4.2.1.3"]);

@@ -88,5 +88,4 @@ fn append_wishes(extensions: &mut Vec<u8>, constraints: &AuthorityConstraints) {
 }
 
 /// pkcs-9-at-extensionRequest (RFC 2985 §5.4.2)
-const EXTENSION_REQUEST: const_oid::ObjectIdentifier =
-    const_oid::ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");
+const EXTENSION_REQUEST: const_oid::ObjectIdentifier = const_oid::ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");

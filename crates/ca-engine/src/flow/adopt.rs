@@ -211,7 +211,10 @@ async fn reserve(
             FlowErrorKind::KeyBlocked,
             "the certificate's key was reported as compromised and is blocked for ever",
         )),
-        _ => Err(FlowError::new(FlowErrorKind::Overloaded, "the record changes at this moment; try again").retry_after(1)),
+        _ => {
+            Err(FlowError::new(FlowErrorKind::Overloaded, "the record changes at this moment; try again")
+                .retry_after(1))
+        }
     }
 }
 

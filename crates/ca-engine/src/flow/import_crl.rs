@@ -114,8 +114,8 @@ async fn intent_of(engine: &Engine, authority: &Authority, list: &ParsedCrl) -> 
 /// The list, when it is on record as published already; an error when it may not follow those on record.
 async fn known(engine: &Engine, intent: &CrlIntent) -> Result<Option<Arc<PublishedCrl>>, FlowError> {
     let Some(newest) = engine.store().newest_crl(&intent.authority).await? else { return Ok(None) };
-    let is_same = newest.intent.number == intent.number
-        && newest.intent.to_be_signed_sha256 == intent.to_be_signed_sha256;
+    let is_same =
+        newest.intent.number == intent.number && newest.intent.to_be_signed_sha256 == intent.to_be_signed_sha256;
     if is_same && newest.published {
         return engine.published_list(&intent.authority, intent.number).await;
     }

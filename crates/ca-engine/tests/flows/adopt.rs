@@ -17,6 +17,7 @@ use ca_engine::port::keyring::{KeyRoom, SealedKey};
 use ca_engine::port::store::{KeyHome, StoreError};
 use futures::executor::block_on;
 
+use crate::world::ask::status;
 use crate::world::*;
 
 const LOCAL: Principal = Principal::LocalOperator;
@@ -78,7 +79,8 @@ fn sealed(world: &World, home: &KeyHome) -> SealedKey {
 fn what_others_certified_is_on_record_and_issues() {
     let two = Two::new();
     two.adopt().expect("adopted");
-    let (root, tls) = (two.engine.authority(&id("root")).expect("root"), two.engine.authority(&id("tls")).expect("tls"));
+    let (root, tls) =
+        (two.engine.authority(&id("root")).expect("root"), two.engine.authority(&id("tls")).expect("tls"));
     assert!(root.is_external() && !root.can_sign());
     assert!(!tls.is_external() && tls.can_sign() && tls.is_active());
     assert!(root.signer().err().expect("no key").message.contains("others hold its key"));
@@ -180,7 +182,8 @@ fn a_responder_of_the_others_answers_and_without_one_nobody_does() {
     let wrong = block_on(import_responder(&two.engine, &LOCAL, &certificate, of_tls));
     assert!(wrong.expect_err("another key").message.contains("not that of its certificate"));
     let no_responder = two.others.engine.authority(&id("document")).expect("document").certificate().clone();
-    let wrong = SealedKey { room: KeyRoom::Responders, spki: no_responder.public_key().spki_der().to_vec(), ..key.clone() };
+    let wrong =
+        SealedKey { room: KeyRoom::Responders, spki: no_responder.public_key().spki_der().to_vec(), ..key.clone() };
     let wrong = block_on(import_responder(&two.engine, &LOCAL, &no_responder, wrong));
     assert!(wrong.expect_err("an authority").message.contains("OCSPSigning"));
     for _ in 0..2 {

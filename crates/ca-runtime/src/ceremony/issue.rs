@@ -1,9 +1,7 @@
 //! Certificates and lists of a ceremony, by the profiles, templates, lints and encoders of the service.
 
 use ca_core::certificate::Certificate;
-use ca_core::crl::{
-    CrlContext, CrlEntry, CrlLint, CrlTemplate, CrlWriter, LintedCrl, ParsedCrl, PreviousCrl,
-};
+use ca_core::crl::{CrlContext, CrlEntry, CrlLint, CrlTemplate, CrlWriter, LintedCrl, ParsedCrl, PreviousCrl};
 use ca_core::lint::{self, LintContext, LintedTbs};
 use ca_core::policy::{self, CertificateRequest, Origin, Surroundings};
 use ca_core::profile::Profile;
@@ -109,8 +107,7 @@ pub(super) fn prepare_list(
         previous,
     });
     lint.update(&octets);
-    let linted =
-        lint.finish().map_err(|findings| CeremonyError::Findings { what: what.to_owned(), findings })?;
+    let linted = lint.finish().map_err(|findings| CeremonyError::Findings { what: what.to_owned(), findings })?;
     Ok(PreparedList { linted, octets })
 }
 

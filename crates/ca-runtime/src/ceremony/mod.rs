@@ -55,21 +55,21 @@ const LARGEST: u64 = 4 * 1024 * 1024;
 
 /// A script, with everything that it names read and judged: what people confirm.
 pub struct Ceremony {
-    pub(self) script: Script,
+    script: Script,
     /// The folder of the script: what it names is relative to it.
-    pub(self) base: PathBuf,
-    pub(self) requests: BTreeMap<AuthorityId, ParsedCsr>,
-    pub(self) revoked: Vec<Certificate>,
-    pub(self) previous: Option<Previous>,
+    base: PathBuf,
+    requests: BTreeMap<AuthorityId, ParsedCsr>,
+    revoked: Vec<Certificate>,
+    previous: Option<Previous>,
     /// Name and SHA-256 of everything that was read.
-    pub(self) inputs: Vec<(String, [u8; 32])>,
+    inputs: Vec<(String, [u8; 32])>,
 }
 
 /// The ceremony before this one.
-pub(self) struct Previous {
-    pub(self) folder: PathBuf,
-    pub(self) root: Certificate,
-    pub(self) past: Past,
+struct Previous {
+    folder: PathBuf,
+    root: Certificate,
+    past: Past,
 }
 
 impl Ceremony {
@@ -161,10 +161,12 @@ fn read_previous(folder: &Path) -> Result<Previous, CeremonyError> {
     }
     let files = || verified.summary.of("file");
     let number = |entry: &Entry| entry.details.get("number").and_then(|number| number.parse::<u64>().ok());
-    let revoked = verified.summary.of("revoked").map(|entry| revoked_earlier(entry).ok_or_else(|| {
-        let fault = "a line of its transcript does not say what was revoked".to_owned();
-        CeremonyError::Previous { folder: folder.to_path_buf(), fault }
-    }));
+    let revoked = verified.summary.of("revoked").map(|entry| {
+        revoked_earlier(entry).ok_or_else(|| {
+            let fault = "a line of its transcript does not say what was revoked".to_owned();
+            CeremonyError::Previous { folder: folder.to_path_buf(), fault }
+        })
+    });
     let sealed = files().filter(|entry| entry.details.contains_key("opens_to"));
     let unopened = sealed.filter_map(|entry| entry.details.get("file")).filter(|file| !verified.opened.contains(*file));
     let past = Past {

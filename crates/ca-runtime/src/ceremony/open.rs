@@ -51,7 +51,9 @@ pub fn open(
         .and_then(|entry| Timestamp::parse_rfc3339(entry.details.get("begins")?).ok())
         .ok_or_else(|| refused(format!("no list {number} was sealed in this ceremony")))?;
     if now < begins.minus(EARLY) {
-        return Err(refused(format!("list {number} is for the time from {begins} on, and now is {now}: leave it sealed")));
+        return Err(refused(format!(
+            "list {number} is for the time from {begins} on, and now is {now}: leave it sealed"
+        )));
     }
     // 1. Everything opens, and is what the transcript says.
     let mut clear = Vec::new();

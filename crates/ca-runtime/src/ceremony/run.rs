@@ -66,7 +66,11 @@ pub async fn run(
     for path in [&output, &staging] {
         if path.symlink_metadata().is_ok() {
             let path = path.clone();
-            return Err(if path == staging { CeremonyError::Unfinished { path } } else { CeremonyError::Exists { path } });
+            return Err(if path == staging {
+                CeremonyError::Unfinished { path }
+            } else {
+                CeremonyError::Exists { path }
+            });
         }
     }
     let secrets = Secrets::read(ceremony)?;
@@ -77,7 +81,10 @@ pub async fn run(
     if ceremony.script.kind == Kind::Establish && mode == Mode::Real && key_file.symlink_metadata().is_ok() {
         return Err(CeremonyError::Exists { path: key_file });
     }
-    DirBuilder::new().mode(0o700).create(&staging).map_err(|source| CeremonyError::Io { path: staging.clone(), source })?;
+    DirBuilder::new()
+        .mode(0o700)
+        .create(&staging)
+        .map_err(|source| CeremonyError::Io { path: staging.clone(), source })?;
     // 2. The acts.
     let mut run = Run {
         ceremony,
@@ -104,9 +111,8 @@ pub async fn run(
     }
     // 3. In its place.
     let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let placed = sync_folder(&run.staging)
-        .and_then(|()| fs::rename(&run.staging, &output))
-        .and_then(|()| sync_folder(parent));
+    let placed =
+        sync_folder(&run.staging).and_then(|()| fs::rename(&run.staging, &output)).and_then(|()| sync_folder(parent));
     placed.map_err(|source| CeremonyError::Io { path: output.clone(), source })?;
     Ok(output)
 }
@@ -214,12 +220,12 @@ impl Run<'_> {
         self.note_key("root", &*signer)?;
         if self.mode == Mode::Real {
             let pem = encrypted_key::encrypt(key.as_der(), &self.secrets.root, &**self.entropy)?;
-            file::write(&self.key_file, pem.as_bytes(), Access::Private, Existing::Keep).map_err(|source| {
-                match source.kind() {
+            file::write(&self.key_file, pem.as_bytes(), Access::Private, Existing::Keep).map_err(
+                |source| match source.kind() {
                     io::ErrorKind::AlreadyExists => CeremonyError::Exists { path: self.key_file.clone() },
                     _ => CeremonyError::Io { path: self.key_file.clone(), source },
-                }
-            })?;
+                },
+            )?;
             // What cannot be opened again is no key.
             RootKeyFile::new(self.key_file.clone(), Arc::clone(&self.secrets.root)).open(signer.public_key()).await?;
             let written = self.entry("key-written").with("sha256", hex::encode(sha256(pem.as_bytes())));
@@ -413,8 +419,7 @@ impl Run<'_> {
     async fn sign_transcript(&mut self) -> Result<(), CeremonyError> {
         let root = self.root.as_ref().ok_or_else(|| fault("the transcript", "the root is not open"))?;
         if !self.authorities.is_empty() {
-            let chain: String =
-                self.authorities.iter().chain([&root.certificate]).map(Certificate::to_pem).collect();
+            let chain: String = self.authorities.iter().chain([&root.certificate]).map(Certificate::to_pem).collect();
             self.put("chain.pem", chain.as_bytes(), Access::Public, "chain", |entry| entry)?;
         }
         let end = self.entry("end").with("began", self.now);

@@ -18,11 +18,7 @@ pub(super) fn seal(clear: &[u8], passphrase: &Passphrase, entropy: &dyn Entropy)
 }
 
 /// Opens what [`seal`] made.
-pub(super) fn unseal(
-    path: &Path,
-    sealed: &[u8],
-    passphrase: &Passphrase,
-) -> Result<Zeroizing<Vec<u8>>, CeremonyError> {
+pub(super) fn unseal(path: &Path, sealed: &[u8], passphrase: &Passphrase) -> Result<Zeroizing<Vec<u8>>, CeremonyError> {
     let mut clear = Zeroizing::new(Vec::with_capacity(sealed.len()));
     ContainerReader::new(sealed, passphrase)
         .and_then(|mut reader| reader.read_to_end(&mut clear))

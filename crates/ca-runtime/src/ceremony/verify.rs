@@ -9,7 +9,9 @@ use ca_core::ceremony::{Entry, Summary, read_chain, statement};
 use ca_core::certificate::Certificate;
 use ca_core::hash::sha256;
 
-use super::{CeremonyError, OPENINGS_FILE, ROOT_FILE, SIGNATURE_FILE, STATEMENT_FILE, TRANSCRIPT_FILE, read, read_text};
+use super::{
+    CeremonyError, OPENINGS_FILE, ROOT_FILE, SIGNATURE_FILE, STATEMENT_FILE, TRANSCRIPT_FILE, read, read_text,
+};
 
 /// What was found.
 #[derive(Clone, Debug)]
@@ -53,7 +55,8 @@ pub fn verify(folder: &Path, fingerprint: Option<[u8; 32]>) -> Result<Verified, 
         faults.push(format!("{SIGNATURE_FILE} is no signature of the root's key over {TRANSCRIPT_FILE}"));
     }
     let own = hex::encode(root.fingerprint_sha256());
-    let named = summary.of("file").find(|entry| entry.details.get("kind").is_some_and(|kind| kind == "root-certificate"));
+    let named =
+        summary.of("file").find(|entry| entry.details.get("kind").is_some_and(|kind| kind == "root-certificate"));
     if named.and_then(|entry| entry.details.get("fingerprint_sha256")) != Some(&own) {
         faults.push(format!("{ROOT_FILE} is not the root of the transcript"));
     }
