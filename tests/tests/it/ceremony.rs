@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use ca_e2e::cli::Terminal;
@@ -10,6 +11,9 @@ use ca_e2e::client::eventually;
 use ca_e2e::stack::{PATIENCE, Site, Stack};
 use ca_e2e::tools::openssl;
 use serde_json::Value;
+
+/// A running server learns of a new responder within a minute.
+const RELOAD: Duration = Duration::from_secs(150);
 
 const SCRIPT: &str = r#"
 [ceremony]
@@ -209,7 +213,7 @@ async fn a_service_takes_what_a_ceremony_made_and_its_emergency_list() -> anyhow
             ca_e2e::tools::run("openssl", [&["ocsp", "-cert", &certificate][..], &how].concat(), terminal.folder())?;
         Ok(said.all())
     };
-    eventually(PATIENCE, "good by the ceremony's responder", async || {
+    eventually(RELOAD, "good by the ceremony's responder", async || {
         let said = status("document")?;
         Ok((said.contains("Response verify OK") && said.contains(": good")).then_some(()))
     })
@@ -252,10 +256,8 @@ async fn a_service_takes_what_a_ceremony_made_and_its_emergency_list() -> anyhow
     ensure!(said.contains("verify OK") && said.contains("Key Compromise"), "{said}");
     let said = done(&stack, &["import-crl", &path("emergency-2026/root-4.crl")])?;
     ensure!(said.contains("CRL 4 of `root` is published") && said.contains("is revoked on record now"), "{said}");
-    eventually(PATIENCE, "the revocation by OCSP", async || {
-        Ok(status("document")?.contains(": revoked").then_some(()))
-    })
-    .await?;
+    eventually(RELOAD, "the revocation by OCSP", async || Ok(status("document")?.contains(": revoked").then_some(())))
+        .await?;
     // The list before it is over.
     let (succeeded, said) = stack.run(&["import-crl", &path("root-2026/root-1.crl")])?;
     ensure!(!succeeded && said.contains("number 4 is on record"), "{said}");

@@ -2,12 +2,16 @@
 //! responder are published; what it revokes is revoked.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use ca_e2e::client::eventually;
 use ca_e2e::stack::{PATIENCE, Site};
 use ca_e2e::status::openssl_ocsp;
 use ca_e2e::tools::{openssl, run};
+
+/// A running server learns of a new responder within a minute.
+const RELOAD: Duration = Duration::from_secs(150);
 
 /// The settings of an openssl that is a certificate authority.
 const CONFIGURATION: &str = "
@@ -24,6 +28,7 @@ default_md = sha256
 default_crl_days = 30
 policy = anything
 copy_extensions = copyall
+preserve = yes
 unique_subject = no
 crl_extensions = of_list
 [anything]
@@ -202,7 +207,7 @@ async fn a_root_of_others_is_taken_on_record_and_openssl_verifies_what_is_issued
     let passphrase = others.path("responder.passphrase");
     let responder = ["import-responder", &certificate, "--key", &key, "--passphrase-file", &passphrase];
     ensure!(done(&stack, &responder)?.contains("answers for `root`"));
-    eventually(PATIENCE, "the responder's first answer", async || {
+    eventually(RELOAD, "the responder's first answer", async || {
         let said = run("openssl", [&ask[..], &[&format!("{}/ocsp", stack.public_url())]].concat(), &others.folder)?;
         Ok(said.all().contains("Response verify OK").then_some(()))
     })
@@ -214,7 +219,7 @@ async fn a_root_of_others_is_taken_on_record_and_openssl_verifies_what_is_issued
     let third = others.list("third.crl")?;
     ensure!(done(&stack, &["import-crl", &third])?.contains("is revoked on record now"));
     let document = serial_of(&others, "document.pem")?;
-    eventually(PATIENCE, "the revocation by OCSP", async || {
+    eventually(RELOAD, "the revocation by OCSP", async || {
         let said = openssl_ocsp(&stack.public_url(), &document, &others.folder)?;
         Ok(said.filter(|said| said == "revoked"))
     })

@@ -55,7 +55,11 @@ fn check_identity(findings: &mut Findings<'_>, certificate: &Certificate, asked:
         findings.push(0, "RFC 5280 §4.1.2.7", "is for another key than the one that asked");
     }
     if !certificate.subject().matches(asked.subject) {
-        findings.push(0, "RFC 5280 §4.1.2.6", format!("names another subject than the `{}` that asked", asked.subject));
+        findings.push(
+            0,
+            "RFC 5280 §4.1.2.6",
+            format!("names another subject than the `{}` that asked; the order of its parts counts", asked.subject),
+        );
     }
 }
 

@@ -124,11 +124,10 @@ fn an_adoption_that_was_cut_off_is_gone_on_with_whatever_was_cut_off() {
 #[test]
 fn no_authority_is_there_before_every_certificate_is() {
     let two = Two::new();
-    // The second certificate's completion, and its repetition.
+    // A certificate's completion, and its repetition.
     let unavailable = StoreFault::BeforeCommit(StoreError::Unavailable { detail: "test".to_owned() });
-    block_on(adopt_authorities(&two.engine, &LOCAL, &two.adoptions()[..0])).expect("nothing");
-    two.ours.store.fail_next(StoreMethod::Complete, unavailable.clone());
-    two.ours.store.fail_next(StoreMethod::Complete, unavailable);
+    two.ours.store.fail_nth(StoreMethod::Complete, 1, unavailable.clone());
+    two.ours.store.fail_nth(StoreMethod::Complete, 2, unavailable);
     assert_eq!(refused(two.adopt()), Kind::Unavailable);
     assert!(two.engine.hierarchy().authorities().is_empty());
     // A reservation that somebody gave up is gone for good, and this says so.
