@@ -68,14 +68,17 @@ pub async fn import_crl(
     let (authority, _) = issuer_of(engine, list)?;
     let intent = intent_of(engine, &authority, list).await?;
     // 2. Its place among those on record.
-    if let Some(known) = known(engine, &intent).await? {
-        return Ok(ImportedCrl { list: known, revoked: Vec::new(), was_known: true });
+    let place = place(engine, &intent).await?;
+    if let Place::Published(list) = place {
+        return Ok(ImportedCrl { list, revoked: Vec::new(), was_known: true });
     }
     // 3. Nothing that is revoked becomes valid by it; and what it revokes is revoked here.
     refuse_what_it_lacks(engine, &authority, list).await?;
     let revoked = revoke_entries(engine, principal, &authority, list).await?;
     // 4. On record, then out.
-    engine.store().intend_crl(lease, intent.clone()).await?;
+    if matches!(place, Place::New) {
+        engine.store().intend_crl(lease, intent.clone()).await?;
+    }
     let imported = Arc::new(PublishedCrl { intent, der: ListOctets::from(list.as_der()) });
     record(engine, principal, lease, &imported).await?;
     engine.published_lists().keep(Arc::clone(&imported));
@@ -111,13 +114,27 @@ async fn intent_of(engine: &Engine, authority: &Authority, list: &ParsedCrl) -> 
     })
 }
 
-/// The list, when it is on record as published already; an error when it may not follow those on record.
-async fn known(engine: &Engine, intent: &CrlIntent) -> Result<Option<Arc<PublishedCrl>>, FlowError> {
-    let Some(newest) = engine.store().newest_crl(&intent.authority).await? else { return Ok(None) };
+/// Where a list stands among those on record.
+enum Place {
+    /// It is the newest, and published.
+    Published(Arc<PublishedCrl>),
+    /// An import of it was cut off.
+    Intended,
+    /// It follows those on record.
+    New,
+}
+
+/// Its place; an error when it may not follow those on record.
+async fn place(engine: &Engine, intent: &CrlIntent) -> Result<Place, FlowError> {
+    let Some(newest) = engine.store().newest_crl(&intent.authority).await? else { return Ok(Place::New) };
     let is_same =
         newest.intent.number == intent.number && newest.intent.to_be_signed_sha256 == intent.to_be_signed_sha256;
-    if is_same && newest.published {
-        return engine.published_list(&intent.authority, intent.number).await;
+    if is_same {
+        let list = match newest.published {
+            true => engine.published_list(&intent.authority, intent.number).await?,
+            false => None,
+        };
+        return Ok(list.map_or(Place::Intended, Place::Published));
     }
     let (number, this_update) = (newest.intent.number, newest.intent.this_update);
     if intent.number <= number {
@@ -129,7 +146,7 @@ async fn known(engine: &Engine, intent: &CrlIntent) -> Result<Option<Arc<Publish
     if intent.this_update < this_update {
         return Err(refused(format!("it is dated {}, before the one on record, of {this_update}", intent.this_update)));
     }
-    Ok(None)
+    Ok(Place::New)
 }
 
 async fn refuse_what_it_lacks(engine: &Engine, authority: &Authority, list: &ParsedCrl) -> Result<(), FlowError> {

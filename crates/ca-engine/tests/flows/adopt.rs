@@ -142,6 +142,10 @@ fn a_list_is_taken_when_its_number_rises_and_nothing_becomes_valid_by_it() {
     let two = Two::new();
     two.adopt().expect("adopted");
     let (first, second) = (two.next_list(), two.next_list());
+    // Cut off before it was published: gone on with.
+    let unavailable = StoreFault::BeforeCommit(StoreError::Unavailable { detail: "test".to_owned() });
+    two.ours.store.fail_next(StoreMethod::PublishCrl, unavailable);
+    assert_eq!(two.import(&second).map(|_| ()).expect_err("not recorded").kind, Kind::Unavailable);
     let imported = two.import(&second).expect("imported");
     assert_eq!(imported.list.intent.number, second.number().expect("a number"));
     assert_eq!(two.ours.publisher.published(&id("root")).expect("in place").1, second.as_der());
