@@ -8,7 +8,7 @@ use ca_core::ocsp::{CertId, CertIdHash, IssuerIdentity, encode_get_path, request
 use tokio::runtime::Runtime;
 
 use super::load::Extent;
-use super::lookup::{issuer, scatter, serial};
+use super::lookup::{issuer, serial};
 use crate::clock::wall;
 use crate::process::{Running, resident_octets};
 use crate::report::{Report, Row, Unit};
@@ -45,7 +45,7 @@ pub(super) fn ask(
             runtime.spawn(async move {
                 while wall() - start < SECONDS {
                     let place = count.fetch_add(1, Ordering::Relaxed);
-                    let asked = CertId::new(CertIdHash::Sha1, &identity, &serial(scatter(place) % certificates));
+                    let asked = CertId::new(CertIdHash::Sha1, &identity, &serial(chance(place) % certificates));
                     let path = encode_get_path(&request::encode(&[asked], None));
                     let answer = http.get(format!("{base}/{path}")).send().await?.error_for_status()?.bytes().await?;
                     // An OCSPResponse with the status `successful`.
@@ -76,6 +76,15 @@ pub(super) fn ask(
         100.0 * misses / (hits + misses),
     ));
     Ok(())
+}
+
+/// SplitMix64's output for a state (Steele, Lea, Flood, 2014): a certificate comes again as chance has it, unlike by a walk that visits
+/// each once.
+fn chance(place: u64) -> u64 {
+    let mut mixed = place.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 /// Where answers come from.
