@@ -208,9 +208,9 @@ async fn a_service_takes_what_a_ceremony_made_and_its_emergency_list() -> anyhow
     let ocsp = format!("{}/ocsp", stack.public_url());
     let status = |id: &str| -> anyhow::Result<String> {
         let certificate = format!("root-2026/{id}.crt");
-        let how = ["-issuer", "root-2026/root.crt", "-CAfile", "root-2026/root.crt", "-no_nonce", "-url", &ocsp];
-        let said =
-            ca_e2e::tools::run("openssl", [&["ocsp", "-cert", &certificate][..], &how].concat(), terminal.folder())?;
+        let how = ["ocsp", "-issuer", "root-2026/root.crt", "-CAfile", "root-2026/root.crt", "-no_nonce"];
+        let what = ["-cert", certificate.as_str(), "-url", ocsp.as_str()];
+        let said = ca_e2e::tools::run("openssl", [&how[..], &what].concat(), terminal.folder())?;
         Ok(said.all())
     };
     eventually(RELOAD, "good by the ceremony's responder", async || {

@@ -28,7 +28,6 @@ default_md = sha256
 default_crl_days = 30
 policy = anything
 copy_extensions = copyall
-preserve = yes
 unique_subject = no
 crl_extensions = of_list
 [anything]
@@ -87,7 +86,8 @@ impl Others {
     /// Signs a request with the extensions it asks for and those of a section.
     fn sign(&self, csr: &Path, section: &str, out: &str, days: &str) -> anyhow::Result<()> {
         let csr = csr.display().to_string();
-        let how = ["ca", "-batch", "-notext", "-config", "ca.cnf", "-extensions", section, "-days", days];
+        let how =
+            ["ca", "-batch", "-notext", "-preserveDN", "-config", "ca.cnf", "-extensions", section, "-days", days];
         self.openssl(&[&how[..], &["-in", &csr, "-out", out]].concat())?;
         Ok(())
     }

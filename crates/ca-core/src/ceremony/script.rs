@@ -257,7 +257,7 @@ fn read_root(table: RootTable, kind: Kind, faults: &mut Faults) -> RootScript {
         match kind {
             Kind::Establish if !is_given => faults.add(format!("root.{key}"), "missing: a new root needs it"),
             Kind::Continue if is_given => {
-                faults.add(format!("root.{key}"), "the root is there already and has its own")
+                faults.add(format!("root.{key}"), "the root is there already and has its own");
             }
             _ => {}
         }
