@@ -99,7 +99,7 @@ impl Ceremony {
             let certificate = Certificate::from_pem(&read_text(&path)?)
                 .map_err(|source| CeremonyError::Certificate { path: path.clone(), source })?;
             let root = previous.as_ref().map(|previous| &previous.root);
-            if !root.is_some_and(|root| certificate.verify_signed_by(root.public_key()).is_ok()) {
+            if root.is_none_or(|root| certificate.verify_signed_by(root.public_key()).is_err()) {
                 return Err(CeremonyError::NotOfThisRoot { path });
             }
             inputs.push((revocation.certificate.clone(), sha256(certificate.der())));
