@@ -36,11 +36,7 @@ pub(crate) enum Command {
     /// Try it: everything embedded in ./ca-data, loopback only, short-lived certificates
     Dev,
     /// Make the hierarchy and the first administrator
-    Init {
-        /// CSR of the first administrator (PEM); without it a key is made in the data folder
-        #[arg(long, value_name = "FILE")]
-        admin_csr: Option<PathBuf>,
-    },
+    Init(InitArgs),
     /// Serve what `init` made
     Serve {
         /// Which part of the service this replica is
@@ -64,6 +60,14 @@ pub(crate) enum Command {
 Change `[seal]` first, then run this, and then start the servers again. Name what sealed the keys before with --from or \
 --from-passphrase-file; neither is needed to seal anew by what seals them now. Cut off anywhere, it is run again.")]
     Reseal(ResealArgs),
+    /// Take the next revocation list of a root on record whose key is elsewhere; may run beside a server
+    ImportCrl {
+        /// Complete lists, PEM or DER
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Take an OCSP responder on record that a root whose key is elsewhere has certified; may run beside a server
+    ImportResponder(ImportResponderArgs),
     /// Judge the configuration, every fault at once
     CheckConfig,
     /// List the jobs, or run one now
@@ -72,6 +76,47 @@ Change `[seal]` first, then run this, and then start the servers again. Name wha
     /// Administrators, on the host of the service
     #[command(subcommand)]
     Admin(AdminCommand),
+}
+
+/// What `init` is told.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct InitArgs {
+    /// CSR of the first administrator (PEM); without it a key is made in the data folder
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admin_csr: Option<PathBuf>,
+    /// Others hold the root: make the keys below it, and write the requests that they are to sign
+    #[arg(long)]
+    pub(crate) external_root: bool,
+    /// Where to put the requests, `tls.csr` and `document.csr` [default: requests in the data folder]
+    #[arg(long, value_name = "DIR", requires = "external_root", conflicts_with = "import")]
+    pub(crate) requests: Option<PathBuf>,
+    /// The certificates that they signed, and those of every authority above, PEM or DER; may be given several times
+    #[arg(long, value_name = "FILE", requires = "external_root")]
+    pub(crate) import: Vec<PathBuf>,
+    /// SHA-256 fingerprint of the root, as its holders tell it on another way
+    #[arg(long, value_name = "HEX", requires = "import", value_parser = fingerprint)]
+    pub(crate) root_fingerprint: Vec<[u8; 32]>,
+}
+
+/// 64 hexadecimal digits, with or without the colons that openssl puts between them.
+fn fingerprint(text: &str) -> Result<[u8; 32], String> {
+    let digits: String = text.chars().filter(|character| *character != ':').collect();
+    let octets = hex::decode(digits).ok().and_then(|octets| <[u8; 32]>::try_from(octets).ok());
+    octets.ok_or_else(|| "a SHA-256 fingerprint has 64 hexadecimal digits".to_owned())
+}
+
+/// What `import-responder` is told.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ImportResponderArgs {
+    /// Its certificate, PEM or DER
+    #[arg(value_name = "FILE")]
+    pub(crate) certificate: PathBuf,
+    /// Its key, encrypted PKCS#8 in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// File whose first line is the passphrase of the key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: PathBuf,
 }
 
 /// What `backup` is told.

@@ -35,6 +35,11 @@ fn operating() -> anyhow::Result<()> {
 }
 
 #[test]
+fn ceremony() -> anyhow::Result<()> {
+    follow("docs/ceremony.md")
+}
+
+#[test]
 fn aws() -> anyhow::Result<()> {
     follow("docs/aws.md")
 }

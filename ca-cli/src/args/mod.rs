@@ -4,6 +4,7 @@ mod audit;
 mod authority;
 mod bootstrap;
 mod bulk_revocation;
+mod ceremony;
 mod certificate;
 mod connection;
 mod gateway;
@@ -21,6 +22,7 @@ use clap_complete::Shell;
 pub(crate) use audit::{AuditCommand, AuditListArgs};
 pub(crate) use authority::{AuthorityCommand, ExportKeyArgs, ExportRootKeyArgs, ProfileCommand, PublishCrlArgs};
 pub(crate) use bootstrap::BootstrapArgs;
+pub(crate) use ceremony::{CeremonyCommand, CeremonyOpenArgs, CeremonyPlanArgs, CeremonyRunArgs, CeremonyVerifyArgs};
 pub(crate) use certificate::{ListArgs, RenewArgs, RevokeArgs, ShowArgs, Status, UnholdArgs};
 pub(crate) use connection::ConnectionArgs;
 pub(crate) use gateway::{GatewayCheckArgs, GatewayCommand, GatewayRunArgs};
@@ -101,6 +103,9 @@ pub(crate) enum Command {
     /// What stands beside nginx or HAProxy: fresh revocation lists, and what is enforced
     #[command(subcommand)]
     Gateway(GatewayCommand),
+    /// Key ceremonies on a machine without network: a root, what it signs, and a transcript that proves it
+    #[command(subcommand)]
+    Ceremony(CeremonyCommand),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write a page for every command

@@ -13,6 +13,7 @@ mod each_authority;
 mod expiry;
 mod follow;
 mod mirror;
+mod offline_lists;
 mod outbox;
 mod personal_data;
 mod reservations;
@@ -87,6 +88,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
 /// Starts every job of a server beside those of [`start_following`].
 pub(crate) fn start(state: &AppState, plan: Plan, jobs: &mut Jobs) {
     jobs.start(state, Box::new(administrators::AdministratorsJob));
+    jobs.start(state, Box::new(offline_lists::OfflineListsJob));
     // One that is slow holds up no other.
     for sink in state.engine().sinks().keys() {
         jobs.start(state, Box::new(outbox::OutboxJob::of(sink.clone())));

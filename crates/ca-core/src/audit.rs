@@ -18,6 +18,8 @@ use crate::time::Timestamp;
 pub enum AuditAction {
     /// An authority, its key and its certificate came to be.
     AuthorityCreated,
+    /// An authority whose certificate others signed was taken on record.
+    AuthorityAdopted,
     /// A key of an authority left the store as encrypted PKCS#8.
     AuthorityKeyExported,
     /// The root's key was moved out of the data folder.
@@ -70,6 +72,8 @@ pub enum AuditAction {
     PersonalDataKeyMade,
     /// Versions of the key of personal data that nothing lies under any more were dropped.
     PersonalDataKeyDropped,
+    /// A certificate that others signed, of an authority or an OCSP responder, was taken on record.
+    CertificateAdopted,
     /// The personal data that a certificate's event commits to was erased.
     PersonalDataErased,
     /// Certificates of a month were removed from the record after their retention; their serials stay.

@@ -11,6 +11,7 @@
 #![warn(missing_docs)]
 
 pub mod audit;
+pub mod ceremony;
 pub mod certificate;
 pub mod chain;
 pub mod crl;

@@ -18,7 +18,7 @@ use ca_engine::flow::reconcile::abandon_reservations_before;
 use ca_engine::flow::respond::{make_responder, needs_responder};
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError};
 use ca_engine::port::signer::{Signer, SignerError};
-use ca_engine::port::store::{KeyHome, StoreError};
+use ca_engine::port::store::{KeyHome, Lease, StoreError};
 use thiserror::Error;
 
 use crate::config::{AuthorityConfig, KeyPlan};
@@ -36,7 +36,7 @@ const CEREMONY: Lifetime = Lifetime::from_seconds(60);
 const SET_UP: Lifetime = Lifetime::from_seconds(60);
 
 /// The authorities below the root, and what they may certify.
-const SUBORDINATES: [(&str, &[ExtendedKeyUsage]); 2] = [
+pub(crate) const SUBORDINATES: [(&str, &[ExtendedKeyUsage]); 2] = [
     ("tls", &[ExtendedKeyUsage::SERVER_AUTH, ExtendedKeyUsage::CLIENT_AUTH]),
     ("document", &[ExtendedKeyUsage::DOCUMENT_SIGNING, ExtendedKeyUsage::EMAIL_PROTECTION]),
 ];
@@ -64,16 +64,26 @@ impl Runtime {
     ///
     /// The root's key is made in its file and used from there; it leaves the process's memory before this returns.
     pub async fn init_hierarchy(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Vec<AuthorityId>, InitError> {
+        self.alone(self.init_alone(progress)).await
+    }
+
+    /// Does the work of a set-up while nobody else does any on the same record.
+    pub(crate) async fn alone<T, E: From<InitError>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         if !self.is_shared() {
             // The lock on the folder keeps everybody else away.
-            return self.init_alone(progress).await;
+            return work.await;
         }
+        let lease = self.set_up_lease().await?;
+        let done = work.await;
+        self.engine.store().release_lease(&lease).await.map_err(InitError::from)?;
+        done
+    }
+
+    async fn set_up_lease(&self) -> Result<Lease, InitError> {
         let holder = format!("init-{}", hex::encode(self.engine.random::<8>().map_err(FlowError::from)?));
         let lease = self.engine.store().acquire_lease("init", &holder, SET_UP).await?.ok_or(InitError::InProgress)?;
         self.engine.reload_hierarchy().await?;
-        let made = self.init_alone(progress).await;
-        self.engine.store().release_lease(&lease).await?;
-        made
+        Ok(lease)
     }
 
     async fn init_alone(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Vec<AuthorityId>, InitError> {
@@ -87,8 +97,13 @@ impl Runtime {
             .filter(|id| self.engine.hierarchy().authority(id).is_none())
             .cloned()
             .collect();
-        // The first CRL is the last thing an authority is given: without it, its set-up was interrupted.
-        if !missing.is_empty() || !publish_crl::has_published_list(&self.engine, &root).await? {
+        let is_external = self.engine.hierarchy().authority(&root).is_some_and(|root| root.is_external());
+        if !missing.is_empty() && (is_external || self.waits_for_certificates().await?) {
+            return Err(InitError::WaitsForCertificates);
+        }
+        // The first CRL is the last thing an authority is given: without it, its set-up was interrupted. Of a root that others
+        // hold it is theirs to give.
+        if !is_external && (!missing.is_empty() || !publish_crl::has_published_list(&self.engine, &root).await?) {
             // What an interrupted set-up reserved is closed first: nobody else is at work here.
             abandon_reservations_before(&self.engine, &Principal::LocalOperator, self.engine.now()).await?;
             let made = self.make_missing(&root, &subordinates, &missing, progress).await;
@@ -211,7 +226,7 @@ impl Runtime {
     }
 
     /// The key of a URI as it is in its token, or made there. One that an interrupted set-up made is found and used.
-    async fn find_or_make_in_token(
+    pub(crate) async fn find_or_make_in_token(
         &self,
         id: &AuthorityId,
         uri: &Pkcs11Uri,
@@ -239,7 +254,7 @@ impl Runtime {
         Ok((home, signer))
     }
 
-    fn subordinate_config(&self, id: &AuthorityId) -> &AuthorityConfig {
+    pub(crate) fn subordinate_config(&self, id: &AuthorityId) -> &AuthorityConfig {
         match id.as_str() {
             "tls" => &self.config.authorities.tls,
             _ => &self.config.authorities.document,
@@ -265,6 +280,12 @@ pub enum InitError {
     /// Another process makes the hierarchy in the same database, or died while it did.
     #[error("another `init` is at work on this database, or was cut off less than a minute ago; try again in a minute")]
     InProgress,
+    /// A root that others hold was chosen before.
+    #[error(
+        "this hierarchy was begun with a root that others hold: give the certificates they signed to \
+         `ca-server init --external-root --import FILE`"
+    )]
+    WaitsForCertificates,
     /// Another process makes the root's CRL.
     #[error("another process is making the root's CRL; try again in a minute")]
     Busy,

@@ -6,12 +6,15 @@
 
 pub mod administrator;
 pub mod backup;
+pub mod ceremony;
 pub mod clock;
 pub mod config;
 pub mod data_folder;
 pub mod encrypted_key;
 pub mod entropy;
 mod external_keys;
+pub mod external_root;
+pub mod external_status;
 pub mod file;
 pub mod hierarchy;
 pub mod key_export;

@@ -114,7 +114,7 @@ impl Runtime {
     /// file for as long as it takes, and its OCSP responder is renewed too when that is due.
     pub async fn publish_crl_now(&self, id: &AuthorityId) -> Result<Arc<PublishedCrl>, LocalError> {
         let authority = self.engine.authority(id)?;
-        if authority.can_sign() || !authority.record().key_home.is_offline() {
+        if authority.can_sign() || authority.is_external() || !authority.record().key_home.is_offline() {
             return self.publish_next_crl(id).await;
         }
         let signer = self.root_key_file()?.open(authority.certificate().public_key()).await.map_err(InitError::from)?;
@@ -151,7 +151,7 @@ impl Runtime {
     }
 
     /// A lease. The folder is ours alone, so that another holder is a server that was killed: its lease ends in seconds.
-    async fn lease(&self, name: &str) -> Result<Lease, LocalError> {
+    pub(crate) async fn lease(&self, name: &str) -> Result<Lease, LocalError> {
         for _ in 0..PATIENCE {
             if let Some(lease) = self.engine.store().acquire_lease(name, HOLDER, LEASE).await? {
                 return Ok(lease);

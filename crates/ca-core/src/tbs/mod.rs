@@ -5,6 +5,7 @@
 
 pub(crate) mod extension;
 pub(crate) mod extension_value;
+pub mod request;
 mod view;
 
 pub(crate) use view::TbsView;

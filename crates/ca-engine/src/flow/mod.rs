@@ -1,5 +1,6 @@
 //! The stories of the service, one file each. Steps are numbered; each consumes what the one before it made.
 
+pub mod adopt;
 pub mod answer_status;
 mod audit_text;
 pub mod authenticate;
@@ -10,6 +11,8 @@ pub mod expire;
 pub mod follow_anchor;
 pub mod follow_revocations;
 pub mod gateway;
+pub mod import_crl;
+pub mod import_responder;
 mod issuance;
 pub mod issue;
 mod list_scope;

@@ -20,7 +20,7 @@ use crate::port::keyring::KeyRoom;
 use crate::port::store::{Lease, ResponderRecord};
 
 /// The profile of responders.
-const PROFILE: &str = "ocsp-responder";
+pub(super) const PROFILE: &str = "ocsp-responder";
 
 /// Responders of an authority whose key is offline live until the next ceremony, with a month to spare.
 pub const OFFLINE_LIFETIME: Lifetime = Lifetime::from_days(395);

@@ -3,6 +3,7 @@
 //! Nothing here knows a database, a network or a real clock. [`world`] makes a whole certificate authority in memory, in which
 //! every signature of an authority's key is held against the record (invariant 2 of the design).
 
+mod adopt;
 mod audit;
 mod authenticate;
 mod bulk_revoke;

@@ -205,10 +205,7 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
 
 #[test]
 fn what_this_version_does_not_have_is_refused_not_ignored() {
-    for text in [
-        "[oidc.google]\nissuer = \"https://accounts.google.com\"",
-        "[authority.tls]\nkey = \"acm-pca:arn\"",
-    ] {
+    for text in ["[oidc.google]\nissuer = \"https://accounts.google.com\"", "[authority.tls]\nkey = \"acm-pca:arn\""] {
         let found = faults(text, &[]);
         assert!(found.len() == 1 && found[0].contains("not supported in this version"), "{text}: {found:?}");
     }

@@ -89,6 +89,11 @@ pub fn answer_at_once(
     let Some(authority) = authority else {
         return Ok(refusal(ResponderError::Unauthorized, AnswerKind::Unauthorized));
     };
+    // Of an authority that others hold, this service answers when it was given a responder for it.
+    let held_by_others = &hierarchy.authorities()[authority];
+    if held_by_others.is_external() && hierarchy.responder(held_by_others.id(), engine.now()).is_none() {
+        return Ok(refusal(ResponderError::Unauthorized, AnswerKind::Unauthorized));
+    }
     // 3. A record that may be old calls nothing good, and neither does what was read from it before.
     if let Err(error) = engine.check_anchor() {
         on_fault(&error);
