@@ -12,9 +12,10 @@ use ca_engine::port::signer::{Signer, SignerError};
 
 use super::fault::TokenFault;
 use super::module::hold;
-use super::pool::{Answer, Input, Pool, Task, TokenKey};
+use super::pool::Pool;
 use super::settings::TokenSettings;
 use super::token::Token;
+use super::work::{Answer, Input, Task, TokenKey};
 
 /// The tokens that a process uses, each with its threads. Nothing is loaded or opened before a key is used.
 #[derive(Default)]
