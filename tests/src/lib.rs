@@ -42,3 +42,4 @@ pub mod status_watch;
 pub mod survival;
 pub mod token_keys;
 pub mod tools;
+pub mod typing;

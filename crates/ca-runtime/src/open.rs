@@ -44,12 +44,13 @@ use crate::profiles::{self, ProfileLoadFault};
 use crate::record::Record;
 use crate::root_key::RootKeyFile;
 use crate::seal::{
-    DataKeys, MissingKeys, Passphrase, PassphraseError, Passphrases, SealError, SealedKeyring, SealedVault, is_sealed,
+    DataKeys, MissingKeys, Passphrase, PassphraseError, SealError, SealedKeyring, SealedVault, Seals, is_sealed,
 };
+pub use crate::seal_sources::SealSourceFault;
 use crate::shared_answers::{self, RedisFault};
 pub use crate::sinks::SinkFault;
 pub use crate::token_keys::KeyWayFault;
-use crate::{mirrors, sinks, token_keys};
+use crate::{mirrors, seal_sources, sinks, token_keys};
 
 /// How long the CRL of the root lives, whose key is offline: 13 months, renewed in a ceremony once a year.
 const OFFLINE_CRL_VALIDITY: Lifetime = Lifetime::from_days(395);
@@ -178,16 +179,16 @@ impl Runtime {
         let store = record.store();
         // 4. The keys.
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
-        let passphrases = passphrases(&config, purpose, &data_folder, &*store, &*entropy).await?;
+        let seals = seals(&config, purpose, &data_folder, &*store, &*entropy).await?;
         let missing = if purpose.makes_what_is_missing() { MissingKeys::Make } else { MissingKeys::Refuse };
-        let data_keys = DataKeys::open(&*store, &passphrases, missing, &*entropy).await?;
+        let data_keys = DataKeys::open(&*store, &seals, missing, &*entropy).await?;
         if let Some(data_key) = data_keys.personal_data() {
             let vault = SealedVault::new(data_key.clone(), Arc::clone(&entropy));
             record.hold_personal_data(Arc::new(vault)).await?;
         }
         let keyring = Arc::new(SealedKeyring::new(data_keys, Arc::clone(&entropy), clock.clone()));
-        let root_key =
-            passphrases.authorities.map(|passphrase| RootKeyFile::new(data_folder.root_key_file(), passphrase));
+        let root_password = seals.authorities.as_ref().map(seal_sources::root_password);
+        let root_key = root_password.map(|password| RootKeyFile::new(data_folder.root_key_file(), password));
         let shared = config.redis.as_ref().filter(|_| purpose.answers_status());
         let shared_answers = shared.map(shared_answers::open).transpose()?;
         let mirrors = if purpose.fills_mirrors() { mirrors::open(&config).await? } else { Vec::new() };
@@ -277,6 +278,7 @@ pub fn check_policies(config: &Config) -> Result<(), OpenError> {
     mirrors::check(config)?;
     external_keys::check(config)?;
     token_keys::check(config)?;
+    seal_sources::check(config)?;
     Ok(())
 }
 
@@ -320,14 +322,14 @@ fn lock(data_folder: &DataFolder, purpose: Purpose) -> Result<Vec<Lock>, LockErr
     })
 }
 
-/// The passphrases this purpose is given: of the status role the responders' only.
-async fn passphrases(
+/// The seals this purpose is given: of the status role the responders' only.
+async fn seals(
     config: &Config,
     purpose: Purpose,
     data_folder: &DataFolder,
     store: &dyn Store,
     entropy: &dyn Entropy,
-) -> Result<Passphrases, OpenError> {
+) -> Result<Seals, OpenError> {
     let may_make = purpose.makes_a_passphrase();
     // A passphrase is never made for keys that another one sealed: that file is missing, not yet to be made.
     let may_make = may_make && !is_sealed(store).await?;
@@ -337,16 +339,7 @@ async fn passphrases(
         }
         read => read,
     };
-    if purpose == Purpose::ServeStatus {
-        let responders = read(config.seal.responders.as_ref().unwrap_or(&config.seal.authorities))?;
-        return Ok(Passphrases { authorities: None, responders: Arc::new(responders) });
-    }
-    let authorities = Arc::new(read(&config.seal.authorities)?);
-    let responders = match &config.seal.responders {
-        Some(source) => Arc::new(read(source)?),
-        None => Arc::clone(&authorities),
-    };
-    Ok(Passphrases { authorities: Some(authorities), responders })
+    Ok(seal_sources::seals(config, purpose == Purpose::ServeStatus, read).await?)
 }
 
 fn settings(config: &Config) -> Settings {
@@ -413,9 +406,9 @@ pub enum OpenError {
     /// Keys that are held elsewhere.
     #[error(transparent)]
     ExternalKeys(#[from] NotBuiltIn),
-    /// The passphrase.
+    /// What opens the seal.
     #[error(transparent)]
-    Passphrase(#[from] PassphraseError),
+    SealSource(#[from] SealSourceFault),
     /// The sealed keys.
     #[error(transparent)]
     Seal(#[from] SealError),

@@ -6,6 +6,7 @@
 mod alerts;
 mod audit;
 mod authorisation;
+mod authority_lists;
 mod bad_request;
 mod bulk_revoke;
 mod cli_bulk_revoke;
@@ -21,6 +22,7 @@ mod idempotency;
 mod issue;
 mod kms;
 mod kms_refusals;
+mod kms_seal;
 mod kms_weather;
 mod lifecycle;
 mod limits;

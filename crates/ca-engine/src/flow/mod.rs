@@ -13,6 +13,7 @@ pub mod gateway;
 mod issuance;
 pub mod issue;
 mod list_scope;
+pub mod list_urls;
 pub mod mirror_lists;
 pub mod outbox;
 pub mod personal_data;

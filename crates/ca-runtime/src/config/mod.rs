@@ -41,7 +41,7 @@ pub use pkcs11::Pkcs11Config;
 pub use policies::PoliciesConfig;
 pub use public::{BaseUrl, PublicConfig};
 pub use redis::RedisConfig;
-pub use seal::{PassphraseSource, SealConfig};
+pub use seal::{PassphraseSource, SealConfig, SealSource, read_seal_key};
 pub use status::StatusConfig;
 pub use webhook::WebhookConfig;
 
