@@ -107,7 +107,8 @@ fn local_mode_signs_with_keys_in_a_token() -> anyhow::Result<()> {
     terminal.done(&["issue", "client", "cliente"])?;
     ensure!(terminal.path("cliente.crt").exists());
     // A key that never leaves its token is not exported.
-    let export = ["authority", "export-key", "tls", "--out", "tls.key"];
+    terminal.write("passphrase", "a passphrase for the copy\n")?;
+    let export = ["authority", "export-key", "tls", "--out", "tls.key", "--passphrase-file", "passphrase"];
     terminal.refused(1, &export, &["which it never leaves", "object=tls-ca"])?;
     Ok(())
 }

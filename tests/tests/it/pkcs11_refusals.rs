@@ -39,7 +39,7 @@ async fn is_told(stack: &Stack, subject: &Subject, parts: &[&str]) -> anyhow::Re
     let body = request("client", key.csr("refused.example", &["refused.example"])?);
     let answer = stack.administrator()?.post(route::CERTIFICATES, &body).await?;
     let problem = answer.expect_problem(ProblemType::Unavailable)?;
-    ensure!(answer.header("retry-after") != "" && !problem.detail.contains("pkcs11:"), "{}", answer.text());
+    ensure!(!answer.header("retry-after").is_empty() && !problem.detail.contains("pkcs11:"), "{}", answer.text());
     let said = stack.logs().join("\n");
     ensure!(said.contains(parts[0]), "`{}` is missing in the log: {said}", parts[0]);
     ensure!(!said.contains(SoftHsm::PIN) && !said.contains("a-wrong-pin"), "a PIN is in the log");

@@ -1,6 +1,6 @@
 //! Keys in a token behind PKCS #11: CloudHSM, YubiHSM, SoftHSM.
 //!
-//! Calls of a module block, so they are made on threads of their own: `pool` hands them work and bounds what waits, `worker` has a
+//! Calls of a module block, so they are made on threads of their own: `pool` hands them `work` and bounds what waits, `worker` has a
 //! session each and opens it anew when it or its token was lost, `token` finds the token and keeps one login for all of them,
 //! `module` loads a module once in a process. `objects` looks keys up and makes them. What the configuration says is in
 //! `settings`, which is there without the feature too.
@@ -24,6 +24,8 @@ mod signer;
 mod tests;
 #[cfg(feature = "backend-pkcs11")]
 mod token;
+#[cfg(feature = "backend-pkcs11")]
+mod work;
 #[cfg(feature = "backend-pkcs11")]
 mod worker;
 

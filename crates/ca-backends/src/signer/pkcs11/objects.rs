@@ -247,7 +247,7 @@ pub(super) fn make(session: &Session, uri: &Pkcs11Uri, key_type: KeyType) -> Res
     let (public, private) = session.generate_key_pair(&mechanism, &public, &private)?;
     let key = name_of(uri);
     let part = Facts::read(session, public)?.public_key(&key)?;
-    let part = part.ok_or_else(|| TokenFault::NoPublicPart { key })?;
+    let part = part.ok_or(TokenFault::NoPublicPart { key })?;
     if uri.id().is_none() {
         // A pair is joined by its id; without one, other tools could not tell which public key is this one's.
         let id = Attribute::Id(hash::sha1(part.subject_public_key()).to_vec());

@@ -1,20 +1,16 @@
 //! Threads that call a token, and the work that waits for one. What waits is bounded: more than that is refused at once.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use ca_core::hash::MessageDigest;
-use ca_core::key::{KeyType, PublicKey, SignatureAlgorithm};
-use ca_core::pkcs11_uri::Pkcs11Uri;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use super::fault::TokenFault;
 use super::module::hold;
 use super::token::Token;
+use super::work::{Answer, Job, Shared, Task, TokenKey};
 use super::worker::Worker;
 
 /// How much may wait for each session.
@@ -26,80 +22,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How long a key may take to be made: RSA 4096 takes a small token minutes.
 const LONGEST_GENERATION: Duration = Duration::from_secs(600);
 
-/// For how long a token that was found to be away is not looked for again, by others than the one who found it.
-const OUTAGE: Duration = Duration::from_millis(200);
-
-/// A key of a token.
-pub(super) struct TokenKey {
-    pub(super) uri: Pkcs11Uri,
-    /// What its public part must be; not known while a new authority looks for its key.
-    pub(super) expected: Option<PublicKey>,
-    /// It was found once in this process.
-    pub(super) was_found: AtomicBool,
-}
-
-impl TokenKey {
-    pub(super) fn new(uri: Pkcs11Uri, expected: Option<PublicKey>) -> Self {
-        Self { uri, expected, was_found: AtomicBool::new(false) }
-    }
-}
-
-/// What is signed.
-pub(super) enum Input {
-    Digest(MessageDigest),
-    Whole(Vec<u8>),
-}
-
-/// What a token is asked for.
-pub(super) enum Task {
-    Sign {
-        algorithm: SignatureAlgorithm,
-        input: Input,
-    },
-    /// Whether it would sign.
-    Check,
-    /// The public part of the key.
-    Find,
-    /// A pair.
-    Make(KeyType),
-}
-
-/// What it answers.
-pub(super) enum Answer {
-    Signature(Vec<u8>),
-    PublicKey(PublicKey),
-    Ready,
-}
-
-pub(super) struct Job {
-    pub(super) key: Arc<TokenKey>,
-    pub(super) task: Task,
-    reply: oneshot::Sender<Result<Answer, TokenFault>>,
-}
-
 /// The threads of a token. They end when it is dropped.
 pub(super) struct Pool(Arc<Shared>);
-
-/// What the threads have in common.
-pub(super) struct Shared {
-    pub(super) token: Token,
-    queue: Mutex<Queue>,
-    more: Condvar,
-    outage: Mutex<Option<(Instant, TokenFault)>>,
-}
-
-#[derive(Default)]
-struct Queue {
-    jobs: VecDeque<Job>,
-    is_closed: bool,
-    has_threads: bool,
-}
 
 impl Pool {
     /// No thread runs before there is work.
     pub(super) fn new(token: Token) -> Self {
-        let (queue, more, outage) = (Mutex::default(), Condvar::new(), Mutex::new(None));
-        Self(Arc::new(Shared { token, queue, more, outage }))
+        Self(Arc::new(Shared::new(token)))
     }
 
     /// Has a task done by the next free thread.
@@ -145,32 +74,6 @@ impl Drop for Pool {
         queue.jobs.clear();
         drop(queue);
         self.0.more.notify_all();
-    }
-}
-
-impl Shared {
-    /// The next job that somebody still waits for; `None` when there will be none.
-    fn next(&self) -> Option<Job> {
-        let mut queue = hold(&self.queue);
-        loop {
-            match queue.jobs.pop_front() {
-                Some(job) if job.reply.is_closed() => {}
-                Some(job) => return Some(job),
-                None if queue.is_closed => return None,
-                None => queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner),
-            }
-        }
-    }
-
-    /// Why the token is away, if that was found out just now.
-    pub(super) fn outage(&self) -> Option<TokenFault> {
-        let outage = hold(&self.outage);
-        outage.as_ref().filter(|(found, _)| found.elapsed() < OUTAGE).map(|(_, fault)| fault.clone())
-    }
-
-    /// Says whether the token did what it was asked, or was away.
-    pub(super) fn report(&self, outage: Option<&TokenFault>) {
-        *hold(&self.outage) = outage.map(|fault| (Instant::now(), fault.clone()));
     }
 }
 

@@ -12,9 +12,10 @@ use ca_engine::port::signer::{Signer, SignerError};
 
 use super::fault::TokenFault;
 use super::module::hold;
-use super::pool::{Answer, Input, Pool, Task, TokenKey};
+use super::pool::Pool;
 use super::settings::TokenSettings;
 use super::token::Token;
+use super::work::{Answer, Input, Task, TokenKey};
 
 /// The tokens that a process uses, each with its threads. Nothing is loaded or opened before a key is used.
 #[derive(Default)]
@@ -22,8 +23,11 @@ pub struct Pkcs11Tokens {
     /// By what was configured and how the token is named: a token has one login, however many authorities have keys in it.
     pools: Mutex<BTreeMap<(String, String), Arc<Pool>>>,
     /// By URI and public key: a hierarchy that is read again has the same keys, and what threads looked up of them holds.
-    keys: Mutex<BTreeMap<(String, Vec<u8>), Arc<TokenKey>>>,
+    keys: Mutex<BTreeMap<KeyName, Arc<TokenKey>>>,
 }
+
+/// The URI of a key and the DER of its public part.
+type KeyName = (String, Vec<u8>);
 
 impl Pkcs11Tokens {
     /// None yet.

@@ -17,8 +17,8 @@ use cryptoki::slot::Slot;
 use super::fault::TokenFault;
 use super::module::Visit;
 use super::objects::{self, FindFault};
-use super::pool::{Answer, Input, Job, Shared, Task, TokenKey};
 use super::session::OpenSession;
+use super::work::{Answer, Input, Job, Shared, Task, TokenKey};
 
 pub(super) struct Worker<'a> {
     shared: &'a Shared,

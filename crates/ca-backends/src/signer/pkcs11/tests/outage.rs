@@ -109,7 +109,7 @@ fn another_token_under_the_same_name_signs_nothing() {
                     Err(SignerError::Refused { detail }) => return detail,
                     // SoftHSM signs by what it has in memory until it looks at its files again.
                     Ok(signature) => {
-                        signer.public_key().verify(signature.algorithm, b"m", &signature.octets).expect("its own")
+                        signer.public_key().verify(signature.algorithm, b"m", &signature.octets).expect("its own");
                     }
                     Err(_) => {}
                 }
