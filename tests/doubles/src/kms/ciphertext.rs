@@ -12,7 +12,14 @@ use crate::json_protocol::{AwsError, Input};
 
 impl Kms {
     pub(super) fn encrypt(&self, input: &Input) -> Result<Value, AwsError> {
-        input.check_names(&["KeyId", "Plaintext", "EncryptionContext", "EncryptionAlgorithm", "GrantTokens", "DryRun"])?;
+        input.check_names(&[
+            "KeyId",
+            "Plaintext",
+            "EncryptionContext",
+            "EncryptionAlgorithm",
+            "GrantTokens",
+            "DryRun",
+        ])?;
         let plaintext = input.octets("Plaintext")?;
         check_length("plaintext", plaintext.len(), 4_096)?;
         let id = self.find(input.required_text("KeyId")?)?;

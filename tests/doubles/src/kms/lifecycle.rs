@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::material::{KeySpec, Material};
-use super::{ACCOUNT, ARN_START, Kms, KeyState, arn_of, not_found, usage_of};
+use super::{ACCOUNT, ARN_START, KeyState, Kms, arn_of, not_found, usage_of};
 use crate::json_protocol::{AwsError, Input};
 
 /// When a key that is scheduled for it is deleted; nobody waits for that.
@@ -127,7 +127,10 @@ impl Kms {
         let id = self.find_key(input.required_text("TargetKeyId")?)?;
         self.not_pending_deletion(&id)?;
         if self.aliases.contains_key(name) {
-            return Err(AwsError::new("AlreadyExistsException", format!("An alias with the name {name} already exists")));
+            return Err(AwsError::new(
+                "AlreadyExistsException",
+                format!("An alias with the name {name} already exists"),
+            ));
         }
         self.aliases.insert(name.to_owned(), id);
         Ok(Value::Null)
@@ -138,9 +141,10 @@ impl Kms {
         let name = input.required_text("AliasName")?;
         let id = self.find_key(input.required_text("TargetKeyId")?)?;
         self.not_pending_deletion(&id)?;
-        let target = self.aliases.get_mut(name).ok_or_else(|| {
-            AwsError::new("NotFoundException", format!("Alias {ARN_START}{name} is not found."))
-        })?;
+        let target = self
+            .aliases
+            .get_mut(name)
+            .ok_or_else(|| AwsError::new("NotFoundException", format!("Alias {ARN_START}{name} is not found.")))?;
         *target = id;
         Ok(Value::Null)
     }

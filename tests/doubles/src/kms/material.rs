@@ -193,8 +193,7 @@ impl Material {
         let Self::Symmetric(keys) = self else { return Err(failed()) };
         let (key, generation) = keys.last().zip(u8::try_from(keys.len() - 1).ok()).ok_or_else(failed)?;
         let mut sealed = plaintext.to_vec();
-        let nonce =
-            key.seal_in_place_append_tag(Aad::from(context), &mut sealed).map_err(|Unspecified| failed())?;
+        let nonce = key.seal_in_place_append_tag(Aad::from(context), &mut sealed).map_err(|Unspecified| failed())?;
         let mut blob = vec![generation];
         blob.extend_from_slice(nonce.as_ref());
         blob.append(&mut sealed);

@@ -144,9 +144,8 @@ impl Kms {
         let name = key_id.strip_prefix(ARN_START).unwrap_or(key_id);
         if name.starts_with("alias/") {
             let id = self.aliases.get(name).cloned();
-            return id.ok_or_else(|| {
-                AwsError::new("NotFoundException", format!("Alias {ARN_START}{name} is not found."))
-            });
+            return id
+                .ok_or_else(|| AwsError::new("NotFoundException", format!("Alias {ARN_START}{name} is not found.")));
         }
         self.find_key(key_id)
     }

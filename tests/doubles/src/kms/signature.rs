@@ -58,9 +58,8 @@ impl Kms {
         // Every algorithm of the double's kinds of keys has one.
         let by = digest_of(algorithm).ok_or_else(|| AwsError::validation("no digest"))?;
         let digest = match message_type {
-            "DIGEST" => Digest::import_less_safe(&message, by).map_err(|_| {
-                AwsError::validation(format!("Digest is invalid length for algorithm {algorithm}."))
-            })?,
+            "DIGEST" => Digest::import_less_safe(&message, by)
+                .map_err(|_| AwsError::validation(format!("Digest is invalid length for algorithm {algorithm}.")))?,
             "RAW" => digest::digest(by, &message),
             _ => return Err(AwsError::validation(format!("{message_type} is not supported for {algorithm}."))),
         };

@@ -121,10 +121,8 @@ fn what_is_sealed_opens_under_its_own_context_alone_and_after_a_rotation() {
         )
         .expect("sealed again");
     assert_eq!(again["KeyId"], json!(other));
-    let opened = kms.ask(
-        "Decrypt",
-        json!({"CiphertextBlob": again["CiphertextBlob"], "EncryptionContext": {"purpose": "other"}}),
-    );
+    let opened = kms
+        .ask("Decrypt", json!({"CiphertextBlob": again["CiphertextBlob"], "EncryptionContext": {"purpose": "other"}}));
     assert_eq!(octets(&opened.expect("opened"), "Plaintext"), b"x");
     kms.set_state(&arn, KeyState::Disabled);
     assert_eq!(code(open(&context)), "DisabledException");
@@ -137,7 +135,8 @@ fn an_alias_leads_to_another_key_when_it_is_moved() {
     let alias = |target: &str| json!({"AliasName": "alias/tls", "TargetKeyId": target});
     kms.ask("CreateAlias", alias(&first)).expect("made");
     assert_eq!(code(kms.ask("CreateAlias", alias(&second))), "AlreadyExistsException");
-    let signed_by = || kms.ask("Sign", sign("alias/tls", b"x", "RAW", "ECDSA_SHA_256")).expect("signed")["KeyId"].clone();
+    let signed_by =
+        || kms.ask("Sign", sign("alias/tls", b"x", "RAW", "ECDSA_SHA_256")).expect("signed")["KeyId"].clone();
     assert_eq!(signed_by(), json!(first));
     kms.ask("UpdateAlias", alias(&second)).expect("moved");
     assert_eq!(signed_by(), json!(second));
