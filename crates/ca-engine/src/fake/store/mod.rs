@@ -22,6 +22,7 @@ mod retention;
 mod role;
 mod status;
 mod token;
+mod upstream;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -40,7 +41,7 @@ use crate::port::store::{Access, OutboxMessage, Store, StoreError};
 pub use self::fault::{StoreFault, StoreMethod};
 pub use self::record::{
     BulkRow, CrlRow, EventRow, IdempotencyRow, Issuance, IssuanceState, LeaseRow, PublishedPartials, QueuedMessage,
-    Record,
+    Record, UpstreamRow,
 };
 
 /// The store port in memory. Clones share the record, as replicas share a database.
