@@ -59,6 +59,11 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Seal the keys anew, by what the configuration names: after a change of it, or of the key in KMS
+    #[command(after_help = "\
+Change `[seal]` first, then run this, and then start the servers again. Name what sealed the keys before with --from or \
+--from-passphrase-file; neither is needed to seal anew by what seals them now. Cut off anywhere, it is run again.")]
+    Reseal(ResealArgs),
     /// Judge the configuration, every fault at once
     CheckConfig,
     /// List the jobs, or run one now
@@ -98,6 +103,17 @@ pub(crate) struct RestoreArgs {
     /// The anchor is lost for good: what was revoked after the backup is valid again
     #[arg(long)]
     pub(crate) accept_without_anchor: bool,
+}
+
+/// What `reseal` is told.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ResealArgs {
+    /// A key of AWS KMS that sealed the keys before, as kms:ARN; may be given again
+    #[arg(long, value_name = "KEY")]
+    pub(crate) from: Vec<String>,
+    /// File whose first line is a passphrase that sealed the keys before; may be given again
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from_passphrase_file: Vec<PathBuf>,
 }
 
 /// The parts of the service.

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::programs::programs;
 use crate::stack::Site;
+use crate::typing::Typing;
 
 /// A working directory, and what every command in it is given.
 pub struct Terminal {
@@ -106,6 +107,20 @@ impl Terminal {
             output: String::from_utf8_lossy(&output.stdout).into_owned(),
             errors: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
+    }
+
+    /// Starts a command that somebody sits before.
+    pub fn sit_before(&self, arguments: &[&str]) -> anyhow::Result<Typing> {
+        let program = programs()?.cli.to_str().context("the path of ca-cli is not UTF-8")?;
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned());
+        let line = self.through.iter().cloned().chain([program.to_owned()]);
+        let line: Vec<String> = line.chain(self.arguments.iter().cloned()).chain(arguments).collect();
+        let mut prepared = Typing::program();
+        prepared
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.folder());
+        Typing::start(prepared, &line)
     }
 
     /// Runs a command that must succeed, and gives its standard output.

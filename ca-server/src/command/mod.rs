@@ -7,6 +7,7 @@ mod dev;
 mod init;
 mod job;
 mod migrate;
+mod reseal;
 mod restore;
 mod retention;
 mod serve;
@@ -40,6 +41,7 @@ fn log_filter(args: &Args) -> String {
             | Command::Dev
             | Command::Import { .. }
             | Command::Init { .. }
+            | Command::Reseal(_)
             | Command::Restore(_)
     );
     match args.command {
@@ -62,6 +64,7 @@ async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {
         Command::Backup(args) => backup::backup(&global, &args).await?,
         Command::Restore(args) => restore::restore(&global, &args).await?,
         Command::Import { files } => restore::import(&global, &files).await?,
+        Command::Reseal(args) => reseal::reseal(&global, &args).await?,
         Command::CheckConfig => check_config::check_config(&global)?,
         Command::Job(command) => job::job(&global, command).await?,
         Command::Admin(command) => admin::admin(&global, command).await?,

@@ -4,6 +4,7 @@ mod administrators;
 mod anchor;
 mod api_certificate;
 mod audit_chain;
+mod authority_keys;
 mod bulk_revocation;
 mod clock;
 mod crl;
@@ -41,9 +42,10 @@ pub(crate) struct Plan {
 }
 
 /// The names and descriptions of the jobs that `ca-server job` knows.
-pub(crate) const NAMES: [(&str, &str); 12] = [
+pub(crate) const NAMES: [(&str, &str); 13] = [
     ("anchor", "write what was published into the anchor, and compare the record with it"),
     ("audit-chain", "put committed audit events into the hash chain"),
+    ("authority-keys", "ask the keys that are held elsewhere whether they would sign, without a signature"),
     ("bulk-revocation", "go on with the revocations of many certificates that are running"),
     ("crl", "make CRLs that are due, or stale since a revocation"),
     ("expiry", "drop idempotency keys and events that have expired"),
@@ -67,6 +69,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
     Some(match name {
         "anchor" => Box::new(anchor::AnchorJob::default()),
         "audit-chain" => Box::new(audit_chain::AuditChainJob),
+        "authority-keys" => Box::new(authority_keys::AuthorityKeysJob::default()),
         "bulk-revocation" => Box::new(bulk_revocation::BulkRevocationJob),
         "crl" => Box::new(crl::CrlJob::new(crl_interval)),
         "expiry" => Box::new(expiry::ExpiryJob),

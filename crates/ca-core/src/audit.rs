@@ -22,6 +22,8 @@ pub enum AuditAction {
     AuthorityKeyExported,
     /// The root's key was moved out of the data folder.
     RootKeyExported,
+    /// What is sealed was moved to another seal, or sealed anew.
+    KeysResealed,
     /// A certificate was issued.
     CertificateIssued,
     /// A certificate was issued as the successor of another.

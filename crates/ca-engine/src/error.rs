@@ -229,7 +229,11 @@ impl From<SignerError> for FlowError {
                     .retry_after(2)
                     .with_detail(&error)
             }
-            SignerError::Refused { .. } => Self::internal(&error),
+            // The caller did nothing wrong, and trying again helps once the operator has put it right.
+            SignerError::Refused { .. } => {
+                let message = "the authority's key does not sign; the service's log and its /ready say why";
+                Self::new(FlowErrorKind::Unavailable, message).retry_after(60).with_detail(&error)
+            }
         }
     }
 }

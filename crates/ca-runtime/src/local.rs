@@ -21,6 +21,7 @@ use ca_engine::flow::republish::republish;
 use ca_engine::flow::sequence_audit::{self, sequence_audit};
 use ca_engine::hierarchy::Authority;
 use ca_engine::port::store::{BulkRevocation, Lease, PublishedCrl, StoreError};
+use ca_engine::port::wrapping_key::WrappingError;
 use thiserror::Error;
 
 use crate::config::{Config, LoadError, TEMPLATE};
@@ -199,6 +200,10 @@ impl LocalError {
         match self {
             Self::Busy | Self::Init(InitError::Busy) | Self::Open(OpenError::Lock(LockError::Held { .. })) => true,
             Self::Open(OpenError::Database(ca_store::OpenError::Full { .. })) => true,
+            Self::Open(OpenError::Seal(
+                SealError::External { source: WrappingError::Unavailable { .. }, .. }
+                | SealError::NotWrapped(WrappingError::Unavailable { .. }),
+            )) => true,
             Self::Store(error)
             | Self::Init(InitError::Store(error))
             | Self::Open(OpenError::Store(error) | OpenError::Seal(SealError::Store(error))) => {

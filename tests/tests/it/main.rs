@@ -6,6 +6,7 @@
 mod alerts;
 mod audit;
 mod authorisation;
+mod authority_lists;
 mod bad_request;
 mod bulk_revoke;
 mod cli_bulk_revoke;
@@ -19,6 +20,10 @@ mod crl_compressed;
 mod health;
 mod idempotency;
 mod issue;
+mod kms;
+mod kms_refusals;
+mod kms_seal;
+mod kms_weather;
 mod lifecycle;
 mod limits;
 mod long_texts;

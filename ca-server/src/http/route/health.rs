@@ -88,9 +88,13 @@ fn checks(state: &AppState) -> Vec<ReadinessCheck> {
         checks.push(check(&format!("crl:{id}"), fresh));
         let responder = hierarchy.responder(id, now).map(|_| ()).ok_or("it has no OCSP responder in force");
         checks.push(check(&format!("responder:{id}"), responder));
-        // A root's key is offline by design, and the status role holds none.
-        if authority.record().parent.is_some() && !state.answers_only() {
-            let key = authority.can_sign().then_some(()).ok_or("its key cannot be used here");
+        // Some keys are offline by design, and the status role holds none.
+        if !authority.record().key_home.is_offline() && !state.answers_only() {
+            let key = match (authority.signer(), state.unusable_key(id)) {
+                (Err(error), _) => Err(error.to_string()),
+                (Ok(_), Some(why)) => Err(why),
+                (Ok(_), None) => Ok(()),
+            };
             checks.push(check(&format!("key:{id}"), key));
         }
     }

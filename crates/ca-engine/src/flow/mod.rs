@@ -13,6 +13,7 @@ pub mod gateway;
 pub mod issuance;
 pub mod issue;
 mod list_scope;
+pub mod list_urls;
 pub mod mirror_lists;
 pub mod outbox;
 pub mod pass_on_revocations;

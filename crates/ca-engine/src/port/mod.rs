@@ -17,3 +17,4 @@ pub mod signer;
 pub mod sink;
 pub mod spool;
 pub mod store;
+pub mod wrapping_key;

@@ -1,6 +1,7 @@
 //! `[authority.root]`, `[authority.tls]`, `[authority.document]`: the hierarchy that `init` makes. It is read when an
 //! authority is made; changing it later changes no authority, but for `shards` and `delta`, which are read at every start.
 
+use ca_backends::aws::KmsKeyArn;
 use ca_core::key::KeyType;
 use ca_core::name::{DistinguishedName, NameConstraints, Subtree};
 use ca_core::time::Lifetime;
@@ -110,6 +111,10 @@ impl AuthoritiesConfig {
                 settings.invalid(keys.validity, detail);
             }
         }
+        refuse_equal_keys(
+            settings,
+            [("authority.root.key", &root), (tls_keys.key, &tls), (document_keys.key, &document)],
+        );
         refuse_equal_subjects(
             settings,
             [("authority.root.subject", &root), (tls_keys.subject, &tls), (document_keys.subject, &document)],
@@ -147,19 +152,23 @@ fn partial_lists(settings: &mut Settings, (shards, delta): (&'static str, &'stat
     lists
 }
 
-/// Reads `software:TYPE`.
+/// Reads `software:TYPE` or `kms:ARN`.
 fn key_plan(settings: &mut Settings, key: &'static str, fallback: KeyType) -> KeyPlan {
     let fallback = KeyPlan::Software(fallback);
     let Some(text) = settings.text(key).map(str::to_owned) else { return fallback };
     let (home, rest) = text.split_once(':').unwrap_or(("", &text));
     let problem = match (home, rest.parse()) {
         ("software", Ok(key_type)) => return KeyPlan::Software(key_type),
+        ("kms", _) => match KmsKeyArn::parse(rest) {
+            Ok(arn) => return KeyPlan::External(KeyHome::Kms(arn.to_string())),
+            Err(problem) => ConfigProblem::Invalid { detail: problem.to_string() },
+        },
         ("software", Err(error)) => ConfigProblem::Invalid { detail: format!("{error}, as in `software:p256`") },
-        ("kms" | "pkcs11" | "acm-pca", _) => ConfigProblem::NotSupported {
-            what: "keys are software keys, as in `software:p256`; KMS, PKCS#11 and ACM-PCA come later",
+        ("pkcs11" | "acm-pca", _) => ConfigProblem::NotSupported {
+            what: "keys are made by the service, as in `software:p256`, or lie in AWS KMS, as in `kms:ARN`; PKCS#11 and ACM-PCA come later",
         },
         _ => ConfigProblem::Invalid {
-            detail: format!("`{text}` does not say where the key is; write it like `software:p256`"),
+            detail: format!("`{text}` does not say where the key is; write it like `software:p256` or `kms:ARN`"),
         },
     };
     settings.fault(key, problem);
@@ -202,6 +211,16 @@ fn refuse_equal_subjects(settings: &mut Settings, authorities: [(&'static str, &
         if let Some((other, _)) = twin {
             settings
                 .invalid(key, format!("the same name as `{other}`; clients would take one authority for the other"));
+        }
+    }
+}
+
+/// Two authorities of one key are one authority: who may use the key signs for both.
+fn refuse_equal_keys(settings: &mut Settings, authorities: [(&'static str, &AuthorityConfig); 3]) {
+    for (index, (key, authority)) in authorities.iter().enumerate() {
+        let is_same = |other: &AuthorityConfig| matches!((&authority.key, &other.key), (KeyPlan::External(one), KeyPlan::External(other)) if one == other);
+        if let Some((other, _)) = authorities[..index].iter().find(|(_, earlier)| is_same(earlier)) {
+            settings.invalid(key, format!("the same key as `{other}`; each authority has a key of its own"));
         }
     }
 }

@@ -39,7 +39,7 @@ pub use load::{LoadError, process_environment};
 pub use policies::PoliciesConfig;
 pub use public::{BaseUrl, PublicConfig};
 pub use redis::RedisConfig;
-pub use seal::{PassphraseSource, SealConfig};
+pub use seal::{PassphraseSource, SealConfig, SealSource, read_seal_key};
 pub use status::StatusConfig;
 pub use webhook::WebhookConfig;
 
@@ -79,6 +79,8 @@ pub struct Config {
     pub status: StatusConfig,
     /// Where AWS is, for what uses it.
     pub aws: AwsPlace,
+    /// How many calls of KMS this process makes in a second at most, in each account and region.
+    pub kms_quota: u32,
     /// The bucket that mirrors the lists, if there is one.
     pub s3: Option<S3Target>,
     /// Where replicas share signed OCSP answers; `None` where each signs its own.
@@ -126,6 +128,7 @@ impl Config {
             authorities: AuthoritiesConfig::read(&mut settings),
             status,
             aws: aws::read(&mut settings),
+            kms_quota: aws::read_kms_quota(&mut settings),
             s3,
             redis: redis::read(&mut settings, &data_dir),
             webhooks: webhook::read(&mut settings, &data_dir),

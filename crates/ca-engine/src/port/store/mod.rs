@@ -33,7 +33,7 @@ pub use certificate::{
     CertificateFilter, CertificateStore, CompleteOutcome, Completion, Idempotency, NameQuery, OpenReservation, Page,
     PageCursor, Reservation, ReserveOutcome, StatusFilter, StoredCertificate,
 };
-pub use crl::{CrlIntent, CrlRecord, CrlStore, PublishedCrl};
+pub use crl::{CrlIntent, CrlRecord, CrlStore, LONGEST_LIST, PublishedCrl};
 pub use gateway::{EnforcedList, GatewayRecord, GatewayStore};
 pub use journal::{Journal, OutboxMessage};
 pub use lease::{Lease, LeaseStore};
