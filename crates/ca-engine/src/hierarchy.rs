@@ -15,6 +15,7 @@ use ca_core::template::IssuerFacts;
 use ca_core::time::{Timestamp, Validity};
 
 use crate::error::{FlowError, FlowErrorKind};
+use crate::port::certificate_issuer::CertificateIssuer;
 use crate::port::external_keys::ExternalKeys;
 use crate::port::keyring::{Keyring, KeyringError};
 use crate::port::signer::Signer;
@@ -38,10 +39,21 @@ pub struct Authority {
 /// What this process has of an authority's key.
 enum Key {
     Usable(Arc<dyn Signer>),
+    /// Another issues with it.
+    Elsewhere(Arc<dyn CertificateIssuer>),
     /// It was not given it.
     Absent,
     /// It should have it, and this is why not. The authority is there all the same: its status is served.
     Unusable(String),
+}
+
+/// By whom an authority's certificates are signed.
+#[derive(Clone, Copy)]
+pub enum Hand<'a> {
+    /// By this process, with its key.
+    Key(&'a dyn Signer),
+    /// By an issuer elsewhere, which holds the key and chooses serials.
+    Elsewhere(&'a dyn CertificateIssuer),
 }
 
 impl From<Option<Arc<dyn Signer>>> for Key {
@@ -146,6 +158,7 @@ impl Authority {
         }
         match (&self.key, self.record.key_home.is_offline()) {
             (Key::Usable(signer), _) => Ok(signer),
+            (Key::Elsewhere(_), _) => Err(cannot("its issuer elsewhere signs certificates and nothing else")),
             (Key::Unusable(why), _) => Err(cannot(why)),
             (Key::Absent, _) if self.is_external => {
                 Err(cannot("others hold its key; its lists and OCSP responders are imported"))
@@ -153,6 +166,19 @@ impl Authority {
             (Key::Absent, true) => Err(cannot("its key is offline; a ceremony on the host that holds it can use it")),
             (Key::Absent, false) => Err(cannot("this process was not given its key")),
         }
+    }
+
+    /// By whom its certificates are signed, or an error that says why nobody can be asked here.
+    pub fn hand(&self) -> Result<Hand<'_>, FlowError> {
+        match &self.key {
+            Key::Elsewhere(issuer) if self.record.state != AuthorityState::Retired => Ok(Hand::Elsewhere(&**issuer)),
+            _ => self.signer().map(|signer| Hand::Key(&**signer)),
+        }
+    }
+
+    /// Whether another issues its certificates, and chooses their serials.
+    pub fn issues_elsewhere(&self) -> bool {
+        matches!(self.record.key_home, KeyHome::AcmPca(_))
     }
 
     /// Whether its key can be used here.
@@ -259,6 +285,10 @@ impl Hierarchy {
             let open = |certificate: &Certificate| match (held, &home) {
                 (None, KeyHome::Kms(_) | KeyHome::Pkcs11(_)) => match external.open(&home, certificate.public_key()) {
                     Ok(signer) => signer.into(),
+                    Err(error) => Key::Unusable(error.to_string()),
+                },
+                (None, KeyHome::AcmPca(_)) => match external.issuer(&home) {
+                    Ok(issuer) => issuer.map_or(Key::Absent, Key::Elsewhere),
                     Err(error) => Key::Unusable(error.to_string()),
                 },
                 (held, _) => held.into(),

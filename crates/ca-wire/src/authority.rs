@@ -51,6 +51,7 @@ pub fn authority(
             home: match record.key_home {
                 StoredHome::Kms(_) => KeyHome::Kms,
                 StoredHome::Pkcs11(_) => KeyHome::Pkcs11,
+                StoredHome::AcmPca(_) => KeyHome::AcmPca,
                 _ => KeyHome::Software,
             },
             available: key_is_here,

@@ -62,6 +62,11 @@ impl Input {
         }
     }
 
+    /// Everything that is asked.
+    pub(crate) fn whole(&self) -> Value {
+        Value::Object(self.0.clone())
+    }
+
     /// A member as it is.
     pub fn member(&self, name: &str) -> Option<&Value> {
         self.0.get(name).filter(|value| !value.is_null())

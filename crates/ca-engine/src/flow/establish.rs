@@ -14,6 +14,7 @@ use super::issue::{evaluate, profile};
 use super::{publish_crl, respond};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
+use crate::hierarchy::Hand;
 use crate::port::signer::Signer;
 use crate::port::store::{AuthorityRecord, AuthorityState, Journal, KeyHome, StoreError};
 
@@ -140,7 +141,8 @@ async fn certify(
         profile: &profile,
         issuer,
         authority,
-        signer: key,
+        hand: Hand::Key(key),
+        csr: None,
         endpoints,
         shard: None,
         principal,

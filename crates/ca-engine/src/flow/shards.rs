@@ -9,6 +9,7 @@ use ca_core::serial::ShardNumber;
 
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
+use crate::hierarchy::Authority;
 use crate::shard_plan::{ShardPlan, setting_name};
 
 /// Where a certificate to be issued will be listed.
@@ -58,9 +59,14 @@ pub(super) async fn recorded_plan(
 /// point.
 pub(super) async fn draw(
     engine: &Engine,
-    authority: &AuthorityId,
+    authority: &Authority,
     profile: &Profile,
 ) -> Result<Option<Shard>, FlowError> {
+    // Serials and lists of an issuer elsewhere are its own.
+    if authority.issues_elsewhere() {
+        return Ok(None);
+    }
+    let authority = authority.id();
     let wanted = engine.settings().partial_lists_of(authority).shards;
     let Some(base_url) = engine.settings().base_url.as_deref() else { return Ok(None) };
     if wanted == 0 || !profile.status_urls().crl {

@@ -3,6 +3,7 @@
 
 pub mod anchor;
 pub mod authorizer;
+pub mod certificate_issuer;
 pub mod clock;
 pub mod entropy;
 pub mod external_keys;

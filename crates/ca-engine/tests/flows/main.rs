@@ -13,6 +13,7 @@ mod expire;
 mod fault;
 mod gateway;
 mod issue;
+mod issue_elsewhere;
 mod mirror_lists;
 mod publish_crl;
 mod publish_partial;

@@ -22,6 +22,7 @@ mod retention;
 mod role;
 mod status;
 mod token;
+mod upstream;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,7 +42,7 @@ use crate::port::store::{Access, LONGEST_LIST, OutboxMessage, Store, StoreError}
 pub use self::fault::{StoreFault, StoreMethod};
 pub use self::record::{
     BulkRow, CrlRow, EventRow, IdempotencyRow, Issuance, IssuanceState, LeaseRow, PublishedPartials, QueuedMessage,
-    Record,
+    Record, UpstreamRow,
 };
 
 /// The store port in memory. Clones share the record, as replicas share a database.

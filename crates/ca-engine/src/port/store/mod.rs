@@ -21,6 +21,7 @@ mod retention;
 mod role;
 mod status;
 mod token;
+mod upstream;
 
 pub use audit::{AuditStore, ChainHead, ChainLink, ChainedEvent, EventFilter, PendingEvent};
 pub use authority::{AuthorityRecord, AuthorityState, AuthorityStore, KeyHome, ResponderRecord, SettingChange};
@@ -46,6 +47,7 @@ pub use retention::{
 pub use role::{Holder, RoleBinding, RoleStore, ShownCertificate};
 pub use status::{ChangeOutcome, RevocationRow, SerialState, SerialStatus, StandingChange, StatusStore};
 pub use token::{TokenRecord, TokenStore};
+pub use upstream::{AdoptOutcome, OpenUpstream, UpstreamIntent, UpstreamOrder, UpstreamStore};
 
 use async_trait::async_trait;
 use ca_core::time::Timestamp;
@@ -69,6 +71,7 @@ pub trait Store:
     + RetentionStore
     + OutboxStore
     + PersonalDataStore
+    + UpstreamStore
     + Send
     + Sync
 {
