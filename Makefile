@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 60
 CERTIFICATES ?= 10000000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-postgres check advisories bench bench-scale fuzz soak
+.PHONY: help demo test test-postgres test-aws check advisories bench bench-scale fuzz soak
 
 help: ## List the recipes
 	@awk '/^[a-z-]+:.*## / { name = $$0; sub(/:.*/, "", name); sub(/.*## /, ""); printf "  make %-13s %s\n", name, $$0 }' $(MAKEFILE_LIST)
@@ -32,6 +32,13 @@ test-postgres: ## What a PostgreSQL must do for us, in the database DSN=postgres
 	@test -n "$$CA_TEST_POSTGRES" || { echo "name a database: make test-postgres DSN=postgres://user:password@host/database"; exit 2; }
 	@$(CARGO) test --quiet --workspace --test named -- --nocapture contract::
 	@$(CARGO) test --quiet --workspace --test named -- --nocapture --test-threads=1 --skip contract::
+
+# Never run by `make test`: it asks AWS itself, with the credentials and in the region of the environment.
+test-aws: ## What AWS KMS must do for us, asked in an account of yours for some cents: CA_TEST_AWS=yes AWS_REGION=…
+	@test "$$CA_TEST_AWS" = yes && test -n "$$AWS_REGION" || { \
+		echo "SKIPPED: nothing was asked of AWS. It makes thirteen keys, signs with them and schedules their deletion, for some cents:"; \
+		echo "CA_TEST_AWS=yes AWS_REGION=sa-east-1 make test-aws, with credentials in the environment or a profile"; exit 2; }
+	$(CARGO) test --workspace --lib -- --ignored --nocapture aws_itself_does_what_the_double_does
 
 check: $(CARGO_DENY) ## Format, clippy, documentation, licences, sources, confined crates, layers
 	@$(CARGO) clippy --version >/dev/null 2>&1 && $(CARGO) fmt --version >/dev/null 2>&1 || rustup component add clippy rustfmt

@@ -3,7 +3,7 @@
 # fuzz/artifacts/TARGET; `cargo fuzz run TARGET FILE` shows it again.
 #
 # Needs a C++ compiler, for libFuzzer. The coverage that guides it is a compiler pass which stable Rust has, behind a flag that
-# it keeps for nightly: RUSTC_BOOTSTRAP=1 opens it, so no nightly toolchain is needed. No sanitizer is on: our code has no
+# it keeps for nightly: RUSTC_BOOTSTRAP=1 opens it, so no nightly toolchain is needed. No sanitizer is on: what is fuzzed has no
 # `unsafe`, so what can go wrong is a panic, an overflow, a time-out or an assertion, and all of these are seen without one.
 set -eu
 cd "$(dirname "$0")/.."

@@ -18,7 +18,8 @@ missing_packages() {
     for pair in nginx:nginx certtool:gnutls-bin certutil:libnss3-tools pki:strongswan-pki \
         java:default-jdk-headless javac:default-jdk-headless openssl:openssl curl:curl python3:python3 faketime:faketime \
         haproxy:haproxy prlimit:util-linux unshare:util-linux pgbouncer:pgbouncer redis-server:redis-server \
-        redis-cli:redis-tools promtool:prometheus; do
+        redis-cli:redis-tools promtool:prometheus \
+        softhsm2-util:softhsm2 pkcs11-tool:opensc; do
         command -v "${pair%%:*}" >/dev/null 2>&1 || echo "${pair#*:}"
     done
     # strongSwan reads X.509 with elliptic curves through a plugin that is only recommended, not depended upon.

@@ -7,7 +7,7 @@ use anyhow::Context;
 use ca_core::ocsp::{encode_get_path, request};
 use ca_engine::fake::{FakeClock, MemoryStore};
 use ca_runtime::entropy::SystemEntropy;
-use ca_runtime::seal::{DataKeys, MissingKeys, Passphrase, Passphrases};
+use ca_runtime::seal::{DataKeys, MissingKeys, Passphrase, Seal, Seals};
 use ca_test_services::PostgresServer;
 use tokio::runtime::Runtime;
 
@@ -119,9 +119,9 @@ fn start(report: &mut Report, site: &Site, runtime: &Runtime) -> anyhow::Result<
 fn derive_a_key(runtime: &Runtime) -> anyhow::Result<Spent> {
     let store = MemoryStore::new(FakeClock::default());
     let passphrase = Arc::new(Passphrase::new("a passphrase of the bench", "the bench".to_owned())?);
-    let passphrases = Passphrases { authorities: None, responders: passphrase };
+    let seals = Seals { authorities: None, responders: Seal::Passphrase(passphrase) };
     let stopwatch = Stopwatch::start(Scope::Process);
-    runtime.block_on(DataKeys::open(&store, &passphrases, MissingKeys::Make, &SystemEntropy::new()))?;
+    runtime.block_on(DataKeys::open(&store, &seals, MissingKeys::Make, &SystemEntropy::new()))?;
     Ok(stopwatch.spent())
 }
 

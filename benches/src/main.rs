@@ -21,6 +21,7 @@ mod service;
 mod spread;
 mod status;
 mod store;
+mod token;
 mod world;
 
 use std::process::ExitCode;
@@ -34,7 +35,7 @@ use scale::Extent;
 /// Measures the service against its targets, and other programs beside it
 #[derive(Parser)]
 struct Arguments {
-    /// What to measure [default: everything but `lists` and `scale`]
+    /// What to measure [default: everything but `lists`, `pkcs11` and `scale`]
     sections: Vec<Section>,
     /// How many entries the list of section `lists` has
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..=20_000_000))]
@@ -51,6 +52,9 @@ struct Arguments {
     /// Make one CRL of so many entries and print what it took; section `crl` starts itself so
     #[arg(long, hide = true)]
     make_crl: Option<u64>,
+    /// Sign in a token of SoftHSM and nothing else, and print what it took; section `pkcs11` starts itself so
+    #[arg(long, hide = true)]
+    sign_bare: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,6 +73,8 @@ enum Section {
     Status,
     /// The service over HTTPS, its memory and its start
     Https,
+    /// The service over HTTPS with a key in a token of SoftHSM
+    Pkcs11,
     /// The service over a PostgreSQL with ten million certificates; takes half an hour and 30 GB of disk below target/
     Scale,
 }
@@ -83,6 +89,7 @@ impl Section {
             Self::Store => "store: certificates on record in SQLite, durably",
             Self::Status => "status: OCSP from memory, under load",
             Self::Https => "https: ca-server as its clients meet it",
+            Self::Pkcs11 => "pkcs11: ca-server with a key in a token of SoftHSM",
             Self::Scale => "scale: ca-server over a PostgreSQL that is full",
         }
     }
@@ -96,6 +103,7 @@ impl Section {
             Self::Store => store::run(),
             Self::Status => status::run(),
             Self::Https => https::run(),
+            Self::Pkcs11 => token::run(),
             Self::Scale => scale::run(extent),
         }
     }
@@ -104,6 +112,7 @@ impl Section {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.make_crl {
+        _ if arguments.sign_bare => token::print_bare().map(|()| 0),
         Some(entries) => crl::make(entries).map(|()| 0),
         None => measure(
             &arguments.sections,

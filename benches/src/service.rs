@@ -45,6 +45,11 @@ impl Site {
     /// Builds `ca-server`, and makes a hierarchy of P-256 keys and an administrator: in an SQLite file, or in an empty database
     /// at `url`.
     pub(crate) fn initialised(url: Option<&str>) -> anyhow::Result<Self> {
+        Self::initialised_with(&url.map(|url| ("CA__DATABASE__URL", url)).into_iter().collect::<Vec<_>>())
+    }
+
+    /// The same with these settings.
+    pub(crate) fn initialised_with(settings: &[(&'static str, &str)]) -> anyhow::Result<Self> {
         let program = build()?;
         let folder = work_folder()?;
         let [api, public, admin] = free_addresses()?;
@@ -59,9 +64,7 @@ impl Site {
             ("CA__AUTHORITY__DOCUMENT__KEY", "software:p256".to_owned()),
             ("CA__SEAL__PASSPHRASE", "a passphrase of the bench".to_owned()),
         ]);
-        if let Some(url) = url {
-            environment.insert("CA__DATABASE__URL", url.to_owned());
-        }
+        environment.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let site = Self { program, folder, environment, api, public, admin };
         fs::create_dir(site.data_folder()).context("the data folder cannot be made")?;
         let output = site.command("init").output().context("ca-server cannot be started")?;

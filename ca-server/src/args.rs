@@ -37,11 +37,7 @@ pub(crate) enum Command {
     /// Try it: everything embedded in ./ca-data, loopback only, short-lived certificates
     Dev,
     /// Make the hierarchy and the first administrator
-    Init {
-        /// CSR of the first administrator (PEM); without it a key is made in the data folder
-        #[arg(long, value_name = "FILE")]
-        admin_csr: Option<PathBuf>,
-    },
+    Init(InitArgs),
     /// Serve what `init` made
     Serve {
         /// Which part of the service this replica is
@@ -60,6 +56,19 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Seal the keys anew, by what the configuration names: after a change of it, or of the key in KMS
+    #[command(after_help = "\
+Change `[seal]` first, then run this, and then start the servers again. Name what sealed the keys before with --from or \
+--from-passphrase-file; neither is needed to seal anew by what seals them now. Cut off anywhere, it is run again.")]
+    Reseal(ResealArgs),
+    /// Take the next revocation list of a root on record whose key is elsewhere; may run beside a server
+    ImportCrl {
+        /// Complete lists, PEM or DER
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Take an OCSP responder on record that a root whose key is elsewhere has certified; may run beside a server
+    ImportResponder(ImportResponderArgs),
     /// Judge the configuration, every fault at once
     CheckConfig,
     /// List the jobs, or run one now
@@ -71,6 +80,47 @@ pub(crate) enum Command {
     /// Administrators, on the host of the service
     #[command(subcommand)]
     Admin(AdminCommand),
+}
+
+/// What `init` is told.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct InitArgs {
+    /// CSR of the first administrator (PEM); without it a key is made in the data folder
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admin_csr: Option<PathBuf>,
+    /// Others hold the root: make the keys below it, and write the requests that they are to sign
+    #[arg(long)]
+    pub(crate) external_root: bool,
+    /// Where to put the requests, `tls.csr` and `document.csr` [default: requests in the data folder]
+    #[arg(long, value_name = "DIR", requires = "external_root", conflicts_with = "import")]
+    pub(crate) requests: Option<PathBuf>,
+    /// The certificates that they signed, and those of every authority above, PEM or DER; may be given several times
+    #[arg(long, value_name = "FILE", requires = "external_root")]
+    pub(crate) import: Vec<PathBuf>,
+    /// SHA-256 fingerprint of the root, as its holders tell it on another way
+    #[arg(long, value_name = "HEX", requires = "import", value_parser = fingerprint)]
+    pub(crate) root_fingerprint: Vec<[u8; 32]>,
+}
+
+/// 64 hexadecimal digits, with or without the colons that openssl puts between them.
+fn fingerprint(text: &str) -> Result<[u8; 32], String> {
+    let digits: String = text.chars().filter(|character| *character != ':').collect();
+    let octets = hex::decode(digits).ok().and_then(|octets| <[u8; 32]>::try_from(octets).ok());
+    octets.ok_or_else(|| "a SHA-256 fingerprint has 64 hexadecimal digits".to_owned())
+}
+
+/// What `import-responder` is told.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ImportResponderArgs {
+    /// Its certificate, PEM or DER
+    #[arg(value_name = "FILE")]
+    pub(crate) certificate: PathBuf,
+    /// Its key, encrypted PKCS#8 in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// File whose first line is the passphrase of the key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: PathBuf,
 }
 
 /// What `backup` is told.
@@ -102,6 +152,17 @@ pub(crate) struct RestoreArgs {
     /// The anchor is lost for good: what was revoked after the backup is valid again
     #[arg(long)]
     pub(crate) accept_without_anchor: bool,
+}
+
+/// What `reseal` is told.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ResealArgs {
+    /// A key of AWS KMS that sealed the keys before, as kms:ARN; may be given again
+    #[arg(long, value_name = "KEY")]
+    pub(crate) from: Vec<String>,
+    /// File whose first line is a passphrase that sealed the keys before; may be given again
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from_passphrase_file: Vec<PathBuf>,
 }
 
 /// The parts of the service.

@@ -38,6 +38,7 @@ pub(crate) fn state_of(runtime: &Runtime, holder: impl Into<String>) -> AppState
         runtime.config.status.max_age,
         Arc::clone(&runtime.anchor),
         runtime.mirrors.clone(),
+        Box::new(runtime.aws_calls()),
     )
 }
 

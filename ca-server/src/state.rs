@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use ca_core::id::AuthorityId;
 use ca_core::time::Lifetime;
 use ca_engine::engine::Engine;
 use ca_engine::port::anchor::Anchor;
 use ca_engine::port::store::Lease;
-use ca_runtime::open::Mirror;
+use ca_runtime::open::{AwsCalls, Mirror};
 
 use crate::crl_files::CrlFiles;
 
@@ -31,7 +32,13 @@ struct Inner {
     answers_only: AtomicBool,
     anchor: Arc<dyn Anchor>,
     mirrors: Vec<Mirror>,
+    /// Keys of authorities that would not sign when they were last asked, and why.
+    unusable_keys: Mutex<BTreeMap<AuthorityId, String>>,
+    aws_calls: Box<AwsCallsSoFar>,
 }
+
+/// Tells of the calls of AWS so far.
+pub(crate) type AwsCallsSoFar = dyn Fn() -> Vec<AwsCalls> + Send + Sync;
 
 impl AppState {
     /// `holder` names this process among replicas.
@@ -41,6 +48,7 @@ impl AppState {
         max_age: Lifetime,
         anchor: Arc<dyn Anchor>,
         mirrors: Vec<Mirror>,
+        aws_calls: Box<AwsCallsSoFar>,
     ) -> Self {
         let inner = Inner {
             engine,
@@ -53,6 +61,8 @@ impl AppState {
             answers_only: AtomicBool::new(false),
             anchor,
             mirrors,
+            unusable_keys: Mutex::default(),
+            aws_calls,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -69,6 +79,28 @@ impl AppState {
     /// Where lists are put too, beside the data folder.
     pub(crate) fn mirrors(&self) -> &[Mirror] {
         &self.inner.mirrors
+    }
+
+    /// Calls of AWS so far.
+    pub(crate) fn aws_calls(&self) -> Vec<AwsCalls> {
+        (self.inner.aws_calls)()
+    }
+
+    /// Why the key of an authority would not sign when it was last asked; `None` when it would.
+    pub(crate) fn unusable_key(&self, authority: &AuthorityId) -> Option<String> {
+        self.inner.unusable_keys.lock().unwrap_or_else(PoisonError::into_inner).get(authority).cloned()
+    }
+
+    /// Takes note of why a key would not sign, or that it would; returns whether that is something else than before.
+    pub(crate) fn set_unusable_key(&self, authority: &AuthorityId, why: Option<String>) -> bool {
+        let mut keys = self.inner.unusable_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_unusable = why.is_some();
+        let was_unusable = match why {
+            Some(why) => keys.insert(authority.clone(), why),
+            None => keys.remove(authority),
+        }
+        .is_some();
+        is_unusable != was_unusable
     }
 
     /// The name under which this process holds leases.

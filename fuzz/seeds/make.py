@@ -234,6 +234,24 @@ def names():
         write("general_name", f"text_{number}.txt", text.encode())
 
 
+def uris():
+    write("pkcs11_uri", "labels.txt", b"pkcs11:token=hsm;object=tls-ca")
+    write(
+        "pkcs11_uri",
+        "path.txt",
+        b"pkcs11:token=The%20Software%20PKCS%2311%20Softtoken;manufacturer=Snake%20Oil,%20Inc.;model=1.0;serial=0A;"
+        b"slot-id=327;slot-manufacturer=S;slot-description=D;library-manufacturer=L;library-description=M;"
+        b"library-version=1.23;object=my-key;type=private;id=%69%95%3E",
+    )
+    write(
+        "pkcs11_uri",
+        "query.txt",
+        b"pkcs11:serial=1;id=%01?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:///etc/pin"
+        b"&module-name=softhsm2",
+    )
+
+
 requests()
 status()
 names()
+uris()

@@ -1,6 +1,7 @@
 //! Runs `ca-cli` as a person at a terminal would: in a folder, with nothing of this process's environment.
 
 use std::ffi::OsStr;
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -10,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::programs::programs;
 use crate::stack::Site;
+use crate::typing::Typing;
 
 /// A working directory, and what every command in it is given.
 pub struct Terminal {
@@ -86,8 +88,24 @@ impl Terminal {
         std::fs::write(self.path(file), text).with_context(|| format!("{file} cannot be written"))
     }
 
+    /// Starts the commands that follow through another program (`unshare --net`, say).
+    pub fn start_through(&mut self, through: &[&str]) {
+        self.through = through.iter().map(|part| (*part).to_owned()).collect();
+    }
+
     /// Runs a command to its end. Nobody sits at the terminal: a prompt would find no answer.
     pub fn run(&self, arguments: &[&str]) -> anyhow::Result<Outcome> {
+        self.run_with(arguments, Stdio::null())
+    }
+
+    /// Runs a command to which this is typed.
+    pub fn run_typing(&self, arguments: &[&str], typed: &str) -> anyhow::Result<Outcome> {
+        let mut file = tempfile::tempfile().context("no temporary file")?;
+        file.write_all(typed.as_bytes()).and_then(|()| file.rewind()).context("what is typed cannot be kept")?;
+        self.run_with(arguments, file.into())
+    }
+
+    fn run_with(&self, arguments: &[&str], input: Stdio) -> anyhow::Result<Outcome> {
         let program = programs()?.cli.as_os_str();
         let mut line = self.through.iter().map(OsStr::new).chain([program]);
         let output = Command::new(line.next().context("nothing to execute")?)
@@ -97,7 +115,7 @@ impl Terminal {
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder())
-            .stdin(Stdio::null())
+            .stdin(input)
             .output()
             .context("ca-cli cannot be started")?;
         Ok(Outcome {
@@ -106,6 +124,20 @@ impl Terminal {
             output: String::from_utf8_lossy(&output.stdout).into_owned(),
             errors: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
+    }
+
+    /// Starts a command that somebody sits before.
+    pub fn sit_before(&self, arguments: &[&str]) -> anyhow::Result<Typing> {
+        let program = programs()?.cli.to_str().context("the path of ca-cli is not UTF-8")?;
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned());
+        let line = self.through.iter().cloned().chain([program.to_owned()]);
+        let line: Vec<String> = line.chain(self.arguments.iter().cloned()).chain(arguments).collect();
+        let mut prepared = Typing::program();
+        prepared
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.folder());
+        Typing::start(prepared, &line)
     }
 
     /// Runs a command that must succeed, and gives its standard output.

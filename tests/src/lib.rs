@@ -5,7 +5,7 @@
 //! reads CRLs, `gateway` is an mTLS server that trusts them, `cli` runs `ca-cli`, `tools` runs programs that others wrote; `load`
 //! issues and revokes, and `ledger` has what was promised; `outage` kills the service under that load and judges what came of it,
 //! `survival` does everything to a cluster while `status_watch` asks; `record` reads what lies on the disk, `receiver` takes
-//! webhooks, `fake_clock` sets the time, `small_disk` fills up, `many` issues hundreds of certificates, `anchor` is
+//! webhooks, `kms` holds keys, `fake_clock` sets the time, `small_disk` fills up, `many` issues hundreds of certificates, `anchor` is
 //! what lies beside the record. Tests themselves stand in `tests/`.
 
 pub mod anchor;
@@ -18,6 +18,7 @@ pub mod fake_clock;
 pub mod gateway;
 pub mod gateway_host;
 pub mod identity;
+pub mod kms;
 pub mod leak;
 pub mod ledger;
 pub mod load;
@@ -39,4 +40,6 @@ pub mod status;
 pub mod status_load;
 pub mod status_watch;
 pub mod survival;
+pub mod token_keys;
 pub mod tools;
+pub mod typing;

@@ -156,6 +156,11 @@ impl Site {
         self.environment.insert(name.to_owned(), value.to_owned()).unwrap_or_default()
     }
 
+    /// Takes a setting away from the commands that follow, and gives what it was.
+    pub fn unset(&mut self, name: &str) -> String {
+        self.environment.remove(name).unwrap_or_default()
+    }
+
     /// The settings, as environment variables.
     pub fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
         self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()))

@@ -35,8 +35,18 @@ fn operating() -> anyhow::Result<()> {
 }
 
 #[test]
+fn ceremony() -> anyhow::Result<()> {
+    follow("docs/ceremony.md")
+}
+
+#[test]
 fn aws() -> anyhow::Result<()> {
     follow("docs/aws.md")
+}
+
+#[test]
+fn hsm() -> anyhow::Result<()> {
+    follow("docs/hsm.md")
 }
 
 #[test]

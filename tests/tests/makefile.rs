@@ -55,3 +55,19 @@ fn test_postgres_refuses_the_database_of_a_service_and_no_name_at_all() -> anyho
     site.serve()?.stop()?;
     Ok(())
 }
+
+#[test]
+fn test_aws_says_loudly_that_it_asked_nothing_when_nobody_wants_it_to() -> anyhow::Result<()> {
+    for (wanted, region) in [("", ""), ("yes", ""), ("", "sa-east-1")] {
+        let output = Command::new("make")
+            .args(["--no-print-directory", "test-aws", "CARGO=false"])
+            .env("CA_TEST_AWS", wanted)
+            .env("AWS_REGION", region)
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?)
+            .output()
+            .context("make cannot be started")?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        ensure!(!output.status.success() && said.contains("SKIPPED: nothing was asked of AWS"), "{said}");
+    }
+    Ok(())
+}

@@ -7,13 +7,18 @@ mod wrk;
 use std::path::Path;
 
 use anyhow::Context;
-use ca_core::ocsp::{encode_get_path, request};
+use ca_core::ocsp::{CertId, CertIdHash, encode_get_path, request};
+use ca_core::principal::Principal;
+use ca_engine::flow::issue::issue;
+use futures::executor::block_on;
 
 use crate::ocsp_client::{ask_once, certificate_id};
+use crate::peer::ocsp_responder::OpensslResponder;
 use crate::process::{processor_seconds, resident_octets, work_folder};
 use crate::report::{Report, Row, Unit};
 use crate::service::Site;
 use crate::spread::Spread;
+use crate::world::{World, csr};
 
 use cfssl::Cfssl;
 use nginx::Nginx;
@@ -47,6 +52,7 @@ pub(crate) fn run() -> anyhow::Result<Report> {
         Ok(rows) => rows.into_iter().for_each(|row| report.peer(Ok(row))),
         Err(error) => report.peer(Err(error)),
     }
+    report.peer(ask_openssl());
     let memory = Spread::of(vec![resident_octets(server.id())?]);
     report.row(Row::of("memory after it", Unit::Memory, memory));
     site.stop(server)?;
@@ -54,7 +60,8 @@ pub(crate) fn run() -> anyhow::Result<Report> {
         "wrk, one thread, 64 connections that are kept, {SECONDS} s at a time, {TURNS} times in turns; an answer of {} octets.",
         answer.len()
     ));
-    report.note("cfssl has the one answer in memory, and is asked by itself afterwards, by POST: Debian's takes the slash before a GET's request for a part of it. `openssl ocsp` keeps no connection: section `ocsp` has it.");
+    report.note("cfssl has the one answer in memory, and is asked by itself afterwards, by POST: Debian's takes the slash before a GET's request for a part of it.");
+    report.note("openssl keeps no connection and signs each answer: a connection and a request at a time, of a driver of ours; its index has one certificate.");
     report.note("nginx: one process, open_file_cache, no access log, the same headers for caches.");
     Ok(report)
 }
@@ -91,6 +98,19 @@ fn ask_cfssl(folder: &Path, asked: &[u8], answer: &[u8]) -> anyhow::Result<Vec<R
         Row::of("cfssl ocspserve, POST: processor time a request", Unit::Time, processor),
         Row::of("     response time, 99th percentile", Unit::Time, percentile_99),
     ])
+}
+
+/// What `openssl ocsp` takes, which keeps neither connections nor answers.
+fn ask_openssl() -> anyhow::Result<Row> {
+    let world = World::new()?;
+    let authority = world.authority()?;
+    let hierarchy = world.engine.hierarchy();
+    let responder = hierarchy.responder(authority.id(), world.engine.now()).context("no responder in force")?;
+    let issued = block_on(issue(&world.engine, &Principal::LocalOperator, crate::world::request(&csr()?)?))?;
+    let openssl = OpensslResponder::start(&world, responder, &issued.certificate, 1)?;
+    let asked = CertId::new(CertIdHash::Sha1, authority.identity(), &issued.certificate.serial);
+    let cost = openssl.measure(&request::encode(&[asked], None))?;
+    Ok(Row::cost(format!("{} `ocsp`, POST: processor time a request", openssl.version()), cost))
 }
 
 fn compare(site: &Site, server: u32, folder: &Path, asked: &[u8], answer: &[u8]) -> anyhow::Result<Vec<Row>> {

@@ -4,6 +4,7 @@ mod audit;
 mod authority;
 mod bootstrap;
 mod bulk_revocation;
+mod ceremony;
 mod certificate;
 mod connection;
 mod gateway;
@@ -23,6 +24,7 @@ pub(crate) use authority::{
     AuthorityCommand, DestroyKeyArgs, ExportKeyArgs, ExportRootKeyArgs, ProfileCommand, PublishCrlArgs, RolloverArgs,
 };
 pub(crate) use bootstrap::BootstrapArgs;
+pub(crate) use ceremony::{CeremonyCommand, CeremonyOpenArgs, CeremonyPlanArgs, CeremonyRunArgs, CeremonyVerifyArgs};
 pub(crate) use certificate::{ListArgs, RenewArgs, RevokeArgs, ShowArgs, Status, UnholdArgs};
 pub(crate) use connection::ConnectionArgs;
 pub(crate) use gateway::{GatewayCheckArgs, GatewayCommand, GatewayRunArgs};
@@ -103,6 +105,9 @@ pub(crate) enum Command {
     /// What stands beside nginx or HAProxy: fresh revocation lists, and what is enforced
     #[command(subcommand)]
     Gateway(GatewayCommand),
+    /// Key ceremonies on a machine without network: a root, what it signs, and a transcript that proves it
+    #[command(subcommand)]
+    Ceremony(CeremonyCommand),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write a page for every command

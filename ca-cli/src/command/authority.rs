@@ -1,9 +1,10 @@
 //! `authority`: what the authorities are, and on their host what is done with their keys.
 
-use ca_api::authority::Authority;
+use ca_api::authority::{Authority, PublishedList, RevocationLists};
 use ca_core::crl::ParsedCrl;
 use ca_core::id::AuthorityId;
 use ca_core::principal::Principal;
+use ca_runtime::root_password;
 use ca_runtime::seal::Passphrase;
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -29,7 +30,9 @@ struct Written {
 /// Lists the authorities, or shows one.
 pub(super) async fn ask(service: &dyn Service, command: &AuthorityCommand, printer: &Printer) -> Result<Exit, Failure> {
     match command {
-        AuthorityCommand::Show { id } => printer.result(&service.authority(id).await?, describe)?,
+        AuthorityCommand::Show { id } => {
+            printer.result(&service.authority(id).await?, |authority| describe(authority, printer))?;
+        }
         _ => {
             let authorities = service.authorities().await?;
             printer.result(&authorities, |authorities| {
@@ -87,7 +90,11 @@ async fn export_root_key(local: &Local, args: &ExportRootKeyArgs, printer: &Prin
     local.runtime().export_root_key(&Principal::LocalOperator, &args.out).await.map_err(Failure::failed)?;
     let root: AuthorityId = ca_runtime::hierarchy::ROOT.parse().map_err(Failure::failed)?;
     tell_written(&root, &args.out, printer)?;
-    printer.note("it opens with the passphrase of the data folder as before: keep that too, elsewhere");
+    let password = root_password::beside(&args.out);
+    match password.exists() {
+        true => printer.note(format!("its password, which KMS wraps, went along: {}", password.display())),
+        false => printer.note("it opens with the passphrase of the data folder as before: keep that too, elsewhere"),
+    }
     Ok(Exit::Done)
 }
 
@@ -159,11 +166,8 @@ fn key(authority: &Authority) -> String {
     format!("{} {}{away}", authority.key.kind, wire_name(&authority.key.home))
 }
 
-fn describe(authority: &Authority) -> String {
-    let crl = authority.crl.as_ref().map(|crl| {
-        format!("number {} of {}, {} entries, until {}", crl.number, crl.this_update, crl.entries, crl.next_update)
-    });
-    lines(&[
+fn describe(authority: &Authority, printer: &Printer) -> String {
+    let told = lines(&[
         ("Authority", authority.id.clone()),
         ("Status", wire_name(&authority.status)),
         ("Issues from", authority.issues_from.clone().unwrap_or_default()),
@@ -173,8 +177,43 @@ fn describe(authority: &Authority) -> String {
         ("Valid from", authority.not_before.clone()),
         ("Valid until", authority.not_after.clone()),
         ("Key", key(authority)),
-        ("Revocation list", crl.unwrap_or_default()),
         ("Revocations visible within", authority.revocation_visible_within.clone()),
         ("SHA-256", authority.fingerprint_sha256.clone()),
-    ])
+    ]);
+    let lists = list_rows(&authority.revocation_lists);
+    if lists.is_empty() {
+        return format!("{told}\nno revocation list is published\n");
+    }
+    let header = ["REVOCATION LIST", "NUMBER", "MADE", "UNTIL", "ENTRIES", "OCTETS", "URL"];
+    format!("{told}\n{}", printer.table(header, lists))
+}
+
+/// The lists by kind. Where there are more shards than are told one by one, a line stands for all of them.
+fn list_rows(lists: &RevocationLists) -> Vec<[String; 7]> {
+    let of = |name: String, list: &PublishedList| {
+        [
+            name,
+            list.number.to_string(),
+            list.this_update.clone(),
+            list.next_update.clone(),
+            list.entries.to_string(),
+            list.octets.to_string(),
+            list.url.clone().unwrap_or_default(),
+        ]
+    };
+    let whole = [("complete", &lists.complete), ("delta", &lists.delta)];
+    let mut rows: Vec<_> =
+        whole.into_iter().filter_map(|(name, list)| Some(of(name.to_owned(), list.as_ref()?))).collect();
+    let Some(shards) = &lists.shards else { return rows };
+    rows.extend(shards.lists.iter().map(|list| of(format!("shard {}", list.shard.unwrap_or_default()), list)));
+    rows.push([
+        format!("{} shards together", shards.count),
+        String::new(),
+        format!("from {}", shards.oldest_this_update),
+        shards.first_next_update.clone(),
+        shards.entries.to_string(),
+        shards.octets.to_string(),
+        String::new(),
+    ]);
+    rows
 }

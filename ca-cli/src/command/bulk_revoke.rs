@@ -8,6 +8,7 @@ use ca_core::id::BulkRevocationId;
 use ca_engine::flow::bulk_revoke::{BulkRevokeRequest, BulkSelection};
 use ca_engine::flow::query::CertificateName;
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::enforcement;
 use super::reference::read_name;
@@ -127,6 +128,8 @@ async fn watch(
 ) -> Result<Option<BulkRevocation>, Failure> {
     let id = read_id(&begun)?;
     let mut there = begun;
+    // From here on, and not anew for each look: what is pressed between two looks counts too.
+    let mut interrupts = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
     let progress = printer.counter(there.count, "revoking");
     progress.place(there.revoked + there.skipped);
     while there.state == BulkRevocationState::Running {
@@ -136,8 +139,7 @@ async fn watch(
                     progress.suspend(|| printer.note(how_to_look(id, settings)));
                 })?;
             }
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted.map_err(Failure::failed)?;
+            Some(()) = interrupts.recv() => {
                 drop(progress);
                 service.leave_bulk_revocation(id).await?;
                 printer.note(how_to_look(id, settings));

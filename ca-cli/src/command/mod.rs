@@ -5,6 +5,7 @@ mod authority;
 mod batch;
 mod bootstrap;
 mod bulk_revoke;
+mod ceremony;
 mod enforcement;
 mod gateway;
 mod issuance;
@@ -45,7 +46,7 @@ pub(crate) fn run(cli: Cli, environment: Environment, printer: &Printer) -> Resu
         _ => {}
     }
     let settings = match &cli.command {
-        Command::Bootstrap(_) => Settings::without_file(&cli.connection, environment)?,
+        Command::Bootstrap(_) | Command::Ceremony(_) => Settings::without_file(&cli.connection, environment)?,
         _ => Settings::new(&cli.connection, environment)?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
@@ -136,6 +137,7 @@ async fn dispatch(command: Command, settings: &Settings, printer: &Printer) -> R
             let done = outbox::run(&*service, &command, printer).await;
             closed(&*service, done).await
         }
+        Command::Ceremony(command) => ceremony::run(&command, printer).await,
         Command::Gateway(command) => gateway::run(&command, settings, printer).await,
         Command::Completions(args) => manual::completions(&args, printer),
         Command::Man(args) => manual::pages(&args, printer),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use ca_api::audit::{AuditEvent, AuditFilter};
-use ca_api::authority::Authority;
+use ca_api::authority::{Authority, RevocationLists};
 use ca_api::bulk_revocation::{BulkRevocation, BulkRevocationState, RevocationCount};
 use ca_api::certificate::Certificate;
 use ca_api::gateway::{Gateway, GatewayStatus};
@@ -25,6 +25,7 @@ use ca_engine::flow::answer_status::answer_status;
 use ca_engine::flow::bulk_revoke::{self, BulkRevokeRequest};
 use ca_engine::flow::gateway::{list_gateways, remove_gateway};
 use ca_engine::flow::issue::{IssueRequest, issue};
+use ca_engine::flow::list_urls::list_urls;
 use ca_engine::flow::outbox::{list_deliveries, replay_delivery};
 use ca_engine::flow::query::{self, CertificateName};
 use ca_engine::flow::renew::{RenewRequest, renew};
@@ -37,6 +38,7 @@ use ca_runtime::hierarchy::{InitError, Progress, ROOT};
 use ca_runtime::local::{LocalError, open_local};
 use ca_runtime::open::{OpenError, Runtime};
 use ca_wire::audit::audit_event;
+use ca_wire::authority::ListInPlace;
 use ca_wire::problem::problem;
 
 use super::{PageRequest, Renewal, Service};
@@ -116,8 +118,7 @@ impl Local {
     }
 
     async fn authority_of(&self, authority: &ca_engine::hierarchy::Authority) -> Result<Authority, Failure> {
-        let crl =
-            self.engine().store().published_crl(authority.id()).await.map_err(FlowError::from).map_err(refused)?;
+        let lists = self.lists_of(authority.id()).await.map_err(refused)?;
         let is_in_file = authority.record().key_home.is_offline();
         let key_is_here = authority.can_sign() || (is_in_file && self.runtime.data_folder.root_key_file().exists());
         // What a server on this folder would answer by OCSP is kept for so long; of an offline authority only its list tells.
@@ -125,8 +126,23 @@ impl Local {
             true => self.engine().settings().offline_crl_validity,
             false => Lifetime::from_seconds(self.runtime.config.status.max_age.seconds() + 1),
         };
-        let crl = crl.map(|crl| ca_wire::authority::revocation_list(&crl.intent));
-        Ok(ca_wire::authority::authority(authority, self.engine().now(), crl, key_is_here, visible_within))
+        Ok(ca_wire::authority::authority(authority, self.engine().now(), lists, key_is_here, visible_within))
+    }
+
+    async fn lists_of(&self, authority: &AuthorityId) -> Result<RevocationLists, FlowError> {
+        let (engine, store) = (self.engine(), self.engine().store());
+        let complete = store.published_crl(authority).await?;
+        let mut partial = Vec::new();
+        for (whose, part, _) in store.published_partial_numbers().await? {
+            if whose == *authority {
+                partial.extend(store.published_partial_crl(authority, part).await?);
+            }
+        }
+        let complete = complete.iter().map(|list| (None, &list.intent, list.der.count()));
+        let partial = partial.iter().map(|list| (Some(list.intent.scope), &list.intent.crl, list.der.len() as u64));
+        let lists: Vec<_> =
+            complete.chain(partial).map(|(part, intent, octets)| ListInPlace { part, intent, octets }).collect();
+        Ok(ca_wire::authority::revocation_lists(&lists, &list_urls(engine, authority).await?))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use ca_runtime::administrator::{AdministratorKey, api_url};
+use ca_runtime::administrator::{Administrator, AdministratorKey, api_url};
 use ca_runtime::hierarchy::Progress;
 use ca_runtime::open::{Purpose, Runtime};
 
@@ -22,6 +22,12 @@ pub(super) async fn init(global: &Global, admin_csr: Option<&Path>) -> anyhow::R
         say("the hierarchy was there already");
     }
     tell_root(&runtime);
+    tell_administrator(administrator);
+    Ok(())
+}
+
+/// Who the administrator is, and what to type next.
+pub(super) fn tell_administrator(administrator: Option<Administrator>) {
     match administrator {
         Some(administrator) => {
             say(format!("administrator: {}", administrator.certificate));
@@ -31,7 +37,6 @@ pub(super) async fn init(global: &Global, admin_csr: Option<&Path>) -> anyhow::R
         }
         None => say("there is an administrator already; `ca-server admin reset` makes another in their place"),
     }
-    Ok(())
 }
 
 /// Tells of the work while it goes on; RSA keys take a while.

@@ -5,9 +5,11 @@ mod authority;
 mod backup;
 mod check_config;
 mod dev;
+mod external_root;
 mod init;
 mod job;
 mod migrate;
+mod reseal;
 mod restore;
 mod retention;
 mod serve;
@@ -41,7 +43,10 @@ fn log_filter(args: &Args) -> String {
             | Command::CheckConfig
             | Command::Dev
             | Command::Import { .. }
-            | Command::Init { .. }
+            | Command::ImportCrl { .. }
+            | Command::ImportResponder(_)
+            | Command::Init(_)
+            | Command::Reseal(_)
             | Command::Restore(_)
     );
     match args.command {
@@ -58,12 +63,16 @@ async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {
     let global = args.global;
     match args.command {
         Command::Dev => dev::dev(&global).await?,
-        Command::Init { admin_csr } => init::init(&global, admin_csr.as_deref()).await?,
+        Command::Init(args) if args.external_root => external_root::init(&global, &args).await?,
+        Command::Init(args) => init::init(&global, args.admin_csr.as_deref()).await?,
         Command::Serve { role } => serve::serve(&global, role).await?,
         Command::Migrate => migrate::migrate(&global).await?,
         Command::Backup(args) => backup::backup(&global, &args).await?,
         Command::Restore(args) => restore::restore(&global, &args).await?,
         Command::Import { files } => restore::import(&global, &files).await?,
+        Command::Reseal(args) => reseal::reseal(&global, &args).await?,
+        Command::ImportCrl { files } => external_root::import_crls(&global, &files).await?,
+        Command::ImportResponder(args) => external_root::import_responder(&global, &args).await?,
         Command::CheckConfig => check_config::check_config(&global)?,
         Command::Job(command) => job::job(&global, command).await?,
         Command::Admin(command) => admin::admin(&global, command).await?,

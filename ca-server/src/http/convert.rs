@@ -1,14 +1,17 @@
 //! What the routes show and read, on top of [`ca_wire`]: with what only the running service knows, and with every fault of a
 //! request noted in its place. No decisions.
 
-use ca_api::authority::{Authority as WireAuthority, RevocationList};
+use ca_api::authority::Authority as WireAuthority;
 use ca_api::certificate::{Certificate, SubjectAlternativeName};
 use ca_api::revoke::RevokedCertificate;
 use ca_core::name::GeneralName;
 use ca_core::time::{Lifetime, Timestamp};
+use ca_engine::error::FlowError;
+use ca_engine::flow::list_urls::list_urls;
 use ca_engine::flow::revoke::Revoked;
 use ca_engine::hierarchy::Authority;
 use ca_engine::port::store::{KeyHome, StoredCertificate};
+use ca_wire::authority::ListInPlace;
 use ca_wire::name::read_name;
 
 use super::extract::Wrong;
@@ -29,16 +32,20 @@ pub(crate) fn chain_pem(state: &AppState, stored: &StoredCertificate) -> String 
     ca_wire::certificate::chain_pem(&state.engine().hierarchy(), stored)
 }
 
-/// An authority, with the list that is in place here.
-pub(crate) fn authority(state: &AppState, authority: &Authority) -> WireAuthority {
-    let crl = state.crl_files().get(authority.id()).map(|file| RevocationList {
-        number: file.intent.number,
-        this_update: file.intent.this_update.to_rfc3339(),
-        next_update: file.intent.next_update.to_rfc3339(),
-        entries: file.intent.entries,
-    });
+/// An authority, with the lists that are in place here.
+pub(crate) async fn authority(state: &AppState, authority: &Authority) -> Result<WireAuthority, FlowError> {
+    let (files, id) = (state.crl_files(), authority.id());
+    let partial = files.partial().filter(|(whose, _, _)| *whose == id).map(|(_, part, file)| (Some(part), file));
+    let lists: Vec<_> = files
+        .get(id)
+        .map(|file| (None, file))
+        .into_iter()
+        .chain(partial)
+        .map(|(part, file)| ListInPlace { part, intent: &file.intent, octets: file.der.count() })
+        .collect();
+    let lists = ca_wire::authority::revocation_lists(&lists, &list_urls(state.engine(), id).await?);
     let visible_within = visible_within(state, &authority.record().key_home);
-    ca_wire::authority::authority(authority, state.engine().now(), crl, authority.can_sign(), visible_within)
+    Ok(ca_wire::authority::authority(authority, state.engine().now(), lists, authority.can_sign(), visible_within))
 }
 
 /// The worst case until a revocation is seen: a kept OCSP answer, or, for an offline authority, its CRL's life.

@@ -4,6 +4,7 @@ mod administrators;
 mod anchor;
 mod api_certificate;
 mod audit_chain;
+mod authority_keys;
 mod bulk_revocation;
 mod clock;
 mod crl;
@@ -12,6 +13,7 @@ mod each_authority;
 mod expiry;
 mod follow;
 mod mirror;
+mod offline_lists;
 mod outbox;
 mod personal_data;
 mod reservations;
@@ -42,9 +44,10 @@ pub(crate) struct Plan {
 }
 
 /// The names and descriptions of the jobs that `ca-server job` knows.
-pub(crate) const NAMES: [(&str, &str); 13] = [
+pub(crate) const NAMES: [(&str, &str); 14] = [
     ("anchor", "write what was published into the anchor, and compare the record with it"),
     ("audit-chain", "put committed audit events into the hash chain"),
+    ("authority-keys", "ask the keys that are held elsewhere whether they would sign, without a signature"),
     ("bulk-revocation", "go on with the revocations of many certificates that are running"),
     ("crl", "make CRLs that are due, or stale since a revocation"),
     ("expiry", "drop idempotency keys and events that have expired"),
@@ -69,6 +72,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
     Some(match name {
         "anchor" => Box::new(anchor::AnchorJob::default()),
         "audit-chain" => Box::new(audit_chain::AuditChainJob),
+        "authority-keys" => Box::new(authority_keys::AuthorityKeysJob::default()),
         "bulk-revocation" => Box::new(bulk_revocation::BulkRevocationJob),
         "crl" => Box::new(crl::CrlJob::new(crl_interval)),
         "expiry" => Box::new(expiry::ExpiryJob),
@@ -88,6 +92,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
 pub(crate) fn start(state: &AppState, plan: Plan, jobs: &mut Jobs) {
     jobs.start(state, Box::new(administrators::AdministratorsJob));
     jobs.start(state, Box::new(rollover::AuthorityEndsJob));
+    jobs.start(state, Box::new(offline_lists::OfflineListsJob));
     // One that is slow holds up no other.
     for sink in state.engine().sinks().keys() {
         jobs.start(state, Box::new(outbox::OutboxJob::of(sink.clone())));

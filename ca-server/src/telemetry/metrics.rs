@@ -55,6 +55,9 @@ const PERSONAL_DATA_DONE: &str = "ca_personal_data_encrypted";
 const PERSONAL_DATA_OLDER: &str = "ca_personal_data_under_older_keys";
 const RETENTION_REMOVED: &str = "ca_retention_removed_total";
 const RETENTION_BUSY: &str = "ca_retention_months_waiting";
+const AUTHORITY_KEY: &str = "ca_authority_key_usable";
+const AWS_CALLS: &str = "ca_aws_calls_total";
+const AWS_COST: &str = "ca_aws_cost_microdollars_total";
 const CLOCK_RIGHT: &str = "ca_clock_right";
 
 /// Starts the recorder; once a process.
@@ -124,6 +127,18 @@ pub(crate) fn start() -> anyhow::Result<()> {
     metrics::describe_gauge!(
         RETENTION_BUSY,
         "Months that the last run of retention left for the next one, because they were in use"
+    );
+    metrics::describe_gauge!(
+        AUTHORITY_KEY,
+        "1 while the key of an authority would sign, asked without a signature; 0 while it would not"
+    );
+    metrics::describe_counter!(
+        AWS_CALLS,
+        "Calls of AWS by service, operation and outcome: answered, throttled, failed, refused; queue-full and resting were not sent"
+    );
+    metrics::describe_counter!(
+        AWS_COST,
+        "What the answered calls of AWS cost by the price list, in millionths of a US dollar"
     );
     metrics::describe_gauge!(CLOCK_RIGHT, "1 while the clock agrees with the database and what was published");
     Ok(())
@@ -223,6 +238,7 @@ pub(crate) fn followed(state: &AppState) {
     metrics::gauge!(OCSP_CACHE_OCTETS).set(engine.answer_cache().octets() as f64);
     metrics::gauge!(OCSP_CACHE_ENTRIES).set(engine.answer_cache().entries() as f64);
     shared(state);
+    aws_calls(state);
 }
 
 /// Tells what became of answers that replicas share; nothing where they share none.
@@ -236,6 +252,23 @@ fn shared(state: &AppState) {
     metrics::gauge!(SHARED_ANSWERS).set(if condition.answers { 1.0 } else { 0.0 });
     metrics::counter!(SHARED_FAILURES).absolute(condition.failures);
     metrics::counter!(SHARED_DROPPED).absolute(condition.dropped);
+}
+
+/// Tells whether the key of an authority would sign.
+pub(crate) fn authority_key(authority: &AuthorityId, usable: bool) {
+    metrics::gauge!(AUTHORITY_KEY, "authority" => authority.to_string()).set(if usable { 1.0 } else { 0.0 });
+}
+
+/// Tells of the calls of AWS so far; nothing where there are none.
+fn aws_calls(state: &AppState) {
+    for count in state.aws_calls() {
+        let (service, operation) = (count.service, count.operation);
+        metrics::counter!(AWS_CALLS, "service" => service, "operation" => operation, "outcome" => count.outcome)
+            .absolute(count.calls);
+        if count.micro_dollars > 0 {
+            metrics::counter!(AWS_COST, "service" => service, "operation" => operation).absolute(count.micro_dollars);
+        }
+    }
 }
 
 /// Counts the run of a job.

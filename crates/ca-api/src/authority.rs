@@ -39,6 +39,9 @@ pub struct Authority {
     /// Its newest complete revocation list; absent before the first one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crl: Option<RevocationList>,
+    /// Every revocation list that is published for it.
+    #[serde(default)]
+    pub revocation_lists: RevocationLists,
     /// How long a revocation takes at most until OCSP and CRL tell it, caches of well-behaved clients included.
     #[schema(pattern = "^[0-9]{1,18}[smhd]$", example = "10s")]
     pub revocation_visible_within: String,
@@ -102,6 +105,73 @@ pub struct RevocationList {
     /// How many certificates are on it.
     #[schema(minimum = 0)]
     pub entries: u64,
+}
+
+/// The published revocation lists of an authority, by kind. A kind that it does not have is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RevocationLists {
+    /// The one that has everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complete: Option<PublishedList>,
+    /// What has changed since a complete list (RFC 5280 §5.2.4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta: Option<PublishedList>,
+    /// Those that cover a part of the certificates each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shards: Option<ShardLists>,
+}
+
+/// A revocation list as it is served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PublishedList {
+    /// The shard's number; absent for a list that is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 16383)]
+    pub shard: Option<u32>,
+    /// Where it is, as certificates name it; absent where the service has no `public.base_url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uri", example = "http://pki.example.org/crl/tls.crl")]
+    pub url: Option<String>,
+    /// The CRL number (RFC 5280 §5.2.3). Deltas and complete lists are numbered in one sequence, each shard in one of its own.
+    #[schema(minimum = 0)]
+    pub number: u64,
+    /// When it was made.
+    #[schema(format = "date-time")]
+    pub this_update: String,
+    /// When the next one comes at the latest.
+    #[schema(format = "date-time")]
+    pub next_update: String,
+    /// How many certificates are on it.
+    #[schema(minimum = 0)]
+    pub entries: u64,
+    /// How long its DER is, in octets.
+    #[schema(minimum = 0)]
+    pub octets: u64,
+}
+
+/// Up to so many shards are told one by one; more are summed up only.
+pub const SHARDS_TOLD: usize = 64;
+
+/// The shards of an authority together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShardLists {
+    /// How many there are.
+    #[schema(minimum = 1)]
+    pub count: u64,
+    /// How many certificates are on them together.
+    #[schema(minimum = 0)]
+    pub entries: u64,
+    /// How long they are together, in octets.
+    #[schema(minimum = 0)]
+    pub octets: u64,
+    /// When the oldest of them was made.
+    #[schema(format = "date-time")]
+    pub oldest_this_update: String,
+    /// When the first of them ends.
+    #[schema(format = "date-time")]
+    pub first_next_update: String,
+    /// Each of them, by number; none when there are more than 64.
+    pub lists: Vec<PublishedList>,
 }
 
 #[cfg(test)]

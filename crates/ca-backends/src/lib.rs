@@ -11,3 +11,5 @@ pub mod shared_answers;
 pub mod signer;
 pub mod sink;
 pub mod spool;
+#[cfg(feature = "backend-kms")]
+pub mod wrapping_key;

@@ -28,10 +28,14 @@ pub enum AuditAction {
     AuthorityRetired,
     /// The key of a retired authority was destroyed on the host.
     AuthorityKeyDestroyed,
+    /// An authority whose certificate others signed was taken on record.
+    AuthorityAdopted,
     /// A key of an authority left the store as encrypted PKCS#8.
     AuthorityKeyExported,
     /// The root's key was moved out of the data folder.
     RootKeyExported,
+    /// What is sealed was moved to another seal, or sealed anew.
+    KeysResealed,
     /// A certificate was issued.
     CertificateIssued,
     /// A certificate was issued as the successor of another.
@@ -78,6 +82,8 @@ pub enum AuditAction {
     PersonalDataKeyMade,
     /// Versions of the key of personal data that nothing lies under any more were dropped.
     PersonalDataKeyDropped,
+    /// A certificate that others signed, of an authority or an OCSP responder, was taken on record.
+    CertificateAdopted,
     /// The personal data that a certificate's event commits to was erased.
     PersonalDataErased,
     /// Certificates of a month were removed from the record after their retention; their serials stay.

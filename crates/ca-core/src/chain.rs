@@ -3,6 +3,8 @@
 //! The last certificate of a chain is the trust anchor: whoever calls decides that it is trusted. Revocation is not looked
 //! at here (that takes a CRL or an OCSP response), nor are certificate policies.
 
+pub mod subordinate;
+
 use std::fmt;
 
 use crate::certificate::Certificate;
@@ -170,6 +172,15 @@ fn check_name_constraints(findings: &mut Findings<'_>, index: usize) {
                 findings.push(below, "RFC 5280 §6.1.3 (b), (c)", violation.to_string());
             }
         }
+    }
+}
+
+/// No authority outlives its issuer: what it certifies then would lead nowhere. Not asked by RFC 5280 of who verifies.
+fn check_authority_end(findings: &mut Findings<'_>, index: usize) {
+    let Some(issuer) = findings.chain.get(index + 1) else { return };
+    let (end, last) = (findings.chain[index].validity().not_after, issuer.validity().not_after);
+    if end > last {
+        findings.push(index, "RFC 5280 §4.1.2.5", format!("ends at {end}, after its issuer, which ends at {last}"));
     }
 }
 

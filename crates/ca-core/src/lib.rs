@@ -11,6 +11,7 @@
 #![warn(missing_docs)]
 
 pub mod audit;
+pub mod ceremony;
 pub mod certificate;
 pub mod chain;
 pub mod crl;
@@ -26,6 +27,7 @@ pub mod name;
 pub mod ocsp;
 pub mod oid;
 pub mod pem;
+pub mod pkcs11_uri;
 pub mod policy;
 pub mod principal;
 pub mod profile;

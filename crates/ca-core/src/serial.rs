@@ -24,6 +24,17 @@ impl Serial {
         Self([shard.prefix().as_slice(), &octets].concat())
     }
 
+    /// What stands for the serial of a certificate whose issuer chooses it when it signs (AWS Private CA): 19 octets, longer than any
+    /// that such an issuer or [`Self::from_random`] makes. It is in no certificate.
+    pub fn provisional(octets: [u8; 16]) -> Self {
+        Self([PROVISIONAL.as_slice(), &octets].concat())
+    }
+
+    /// Whether it is one of [`Self::provisional`].
+    pub fn is_provisional(&self) -> bool {
+        self.0.len() == PROVISIONAL.len() + 16 && self.0.starts_with(&PROVISIONAL)
+    }
+
     /// The shard that a serial of ours is in, for ever; `None` for one that is in none.
     pub fn shard(&self) -> Option<ShardNumber> {
         let (prefix, rest) = self.0.split_first_chunk::<2>()?;
@@ -58,6 +69,9 @@ impl Serial {
         content
     }
 }
+
+/// What every provisional serial begins with.
+const PROVISIONAL: [u8; 3] = [0x70, 0x72, 0x6f];
 
 /// The number of a shard of an authority's CRL: from 1 to [`Self::HIGHEST`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,6 +158,19 @@ pub enum SerialError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_provisional_serial_is_like_no_other() {
+        let provisional = Serial::provisional([0xff; 16]);
+        assert!(provisional.is_provisional() && provisional.shard().is_none());
+        assert_eq!(provisional.as_bytes().len(), 19);
+        assert_eq!(Serial::from_bytes(&provisional.to_der_content()).ok(), Some(provisional));
+        let shard = ShardNumber::new(0x3072).expect("a number of a shard");
+        let others = [Serial::from_random([0x70; 16]), Serial::in_shard(shard, [0x6f; 16])];
+        assert!(others.iter().all(|other| !other.is_provisional()));
+        let longest = Serial::from_bytes(&[&PROVISIONAL[..], &[1; 17]].concat()).expect("20 octets");
+        assert!(!longest.is_provisional());
+    }
 
     #[test]
     fn random_serials_are_positive_and_sixteen_octets() {

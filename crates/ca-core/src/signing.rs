@@ -6,6 +6,8 @@ use crate::hash::MessageDigest;
 use crate::key::{PublicKey, SignatureAlgorithm, SignatureInvalid};
 use crate::tlv::{self, tag};
 
+pub mod token;
+
 /// Octets that may be signed with the key of an authority or responder. Sealed: only linted certificates, linted CRLs and
 /// OCSP responses of this crate are signable, so that a key cannot be made to sign anything else.
 pub trait Signable: Send + Sync + sealed::Sealed {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use ca_core::time::Lifetime;
 
+use crate::port::certificate_issuer::IssuerError;
 use crate::port::entropy::EntropyUnavailable;
 use crate::port::keyring::KeyringError;
 use crate::port::signer::SignerError;
@@ -194,6 +195,27 @@ impl From<StoreError> for FlowError {
     }
 }
 
+impl From<IssuerError> for FlowError {
+    fn from(error: IssuerError) -> Self {
+        let detail = error.to_string();
+        match error {
+            IssuerError::Busy { retry_after, .. } => {
+                let mut busy = Self::new(FlowErrorKind::Overloaded, "the authority's issuer is busy; try again");
+                busy.retry_after = retry_after;
+                busy.with_detail(detail)
+            }
+            IssuerError::Unavailable { .. } | IssuerError::Unknown { .. } => {
+                let message = "the authority's issuer cannot be used at this moment; try again later";
+                Self::new(FlowErrorKind::Unavailable, message).retry_after(5).with_detail(detail)
+            }
+            IssuerError::Refused { .. } => {
+                let message = "the authority's issuer refused to issue; the service's log says why";
+                Self::new(FlowErrorKind::AuthorityCannotSign, message).with_detail(detail)
+            }
+        }
+    }
+}
+
 impl From<SignerError> for FlowError {
     fn from(error: SignerError) -> Self {
         match &error {
@@ -207,7 +229,11 @@ impl From<SignerError> for FlowError {
                     .retry_after(2)
                     .with_detail(&error)
             }
-            SignerError::Refused { .. } => Self::internal(&error),
+            // The caller did nothing wrong, and trying again helps once the operator has put it right.
+            SignerError::Refused { .. } => {
+                let message = "the authority's key does not sign; the service's log and its /ready say why";
+                Self::new(FlowErrorKind::Unavailable, message).retry_after(60).with_detail(&error)
+            }
         }
     }
 }

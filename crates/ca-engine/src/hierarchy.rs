@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use ca_core::certificate::Certificate;
-use ca_core::id::{AuthorityId, CertificateId};
+use ca_core::id::AuthorityId;
 use ca_core::ocsp::IssuerIdentity;
 use ca_core::revocation::{RevocationReason, Standing};
 use ca_core::serial::Serial;
@@ -16,10 +16,14 @@ use ca_core::time::{Timestamp, Validity};
 
 use crate::error::{FlowError, FlowErrorKind};
 use crate::generation::{generation_in, line_of};
+use crate::port::certificate_issuer::CertificateIssuer;
 use crate::port::external_keys::ExternalKeys;
 use crate::port::keyring::{Keyring, KeyringError};
 use crate::port::signer::Signer;
-use crate::port::store::{AuthorityRecord, AuthorityState, KeyHome, ResponderRecord, Store};
+use crate::port::store::{AuthorityRecord, AuthorityState, KeyHome, ResponderRecord, Store, StoredCertificate};
+
+/// The profile under which the certificates of authorities are on record whose keys others hold, and always did.
+pub const EXTERNAL_PROFILE: &str = "external-authority";
 
 /// An authority, ready for use.
 pub struct Authority {
@@ -30,15 +34,27 @@ pub struct Authority {
     ancestors: Vec<Vec<u8>>,
     key: Key,
     revoked: Option<RevocationReason>,
+    is_external: bool,
 }
 
 /// What this process has of an authority's key.
 enum Key {
     Usable(Arc<dyn Signer>),
+    /// Another issues with it.
+    Elsewhere(Arc<dyn CertificateIssuer>),
     /// It was not given it.
     Absent,
     /// It should have it, and this is why not. The authority is there all the same: its status is served.
     Unusable(String),
+}
+
+/// By whom an authority's certificates are signed.
+#[derive(Clone, Copy)]
+pub enum Hand<'a> {
+    /// By this process, with its key.
+    Key(&'a dyn Signer),
+    /// By an issuer elsewhere, which holds the key and chooses serials.
+    Elsewhere(&'a dyn CertificateIssuer),
 }
 
 impl From<Option<Arc<dyn Signer>>> for Key {
@@ -52,8 +68,10 @@ impl Authority {
         record: AuthorityRecord,
         ancestors: Vec<Vec<u8>>,
         open: impl FnOnce(&Certificate) -> Key,
-        revoked: Option<RevocationReason>,
+        certificate_on_record: Option<&StoredCertificate>,
     ) -> Result<Self, FlowError> {
+        let revoked = certificate_on_record.and_then(revocation_of);
+        let is_external = certificate_on_record.is_some_and(|stored| stored.profile.as_str() == EXTERNAL_PROFILE);
         let fault = |error: &dyn std::fmt::Display| FlowError::internal(format!("authority {}: {error}", record.id));
         let certificate = Certificate::from_der(&record.certificate_der).map_err(|error| fault(&error))?;
         let facts = IssuerFacts::from_certificate(&certificate).map_err(|error| fault(&error))?;
@@ -65,7 +83,7 @@ impl Authority {
         }
         let identity =
             IssuerIdentity::new(certificate.subject().as_der(), certificate.public_key().subject_public_key());
-        Ok(Self { record, certificate, facts, identity, ancestors, key, revoked })
+        Ok(Self { record, certificate, facts, identity, ancestors, key, revoked, is_external })
     }
 
     /// Its id.
@@ -124,6 +142,11 @@ impl Authority {
         now >= self.facts.validity.not_after
     }
 
+    /// Whether others hold its key, and always did: what it has to say about what it issued comes from them.
+    pub fn is_external(&self) -> bool {
+        self.is_external
+    }
+
     /// Why its own certificate is revoked or on hold, when it is.
     pub fn revoked(&self) -> Option<RevocationReason> {
         self.revoked
@@ -141,10 +164,27 @@ impl Authority {
         }
         match (&self.key, self.record.key_home.is_offline()) {
             (Key::Usable(signer), _) => Ok(signer),
+            (Key::Elsewhere(_), _) => Err(cannot("its issuer elsewhere signs certificates and nothing else")),
             (Key::Unusable(why), _) => Err(cannot(why)),
+            (Key::Absent, _) if self.is_external => {
+                Err(cannot("others hold its key; its lists and OCSP responders are imported"))
+            }
             (Key::Absent, true) => Err(cannot("its key is offline; a ceremony on the host that holds it can use it")),
             (Key::Absent, false) => Err(cannot("this process was not given its key")),
         }
+    }
+
+    /// By whom its certificates are signed, or an error that says why nobody can be asked here.
+    pub fn hand(&self) -> Result<Hand<'_>, FlowError> {
+        match &self.key {
+            Key::Elsewhere(issuer) if self.record.state != AuthorityState::Retired => Ok(Hand::Elsewhere(&**issuer)),
+            _ => self.signer().map(|signer| Hand::Key(&**signer)),
+        }
+    }
+
+    /// Whether another issues its certificates, and chooses their serials.
+    pub fn issues_elsewhere(&self) -> bool {
+        matches!(self.record.key_home, KeyHome::AcmPca(_))
     }
 
     /// Whether its key can be used here.
@@ -250,16 +290,20 @@ impl Hierarchy {
                     std::iter::once(own).chain(parent.ancestors.iter().cloned()).collect()
                 }
             };
-            let revoked = revocation_of(store, record.certificate).await?;
+            let stored = store.certificate(record.certificate).await?;
             let home = record.key_home.clone();
             let open = |certificate: &Certificate| match (held, &home) {
                 (None, KeyHome::Kms(_) | KeyHome::Pkcs11(_)) => match external.open(&home, certificate.public_key()) {
                     Ok(signer) => signer.into(),
                     Err(error) => Key::Unusable(error.to_string()),
                 },
+                (None, KeyHome::AcmPca(_)) => match external.issuer(&home) {
+                    Ok(issuer) => issuer.map_or(Key::Absent, Key::Elsewhere),
+                    Err(error) => Key::Unusable(error.to_string()),
+                },
                 (held, _) => held.into(),
             };
-            hierarchy.authorities.push(Arc::new(Authority::read(record, ancestors, open, revoked)?));
+            hierarchy.authorities.push(Arc::new(Authority::read(record, ancestors, open, stored.as_ref())?));
         }
         for record in store.responders().await? {
             let (authority, certificate) = (record.authority.clone(), record.certificate);
@@ -282,7 +326,7 @@ impl Hierarchy {
         record: ResponderRecord,
     ) -> Result<(), FlowError> {
         // A responder is not asked for its own status (id-pkix-ocsp-nocheck): a revoked one must fall silent by itself.
-        if revocation_of(store, record.certificate).await?.is_some() {
+        if store.certificate(record.certificate).await?.as_ref().and_then(revocation_of).is_some() {
             return Ok(());
         }
         let Some(signer) = open_key(store, keyring, &record.key_id).await? else { return Ok(()) };
@@ -386,11 +430,11 @@ impl Hierarchy {
 }
 
 /// Why a certificate on record is revoked or on hold, if it is.
-async fn revocation_of(store: &dyn Store, id: CertificateId) -> Result<Option<RevocationReason>, FlowError> {
-    Ok(match store.certificate(id).await?.map(|certificate| certificate.standing) {
-        Some(Standing::Revoked(revocation)) => Some(revocation.reason),
-        Some(Standing::Active) | None => None,
-    })
+fn revocation_of(certificate: &StoredCertificate) -> Option<RevocationReason> {
+    match certificate.standing {
+        Standing::Revoked(revocation) => Some(revocation.reason),
+        Standing::Active => None,
+    }
 }
 
 /// Opens a key, or `None` when this process has no data key for its room.

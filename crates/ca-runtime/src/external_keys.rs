@@ -6,34 +6,162 @@ use async_trait::async_trait;
 use ca_core::key::PublicKey;
 use ca_engine::port::external_keys::ExternalKeys;
 use ca_engine::port::signer::{Signer, SignerError};
-use ca_engine::port::store::KeyHome;
+use ca_engine::port::store::{KeyHome, Store, StoreError};
+
+use crate::config::{Config, KeyPlan};
+use crate::token_keys::TokenKeys;
+
+#[cfg(feature = "backend-kms")]
+type Kms = ca_backends::signer::kms::KmsKeys;
+/// There is none.
+#[cfg(not(feature = "backend-kms"))]
+type Kms = std::convert::Infallible;
 
 /// The adapters of this build.
 pub(crate) struct HeldKeys {
     /// Whether this process may use keys of authorities: role `status` may not.
     may_use: bool,
+    /// Opened when a key is known to be there.
+    kms: Option<Kms>,
+    tokens: TokenKeys,
+}
+
+/// Calls of AWS so far, of one kind and with one outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AwsCalls {
+    /// The service, as in `kms`.
+    pub service: &'static str,
+    /// The operation, as in `Sign`.
+    pub operation: &'static str,
+    /// What became of them, as metrics name it.
+    pub outcome: &'static str,
+    /// How many.
+    pub calls: u64,
+    /// What they cost by the price list, in millionths of a US dollar.
+    pub micro_dollars: u64,
 }
 
 impl HeldKeys {
-    pub(crate) const fn new(may_use: bool) -> Self {
-        Self { may_use }
+    /// Opens the way to every home that the configuration or the record names. Nothing is asked of any of them.
+    pub(crate) async fn open(config: &Config, store: &dyn Store, may_use: bool) -> Result<Self, StoreError> {
+        let mut kms = None;
+        if may_use && let Some(arn) = first_in_kms(config, store).await? {
+            kms = open_kms(config, &arn).await;
+        }
+        Ok(Self { may_use, kms, tokens: TokenKeys::new(config.pkcs11.clone()) })
     }
+
+    /// Keys in tokens.
+    pub(crate) fn tokens(&self) -> &TokenKeys {
+        &self.tokens
+    }
+
+    /// Calls of AWS so far.
+    pub(crate) fn aws_calls(&self) -> Vec<AwsCalls> {
+        self.kms.as_ref().map(calls_of).unwrap_or_default()
+    }
+}
+
+/// A key in KMS that is planned or on record.
+async fn first_in_kms(config: &Config, store: &dyn Store) -> Result<Option<String>, StoreError> {
+    let authorities = &config.authorities;
+    let planned = [&authorities.root, &authorities.tls, &authorities.document].map(|authority| match &authority.key {
+        KeyPlan::External(home) => Some(home.clone()),
+        KeyPlan::Software(_) | KeyPlan::Token { .. } => None,
+    });
+    let recorded = store.authorities().await?.into_iter().map(|record| record.key_home);
+    Ok(planned.into_iter().flatten().chain(recorded).find_map(|home| match home {
+        KeyHome::Kms(arn) => Some(arn),
+        _ => None,
+    }))
+}
+
+#[cfg(feature = "backend-kms")]
+async fn open_kms(config: &Config, arn: &str) -> Option<Kms> {
+    use ca_backends::aws::{AwsAccess, KmsKeyArn};
+
+    // What is no ARN of a key is refused when it is used, with a reason.
+    let region = KmsKeyArn::parse(arn).map_or_else(|_| String::new(), |arn| arn.region().to_owned());
+    Some(Kms::new(AwsAccess::find_for(&config.aws, &region).await, config.kms_quota))
+}
+
+#[cfg(not(feature = "backend-kms"))]
+async fn open_kms(_: &Config, _: &str) -> Option<Kms> {
+    None
+}
+
+#[cfg(feature = "backend-kms")]
+fn calls_of(kms: &Kms) -> Vec<AwsCalls> {
+    let count = |count: ca_backends::aws::CallCount| AwsCalls {
+        service: "kms",
+        operation: count.operation,
+        outcome: count.outcome.as_str(),
+        calls: count.calls,
+        micro_dollars: count.micro_dollars,
+    };
+    kms.calls().into_iter().map(count).collect()
+}
+
+#[cfg(not(feature = "backend-kms"))]
+fn calls_of(kms: &Kms) -> Vec<AwsCalls> {
+    match *kms {}
 }
 
 #[async_trait]
 impl ExternalKeys for HeldKeys {
     async fn find(&self, home: &KeyHome) -> Result<Arc<dyn Signer>, SignerError> {
-        Err(no_adapter(home))
+        match (home, &self.kms) {
+            (KeyHome::Pkcs11(uri), _) => self.tokens.find(uri).await,
+            #[cfg(feature = "backend-kms")]
+            (KeyHome::Kms(arn), Some(kms)) => Ok(Arc::new(kms.find(&parsed(arn)?).await?)),
+            _ => Err(no_adapter(home)),
+        }
     }
 
-    fn open(&self, home: &KeyHome, _: &PublicKey) -> Result<Option<Arc<dyn Signer>>, SignerError> {
+    fn open(&self, home: &KeyHome, public_key: &PublicKey) -> Result<Option<Arc<dyn Signer>>, SignerError> {
         if !self.may_use {
             return Ok(None);
         }
-        Err(no_adapter(home))
+        match (home, &self.kms) {
+            (KeyHome::Pkcs11(uri), _) => self.tokens.open(uri, public_key).map(Some),
+            #[cfg(feature = "backend-kms")]
+            (KeyHome::Kms(arn), Some(kms)) => Ok(Some(Arc::new(kms.open(&parsed(arn)?, public_key)?))),
+            _ => Err(no_adapter(home)),
+        }
     }
 }
 
-fn no_adapter(home: &KeyHome) -> SignerError {
-    SignerError::Unavailable { detail: format!("this build does not reach keys in {home}") }
+#[cfg(feature = "backend-kms")]
+fn parsed(arn: &str) -> Result<ca_backends::aws::KmsKeyArn, SignerError> {
+    ca_backends::aws::KmsKeyArn::parse(arn)
+        .map_err(|problem| SignerError::Refused { detail: format!("`{arn}` on record: {problem}") })
 }
+
+fn no_adapter(home: &KeyHome) -> SignerError {
+    let detail = match home {
+        KeyHome::Kms(_) if cfg!(feature = "backend-kms") => {
+            format!(
+                "there was no key in AWS KMS when this process started, and now there is one in {home}; start it again"
+            )
+        }
+        _ => format!("this build does not reach keys in {home}"),
+    };
+    SignerError::Unavailable { detail }
+}
+
+/// What a configuration asks for that this build does not have: for `check-config`.
+pub(crate) fn check(config: &Config) -> Result<(), NotBuiltIn> {
+    let authorities = &config.authorities;
+    let wants_kms = [&authorities.root, &authorities.tls, &authorities.document]
+        .iter()
+        .any(|authority| matches!(&authority.key, KeyPlan::External(KeyHome::Kms(_))));
+    match wants_kms && !cfg!(feature = "backend-kms") {
+        true => Err(NotBuiltIn),
+        false => Ok(()),
+    }
+}
+
+/// A key in KMS is wanted of a program that cannot reach it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("authority: this program was built without AWS KMS; keys are made by the service, as in `software:p256`")]
+pub struct NotBuiltIn;

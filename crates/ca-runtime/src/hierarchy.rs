@@ -2,8 +2,11 @@
 //!
 //! Harmless to repeat: what is there is left alone, what an interrupted set-up left unfinished is finished.
 
+use std::sync::Arc;
+
 use ca_core::id::{AuthorityId, IdError};
 use ca_core::key::KeyType;
+use ca_core::pkcs11_uri::Pkcs11Uri;
 use ca_core::policy::AuthorityConstraints;
 use ca_core::principal::Principal;
 use ca_core::time::Lifetime;
@@ -15,8 +18,8 @@ use ca_engine::flow::reconcile::abandon_reservations_before;
 use ca_engine::flow::respond::{make_responder, needs_responder};
 use ca_engine::generation::line_of;
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError};
-use ca_engine::port::signer::SignerError;
-use ca_engine::port::store::{AuthorityState, KeyHome, StoreError};
+use ca_engine::port::signer::{Signer, SignerError};
+use ca_engine::port::store::{AuthorityState, KeyHome, Lease, StoreError};
 use thiserror::Error;
 
 use crate::config::{AuthorityConfig, KeyPlan};
@@ -62,16 +65,26 @@ impl Runtime {
     ///
     /// The root's key is made in its file and used from there; it leaves the process's memory before this returns.
     pub async fn init_hierarchy(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Vec<AuthorityId>, InitError> {
+        self.alone(self.init_alone(progress)).await
+    }
+
+    /// Does the work of a set-up while nobody else does any on the same record.
+    pub(crate) async fn alone<T, E: From<InitError>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         if !self.is_shared() {
             // The lock on the folder keeps everybody else away.
-            return self.init_alone(progress).await;
+            return work.await;
         }
+        let lease = self.set_up_lease().await?;
+        let done = work.await;
+        self.engine.store().release_lease(&lease).await.map_err(InitError::from)?;
+        done
+    }
+
+    async fn set_up_lease(&self) -> Result<Lease, InitError> {
         let holder = format!("init-{}", hex::encode(self.engine.random::<8>().map_err(FlowError::from)?));
         let lease = self.engine.store().acquire_lease("init", &holder, SET_UP).await?.ok_or(InitError::InProgress)?;
         self.engine.reload_hierarchy().await?;
-        let made = self.init_alone(progress).await;
-        self.engine.store().release_lease(&lease).await?;
-        made
+        Ok(lease)
     }
 
     async fn init_alone(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Vec<AuthorityId>, InitError> {
@@ -85,8 +98,13 @@ impl Runtime {
             .filter(|id| self.engine.hierarchy().authority(id).is_none())
             .cloned()
             .collect();
-        // The first CRL is the last thing an authority is given: without it, its set-up was interrupted.
-        if !missing.is_empty() || !publish_crl::has_published_list(&self.engine, &root).await? {
+        let is_external = self.engine.hierarchy().authority(&root).is_some_and(|root| root.is_external());
+        if !missing.is_empty() && (is_external || self.waits_for_certificates().await?) {
+            return Err(InitError::WaitsForCertificates);
+        }
+        // The first CRL is the last thing an authority is given: without it, its set-up was interrupted. Of a root that others
+        // hold it is theirs to give.
+        if !is_external && (!missing.is_empty() || !publish_crl::has_published_list(&self.engine, &root).await?) {
             // What an interrupted set-up reserved is closed first: nobody else is at work here.
             abandon_reservations_before(&self.engine, &Principal::LocalOperator, self.engine.now()).await?;
             let made = self.make_missing(&root, &subordinates, &missing, progress).await;
@@ -162,6 +180,7 @@ impl Runtime {
                 (KeyHome::File, self.root_key_file()?.load_or_generate(*key_type, &self.entropy).await?)
             }
             KeyPlan::External(home) => (home.clone(), self.engine.external_keys().find(home).await?),
+            KeyPlan::Token { uri, make } => self.find_or_make_in_token(id, uri, *make, progress).await?,
         };
         let plan = AuthorityPlan {
             id: id.clone(),
@@ -193,6 +212,7 @@ impl Runtime {
                 (key_home, signer)
             }
             KeyPlan::External(home) => (home.clone(), self.engine.external_keys().find(home).await?),
+            KeyPlan::Token { uri, make } => self.find_or_make_in_token(id, uri, *make, progress).await?,
         };
         let plan = AuthorityPlan {
             id: id.clone(),
@@ -208,6 +228,35 @@ impl Runtime {
         establish_authority(&self.engine, &Principal::LocalOperator, &plan, signer).await?;
         progress(Progress::Established { authority: id.clone() });
         Ok(())
+    }
+
+    /// The key of a URI as it is in its token, or made there. One that an interrupted set-up made is found and used.
+    pub(crate) async fn find_or_make_in_token(
+        &self,
+        id: &AuthorityId,
+        uri: &Pkcs11Uri,
+        make: Option<KeyType>,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<(KeyHome, Arc<dyn Signer>), InitError> {
+        // What a URI says of the way to a token is true on one host; the record is read on all.
+        let home = KeyHome::Pkcs11(uri.identity().to_string());
+        let signer = match (self.external_keys.tokens().find_if_there(uri).await?, make) {
+            (Some(signer), _) => signer,
+            (None, Some(key_type)) => {
+                progress(Progress::MakingKey { authority: id.clone(), key_type });
+                self.external_keys.tokens().make(uri, key_type).await?
+            }
+            // It says what is missing.
+            (None, None) => self.engine.external_keys().find(&home).await?,
+        };
+        if let Some(key_type) = make.filter(|key_type| *key_type != signer.public_key().key_type()) {
+            return Err(InitError::OtherKeyType {
+                authority: id.clone(),
+                found: signer.public_key().key_type(),
+                key_type,
+            });
+        }
+        Ok((home, signer))
     }
 
     pub(crate) fn subordinate_config(&self, id: &AuthorityId) -> &AuthorityConfig {
@@ -236,12 +285,30 @@ pub enum InitError {
     /// Another process makes the hierarchy in the same database, or died while it did.
     #[error("another `init` is at work on this database, or was cut off less than a minute ago; try again in a minute")]
     InProgress,
+    /// A root that others hold was chosen before.
+    #[error(
+        "this hierarchy was begun with a root that others hold: give the certificates they signed to \
+         `ca-server init --external-root --import FILE`"
+    )]
+    WaitsForCertificates,
     /// Another process makes the root's CRL.
     #[error("another process is making the root's CRL; try again in a minute")]
     Busy,
     /// A key.
     #[error(transparent)]
     Key(#[from] KeyringError),
+    /// A key in a token is of another kind than the configuration says.
+    #[error(
+        "the key of {authority} in its token is {found}, and `authority.{authority}.key_type` says {key_type}; correct one of them"
+    )]
+    OtherKeyType {
+        /// Whose key.
+        authority: AuthorityId,
+        /// What it is.
+        found: KeyType,
+        /// What it should be.
+        key_type: KeyType,
+    },
     /// A key that is held elsewhere.
     #[error(transparent)]
     ExternalKey(#[from] SignerError),

@@ -22,6 +22,7 @@ use ca_engine::flow::retire::{Watch, retire};
 use ca_engine::flow::sequence_audit::{self, sequence_audit};
 use ca_engine::hierarchy::Authority;
 use ca_engine::port::store::{BulkRevocation, Lease, PublishedCrl, StoreError};
+use ca_engine::port::wrapping_key::WrappingError;
 use thiserror::Error;
 
 use crate::config::{Config, LoadError, TEMPLATE};
@@ -115,7 +116,7 @@ impl Runtime {
     /// file for as long as it takes, and its OCSP responder is renewed too when that is due.
     pub async fn publish_crl_now(&self, id: &AuthorityId) -> Result<Arc<PublishedCrl>, LocalError> {
         let authority = self.engine.authority(id)?;
-        if authority.can_sign() || !authority.record().key_home.is_offline() {
+        if authority.can_sign() || authority.is_external() || !authority.record().key_home.is_offline() {
             return self.publish_next_crl(id).await;
         }
         let signer = self.root_key_file()?.open(authority.certificate().public_key()).await.map_err(InitError::from)?;
@@ -152,7 +153,7 @@ impl Runtime {
     }
 
     /// A lease. The folder is ours alone, so that another holder is a server that was killed: its lease ends in seconds.
-    async fn lease(&self, name: &str) -> Result<Lease, LocalError> {
+    pub(crate) async fn lease(&self, name: &str) -> Result<Lease, LocalError> {
         for _ in 0..PATIENCE {
             if let Some(lease) = self.engine.store().acquire_lease(name, HOLDER, LEASE).await? {
                 return Ok(lease);
@@ -201,6 +202,10 @@ impl LocalError {
         match self {
             Self::Busy | Self::Init(InitError::Busy) | Self::Open(OpenError::Lock(LockError::Held { .. })) => true,
             Self::Open(OpenError::Database(ca_store::OpenError::Full { .. })) => true,
+            Self::Open(OpenError::Seal(
+                SealError::External { source: WrappingError::Unavailable { .. }, .. }
+                | SealError::NotWrapped(WrappingError::Unavailable { .. }),
+            )) => true,
             Self::Store(error)
             | Self::Init(InitError::Store(error))
             | Self::Open(OpenError::Store(error) | OpenError::Seal(SealError::Store(error))) => {

@@ -35,7 +35,8 @@ use crate::clock::SystemClock;
 use crate::config::{ApiConfig, Config, PassphraseSource};
 use crate::data_folder::{DataFolder, DataFolderError, PASSPHRASE_FILE};
 use crate::entropy::SystemEntropy;
-use crate::external_keys::HeldKeys;
+use crate::external_keys::{self, HeldKeys};
+pub use crate::external_keys::{AwsCalls, NotBuiltIn};
 use crate::lock::{Lock, LockError};
 pub use crate::mirrors::{Mirror, MirrorFault};
 use crate::operator_message::operator_message;
@@ -43,11 +44,13 @@ use crate::profiles::{self, ProfileLoadFault};
 use crate::record::Record;
 use crate::root_key::RootKeyFile;
 use crate::seal::{
-    DataKeys, MissingKeys, Passphrase, PassphraseError, Passphrases, SealError, SealedKeyring, SealedVault, is_sealed,
+    DataKeys, MissingKeys, Passphrase, PassphraseError, SealError, SealedKeyring, SealedVault, Seals, is_sealed,
 };
+pub use crate::seal_sources::SealSourceFault;
 use crate::shared_answers::{self, RedisFault};
 pub use crate::sinks::SinkFault;
-use crate::{mirrors, sinks};
+pub use crate::token_keys::KeyWayFault;
+use crate::{mirrors, seal_sources, sinks, token_keys};
 
 /// How long the CRL of the root lives, whose key is offline: 13 months, renewed in a ceremony once a year.
 const OFFLINE_CRL_VALIDITY: Lifetime = Lifetime::from_days(395);
@@ -142,6 +145,7 @@ pub struct Runtime {
     pub anchor: Arc<dyn Anchor>,
     /// Where lists are put too, beside the data folder.
     pub mirrors: Vec<Mirror>,
+    pub(crate) external_keys: Arc<HeldKeys>,
     pub(crate) keyring: Arc<SealedKeyring>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) root_key: Option<RootKeyFile>,
@@ -175,26 +179,28 @@ impl Runtime {
         let store = record.store();
         // 4. The keys.
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
-        let passphrases = passphrases(&config, purpose, &data_folder, &*store, &*entropy).await?;
+        let seals = seals(&config, purpose, &data_folder, &*store, &*entropy).await?;
         let missing = if purpose.makes_what_is_missing() { MissingKeys::Make } else { MissingKeys::Refuse };
-        let data_keys = DataKeys::open(&*store, &passphrases, missing, &*entropy).await?;
+        let data_keys = DataKeys::open(&*store, &seals, missing, &*entropy).await?;
         if let Some(data_key) = data_keys.personal_data() {
             let vault = SealedVault::new(data_key.clone(), Arc::clone(&entropy));
             record.hold_personal_data(Arc::new(vault)).await?;
         }
         let keyring = Arc::new(SealedKeyring::new(data_keys, Arc::clone(&entropy), clock.clone()));
-        let root_key =
-            passphrases.authorities.map(|passphrase| RootKeyFile::new(data_folder.root_key_file(), passphrase));
+        let root_password = seals.authorities.as_ref().map(seal_sources::root_password);
+        let root_key = root_password.map(|password| RootKeyFile::new(data_folder.root_key_file(), password));
         let shared = config.redis.as_ref().filter(|_| purpose.answers_status());
         let shared_answers = shared.map(shared_answers::open).transpose()?;
         let mirrors = if purpose.fills_mirrors() { mirrors::open(&config).await? } else { Vec::new() };
+        external_keys::check(&config)?;
+        let external_keys = Arc::new(HeldKeys::open(&config, &*store, purpose != Purpose::ServeStatus).await?);
         // 5. The engine. A clock that is wrong is no fault of opening: the engine answers, and signs nothing until it is right.
         let ports = Ports {
             clock,
             entropy: Arc::clone(&entropy),
             store,
             keyring: keyring.clone(),
-            external_keys: Arc::new(HeldKeys::new(purpose != Purpose::ServeStatus)),
+            external_keys: external_keys.clone(),
             authorizer,
             publisher: Arc::new(DirectoryPublisher::new(data_folder.crl_folder())),
             spool,
@@ -213,7 +219,19 @@ impl Runtime {
             tracing::error!(why, "the record is not known to be the newest: nothing is signed or changed");
         }
         let engine = Arc::new(engine);
-        Ok(Self { engine, config, data_folder, anchor, mirrors, keyring, entropy, root_key, record, _locks: locks })
+        Ok(Self {
+            engine,
+            config,
+            data_folder,
+            anchor,
+            mirrors,
+            external_keys,
+            keyring,
+            entropy,
+            root_key,
+            record,
+            _locks: locks,
+        })
     }
 
     /// Closes the record: waits for the last commit. The locks are given back when the runtime is dropped.
@@ -224,6 +242,12 @@ impl Runtime {
     /// What wakes the follower of the sequence of revocations; must be called inside a tokio runtime, which then listens.
     pub fn revocation_hints(&self) -> Arc<dyn RevocationHints> {
         self.record.revocation_hints(&self.config.database)
+    }
+
+    /// What tells of the calls of AWS so far, for as long as it is kept.
+    pub fn aws_calls(&self) -> impl Fn() -> Vec<AwsCalls> + Send + Sync + use<> {
+        let keys = Arc::clone(&self.external_keys);
+        move || keys.aws_calls()
     }
 
     /// Whether other replicas may be at work on the same record.
@@ -252,6 +276,9 @@ pub fn check_policies(config: &Config) -> Result<(), OpenError> {
     sinks::open(&config.webhooks, &(Arc::new(SystemClock) as Arc<dyn Clock>)).map_err(OpenError::Sinks)?;
     config.redis.as_ref().map(shared_answers::check).transpose()?;
     mirrors::check(config)?;
+    external_keys::check(config)?;
+    seal_sources::check(config)?;
+    token_keys::check(config)?;
     Ok(())
 }
 
@@ -295,14 +322,14 @@ fn lock(data_folder: &DataFolder, purpose: Purpose) -> Result<Vec<Lock>, LockErr
     })
 }
 
-/// The passphrases this purpose is given: of the status role the responders' only.
-async fn passphrases(
+/// The seals this purpose is given: of the status role the responders' only.
+async fn seals(
     config: &Config,
     purpose: Purpose,
     data_folder: &DataFolder,
     store: &dyn Store,
     entropy: &dyn Entropy,
-) -> Result<Passphrases, OpenError> {
+) -> Result<Seals, OpenError> {
     let may_make = purpose.makes_a_passphrase();
     // A passphrase is never made for keys that another one sealed: that file is missing, not yet to be made.
     let may_make = may_make && !is_sealed(store).await?;
@@ -312,16 +339,7 @@ async fn passphrases(
         }
         read => read,
     };
-    if purpose == Purpose::ServeStatus {
-        let responders = read(config.seal.responders.as_ref().unwrap_or(&config.seal.authorities))?;
-        return Ok(Passphrases { authorities: None, responders: Arc::new(responders) });
-    }
-    let authorities = Arc::new(read(&config.seal.authorities)?);
-    let responders = match &config.seal.responders {
-        Some(source) => Arc::new(read(source)?),
-        None => Arc::clone(&authorities),
-    };
-    Ok(Passphrases { authorities: Some(authorities), responders })
+    Ok(seal_sources::seals(config, purpose == Purpose::ServeStatus, read).await?)
 }
 
 fn settings(config: &Config) -> Settings {
@@ -379,12 +397,18 @@ pub enum OpenError {
     /// The place where OCSP answers are shared.
     #[error(transparent)]
     Redis(#[from] RedisFault),
+    /// A way to a key that is held elsewhere.
+    #[error(transparent)]
+    KeyWay(#[from] KeyWayFault),
     /// Where lists are put too.
     #[error(transparent)]
     Mirror(#[from] MirrorFault),
-    /// The passphrase.
+    /// Keys that are held elsewhere.
     #[error(transparent)]
-    Passphrase(#[from] PassphraseError),
+    ExternalKeys(#[from] NotBuiltIn),
+    /// What opens the seal.
+    #[error(transparent)]
+    SealSource(#[from] SealSourceFault),
     /// The sealed keys.
     #[error(transparent)]
     Seal(#[from] SealError),

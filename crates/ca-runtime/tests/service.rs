@@ -16,6 +16,7 @@ use ca_runtime::hierarchy::{InitError, Progress};
 use ca_runtime::key_export::ExportError;
 use ca_runtime::local::{Local, LocalError, open_local};
 use ca_runtime::lock::LockError;
+use ca_runtime::open::SealSourceFault;
 use ca_runtime::open::{OpenError, Purpose, Runtime};
 use ca_runtime::root_key::RootKeyError;
 use ca_runtime::seal::{Passphrase, PassphraseError, SealError};
@@ -181,9 +182,15 @@ async fn servers_make_no_keys() {
     assert!(!folder.path.join("seal.passphrase").exists());
     // An operator who runs `init` gives the passphrase.
     let error = folder.refused(Purpose::Initialise).await;
-    assert!(matches!(error, OpenError::Passphrase(PassphraseError::Missing { .. })), "{error}");
+    assert!(
+        matches!(error, OpenError::SealSource(SealSourceFault::Passphrase(PassphraseError::Missing { .. }))),
+        "{error}"
+    );
     let error = folder.refused(Purpose::Serve).await;
-    assert!(matches!(error, OpenError::Passphrase(PassphraseError::Missing { .. })), "{error}");
+    assert!(
+        matches!(error, OpenError::SealSource(SealSourceFault::Passphrase(PassphraseError::Missing { .. }))),
+        "{error}"
+    );
     fs::write(folder.path.join("seal.passphrase"), "correct horse\n").expect("written");
     let error = folder.refused(Purpose::Serve).await;
     assert!(matches!(error, OpenError::Seal(SealError::NotInitialised)), "{error}");
@@ -204,7 +211,10 @@ async fn a_lost_or_wrong_passphrase_is_said_to_be_so() {
     // Never another one in the place of one that is missing.
     fs::remove_file(&file).expect("removed");
     let error = folder.refused(Purpose::Local).await;
-    assert!(matches!(error, OpenError::Passphrase(PassphraseError::Missing { .. })), "{error}");
+    assert!(
+        matches!(error, OpenError::SealSource(SealSourceFault::Passphrase(PassphraseError::Missing { .. }))),
+        "{error}"
+    );
     fs::write(&file, right).expect("written");
     drop(folder.open().await);
 }

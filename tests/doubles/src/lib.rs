@@ -3,8 +3,16 @@
 //! checked by running the same tests against such an emulator.
 #![warn(missing_docs)]
 
+mod acm_pca;
+mod json_protocol;
+mod kms;
 mod s3;
 mod server;
+mod weather;
 
+pub use acm_pca::{AcmPca, AcmPcaDouble, AuthorityPlan, AuthorityStatus, IssuedHere, KeyAlgorithm};
+pub use json_protocol::{Asked, AwsError, Input, JsonDouble, JsonService};
+pub use kms::{KeySpec, KeyState, Kms, KmsDouble};
 pub use s3::{Operation, S3Double, StoredObject};
 pub use server::Fault;
+pub use weather::Weather;

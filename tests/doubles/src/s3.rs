@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -137,21 +138,21 @@ impl State {
             Method::HEAD => Operation::Head,
             Method::GET => Operation::Get,
             Method::PUT => Operation::Put,
-            _ => return Answer::Respond(refusal(501, "NotImplemented")),
+            _ => return Answer::Respond(refusal(501, "NotImplemented"), Duration::ZERO),
         };
         let path = request.uri().path().trim_start_matches('/');
         let Some((S3Double::BUCKET, key)) = path.split_once('/') else {
-            return Answer::Respond(refusal(404, "NoSuchBucket"));
+            return Answer::Respond(refusal(404, "NoSuchBucket"), Duration::ZERO);
         };
         self.requests.push((operation, key.to_owned()));
         let fault = self.faults.iter().position(|(on, _)| *on == operation);
         match fault.and_then(|at| self.faults.remove(at)).map(|(_, fault)| fault) {
-            None => Answer::Respond(self.serve(operation, key, request)),
+            None => Answer::Respond(self.serve(operation, key, request), Duration::ZERO),
             Some(Fault::Silence) => Answer::Silence,
-            Some(Fault::Refuse(status, code)) => Answer::Respond(refusal(status, code)),
+            Some(Fault::Refuse(status, code)) => Answer::Respond(refusal(status, code), Duration::ZERO),
             Some(Fault::RefuseAfterwards(status, code)) => {
                 self.serve(operation, key, request);
-                Answer::Respond(refusal(status, code))
+                Answer::Respond(refusal(status, code), Duration::ZERO)
             }
             Some(Fault::LoseAnswer) => {
                 self.serve(operation, key, request);

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -31,7 +32,8 @@ pub enum Fault {
 
 /// What becomes of a request.
 pub(crate) enum Answer {
-    Respond(Response<Full<Bytes>>),
+    /// After a while.
+    Respond(Response<Full<Bytes>>, Duration),
     Silence,
     Close,
 }
@@ -98,7 +100,12 @@ async fn answer(request: Request<Incoming>, handler: Arc<Handler>) -> Result<Res
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     match handler(Request::from_parts(head, body)) {
-        Answer::Respond(response) => Ok(response),
+        Answer::Respond(response, latency) => {
+            if !latency.is_zero() {
+                tokio::time::sleep(latency).await;
+            }
+            Ok(response)
+        }
         Answer::Silence => std::future::pending().await,
         Answer::Close => anyhow::bail!("the answer is lost"),
     }

@@ -7,8 +7,12 @@ mod moto;
 mod pgbouncer;
 mod postgres;
 mod redis;
+mod slow_way;
+mod softhsm;
 
 pub use moto::MotoServer;
 pub use pgbouncer::PgBouncer;
 pub use postgres::{PASSWORD, PostgresServer, USER, run_sql_at};
 pub use redis::RedisServer;
+pub use slow_way::SlowWay;
+pub use softhsm::SoftHsm;

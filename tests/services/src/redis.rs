@@ -110,8 +110,18 @@ impl RedisServer {
 
     /// The address, password included.
     pub fn url(&self) -> String {
+        self.url_through(self.port)
+    }
+
+    /// The address by another port that leads to it.
+    pub fn url_through(&self, port: u16) -> String {
         let scheme = if self.is_encrypted { "rediss" } else { "redis" };
-        format!("{scheme}://:{}@127.0.0.1:{}", Self::PASSWORD, self.port)
+        format!("{scheme}://:{}@127.0.0.1:{port}", Self::PASSWORD)
+    }
+
+    /// Its own port.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Sends a command by `redis-cli`; returns what it printed.

@@ -1,21 +1,31 @@
 //! The disk is full: changes are refused with 503 and nothing is half done; status is told all the same, even after a restart;
 //! and all is well once there is room.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use ca_api::bulk_revocation::{BulkRevocation, BulkRevocationState};
 use ca_api::certificate::{Certificate, NewCertificate};
 use ca_api::problem::ProblemType;
 use ca_api::route;
+use ca_core::crl::ParsedCrl;
 use ca_core::ocsp::CertStatus;
 use ca_e2e::cli::Terminal;
-use ca_e2e::client::eventually;
+use ca_e2e::client::{eventually, send};
 use ca_e2e::identity::{SubjectKey, request};
 use ca_e2e::ledger::Ledger;
+use ca_e2e::many::issue_many;
 use ca_e2e::outage::{AGREEMENT, Judge, Lists};
+use ca_e2e::record::{damage, number};
 use ca_e2e::small_disk::SmallDisk;
-use ca_e2e::stack::{Site, Stack};
+use ca_e2e::stack::{EMBEDDED, PATIENCE, Site, Stack};
 use ca_e2e::status::Subject;
+use ca_e2e::tools::run;
+use reqwest::Method;
+use reqwest::header::ACCEPT_ENCODING;
+use serde_json::json;
 
 /// How many changes the database may still hold in room that it had taken before.
 const SOON: usize = 200;
@@ -111,6 +121,113 @@ fn a_backup_onto_a_full_disk_leaves_no_half_file_and_the_record_as_it_is() -> an
     ensure!(succeeded, "{said}");
     site.serve()?.stop()?;
     Ok(())
+}
+
+/// How many entries make a list whose compressed form is more than is kept in memory (4 MiB): of each, 16 octets are chance.
+const ENTRIES: u32 = 320_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_for_whose_compressed_form_there_is_no_room_is_sent_as_it_is() -> anyhow::Result<()> {
+    let mut site = Site::embedded()?;
+    damage(
+        &site,
+        &format!(
+            "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {ENTRIES})
+             INSERT INTO serials (serial, authority, certificate_id, state, reason, revoked_at, not_after)
+             SELECT CAST(x'40' || randomblob(15) AS BLOB), 'tls', randomblob(16), 3, 4, 1767225600000, 4102444800000 FROM numbers"
+        ),
+    )?;
+    let lists = site.own_data_folder().join("crl");
+    let disk = SmallDisk::at(&mut site, &lists, 160)?;
+    let stack = site.serve()?;
+    let (administrator, public) = (stack.administrator()?, stack.public()?);
+    let (certificate, _) = administrator.enrol("client", "listed.example").await?;
+    administrator.revoke(&certificate.id, "superseded").await?;
+    eventually(Duration::from_secs(120), "the long list", || async {
+        let answer = send(public.request(Method::HEAD, "/crl/tls.crl")).await?.expect(200)?;
+        let size: u64 = answer.header("content-length").parse()?;
+        Ok((size > u64::from(ENTRIES) * 16).then_some(()))
+    })
+    .await?;
+    let fetch = || public.get_with("/crl/tls.crl", ACCEPT_ENCODING, "gzip");
+    disk.fill()?;
+    let plain = fetch().await?.expect(200)?;
+    ensure!(plain.header("content-encoding").is_empty(), "compressed without room");
+    ensure!(ParsedCrl::from_der(plain.body)?.entries().count() == ENTRIES as usize + 1);
+    ensure!(stack.logs().iter().any(|line| line.contains("cannot be compressed")), "the log is silent");
+    disk.make_room()?;
+    let compressed = fetch().await?.expect(200)?;
+    ensure!(compressed.header("content-encoding") == "gzip", "not compressed with room");
+    ensure!(compressed.body.len() > 4 << 20, "it needed no room: {}", compressed.body.len());
+    Ok(())
+}
+
+/// So many are revoked: far more than fit into room that the database had taken before.
+const MANY: usize = 1_500;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bulk_revocation_that_meets_a_full_disk_goes_on_when_there_is_room() -> anyhow::Result<()> {
+    let mut site = Site::empty(&[EMBEDDED])?;
+    let disk = SmallDisk::under(&mut site, 64)?;
+    let (made, said) = site.run(&["init"])?;
+    ensure!(made, "{said}");
+    let mut stack = site.serve()?;
+    let administrator = Arc::new(stack.administrator()?);
+    issue_many(Arc::clone(&administrator), "client", "full.example.test", MANY).await?;
+    let hold_up = |site: &Site, until: i64| {
+        damage(
+            site,
+            &format!(
+                "INSERT INTO leases (name, holder, token, expires_at) VALUES ('bulk-revocation', 'a test', 1000, {until})
+                 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = leases.token + 1,
+                     expires_at = excluded.expires_at"
+            ),
+        )
+    };
+    // On record, and held up until the disk is full.
+    hold_up(&stack, 99_999_999_999_999)?;
+    let body = json!({ "filter": { "profile": "client" }, "reason": "superseded", "expected_count": MANY });
+    let begun: BulkRevocation = administrator.post("/v1/certificates/revoke", &body).await?.expect(202)?.json()?;
+    let path = format!("/v1/revocations/{}", begun.id);
+    // Released while nothing moves, so that the first of it meets the full disk.
+    let pid = stack.process().id().to_string();
+    let signal = |signal: &str| run("kill", [signal, &pid], Path::new("/")).map(drop);
+    eventually(Duration::from_secs(120), "the server stands still and holds no lock", || async {
+        signal("-STOP")?;
+        // In the middle of a commit it would hold one for ever.
+        let released = hold_up(&stack, 0).is_ok();
+        if !released {
+            signal("-CONT")?;
+        }
+        Ok(released.then_some(()))
+    })
+    .await?;
+    disk.fill()?;
+    signal("-CONT")?;
+    eventually(PATIENCE, "the log says that it does not go on", || async {
+        Ok(stack.logs().iter().any(|line| line.contains("a bulk revocation does not go on")).then_some(()))
+    })
+    .await?;
+    let stuck: BulkRevocation = administrator.get(&path).await?.expect(200)?.json()?;
+    ensure!(stuck.state == BulkRevocationState::Running && stuck.remaining > 0, "{stuck:?}");
+    ensure!(stuck.revoked + stuck.remaining == MANY as u64, "{stuck:?}");
+    disk.make_room()?;
+    let ended = eventually(Duration::from_secs(60), "the bulk revocation ends", || async {
+        let there: BulkRevocation = administrator.get(&path).await?.expect(200)?.json()?;
+        Ok((there.state != BulkRevocationState::Running).then_some(there))
+    })
+    .await?;
+    ensure!((ended.revoked, ended.skipped, ended.remaining) == (MANY as u64, 0, 0), "{ended:?}");
+    let public = stack.public()?;
+    eventually(Duration::from_secs(60), "the list has all of them", || async {
+        let list = ParsedCrl::from_der(public.get("/crl/tls.crl").await?.expect(200)?.body)?;
+        Ok((list.entries().count() == MANY).then_some(()))
+    })
+    .await?;
+    // Each once, whatever was begun and taken back.
+    let revoked = "SELECT count(*) FROM revocations";
+    ensure!(number(&stack, revoked)? == MANY as i64);
+    Judge::new(&stack).await?.audit_chain_is_whole(&Ledger::default()).await
 }
 
 /// The administrator's command line says that the operator must make room, and that trying again may help.

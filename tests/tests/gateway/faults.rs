@@ -129,17 +129,50 @@ fn a_bundle_that_somebody_changed_is_put_back_without_the_service() -> anyhow::R
     round(&world, 0, &[], &[])?;
     let good = world.terminal.read("cartorio/crls.pem")?;
     world.stack.process().kill();
+    let metrics = ["--metrics-file", "gateway.prom"];
     for damage in ["", "nonsense", &good[..good.len() / 2]] {
         world.terminal.write("cartorio/crls.pem", damage)?;
-        let (report, _) = round(&world, 3, &[], &[])?;
+        let (report, said) = round(&world, 1, &metrics, &[])?;
         ensure!(report["changed"] == true, "{report}");
         ensure!(world.terminal.read("cartorio/crls.pem")? == good, "not put back");
+        // In the report, in the log and in the metrics.
+        let alarm = report["alarms"]["other-octets"].as_str().unwrap_or_default();
+        ensure!(alarm.contains(&format!("({} octets", damage.len())), "{report}");
+        ensure!(said.contains("had other octets than this sidecar wrote"), "{said}");
+        let told = world.terminal.read("gateway.prom")?;
+        ensure!(told.contains("ca_gateway_alarm{kind=\"other-octets\"} 1\n"), "{told}");
     }
+    std::fs::remove_file(world.path("cartorio/crls.pem"))?;
+    let (report, _) = round(&world, 1, &[], &[])?;
+    ensure!(report["alarms"]["other-octets"].as_str().is_some_and(|told| told.contains("was gone")), "{report}");
+    ensure!(world.terminal.read("cartorio/crls.pem")? == good, "not put back");
+    // What it wrote itself is no alarm: the service is away, and nothing else is wrong.
+    let (report, _) = round(&world, 3, &metrics, &[])?;
+    ensure!(report["alarms"].get("other-octets").is_none(), "{report}");
+    ensure!(world.terminal.read("gateway.prom")?.contains("ca_gateway_alarm{kind=\"other-octets\"} 0\n"), "still 1");
     // Nor does a broken state let it forget what lies in place.
     world.terminal.write("cartorio/crls.pem.state/lists.pem", "nonsense")?;
     let (report, _) = round(&world, 3, &[], &[])?;
     ensure!(report["changed"] == false && report["lists"][0]["number"] == 1, "{report}");
     ensure!(world.terminal.read("cartorio/crls.pem")? == good, "not kept");
+    Ok(())
+}
+
+#[test]
+fn a_bundle_whose_copy_was_changed_too_is_fetched_again() -> anyhow::Result<()> {
+    let world = World::new(&[])?;
+    let sidecar = start(&world, &[], &[])?;
+    soon("the bundle is in place", || Ok(world.path("cartorio/crls.pem").exists().then_some(())))?;
+    let good = world.terminal.read("cartorio/crls.pem")?;
+    for file in ["cartorio/crls.pem.state/lists.pem", "cartorio/crls.pem"] {
+        world.terminal.write(file, "nonsense")?;
+    }
+    // The same list: the service has no other.
+    soon("the bundle is put back", || {
+        let kept = world.terminal.read("cartorio/crls.pem.state/lists.pem")?;
+        Ok((world.terminal.read("cartorio/crls.pem")? == good && kept == good).then_some(()))
+    })?;
+    drop(sidecar);
     Ok(())
 }
 

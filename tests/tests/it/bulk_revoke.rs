@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 
 const ROUTE: &str = "/v1/certificates/revoke";
 
-/// How many are revoked: six batches.
-const MANY: usize = 600;
+/// How many are revoked: thirty batches.
+const MANY: usize = 3_000;
 
 async fn ended(client: &Client, id: &str) -> anyhow::Result<BulkRevocation> {
     let path = format!("/v1/revocations/{id}");
@@ -38,7 +38,7 @@ async fn list(public: &Client) -> anyhow::Result<ParsedCrl> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hundreds_are_revoked_with_a_list_or_two() -> anyhow::Result<()> {
+async fn thousands_are_revoked_with_a_list_or_two() -> anyhow::Result<()> {
     let stack = Stack::start()?;
     let (administrator, public) = (Arc::new(stack.administrator()?), stack.public()?);
     let issued = issue_many(Arc::clone(&administrator), "client", "many.example.test", MANY).await?;

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use ca_api::bulk_revocation::{BulkRevocation, BulkRevocationState, RevocationCount};
 use ca_api::certificate::{Certificate, CertificateStatus};
 use ca_e2e::cli::Terminal;
 use ca_e2e::many::issue_many;
-use ca_e2e::stack::{Stack, shared};
+use ca_e2e::record::damage;
+use ca_e2e::stack::{Site, Stack, shared};
 use ca_e2e::tools::openssl;
 use serde_json::json;
 
@@ -93,6 +94,106 @@ fn without_a_server_the_command_does_the_work_and_makes_one_list() -> anyhow::Re
     assert_eq!(text.matches("Cessation Of Operation").count(), 7);
     terminal.refused(1, &["verify", "local-3.crt", "--crl"], &["NOT VALID"])?;
     ensure!(terminal.done(&["audit", "verify"])?.contains("whole"), "the chain is whole");
+    Ok(())
+}
+
+/// Takes the lease of bulk revocations from whoever would go on with them, or gives it back: nothing moves in between.
+fn hold_up(site: &Site, held: bool) -> anyhow::Result<()> {
+    let until = if held { "99999999999999" } else { "0" };
+    damage(
+        site,
+        &format!(
+            "INSERT INTO leases (name, holder, token, expires_at) VALUES ('bulk-revocation', 'a test', 1000, {until})
+             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = leases.token + 1,
+                 expires_at = excluded.expires_at"
+        ),
+    )
+}
+
+fn number_in(text: &str, before: &str) -> anyhow::Result<String> {
+    let rest = text.split(before).nth(1).with_context(|| format!("no {before:?} in {text}"))?;
+    Ok(rest.chars().take_while(|character| character.is_ascii_hexdigit() || *character == '-').collect())
+}
+
+#[test]
+fn at_a_terminal_the_number_is_typed_and_ctrl_c_leaves_the_rest_to_the_service() -> anyhow::Result<()> {
+    let stack = Stack::start()?;
+    let terminal = administrator(&stack)?;
+    for name in ["typed-a", "typed-b", "typed-c"] {
+        terminal.done(&["issue", "client", name])?;
+    }
+    let asked = ["revoke", "--filter", "profile=client", "--reason", "superseded"];
+    let active = |name: &str| -> anyhow::Result<()> {
+        let there: Certificate = terminal.json(&["show", &format!("{name}.crt")])?;
+        ensure!(there.status == CertificateStatus::Active, "{there:?}");
+        Ok(())
+    };
+    // Another number, no number, and second thoughts.
+    for (typed, code, said) in
+        [("2\n", 1, "that is another number"), ("\n", 1, "that is another number"), ("\u{3}", 130, "")]
+    {
+        let mut person = terminal.sit_before(&asked)?;
+        person.sees("type 3 to revoke them: ")?;
+        person.types(typed)?;
+        let outcome = person.ends()?.ended_with(code)?;
+        ensure!(outcome.output.contains(said), "{outcome:?}");
+        active("typed-b")?;
+    }
+
+    // The right one; and Ctrl-C in the middle, which the service is held in.
+    hold_up(&stack, true)?;
+    let mut person = terminal.sit_before(&asked)?;
+    person.sees("type 3 to revoke them: ")?;
+    person.types("3\n")?;
+    person.sees("revoking")?;
+    person.interrupts()?;
+    let outcome = person.ends()?.ended_with(1)?;
+    let id = number_in(&outcome.output, "revoke --status ")?;
+    for hint in ["goes on at the service", &format!("--resume {id}"), &format!("--cancel {id}")] {
+        ensure!(outcome.output.contains(hint), "{hint}: {outcome:?}");
+    }
+    let left: BulkRevocation = terminal.json(&["revoke", "--status", &id])?;
+    assert_eq!((left.state, left.revoked, left.remaining), (BulkRevocationState::Running, 0, 3));
+    active("typed-b")?;
+    hold_up(&stack, false)?;
+    let ended: BulkRevocation = terminal.json(&["revoke", "--resume", &id])?;
+    assert_eq!((ended.state, ended.revoked), (BulkRevocationState::Completed, 3));
+
+    // What was left may be ended instead.
+    terminal.done(&["issue", "client", "typed-d"])?;
+    hold_up(&stack, true)?;
+    let mut person = terminal.sit_before(&asked)?;
+    person.sees("type 1 to revoke them: ")?;
+    person.types("1\n")?;
+    person.sees("revoking")?;
+    person.interrupts()?;
+    let id = number_in(&person.ends()?.ended_with(1)?.output, "--cancel ")?;
+    let canceled: BulkRevocation = terminal.json(&["revoke", "--cancel", &id])?;
+    assert_eq!((canceled.state, canceled.revoked), (BulkRevocationState::Canceled, 0));
+    hold_up(&stack, false)?;
+    active("typed-d")
+}
+
+#[test]
+fn ctrl_c_without_a_server_says_how_to_go_on_and_nothing_is_lost() -> anyhow::Result<()> {
+    let site = Site::initialised(&[])?;
+    let terminal = Terminal::local_at(&site)?;
+    for name in ["alone-a", "alone-b"] {
+        terminal.done(&["issue", "client", name])?;
+    }
+    hold_up(&site, true)?;
+    let mut person = terminal.sit_before(&["revoke", "--filter", "profile=client"])?;
+    person.sees("type 2 to revoke them: ")?;
+    person.types("2\n")?;
+    person.sees("revoking")?;
+    person.interrupts()?;
+    let outcome = person.ends()?.ended_with(1)?;
+    let id = number_in(&outcome.output, "revoke --resume ")?;
+    ensure!(outcome.output.contains("is not done") && outcome.output.contains("--local"), "{outcome:?}");
+    hold_up(&site, false)?;
+    let ended: BulkRevocation = terminal.json(&["revoke", "--resume", &id])?;
+    assert_eq!((ended.state, ended.revoked), (BulkRevocationState::Completed, 2));
+    terminal.refused(1, &["verify", "alone-a.crt", "--crl"], &["NOT VALID"])?;
     Ok(())
 }
 

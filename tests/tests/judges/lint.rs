@@ -11,6 +11,7 @@ use ca_api::certificate::{
 use ca_e2e::client::{Client, eventually};
 use ca_e2e::identity::{Identity, dns, name};
 use ca_e2e::stack::{Site, Stack};
+use ca_e2e::token_keys::{TokenKeys, borrowed};
 use serde::Deserialize;
 
 use crate::material::{wait, wait_until_listed, write};
@@ -18,6 +19,9 @@ use crate::tool::{Tool, workspace};
 
 /// Every type of key that the service knows.
 const KEY_TYPES: [&str; 7] = ["p256", "p384", "p521", "ed25519", "rsa2048", "rsa3072", "rsa4096"];
+
+/// Of them those that authorities have in a token here.
+const TOKEN_KEY_TYPES: [&str; 2] = ["p384", "rsa2048"];
 
 const DIVERGENCES: &str = include_str!("../../pkilint/divergences.json");
 
@@ -53,9 +57,17 @@ fn pkilint_finds_nothing() -> anyhow::Result<()> {
     for key_type in KEY_TYPES {
         hierarchy_of(key_type, folder.path(), &mut exhibits).with_context(|| format!("a hierarchy of {key_type}"))?;
     }
+    for key_type in TOKEN_KEY_TYPES {
+        let token = TokenKeys::new()?;
+        let settings = token.settings(key_type);
+        let folder = folder.path().join(format!("token-{key_type}"));
+        everything_of(key_type, &borrowed(&settings), &[key_type], &folder, &mut exhibits)
+            .with_context(|| format!("a hierarchy of {key_type} in a token"))?;
+    }
     // Root, two subordinates, operator and api-server; the profiles; three complete lists, a shard and a delta; five answers.
-    let subjects = KEY_TYPES.len() + 6;
-    ensure!(exhibits.0.len() == 7 * (5 + 5 + 5) + 3 * subjects, "{} exhibits", exhibits.0.len());
+    let subjects = KEY_TYPES.len() + 6 + TOKEN_KEY_TYPES.len();
+    let hierarchies = KEY_TYPES.len() + TOKEN_KEY_TYPES.len();
+    ensure!(exhibits.0.len() == hierarchies * (5 + 5 + 5) + 3 * subjects, "{} exhibits", exhibits.0.len());
 
     let list: String = exhibits.0.iter().map(|(kind, path)| format!("{kind} {}\n", path.display())).collect();
     let said = Tool::python("lint_judge.py").input(list).run()?.accepts()?.text();
@@ -85,12 +97,23 @@ fn pkilint_finds_nothing() -> anyhow::Result<()> {
 fn hierarchy_of(key_type: &str, folder: &Path, exhibits: &mut Exhibits) -> anyhow::Result<()> {
     let key = format!("software:{key_type}");
     let authorities = ["CA__AUTHORITY__ROOT__KEY", "CA__AUTHORITY__TLS__KEY", "CA__AUTHORITY__DOCUMENT__KEY"];
-    let mut settings = authorities.map(|setting| (setting, key.as_str())).to_vec();
-    settings.extend([("CA__AUTHORITY__TLS__SHARDS", "1"), ("CA__AUTHORITY__TLS__DELTA", "true")]);
-    let site = Site::empty(&settings)?;
-    let folder = folder.join(key_type);
-    std::fs::create_dir(&folder)?;
-    let admin_csr = write(&folder, "admin.csr", csr(key_type, "an administrator")?)?;
+    let settings = authorities.map(|setting| (setting, key.as_str()));
+    let subject_key_types = if key_type == "p256" { &KEY_TYPES[..] } else { &[key_type] };
+    everything_of(key_type, &settings, subject_key_types, &folder.join(key_type), exhibits)
+}
+
+/// The same of a service with these settings; `folder` is made.
+fn everything_of(
+    key_type: &str,
+    settings: &[(&str, &str)],
+    subject_key_types: &[&str],
+    folder: &Path,
+    exhibits: &mut Exhibits,
+) -> anyhow::Result<()> {
+    let partial_lists = [("CA__AUTHORITY__TLS__SHARDS", "1"), ("CA__AUTHORITY__TLS__DELTA", "true")];
+    let site = Site::empty(&[settings, &partial_lists].concat())?;
+    std::fs::create_dir(folder)?;
+    let admin_csr = write(folder, "admin.csr", csr(key_type, "an administrator")?)?;
     let admin_csr = admin_csr.to_str().context("a temporary folder's name is UTF-8")?;
     let (made, said) = site.run(&["init", "--admin-csr", admin_csr])?;
     ensure!(made, "`ca-server init` failed:\n{said}");
@@ -98,18 +121,17 @@ fn hierarchy_of(key_type: &str, folder: &Path, exhibits: &mut Exhibits) -> anyho
     let operator = std::fs::read_to_string(stack.data_folder().join("admin/admin.crt"))?;
     let administrator = stack.holder(&Identity::from_pem(operator.clone(), key_pem(key_type)?))?;
 
-    exhibits.certificate(&folder, "operator", &first_certificate(&operator)?)?;
-    exhibits.certificate(&folder, "api-server", &api_certificate(&stack)?)?;
+    exhibits.certificate(folder, "operator", &first_certificate(&operator)?)?;
+    exhibits.certificate(folder, "api-server", &api_certificate(&stack)?)?;
     for (path, name) in [("/roots.pem", "root"), ("/ca/tls.pem", "tls"), ("/ca/document.pem", "document")] {
-        exhibits.certificate(&folder, name, &get(&stack, path)?)?;
+        exhibits.certificate(folder, name, &get(&stack, path)?)?;
     }
-    let subject_key_types = if key_type == "p256" { &KEY_TYPES[..] } else { &[key_type] };
     for profile in ["server", "client", "document"] {
         for subject_key_type in subject_key_types {
             let certificate = issue(&administrator, profile, subject_key_type)?;
             let name = format!("{profile}.{subject_key_type}");
-            exhibits.certificate(&folder, &name, &certificate.certificate)?;
-            verify(&folder, &certificate, &name)?;
+            exhibits.certificate(folder, &name, &certificate.certificate)?;
+            verify(folder, &certificate, &name)?;
             revoke(&stack, &administrator, &certificate, profile)?;
         }
     }
@@ -119,10 +141,9 @@ fn hierarchy_of(key_type: &str, folder: &Path, exhibits: &mut Exhibits) -> anyho
             let answer = stack.public()?.get(&format!("/crl/{name}")).await?;
             Ok((answer.status != 404).then_some(answer))
         }))?;
-        exhibits.0.push(("crl", write(&folder, &name.replace('/', "-"), list.expect(200)?.body)?));
+        exhibits.0.push(("crl", write(folder, &name.replace('/', "-"), list.expect(200)?.body)?));
     }
-    let mut ask =
-        |issuer: &str, about: &str, options: &[&str]| exhibits.status(&stack, &folder, issuer, about, options);
+    let mut ask = |issuer: &str, about: &str, options: &[&str]| exhibits.status(&stack, folder, issuer, about, options);
     ask("tls", &format!("server.{key_type}"), &["-nonce"])?;
     ask("tls", &format!("client.{key_type}"), &["-sha256", "-no_nonce"])?;
     ask("document", &format!("document.{key_type}"), &["-no_nonce"])?;

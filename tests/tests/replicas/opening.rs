@@ -96,7 +96,8 @@ fn tables_that_are_not_of_this_version_are_told_by_their_version() -> anyhow::Re
     fixture.is_refused_after(newer, &["newer version", "9999", "install that version"])?;
     let changed = "UPDATE _sqlx_migrations SET checksum = '' WHERE version = 1";
     fixture.is_refused_after(changed, &["migration 1 was changed after it ran"])?;
-    let older = "DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
+    // Migration 9 makes tables.
+    let older = "DELETE FROM _sqlx_migrations WHERE version >= 9";
     let copy = fixture.is_refused_after(older, &["run `ca-server migrate`"])?;
     // What that migration makes is there: it fails, and takes back what it did.
     let (succeeded, said) = fixture.site.run(&["migrate"])?;

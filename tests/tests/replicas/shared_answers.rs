@@ -7,7 +7,7 @@ use ca_core::ocsp::CertStatus;
 use ca_e2e::client::{Client, eventually};
 use ca_e2e::stack::{PATIENCE, Site, Stack};
 use ca_e2e::status::Subject;
-use ca_test_services::{PostgresServer, RedisServer};
+use ca_test_services::{PostgresServer, RedisServer, SlowWay};
 use tokio::time::Instant;
 
 use super::answers_from;
@@ -21,11 +21,16 @@ struct Pair {
 
 impl Pair {
     async fn start() -> anyhow::Result<Self> {
-        let (postgres, redis) = (PostgresServer::start()?, RedisServer::start()?);
+        Self::with_way(RedisServer::start()?, None).await
+    }
+
+    /// The second replica goes to the Redis by another port.
+    async fn with_way(redis: RedisServer, port: Option<u16>) -> anyhow::Result<Self> {
+        let postgres = PostgresServer::start()?;
         let url = postgres.url(&postgres.empty_database()?);
         let first = Site::initialised(&[("CA__DATABASE__URL", &url), ("CA__REDIS__URL", &redis.url())])?;
         let mut second = first.replica()?;
-        second.set("CA__REDIS__URL", &redis.url());
+        second.set("CA__REDIS__URL", &redis.url_through(port.unwrap_or(redis.port())));
         let pair = Self { replicas: vec![first.serve()?, second.serve()?], redis, postgres };
         for replica in &pair.replicas {
             answering(replica, true).await?;
@@ -191,3 +196,62 @@ async fn a_redis_that_stands_still_or_is_gone_costs_one_moment_once() -> anyhow:
     ensure!(unheard.ask_ocsp(&pair.replicas[0].public()?).await? == CertStatus::Good, "in memory where it was signed");
     pair.postgres.run()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_merely_slow_is_asked_once_and_no_answer_is_wrong_for_it() -> anyhow::Result<()> {
+    let redis = RedisServer::start()?;
+    let way = SlowWay::start(redis.port(), "GETRANGE")?;
+    let pair = Pair::with_way(redis, Some(way.port())).await?;
+    let public = pair.replicas[1].public()?;
+    let mut subjects = Vec::new();
+    for number in 0..9 {
+        subjects.push(pair.certificate(&format!("slow-{number}.example.com")).await?);
+    }
+    let mut usual = Duration::ZERO;
+    for (_, subject) in &subjects[..3] {
+        usual = usual.max(ask(subject, &public).await?);
+    }
+    ensure!(way.asked() > 0, "the Redis is not asked by this way");
+    answering(&pair.replicas[1], true).await?;
+
+    // The first of those who come then waits for as long as a look may take, and goes on without; nobody else even asks.
+    way.delay(SLOW);
+    let (before, failures) = (way.asked(), metric(&pair.replicas[1], "ca_ocsp_shared_failures_total").await?);
+    let first = ask(&subjects[3].1, &public).await?;
+    let mut others = Vec::new();
+    for (_, subject) in &subjects[4..8] {
+        others.push(ask(subject, &public).await?);
+    }
+    println!("usually up to {usual:?}; the first at a slow Redis {first:?}, then {others:?}");
+    ensure!(way.asked() == before + 1, "{} looks", way.asked() - before);
+    answering(&pair.replicas[1], false).await?;
+    // It did not wait for the answer: that came, and would have been taken.
+    ensure!(metric(&pair.replicas[1], "ca_ocsp_shared_failures_total").await? == failures + 1.0);
+
+    // Revoked at the other: what lies in the Redis, and how slow that is, does not matter.
+    let (id, subject) = &subjects[8];
+    ensure!(pair.is_good(0, subject).await? && pair.is_good(1, subject).await?);
+    pair.replicas[0].administrator()?.revoke(id, "keyCompromise").await?;
+    let began = Instant::now();
+    eventually(Duration::from_secs(5), "the one with the slow Redis says revoked", || async {
+        Ok((!pair.is_good(1, subject).await?).then_some(()))
+    })
+    .await?;
+    println!("revoked at the one with the slow Redis after {:?}", began.elapsed());
+    for (_, good) in &subjects[..8] {
+        ensure!(pair.is_good(1, good).await?);
+    }
+
+    // It is given back to use once it is as fast as it was.
+    way.delay(Duration::ZERO);
+    answering(&pair.replicas[1], true).await?;
+    let (_, late) = pair.certificate("late.example.com").await?;
+    let asked = way.asked();
+    ask(&late, &public).await?;
+    ensure!(way.asked() == asked + 1);
+    ensure!(!pair.is_good(1, subject).await?);
+    Ok(())
+}
+
+/// So long a slow Redis takes for an answer.
+const SLOW: Duration = Duration::from_millis(500);

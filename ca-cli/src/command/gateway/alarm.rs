@@ -18,6 +18,8 @@ pub(super) enum AlarmKind {
     List,
     /// Nothing can be written.
     Write,
+    /// What was in place is not what was put there.
+    OtherOctets,
     /// The gateway did not read its lists anew.
     Reload,
     /// The gateway's configuration lets something outlive a revocation.
@@ -32,11 +34,12 @@ pub(super) enum AlarmKind {
 
 impl AlarmKind {
     /// Every kind.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::CaFile,
         Self::Service,
         Self::List,
         Self::Write,
+        Self::OtherOctets,
         Self::Reload,
         Self::Configuration,
         Self::Probe,
@@ -51,6 +54,7 @@ impl AlarmKind {
             Self::Service => "service",
             Self::List => "list",
             Self::Write => "write",
+            Self::OtherOctets => "other-octets",
             Self::Reload => "reload",
             Self::Configuration => "configuration",
             Self::Probe => "probe",

@@ -14,7 +14,7 @@ use super::alarm::{AlarmKind, Alarms, Findings};
 use super::check;
 use super::good::{Good, generation};
 use super::metrics;
-use super::place::Place;
+use super::place::{NotPut, Place};
 use super::reload::Reload;
 use super::settings::GatewaySettings;
 use super::speaker::Speaker;
@@ -27,6 +27,9 @@ use crate::printer::Printer;
 const LARGEST_LISTS: usize = 256 << 20;
 /// Metrics whose alarms did not change are written again after so long.
 const METRICS_AFTER: Lifetime = Lifetime::from_seconds(15);
+/// The alarm about lists that somebody else changed stands for so long after the last time: long enough to be collected and for an
+/// alert's patience.
+const OTHER_OCTETS_STAND: Lifetime = Lifetime::from_seconds(600);
 
 /// Keeps the lists of one gateway.
 pub(super) struct Keeper {
@@ -46,6 +49,8 @@ pub(super) struct Keeper {
     heard_at: Option<Timestamp>,
     loaded_at: Option<Timestamp>,
     metrics: Option<(Timestamp, Findings)>,
+    /// When the lists in place were last found to be others than were put there, and how.
+    other_octets: Option<(Timestamp, String)>,
 }
 
 /// The service's last answer.
@@ -101,6 +106,7 @@ impl Keeper {
             heard_at: None,
             loaded_at: None,
             metrics: None,
+            other_octets: None,
         })
     }
 
@@ -125,8 +131,16 @@ impl Keeper {
         let mut changed = false;
         if let Some(good) = self.good.clone() {
             match self.place.put(&good) {
-                Ok(written) => changed = written,
-                Err(text) => {
+                Ok(put) => {
+                    changed = put.written;
+                    self.other_octets = put.other_octets.map(|text| (now, text)).or(self.other_octets.take());
+                }
+                Err(NotPut::Failed(text)) => {
+                    findings.insert(AlarmKind::Write, text);
+                }
+                Err(NotPut::CopyChanged(text)) => {
+                    // The next round fetches it again, however little is new about it.
+                    self.answer = Answer::default();
                     findings.insert(AlarmKind::Write, text);
                 }
             }
@@ -134,6 +148,7 @@ impl Keeper {
                 self.tell_lists(&good);
             }
         }
+        self.recall_other_octets(&mut findings, now);
         // 4. Into the gateway.
         let reloaded = self.load(&mut findings, changed, now).await;
         self.check_configuration(&mut findings, reloaded).await;
@@ -145,6 +160,14 @@ impl Keeper {
         self.write_metrics(&findings, now);
         let alarms = findings.iter().map(|(kind, text)| (kind.as_str(), text.clone())).collect();
         Round { good: self.good.clone(), changed, reloaded, stated, alarms, findings }
+    }
+
+    /// What somebody else did to the lists in place was put right at once, and is a matter for people all the same.
+    fn recall_other_octets(&mut self, findings: &mut Findings, now: Timestamp) {
+        self.other_octets.take_if(|(at, _)| now.since(*at) >= OTHER_OCTETS_STAND);
+        if let Some((_, text)) = &self.other_octets {
+            findings.insert(AlarmKind::OtherOctets, text.clone());
+        }
     }
 
     /// The authorities of the gateway. Where they changed, what is in place is judged again.
@@ -223,7 +246,7 @@ impl Keeper {
             Ok(bundle) => {
                 let text = bundle.to_pem();
                 let good = Good::of(&bundle, &text);
-                if self.good.as_ref() != Some(&good) {
+                if self.good.as_ref() != Some(&good) || !self.place.keeps(&good) {
                     if let Err(error) = self.place.keep(&good, &text) {
                         self.answer.unsettled = Some(lists);
                         return Err((AlarmKind::Write, error));

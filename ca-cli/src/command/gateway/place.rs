@@ -43,6 +43,10 @@ impl Drop for Place {
 struct State {
     /// The generation that the gateway has loaded.
     loaded: Option<String>,
+    /// The generations that this program may have put into the gateway's file: the last one, and, if the write was cut off, the one
+    /// before. None: it never wrote there, or by a version that did not say so.
+    #[serde(default)]
+    written: Vec<String>,
     /// The newest list ever in place of each authority.
     #[serde(default)]
     newest: BTreeMap<String, Newest>,
@@ -53,6 +57,24 @@ struct State {
 struct Newest {
     number: u64,
     sha256: String,
+}
+
+/// What became of the gateway's files.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Put {
+    /// Whether one was written.
+    pub(super) written: bool,
+    /// What somebody else had made of the lists in place, when they did.
+    pub(super) other_octets: Option<String>,
+}
+
+/// Why a bundle is not in place.
+#[derive(Debug)]
+pub(super) enum NotPut {
+    /// It cannot be written, or read.
+    Failed(String),
+    /// The state's copy is another than was kept there: the bundle must be fetched again.
+    CopyChanged(String),
 }
 
 /// What changes when a file does.
@@ -132,38 +154,78 @@ impl Place {
         self.write_state()
     }
 
-    /// Sees to it that the gateway's files hold this bundle and its name. Returns whether one was written.
-    pub(super) fn put(&mut self, good: &Good) -> Result<bool, String> {
-        let written = self.put_lists(good)?;
-        // After the lists: a gateway that reads both in between knows the lists by an older name, which claims less.
-        let Some(path) = &self.generation_file else { return Ok(written) };
-        let text = generation_text(path, &good.generation);
-        if fs::read(path).is_ok_and(|there| there == text.as_bytes()) {
-            return Ok(written);
-        }
-        write_durably(path, text.as_bytes()).map_err(|error| error.to_string())?;
-        Ok(true)
+    /// Whether the state holds this bundle, octet for octet.
+    pub(super) fn keeps(&self, good: &Good) -> bool {
+        fs::read(self.folder.join(LISTS_FILE)).is_ok_and(|octets| generation(&octets) == good.generation)
     }
 
-    fn put_lists(&mut self, good: &Good) -> Result<bool, String> {
+    /// Sees to it that the gateway's files hold this bundle and its name.
+    pub(super) fn put(&mut self, good: &Good) -> Result<Put, NotPut> {
+        let put = self.put_lists(good)?;
+        // After the lists: a gateway that reads both in between knows the lists by an older name, which claims less.
+        let Some(path) = &self.generation_file else { return Ok(put) };
+        let text = generation_text(path, &good.generation);
+        if fs::read(path).is_ok_and(|there| there == text.as_bytes()) {
+            return Ok(put);
+        }
+        write_durably(path, text.as_bytes()).map_err(failed)?;
+        Ok(Put { written: true, ..put })
+    }
+
+    fn put_lists(&mut self, good: &Good) -> Result<Put, NotPut> {
         let stamp = Stamp::of(&self.crl_file);
         if let (Some(stamp), Some((seen, generation))) = (stamp, &self.seen)
             && stamp == *seen
             && *generation == good.generation
         {
-            return Ok(false);
+            return Ok(Put::default());
         }
-        let is_there = fs::read(&self.crl_file).is_ok_and(|octets| generation(&octets) == good.generation);
-        if !is_there {
+        let there = fs::read(&self.crl_file).ok();
+        let is_there = there.as_ref().is_some_and(|octets| generation(octets) == good.generation);
+        let mut put = Put { written: !is_there, other_octets: None };
+        if is_there {
+            self.remember_written(vec![good.generation.clone()])?;
+        } else {
             let kept = self.folder.join(LISTS_FILE);
-            let pem = fs::read(&kept).map_err(|error| format!("{}: {error}", kept.display()))?;
+            let pem = fs::read(&kept).map_err(|error| NotPut::CopyChanged(format!("{}: {error}", kept.display())))?;
             if generation(&pem) != good.generation {
-                return Err(format!("{} was changed by somebody else", kept.display()));
+                return Err(NotPut::CopyChanged(format!("{} was changed by somebody else", kept.display())));
             }
-            write_durably(&self.crl_file, &pem).map_err(|error| error.to_string())?;
+            let before = there.as_deref().map(generation);
+            let is_ours = before.as_ref().is_some_and(|before| self.state.written.contains(before));
+            // Of a file that is not there the gateway has loaded something once: else no write of it has succeeded yet.
+            let is_expected = before.is_some() || self.state.loaded.is_some();
+            if !is_ours && is_expected && !self.state.written.is_empty() {
+                put.other_octets = Some(self.describe_other(there.as_deref(), before.as_deref()));
+            }
+            // Said before it is done: what is written and not yet said would look like somebody else's after a crash.
+            let mut written: Vec<_> = before.filter(|_| is_ours).into_iter().collect();
+            written.push(good.generation.clone());
+            self.remember_written(written)?;
+            write_durably(&self.crl_file, &pem).map_err(failed)?;
         }
         self.seen = Stamp::of(&self.crl_file).map(|stamp| (stamp, good.generation.clone()));
-        Ok(!is_there)
+        Ok(put)
+    }
+
+    fn remember_written(&mut self, written: Vec<String>) -> Result<(), NotPut> {
+        if self.state.written == written {
+            return Ok(());
+        }
+        self.state.written = written;
+        self.write_state().map_err(NotPut::Failed)
+    }
+
+    fn describe_other(&self, there: Option<&[u8]>, generation: Option<&str>) -> String {
+        let file = self.crl_file.display();
+        match there.zip(generation) {
+            None => format!("{file} was gone, or could not be read; the lists are put back"),
+            Some((octets, generation)) => format!(
+                "{file} had other octets than this sidecar wrote ({} octets, generation {generation}); the lists are put \
+                 back. Find out who else writes there, and what the gateway let in meanwhile",
+                octets.len()
+            ),
+        }
     }
 
     /// The generation that the gateway has loaded, as far as is known.
@@ -181,6 +243,10 @@ impl Place {
         let text = serde_json::to_vec_pretty(&self.state).map_err(|error| error.to_string())?;
         write_durably(&self.folder.join(STATE_FILE), &text).map_err(|error| error.to_string())
     }
+}
+
+fn failed(error: impl std::fmt::Display) -> NotPut {
+    NotPut::Failed(error.to_string())
 }
 
 impl Stamp {

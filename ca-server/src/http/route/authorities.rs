@@ -38,7 +38,7 @@ pub(crate) async fn list_authorities(
     let mut items = Vec::new();
     for authority in hierarchy.authorities() {
         permit(state.engine(), &principal, Action::ReadAuthority, Resource::Authority(authority.id()))?;
-        items.push(convert::authority(&state, authority));
+        items.push(convert::authority(&state, authority).await?);
     }
     Ok(Json(Page { items, next_cursor: None }))
 }
@@ -61,7 +61,7 @@ pub(crate) async fn get_authority(
 ) -> Result<Json<Authority>, ProblemResponse> {
     let authority = named(&state, &id)?;
     permit(state.engine(), &principal, Action::ReadAuthority, Resource::Authority(authority.id()))?;
-    Ok(Json(convert::authority(&state, &authority)))
+    Ok(Json(convert::authority(&state, &authority).await?))
 }
 
 /// An authority's certificate: `ID.crt` (DER), or `ID.pem` (the authority, then its parents, the root left out).

@@ -79,6 +79,9 @@ fn checks(state: &AppState) -> Vec<ReadinessCheck> {
     };
     for authority in hierarchy.authorities().iter().filter(expected) {
         let id = authority.id();
+        let responder = hierarchy.responder(id, now);
+        // What others have to give is missed once they have given it.
+        let is_given = |there: bool| there || !authority.is_external();
         let fresh = match crl_files.get(id) {
             None => Err("it has not published a CRL"),
             Some(file) if file.intent.next_update <= now => Err("its CRL is past its nextUpdate"),
@@ -87,12 +90,21 @@ fn checks(state: &AppState) -> Vec<ReadinessCheck> {
             }
             Some(_) => Ok(()),
         };
-        checks.push(check(&format!("crl:{id}"), fresh));
-        let responder = hierarchy.responder(id, now).map(|_| ()).ok_or("it has no OCSP responder in force");
-        checks.push(check(&format!("responder:{id}"), responder));
-        // A root's key is offline by design, and the status role holds none.
-        if authority.record().parent.is_some() && !state.answers_only() {
-            let key = authority.can_sign().then_some(()).ok_or("its key cannot be used here");
+        if is_given(crl_files.get(id).is_some()) {
+            checks.push(check(&format!("crl:{id}"), fresh));
+        }
+        if is_given(responder.is_some()) {
+            let in_force = responder.map(|_| ()).ok_or("it has no OCSP responder in force");
+            checks.push(check(&format!("responder:{id}"), in_force));
+        }
+        // The keys of some authorities are offline by design, of others with others, and the status role holds none.
+        let is_elsewhere = authority.record().key_home.is_offline() || authority.is_external();
+        if !is_elsewhere && !state.answers_only() {
+            let key = match (authority.signer(), state.unusable_key(id)) {
+                (Err(error), _) => Err(error.to_string()),
+                (Ok(_), Some(why)) => Err(why),
+                (Ok(_), None) => Ok(()),
+            };
             checks.push(check(&format!("key:{id}"), key));
         }
     }

@@ -32,7 +32,33 @@ impl AwsAccess {
         Self::load(aws_config::defaults(BehaviorVersion::latest()), place).await
     }
 
+    /// The same for calls that name a region each, `region` among them: nothing is asked when the configuration names none.
+    #[cfg(feature = "aws-calls")]
+    pub async fn find_for(place: &AwsPlace, region: &str) -> Self {
+        use aws_config::environment::EnvironmentVariableRegionProvider;
+        use aws_config::meta::region::RegionProviderChain;
+        use aws_config::profile::ProfileFileRegionProvider;
+
+        let mut found = place.clone();
+        if found.region.is_none() {
+            // Where credentials are fetched by way of a region, it is that of the environment or the profile.
+            let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+                .or_else(ProfileFileRegionProvider::new());
+            let name = chain.region().await.map_or_else(|| region.to_owned(), |region| region.to_string());
+            found.region = super::Region::parse(&name).ok();
+        }
+        Self { config: Self::configure(aws_config::defaults(BehaviorVersion::latest()), &found).await }
+    }
+
     async fn load(loader: ConfigLoader, place: &AwsPlace) -> Result<Self, AwsFault> {
+        let config = Self::configure(loader, place).await;
+        if config.region().is_none() {
+            return Err(AwsFault::NoRegion);
+        }
+        Ok(Self { config })
+    }
+
+    async fn configure(loader: ConfigLoader, place: &AwsPlace) -> SdkConfig {
         let mut loader = loader
             .retry_config(
                 RetryConfig::standard()
@@ -49,17 +75,13 @@ impl AwsAccess {
         if let Some(url) = &place.endpoint_url {
             loader = loader.endpoint_url(url.as_str());
         }
-        let config = loader.load().await;
-        if config.region().is_none() {
-            return Err(AwsFault::NoRegion);
-        }
-        Ok(Self { config })
+        loader.load().await
     }
 
     /// With these keys and no look at the environment.
     #[cfg(test)]
     pub(crate) async fn of_tests(endpoint_url: &str) -> Self {
-        use aws_sdk_s3::config::Credentials;
+        use aws_credential_types::Credentials;
 
         let place = AwsPlace {
             region: super::Region::parse("sa-east-1").ok(),
@@ -80,6 +102,7 @@ impl AwsAccess {
     }
 
     /// Whether it is AWS itself that is asked, by the names that it gives to buckets.
+    #[cfg(feature = "aws-s3")]
     pub(crate) fn is_aws_itself(&self) -> bool {
         self.config.endpoint_url().is_none()
     }

@@ -43,6 +43,11 @@ impl KmsKeyArn {
         // Checked when it was read: the fourth of six parts.
         self.0.split(':').nth(3).unwrap_or_default()
     }
+
+    /// The account that the key is in.
+    pub fn account(&self) -> &str {
+        self.0.split(':').nth(4).unwrap_or_default()
+    }
 }
 
 impl fmt::Display for KmsKeyArn {
@@ -75,7 +80,7 @@ mod tests {
             ("arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab", "us-gov-west-1"),
         ] {
             let key = KmsKeyArn::parse(arn).expect(arn);
-            assert_eq!((key.as_str(), key.region()), (arn, region));
+            assert_eq!((key.as_str(), key.region(), key.account()), (arn, region, "111122223333"));
         }
         let alias = "arn:aws:kms:sa-east-1:111122223333:alias/lists";
         assert_eq!(KmsKeyArn::parse(alias), Err(KeyProblem::Alias));

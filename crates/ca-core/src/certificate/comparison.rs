@@ -74,14 +74,18 @@ impl Certificate {
     }
 }
 
-fn same<T: PartialEq + fmt::Display + ?Sized>(field: &'static str, expected: &T, found: &T) -> Result<(), Mismatch> {
+pub(super) fn same<T: PartialEq + fmt::Display + ?Sized>(
+    field: &'static str,
+    expected: &T,
+    found: &T,
+) -> Result<(), Mismatch> {
     if expected == found {
         return Ok(());
     }
     Err(Mismatch { field, expected: expected.to_string(), found: found.to_string() })
 }
 
-fn same_debug<T: PartialEq + fmt::Debug + ?Sized>(
+pub(super) fn same_debug<T: PartialEq + fmt::Debug + ?Sized>(
     field: &'static str,
     expected: &T,
     found: &T,

@@ -3,8 +3,10 @@
 //! Parsing is strict DER and checks the key ([`PublicKey::from_spki_der`]); whether a certificate is *good* is said by
 //! [`crate::chain`] (does it lead to a root?) and [`Certificate::check_against`] (is it what was meant?).
 
+mod asked_for;
 mod comparison;
 
+pub use asked_for::{AskedExtension, AskedFor};
 pub use comparison::Mismatch;
 
 use const_oid::ObjectIdentifier;

@@ -5,6 +5,7 @@
 
 mod algorithm;
 mod error;
+mod parts;
 mod rsa;
 
 use std::fmt;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::pem;
+use crate::{pem, tlv};
 
 macro_rules! public_key_der {
     ($name:literal) => {
@@ -40,6 +40,30 @@ fn reads_every_key_type_byte_for_byte() {
         let overhead = if key_type == KeyType::Ed25519 { 12 } else { 23 };
         assert!(der.len() - key.subject_public_key().len() >= overhead, "the header and the unused bits are left out");
     }
+}
+
+/// What a token tells of a key makes the same octets as openssl's encoding.
+#[test]
+fn the_numbers_of_a_key_make_the_same_encoding() {
+    for (key_type, der) in sound_keys() {
+        let key = PublicKey::from_spki_der(&der).expect("sound");
+        let made = if key_type.is_rsa() {
+            let mut numbers = tlv::Reader::only(key.subject_public_key(), tlv::tag::SEQUENCE).expect("DER").reader();
+            let modulus = numbers.take(tlv::tag::INTEGER).expect("a modulus").content;
+            let exponent = numbers.take(tlv::tag::INTEGER).expect("an exponent").content;
+            // Tokens give magnitudes, with as many zeros before them as they like.
+            assert_eq!(PublicKey::from_rsa_parts(&modulus[1..], &[&[0, 0], exponent].concat()), Ok(key.clone()));
+            PublicKey::from_rsa_parts(modulus, exponent)
+        } else {
+            let curve = key_type.curve_der().expect("a curve");
+            assert_eq!(KeyType::of_curve_der(&curve), Some(key_type));
+            PublicKey::from_point(key_type, key.subject_public_key())
+        };
+        assert_eq!(made, Ok(key), "{key_type}");
+        assert!(PublicKey::from_point(KeyType::Rsa2048, &[4; 65]).is_err());
+    }
+    assert!(matches!(PublicKey::from_rsa_parts(&[], &[1, 0, 1]), Err(KeyError::RsaModulusLength { .. })));
+    assert_eq!(KeyType::of_curve_der(b"\x06\x05\x2b\x81\x04\x00\x0a"), None, "secp256k1");
 }
 
 /// RFC 5280 §4.2.1.2 (1), as `openssl x509 -text` prints it for a self-signed certificate over `p256.pem`.

@@ -66,9 +66,9 @@ pub fn check(tbs: TbsDer, context: &LintContext<'_>) -> Result<LintedTbs, Vec<Fi
     Ok(LintedTbs { der, signature_algorithm })
 }
 
-/// What the rules find in a TBSCertificate that somebody else has signed; nothing when it is faultless.
-pub fn findings(tbs_der: &[u8], context: &LintContext<'_>) -> Vec<Finding> {
-    catalogue::check(tbs_der, context).err().unwrap_or_default()
+/// Holds the TBSCertificate of a certificate that another issuer made against every rule; every finding is told.
+pub fn check_received(to_be_signed: &[u8], context: &LintContext<'_>) -> Result<(), Vec<Finding>> {
+    catalogue::check(to_be_signed, context).map(|_| ())
 }
 
 impl LintedTbs {

@@ -152,7 +152,7 @@ fn append_markers(extensions: &mut Vec<u8>, template: &CertificateTemplate) {
 }
 
 /// The content of a BIT STRING of named bits: trailing zero bits cut off (X.690 §11.2.2), the count of unused bits first.
-fn append_key_usage(value: &mut Vec<u8>, usages: KeyUsages) {
+pub(super) fn append_key_usage(value: &mut Vec<u8>, usages: KeyUsages) {
     let mut octets = [0_u8; 2];
     let mut last = 0;
     for usage in usages.iter() {
@@ -167,7 +167,7 @@ fn append_key_usage(value: &mut Vec<u8>, usages: KeyUsages) {
     value.extend_from_slice(&octets[..used]);
 }
 
-fn append_oid(out: &mut Vec<u8>, oid: ObjectIdentifier) {
+pub(super) fn append_oid(out: &mut Vec<u8>, oid: ObjectIdentifier) {
     tlv::append(out, tag::OBJECT_IDENTIFIER, oid.as_bytes());
 }
 

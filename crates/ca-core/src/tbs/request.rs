@@ -5,6 +5,7 @@ use const_oid::ObjectIdentifier;
 
 use super::extension;
 use crate::key::{PublicKey, SignatureInvalid};
+use crate::name::DistinguishedName;
 use crate::signing::{Message, Signable, Signature, assemble, sealed};
 use crate::template::CertificateTemplate;
 use crate::tlv::{append, append_nested, tag};
@@ -22,19 +23,8 @@ pub struct RequestInfo {
 impl RequestInfo {
     /// Asks for what a template says; serial, validity and issuer are the issuer's to write.
     pub fn of(template: &CertificateTemplate) -> Self {
-        let mut der = Vec::with_capacity(1024);
-        append_nested(&mut der, tag::SEQUENCE, |info| {
-            // version v1(0)
-            append(info, tag::INTEGER, &[0]);
-            info.extend_from_slice(template.subject().as_der());
-            info.extend_from_slice(template.public_key().spki_der());
-            append_nested(info, tag::context_constructed(0), |attributes| {
-                append_nested(attributes, tag::SEQUENCE, |attribute| {
-                    append(attribute, tag::OBJECT_IDENTIFIER, EXTENSION_REQUEST.as_bytes());
-                    append_nested(attribute, tag::SET, |values| extension::append_sequence(values, template));
-                });
-            });
-        });
+        let der =
+            info(template.subject(), template.public_key(), |values| extension::append_sequence(values, template));
         Self { der, public_key: template.public_key().clone() }
     }
 
@@ -43,6 +33,24 @@ impl RequestInfo {
         self.public_key.verify(signature.algorithm, &self.der, &signature.octets)?;
         Ok(assemble(&self.der, signature))
     }
+}
+
+/// The DER of a CertificationRequestInfo (RFC 2986 §4.1); `extensions` appends the Extensions it asks for.
+pub(super) fn info(subject: &DistinguishedName, key: &PublicKey, extensions: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut der = Vec::with_capacity(1_024);
+    append_nested(&mut der, tag::SEQUENCE, |info| {
+        // version v1(0)
+        append(info, tag::INTEGER, &[0]);
+        info.extend_from_slice(subject.as_der());
+        info.extend_from_slice(key.spki_der());
+        append_nested(info, tag::context_constructed(0), |attributes| {
+            append_nested(attributes, tag::SEQUENCE, |attribute| {
+                append(attribute, tag::OBJECT_IDENTIFIER, EXTENSION_REQUEST.as_bytes());
+                append_nested(attribute, tag::SET, extensions);
+            });
+        });
+    });
+    der
 }
 
 impl sealed::Sealed for RequestInfo {}

@@ -5,6 +5,7 @@
 
 mod anchor;
 mod authorizer;
+mod certificate_issuer;
 mod clock;
 pub mod contract;
 mod entropy;
@@ -18,6 +19,7 @@ mod store;
 
 pub use anchor::MemoryAnchor;
 pub use authorizer::ScriptedAuthorizer;
+pub use certificate_issuer::{IssuerCall, IssuerFault, MadeElsewhere, ScriptedIssuer};
 pub use clock::FakeClock;
 pub use entropy::SeededEntropy;
 pub use keyring::MemoryKeyring;
@@ -28,7 +30,7 @@ pub use signer::{ScriptedSigner, SigningStep};
 pub use sink::ScriptedSink;
 pub use store::{
     BulkRow, CrlRow, EventRow, IdempotencyRow, Issuance, IssuanceState, LeaseRow, MemoryStore, PublishedPartials,
-    QueuedMessage, Record, StoreFault, StoreMethod,
+    QueuedMessage, Record, StoreFault, StoreMethod, UpstreamRow,
 };
 
 /// Lets other futures of the same task run once. Every asynchronous call of a fake begins so: flows that a test joins on one

@@ -99,6 +99,11 @@ impl ScriptedSigner {
         self.state().messages.clone()
     }
 
+    /// A signature over any octets, past script and record: for an issuer elsewhere that has this key.
+    pub(super) fn sign_octets(&self, octets: &[u8]) -> Vec<u8> {
+        self.inner.key.sign(&OwnedMessage::Whole(octets.to_vec()))
+    }
+
     fn of(key: PrivateKey) -> Self {
         let public = PublicKey::from_spki_der(&key.spki()).expect("a key just made is strong");
         Self { inner: Arc::new(Inner { key, public, state: Mutex::default() }) }

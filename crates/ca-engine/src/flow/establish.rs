@@ -16,6 +16,7 @@ use super::issue::{evaluate, profile};
 use super::{publish_crl, respond};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
+use crate::hierarchy::Hand;
 use crate::port::signer::Signer;
 use crate::port::store::{
     AuthorityRecord, AuthorityState, FROM_THE_START, Journal, KeyHome, NOT_ANNOUNCED, StoreError, StoredCertificate,
@@ -189,7 +190,8 @@ async fn certify(
         profile: &profile,
         issuer,
         authority,
-        signer: key,
+        hand: Hand::Key(key),
+        csr: None,
         endpoints,
         shard: None,
         principal,

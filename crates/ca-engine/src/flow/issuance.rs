@@ -3,6 +3,8 @@
 //! [`Prepared`], [`Reserved`] and [`Signed`] are move-only with private fields: no step can be skipped or done twice, and
 //! what is signed is what is on record (invariants 2 and 3 of the design).
 
+pub mod elsewhere;
+
 use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::certificate::Certificate;
 use ca_core::hash::sha256;
@@ -22,7 +24,7 @@ use super::reconcile::abandonment;
 use super::watch_clock::{assure_clock, dependable_now};
 use crate::engine::Engine;
 use crate::error::{Fault, FlowError, FlowErrorKind};
-use crate::port::signer::Signer;
+use crate::hierarchy::Hand;
 use crate::port::store::{
     CompleteOutcome, Completion, Idempotency, Journal, OpenReservation, OutboxMessage, PersonalData, Reservation,
     ReserveOutcome, StoreError, StoredCertificate,
@@ -38,8 +40,10 @@ pub(super) struct Order<'a> {
     pub(super) issuer: Issuer<'a>,
     /// The issuer's id; for a root, its own.
     pub(super) authority: &'a AuthorityId,
-    /// The issuer's key.
-    pub(super) signer: &'a dyn Signer,
+    /// By whom it is signed.
+    pub(super) hand: Hand<'a>,
+    /// The DER of the CSR, where there is one: an issuer elsewhere wants it.
+    pub(super) csr: Option<&'a [u8]>,
     /// Where status can be looked up.
     pub(super) endpoints: Endpoints,
     /// The shard of the issuer's CRL that the certificate goes into.
@@ -97,11 +101,13 @@ struct Signed {
 /// What of an order is needed after its template was made.
 struct Settled<'a> {
     id: CertificateId,
+    /// Of one whose issuer chooses it, a provisional one until then.
     serial: Serial,
     authority: &'a AuthorityId,
-    kind: ProfileKind,
+    profile: &'a Profile,
     issuer: Issuer<'a>,
-    signer: &'a dyn Signer,
+    hand: Hand<'a>,
+    csr: Option<&'a [u8]>,
     principal: &'a Principal,
     renews: Option<CertificateId>,
     request_id: Option<&'a str>,
@@ -110,10 +116,27 @@ struct Settled<'a> {
     reserved_at: Timestamp,
 }
 
+impl Settled<'_> {
+    fn event(&self) -> Event<'_> {
+        Event {
+            id: self.id,
+            authority: self.authority,
+            kind: self.profile.kind(),
+            principal: self.principal,
+            renews: self.renews,
+            request_id: self.request_id,
+            commitment: self.commitment,
+        }
+    }
+}
+
 /// Carries an order out. When it fails, nothing is left open: the reservation is abandoned at once where the record can be
 /// reached, else by [`super::reconcile`].
 pub(super) async fn carry_out(engine: &Engine, order: Order<'_>) -> Result<Issued, FlowError> {
     assure_clock(engine).await?;
+    if matches!(order.hand, Hand::Elsewhere(_)) {
+        elsewhere::check_order(&order)?;
+    }
     let (order, prepared) = prepare(engine, order)?;
     let reserved = match reserve(engine, &order, prepared).await? {
         ReservationResult::Reserved(reserved) => reserved,
@@ -124,6 +147,9 @@ pub(super) async fn carry_out(engine: &Engine, order: Order<'_>) -> Result<Issue
             return Ok(Issued { certificate, replayed: true });
         }
     };
+    if let Hand::Elsewhere(issuer) = order.hand {
+        return elsewhere::carry_on(engine, order, *reserved, issuer).await;
+    }
     let signed = match sign(&order, *reserved).await {
         Ok(signed) => signed,
         Err(error) => {
@@ -139,7 +165,10 @@ pub(super) async fn carry_out(engine: &Engine, order: Order<'_>) -> Result<Issue
 fn prepare<'a>(engine: &Engine, order: Order<'a>) -> Result<(Settled<'a>, Prepared), FlowError> {
     let now = engine.now();
     let id = CertificateId::new(now, engine.random()?);
-    let serial = engine.new_serial(order.shard)?;
+    let serial = match order.hand {
+        Hand::Key(_) => engine.new_serial(order.shard)?,
+        Hand::Elsewhere(_) => Serial::provisional(engine.random()?),
+    };
     let template =
         template::build(order.granted, order.issuer, &order.endpoints, SerialChoice::Ours(serial.clone()), now)
             .map_err(unfit)?;
@@ -174,9 +203,10 @@ fn prepare<'a>(engine: &Engine, order: Order<'a>) -> Result<(Settled<'a>, Prepar
         id,
         serial,
         authority: order.authority,
-        kind: order.profile.kind(),
+        profile: order.profile,
         issuer: order.issuer,
-        signer: order.signer,
+        hand: order.hand,
+        csr: order.csr,
         principal: order.principal,
         renews: order.renews,
         request_id: order.request_id,
@@ -210,7 +240,10 @@ async fn reserve(engine: &Engine, order: &Settled<'_>, prepared: Prepared) -> Re
 /// The signature is verified before anything becomes a certificate, and the certificate is held against its template.
 async fn sign(order: &Settled<'_>, reserved: Reserved) -> Result<Signed, FlowError> {
     let Reserved { template, linted } = reserved;
-    let signature = order.signer.sign(&linted).await?;
+    let Hand::Key(signer) = order.hand else {
+        return Err(FlowError::internal("an issuer elsewhere signs what it is ordered, not what it is given"));
+    };
+    let signature = signer.sign(&linted).await?;
     let issuer_key = match order.issuer {
         Issuer::Authority(facts) => &facts.public_key,
         Issuer::Itself => template.public_key(),
@@ -246,7 +279,7 @@ async fn complete(engine: &Engine, order: &Settled<'_>, signed: Signed) -> Resul
         completed_at: now,
         inherit_roles: order.renews.is_some_and(|predecessor| is_held_by(predecessor, order.principal)),
         personal_data: order.commitment.is_some(),
-        journal: issuance_journal(order, &certificate, now),
+        journal: journal(&order.event(), &certificate, now),
     };
     let mut outcome = engine.store().complete(completion.clone()).await;
     if outcome.is_err() {
@@ -311,30 +344,42 @@ pub(super) fn is_held_by(certificate: CertificateId, principal: &Principal) -> b
     }
 }
 
-fn issuance_journal(order: &Settled<'_>, certificate: &Certificate, now: Timestamp) -> Journal {
-    let id = order.id;
-    let (action, topic) = match (order.kind, order.renews) {
+/// What an issuance's event tells.
+struct Event<'a> {
+    id: CertificateId,
+    authority: &'a AuthorityId,
+    kind: ProfileKind,
+    principal: &'a Principal,
+    renews: Option<CertificateId>,
+    request_id: Option<&'a str>,
+    /// What it commits to, when the certificate is personal data.
+    commitment: Option<[u8; 32]>,
+}
+
+fn journal(told: &Event<'_>, certificate: &Certificate, now: Timestamp) -> Journal {
+    let id = told.id;
+    let (action, topic) = match (told.kind, told.renews) {
         (ProfileKind::OcspResponder, _) => (AuditAction::ResponderIssued, "certificate.issued"),
         (_, None) => (AuditAction::CertificateIssued, "certificate.issued"),
         (_, Some(_)) => (AuditAction::CertificateRenewed, "certificate.renewed"),
     };
-    let mut event = AuditEvent::new(now, action, order.principal.reference(), format!("certificate:{id}"))
-        .with("authority", order.authority)
+    let mut event = AuditEvent::new(now, action, told.principal.reference(), format!("certificate:{id}"))
+        .with("authority", told.authority)
         .with("serial", certificate.serial())
         .with("fingerprint_sha256", hex::encode(sha256(certificate.der())))
         .with("not_after", certificate.validity().not_after)
-        .in_request(order.request_id);
-    if let Some(predecessor) = order.renews {
+        .in_request(told.request_id);
+    if let Some(predecessor) = told.renews {
         event = event.with("renews", predecessor);
     }
-    if let Some(commitment) = order.commitment {
+    if let Some(commitment) = told.commitment {
         event = event.with(audit_text::DETAIL, hex::encode(commitment));
     }
     let payload = serde_json::json!({
-        "authority": order.authority.as_str(),
+        "authority": told.authority.as_str(),
         "certificate": id.to_string(),
         "not_after": certificate.validity().not_after.to_rfc3339(),
-        "renews": order.renews.map(|predecessor| predecessor.to_string()),
+        "renews": told.renews.map(|predecessor| predecessor.to_string()),
         "serial": certificate.serial().to_string(),
     });
     Journal::of(event).telling(OutboxMessage { topic, certificate: Some(id), payload: payload.to_string() })

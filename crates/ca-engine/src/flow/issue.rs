@@ -12,7 +12,7 @@ use ca_core::profile::Profile;
 use ca_core::template::Issuer;
 use ca_core::time::Lifetime;
 
-use super::issuance::{AskedOnce, Order, carry_out, violations};
+use super::issuance::{AskedOnce, Order, carry_out, elsewhere, violations};
 pub use super::issuance::{IDEMPOTENCY_LIFETIME, Issued};
 use super::query::permit;
 use super::shards;
@@ -80,7 +80,7 @@ pub async fn issue(engine: &Engine, principal: &Principal, request: IssueRequest
     permit(engine, principal, Action::IssueCertificate, resource)?;
     // 3. By whom.
     let authority = issuing_authority(engine, &profile).await?;
-    let shard = shards::draw(engine, authority.id(), &profile).await?;
+    let shard = shards::draw(engine, &authority, &profile).await?;
     let idempotency = request.idempotency_key.as_deref().map(|key| AskedOnce {
         scope_sha256: scope(principal, "issue", key),
         request_sha256: request_digest(&request),
@@ -93,8 +93,9 @@ pub async fn issue(engine: &Engine, principal: &Principal, request: IssueRequest
             profile: &profile,
             issuer: Issuer::Authority(authority.facts()),
             authority: authority.id(),
-            signer: &**authority.signer()?,
-            endpoints: engine.endpoints(authority.id(), shard.as_ref().map(|shard| shard.uri.as_str())),
+            hand: authority.hand()?,
+            csr: Some(request.csr.der()),
+            endpoints: elsewhere::endpoints(engine, &authority, shard.as_ref().map(|shard| shard.uri.as_str())),
             shard: shard.map(|shard| shard.number),
             principal,
             owner: principal.reference(),

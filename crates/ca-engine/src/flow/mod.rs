@@ -1,5 +1,6 @@
 //! The stories of the service, one file each. Steps are numbered; each consumes what the one before it made.
 
+pub mod adopt;
 pub mod answer_status;
 mod audit_text;
 pub mod authenticate;
@@ -10,11 +11,15 @@ pub mod expire;
 pub mod follow_anchor;
 pub mod follow_revocations;
 pub mod gateway;
-mod issuance;
+pub mod import_crl;
+pub mod import_responder;
+pub mod issuance;
 pub mod issue;
 mod list_scope;
+pub mod list_urls;
 pub mod mirror_lists;
 pub mod outbox;
+pub mod pass_on_revocations;
 pub mod personal_data;
 pub mod publish_crl;
 pub mod publish_partial;

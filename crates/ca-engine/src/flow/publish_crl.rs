@@ -333,11 +333,26 @@ pub(super) async fn collect(
         previous: place.before,
     };
     let (tbs, pieces) = (writer.finish().map_err(FlowError::internal)?, pieces.finish().map_err(no_room)?);
+    refuse_too_long(engine, authority.id(), (tbs.before.len() + tbs.after.len()) as u64 + pieces.count())?;
     let linted = lint(&tbs, &*pieces, context).await?.map_err(|findings| {
         let id = authority.id();
         FlowError::internal(format!("the CRL of {id} is not well-formed and was not signed: {findings:?}"))
     })?;
     Ok(Collected { linted, tbs, pieces, times })
+}
+
+/// What no database keeps must not be signed either: a number would be used up every few seconds, for a list that nobody gets.
+fn refuse_too_long(engine: &Engine, authority: &AuthorityId, octets: u64) -> Result<(), FlowError> {
+    let longest = engine.store().longest_list();
+    if octets <= longest {
+        return Ok(());
+    }
+    let message = format!(
+        "the next CRL of {authority} would have {octets} octets, and the database keeps none of more than {longest}; the one that is \
+         published stays. Entries leave the list when their certificates have ended: issue from a new authority, whose list \
+         begins empty, and let this one's certificates end"
+    );
+    Err(FlowError::new(FlowErrorKind::AuthorityCannotSign, message))
 }
 
 /// Reads the list again, from where it lies.

@@ -14,7 +14,7 @@ use ca_core::revocation::{RevocationReason, Standing};
 use ca_core::template::Issuer;
 use ca_core::time::{Lifetime, Timestamp};
 
-use super::issuance::{AskedOnce, Issued, Order, carry_out, is_held_by};
+use super::issuance::{AskedOnce, Issued, Order, carry_out, elsewhere, is_held_by};
 use super::issue::{evaluate, issuing_authority, origin, profile, scope};
 use super::query::{CertificateName, permitted, resolve};
 use super::renewal_period;
@@ -75,7 +75,7 @@ pub async fn renew(engine: &Engine, principal: &Principal, request: RenewRequest
         },
     )?;
     let authority = issuing_authority(engine, &profile).await?;
-    let shard = shards::draw(engine, authority.id(), &profile).await?;
+    let shard = shards::draw(engine, &authority, &profile).await?;
     let idempotency = request.idempotency_key.as_deref().map(|key| AskedOnce {
         scope_sha256: scope(principal, &format!("renew:{}", predecessor.id), key),
         request_sha256: request_digest(&request),
@@ -88,8 +88,9 @@ pub async fn renew(engine: &Engine, principal: &Principal, request: RenewRequest
             profile: &profile,
             issuer: Issuer::Authority(authority.facts()),
             authority: authority.id(),
-            signer: &**authority.signer()?,
-            endpoints: engine.endpoints(authority.id(), shard.as_ref().map(|shard| shard.uri.as_str())),
+            hand: authority.hand()?,
+            csr: request.csr.as_ref().map(ParsedCsr::der),
+            endpoints: elsewhere::endpoints(engine, &authority, shard.as_ref().map(|shard| shard.uri.as_str())),
             shard: shard.map(|shard| shard.number),
             principal,
             owner: predecessor.owner.clone(),

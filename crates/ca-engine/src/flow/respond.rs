@@ -15,7 +15,7 @@ use super::issue::{evaluate, profile};
 use super::watch_clock::assure_clock;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
-use crate::hierarchy::Authority;
+use crate::hierarchy::{Authority, Hand};
 use crate::port::keyring::KeyRoom;
 use crate::port::store::{Lease, ResponderRecord};
 
@@ -72,7 +72,8 @@ pub async fn make_responder(
             profile: &profile,
             issuer: Issuer::Authority(authority.facts()),
             authority: authority.id(),
-            signer: &**signer,
+            hand: Hand::Key(&**signer),
+            csr: None,
             // id-pkix-ocsp-nocheck: nobody looks up the status of a responder.
             endpoints: Endpoints::default(),
             shard: None,

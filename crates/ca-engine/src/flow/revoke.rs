@@ -74,6 +74,7 @@ pub async fn revoke(engine: &Engine, principal: &Principal, request: &RevokeRequ
         // 1. Who asks may revoke this certificate.
         let mut certificate =
             query::permitted_certificate(engine, principal, Action::RevokeCertificate, request.certificate).await?;
+        check_offered(engine, &certificate, request.reason)?;
         // 2. The change is legal from where the certificate stands.
         let now = dependable_now(engine).await?;
         let decided = revocation::revoke(certificate.standing, request.reason, request.invalidity_date, now);
@@ -110,6 +111,23 @@ pub async fn revoke(engine: &Engine, principal: &Principal, request: &RevokeRequ
         }
     }
     Err(overtaken())
+}
+
+/// An issuer elsewhere knows no hold: what is on hold here would stay valid for who asks there.
+pub(super) fn check_offered(
+    engine: &Engine,
+    certificate: &StoredCertificate,
+    reason: RevocationReason,
+) -> Result<(), FlowError> {
+    let elsewhere = engine.authority(&certificate.authority).is_ok_and(|authority| authority.issues_elsewhere());
+    if reason != RevocationReason::CertificateHold || !elsewhere {
+        return Ok(());
+    }
+    let message = format!(
+        "authority {} has its certificates made by AWS Private CA, which knows no certificateHold; revoke for good, with another reason",
+        certificate.authority
+    );
+    Err(FlowError::invalid("hold-not-offered", "/reason", message))
 }
 
 /// Ends a hold.

@@ -4,7 +4,7 @@
 use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::certificate::Certificate;
 use ca_core::id::CertificateId;
-use ca_core::lint::{LintContext, findings};
+use ca_core::lint::{LintContext, check_received};
 use ca_core::pem;
 use ca_core::principal::Principal;
 use ca_core::profile::Profile;
@@ -147,7 +147,7 @@ fn judge(
     })?;
     let issuer = Issuer::Authority(parent.facts());
     let context = LintContext { issuer, public_key: template.public_key(), profile };
-    let found = findings(certificate.tbs_der(), &context);
+    let found = check_received(certificate.tbs_der(), &context).err().unwrap_or_default();
     if found.is_empty() {
         return Ok(());
     }

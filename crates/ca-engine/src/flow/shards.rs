@@ -9,6 +9,7 @@ use ca_core::serial::ShardNumber;
 
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
+use crate::hierarchy::Authority;
 use crate::shard_plan::{ShardPlan, setting_name};
 
 /// Where a certificate to be issued will be listed.
@@ -26,12 +27,7 @@ pub(super) async fn plan(engine: &Engine, authority: &AuthorityId) -> Result<Arc
     let wanted = engine.settings().partial_lists_of(authority).shards;
     // Another process may add some at the same moment: then those are there at the second look.
     for _ in 0..3 {
-        let octets = engine.store().setting(&name).await?;
-        let plan = match &octets {
-            None => ShardPlan::default(),
-            Some(octets) => ShardPlan::from_json(octets)
-                .ok_or_else(|| FlowError::internal(format!("the record's setting {name} makes no sense")))?,
-        };
+        let (octets, plan) = recorded_plan(engine, authority).await?;
         let grown = engine.settings().base_url.as_deref().and_then(|base_url| plan.grown(wanted, base_url));
         let plan = match grown {
             None => plan,
@@ -44,13 +40,33 @@ pub(super) async fn plan(engine: &Engine, authority: &AuthorityId) -> Result<Arc
         .retry_after(1))
 }
 
+/// The plan as it is on record, and the octets it was read from; an empty one where there is none.
+pub(super) async fn recorded_plan(
+    engine: &Engine,
+    authority: &AuthorityId,
+) -> Result<(Option<Vec<u8>>, ShardPlan), FlowError> {
+    let name = setting_name(authority);
+    let octets = engine.store().setting(&name).await?;
+    let plan = match &octets {
+        None => ShardPlan::default(),
+        Some(octets) => ShardPlan::from_json(octets)
+            .ok_or_else(|| FlowError::internal(format!("the record's setting {name} makes no sense")))?,
+    };
+    Ok((octets, plan))
+}
+
 /// The shard of a certificate to be issued; `None` where the authority puts none into shards, or the profile none at a distribution
 /// point.
 pub(super) async fn draw(
     engine: &Engine,
-    authority: &AuthorityId,
+    authority: &Authority,
     profile: &Profile,
 ) -> Result<Option<Shard>, FlowError> {
+    // Serials and lists of an issuer elsewhere are its own.
+    if authority.issues_elsewhere() {
+        return Ok(None);
+    }
+    let authority = authority.id();
     let wanted = engine.settings().partial_lists_of(authority).shards;
     let Some(base_url) = engine.settings().base_url.as_deref() else { return Ok(None) };
     if wanted == 0 || !profile.status_urls().crl {

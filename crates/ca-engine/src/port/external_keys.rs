@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use ca_core::key::PublicKey;
 
+use super::certificate_issuer::CertificateIssuer;
 use super::signer::{Signer, SignerError};
 use super::store::KeyHome;
 
@@ -17,6 +18,11 @@ pub trait ExternalKeys: Send + Sync {
     /// A key whose public part is on record. Nothing is asked: a service starts while its keys cannot be reached. `None` in a process
     /// that is not meant to use keys of authorities.
     fn open(&self, home: &KeyHome, public_key: &PublicKey) -> Result<Option<Arc<dyn Signer>>, SignerError>;
+
+    /// The issuer that holds an authority's key and issues by itself, which is no signer. As [`Self::open`], nothing is asked.
+    fn issuer(&self, home: &KeyHome) -> Result<Option<Arc<dyn CertificateIssuer>>, SignerError> {
+        Err(unknown(home))
+    }
 }
 
 /// A service all of whose keys are its own.

@@ -3,6 +3,7 @@
 
 pub mod anchor;
 pub mod authorizer;
+pub mod certificate_issuer;
 pub mod clock;
 pub mod entropy;
 pub mod external_keys;
@@ -16,3 +17,4 @@ pub mod signer;
 pub mod sink;
 pub mod spool;
 pub mod store;
+pub mod wrapping_key;

@@ -3,6 +3,7 @@
 //! Nothing here knows a database, a network or a real clock. [`world`] makes a whole certificate authority in memory, in which
 //! every signature of an authority's key is held against the record (invariant 2 of the design).
 
+mod adopt;
 mod audit;
 mod authenticate;
 mod bulk_revoke;
@@ -12,6 +13,7 @@ mod expire;
 mod fault;
 mod gateway;
 mod issue;
+mod issue_elsewhere;
 mod mirror_lists;
 mod publish_crl;
 mod publish_partial;

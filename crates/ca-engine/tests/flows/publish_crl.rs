@@ -99,7 +99,7 @@ fn a_failed_signature_costs_a_number_and_nothing_else() {
     for (step, kind) in [
         (SigningStep::Unavailable, Kind::Unavailable),
         (SigningStep::Busy { retry_after: None }, Kind::Overloaded),
-        (SigningStep::Refused, Kind::InternalError),
+        (SigningStep::Refused, Kind::Unavailable),
         (SigningStep::Garbage, Kind::InternalError),
         (SigningStep::AnotherMessage, Kind::InternalError),
     ] {
@@ -456,4 +456,20 @@ fn the_lease_of_a_list_is_its_authority_s_own() {
     world.crl_lease("document", "two");
     let taken = block_on(world.store().acquire_lease(&lease_name(&id("tls")), "two", SECOND)).expect("a record");
     assert_eq!(taken, None);
+}
+
+#[test]
+fn a_list_that_the_record_cannot_keep_is_not_signed_and_the_one_before_stays() {
+    let world = World::new();
+    let before = newest(&world);
+    world.store.set_longest_list(world.list("tls").as_der().len() as u64 - 200);
+    let published = newest(&world);
+    assert!(published.number > before.number, "what is short enough is made");
+    revoked(&world, RevocationReason::Superseded);
+    let refusal = world.publish("tls").expect_err("it is too long");
+    assert_eq!(refusal.kind, Kind::AuthorityCannotSign);
+    assert!(refusal.message.contains("keeps none of more than"), "{}", refusal.message);
+    assert_eq!((newest(&world), in_place(&world)), (published.clone(), published.number), "no number is used up");
+    world.store.set_longest_list(1_000_000);
+    assert_eq!(world.publish("tls").expect("a list").intent.number, published.number + 1);
 }

@@ -31,7 +31,7 @@ const ITERATIONS: NonZeroU32 = NonZeroU32::new(600_000).expect("cannot fail: not
 const MOST_ITERATIONS: u32 = 20_000_000;
 
 /// Encrypts what is written to it. Without [`ContainerWriter::finish`] the file does not open.
-pub(super) struct ContainerWriter<W> {
+pub(crate) struct ContainerWriter<W> {
     out: W,
     cipher: Cipher,
     clear: Zeroizing<Vec<u8>>,
@@ -39,7 +39,7 @@ pub(super) struct ContainerWriter<W> {
 
 impl<W: Write> ContainerWriter<W> {
     /// Writes the header. Derives the key: a tenth of a second of CPU or more.
-    pub(super) fn new(mut out: W, passphrase: &Passphrase, entropy: &dyn Entropy) -> io::Result<Self> {
+    pub(crate) fn new(mut out: W, passphrase: &Passphrase, entropy: &dyn Entropy) -> io::Result<Self> {
         let mut header = [0; HEADER];
         header[..MAGIC.len()].copy_from_slice(MAGIC);
         header[MAGIC.len()..MAGIC.len() + 4].copy_from_slice(&ITERATIONS.get().to_be_bytes());
@@ -50,7 +50,7 @@ impl<W: Write> ContainerWriter<W> {
     }
 
     /// Encrypts the last chunk; returns what it was written to.
-    pub(super) fn finish(mut self) -> io::Result<W> {
+    pub(crate) fn finish(mut self) -> io::Result<W> {
         self.seal(true)?;
         self.out.flush()?;
         Ok(self.out)
@@ -85,7 +85,7 @@ impl<W: Write> Write for ContainerWriter<W> {
 
 /// Gives what a [`ContainerWriter`] was given, chunk by chunk after each was authenticated. The end is the end only when the last
 /// chunk was there and nothing follows it.
-pub(super) struct ContainerReader<R> {
+pub(crate) struct ContainerReader<R> {
     input: R,
     cipher: Cipher,
     clear: Zeroizing<Vec<u8>>,
@@ -95,7 +95,7 @@ pub(super) struct ContainerReader<R> {
 
 impl<R: Read> ContainerReader<R> {
     /// Reads the header and derives the key.
-    pub(super) fn new(mut input: R, passphrase: &Passphrase) -> io::Result<Self> {
+    pub(crate) fn new(mut input: R, passphrase: &Passphrase) -> io::Result<Self> {
         let mut header = [0; HEADER];
         input.read_exact(&mut header).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => damaged("it is too short to be a backup of this service"),

@@ -3,7 +3,7 @@
 //! What a record needs besides lies elsewhere and is not in the file: the seal's passphrase, without which its keys are lost, the
 //! root's key, the configuration, and the anchor, which a restored record is compared with ([`crate::restore`]).
 
-mod container;
+pub(crate) mod container;
 mod stream;
 
 use std::fs::{self, File, Permissions};

@@ -1,8 +1,10 @@
 //! `[authority.root]`, `[authority.tls]`, `[authority.document]`: the hierarchy that `init` makes. It is read when an
 //! authority is made; changing it later changes no authority, but for `shards` and `delta`, which are read at every start.
 
+use ca_backends::aws::KmsKeyArn;
 use ca_core::key::KeyType;
 use ca_core::name::{DistinguishedName, NameConstraints, Subtree};
+use ca_core::pkcs11_uri::{Pkcs11Uri, Pkcs11UriError};
 use ca_core::time::Lifetime;
 use ca_engine::engine::PartialLists;
 use ca_engine::port::store::KeyHome;
@@ -43,10 +45,18 @@ pub enum KeyPlan {
     Software(KeyType),
     /// Held elsewhere.
     External(KeyHome),
+    /// Held in a PKCS#11 token.
+    Token {
+        /// Which key, and what the URI says of the way to it.
+        uri: Pkcs11Uri,
+        /// What kind is made where the token has none; `None`: it must be there.
+        make: Option<KeyType>,
+    },
 }
 
 struct Keys {
     key: &'static str,
+    key_type: &'static str,
     subject: &'static str,
     validity: &'static str,
     /// Permitted and excluded subtrees; a root has none: RFC 5280 §6.1 does not process those of a trust anchor.
@@ -62,11 +72,21 @@ struct Defaults {
 }
 
 impl AuthoritiesConfig {
+    /// Each with the key that says where its key is.
+    pub(super) fn named(&self) -> [(&'static str, &AuthorityConfig); 3] {
+        [
+            ("authority.root.key", &self.root),
+            ("authority.tls.key", &self.tls),
+            ("authority.document.key", &self.document),
+        ]
+    }
+
     pub(super) fn read(settings: &mut Settings) -> Self {
         let root = AuthorityConfig::read(
             settings,
             &Keys {
                 key: "authority.root.key",
+                key_type: "authority.root.key_type",
                 subject: "authority.root.subject",
                 validity: "authority.root.validity",
                 subtrees: None,
@@ -80,6 +100,7 @@ impl AuthoritiesConfig {
         );
         let tls_keys = Keys {
             key: "authority.tls.key",
+            key_type: "authority.tls.key_type",
             subject: "authority.tls.subject",
             validity: "authority.tls.validity",
             subtrees: Some(("authority.tls.permitted_subtrees", "authority.tls.excluded_subtrees")),
@@ -89,6 +110,7 @@ impl AuthoritiesConfig {
             Defaults { key_type: KeyType::P256, subject: "CN=Cartorio Digital TLS CA,O=Cartorio Digital", days: 1_826 };
         let document_keys = Keys {
             key: "authority.document.key",
+            key_type: "authority.document.key_type",
             subject: "authority.document.subject",
             validity: "authority.document.validity",
             subtrees: Some(("authority.document.permitted_subtrees", "authority.document.excluded_subtrees")),
@@ -110,6 +132,10 @@ impl AuthoritiesConfig {
                 settings.invalid(keys.validity, detail);
             }
         }
+        refuse_equal_keys(
+            settings,
+            [("authority.root.key", &root), (tls_keys.key, &tls), (document_keys.key, &document)],
+        );
         refuse_equal_subjects(
             settings,
             [("authority.root.subject", &root), (tls_keys.subject, &tls), (document_keys.subject, &document)],
@@ -121,7 +147,7 @@ impl AuthoritiesConfig {
 impl AuthorityConfig {
     fn read(settings: &mut Settings, keys: &Keys, defaults: &Defaults) -> Self {
         Self {
-            key: key_plan(settings, keys.key, defaults.key_type),
+            key: key_plan(settings, keys, defaults.key_type),
             subject: subject(settings, keys.subject, defaults.subject),
             validity: settings.lifetime(keys.validity, Lifetime::from_days(defaults.days)),
             name_constraints: NameConstraints {
@@ -147,19 +173,47 @@ fn partial_lists(settings: &mut Settings, (shards, delta): (&'static str, &'stat
     lists
 }
 
-/// Reads `software:TYPE`.
-fn key_plan(settings: &mut Settings, key: &'static str, fallback: KeyType) -> KeyPlan {
+/// Reads `software:TYPE`, or where else a key is.
+fn key_plan(settings: &mut Settings, keys: &Keys, fallback: KeyType) -> KeyPlan {
+    let plan = key_home(settings, keys.key, fallback);
+    let Some(text) = settings.text(keys.key_type).map(str::to_owned) else { return plan };
+    match (plan, text.parse()) {
+        (KeyPlan::Token { uri, .. }, Ok(key_type)) => KeyPlan::Token { uri, make: Some(key_type) },
+        (KeyPlan::Software(one), Ok(same)) if one == same => KeyPlan::Software(one),
+        (plan, Ok(_)) => {
+            let detail = format!("it says what kind of key is made in a token; of others `{}` says it", keys.key);
+            settings.invalid(keys.key_type, detail);
+            plan
+        }
+        (plan, Err(error)) => {
+            settings.invalid(keys.key_type, error.to_string());
+            plan
+        }
+    }
+}
+
+fn key_home(settings: &mut Settings, key: &'static str, fallback: KeyType) -> KeyPlan {
     let fallback = KeyPlan::Software(fallback);
     let Some(text) = settings.text(key).map(str::to_owned) else { return fallback };
     let (home, rest) = text.split_once(':').unwrap_or(("", &text));
     let problem = match (home, rest.parse()) {
         ("software", Ok(key_type)) => return KeyPlan::Software(key_type),
+        ("kms", _) => match KmsKeyArn::parse(rest) {
+            Ok(arn) => return KeyPlan::External(KeyHome::Kms(arn.to_string())),
+            Err(problem) => ConfigProblem::Invalid { detail: problem.to_string() },
+        },
         ("software", Err(error)) => ConfigProblem::Invalid { detail: format!("{error}, as in `software:p256`") },
-        ("kms" | "pkcs11" | "acm-pca", _) => ConfigProblem::NotSupported {
-            what: "keys are software keys, as in `software:p256`; KMS, PKCS#11 and ACM-PCA come later",
+        ("pkcs11", _) => match text.parse() {
+            Ok(uri) => return KeyPlan::Token { uri, make: None },
+            // No value of a URI is quoted: one may be a PIN.
+            Err(error) => ConfigProblem::Invalid { detail: Pkcs11UriError::to_string(&error) },
+        },
+        ("acm-pca", _) => ConfigProblem::NotSupported {
+            what: "keys are made by the service, as in `software:p256`, or lie in AWS KMS (`kms:ARN`) or in a token (`pkcs11:token=hsm;object=tls-ca`); ACM-PCA comes later",
         },
         _ => ConfigProblem::Invalid {
-            detail: format!("`{text}` does not say where the key is; write it like `software:p256`"),
+            detail: "it does not say where the key is; write it like `software:p256`, `kms:ARN` or `pkcs11:token=hsm;object=tls-ca`"
+                .to_owned(),
         },
     };
     settings.fault(key, problem);
@@ -202,6 +256,20 @@ fn refuse_equal_subjects(settings: &mut Settings, authorities: [(&'static str, &
         if let Some((other, _)) = twin {
             settings
                 .invalid(key, format!("the same name as `{other}`; clients would take one authority for the other"));
+        }
+    }
+}
+
+/// Two authorities of one key are one authority: who may use the key signs for both.
+fn refuse_equal_keys(settings: &mut Settings, authorities: [(&'static str, &AuthorityConfig); 3]) {
+    for (index, (key, authority)) in authorities.iter().enumerate() {
+        let is_same = |other: &AuthorityConfig| match (&authority.key, &other.key) {
+            (KeyPlan::External(one), KeyPlan::External(other)) => one == other,
+            (KeyPlan::Token { uri: one, .. }, KeyPlan::Token { uri: other, .. }) => one.identity() == other.identity(),
+            _ => false,
+        };
+        if let Some((other, _)) = authorities[..index].iter().find(|(_, earlier)| is_same(earlier)) {
+            settings.invalid(key, format!("the same key as `{other}`; each authority has a key of its own"));
         }
     }
 }

@@ -4,6 +4,16 @@ use ca_backends::aws::{AwsPlace, EndpointUrl, PlaceProblem, Region};
 
 use super::settings::Settings;
 
+/// Calls of KMS a second in an account and region, unless it is said: half of what AWS gives a whole account (1,000).
+const USUAL_KMS_QUOTA: u32 = 500;
+/// The most that may be said.
+const LARGEST_KMS_QUOTA: u32 = 100_000;
+
+/// How many calls of KMS this process makes in a second at most, in each account and region.
+pub(super) fn read_kms_quota(settings: &mut Settings) -> u32 {
+    settings.number("aws.kms.quota", 1..=LARGEST_KMS_QUOTA, USUAL_KMS_QUOTA)
+}
+
 pub(super) fn read(settings: &mut Settings) -> AwsPlace {
     AwsPlace {
         region: value(settings, "aws.region", Region::parse),

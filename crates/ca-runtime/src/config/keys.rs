@@ -34,14 +34,18 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("database.listen_url", Text),
     ("database.listen_url_file", Text),
     ("anchor.dir", Text),
+    ("seal.key", Text),
     ("seal.passphrase", Secret),
     ("seal.passphrase_file", Text),
+    ("seal.responders.key", Text),
     ("seal.responders.passphrase", Secret),
     ("seal.responders.passphrase_file", Text),
     ("authority.root.key", Text),
+    ("authority.root.key_type", Text),
     ("authority.root.subject", Text),
     ("authority.root.validity", Text),
     ("authority.tls.key", Text),
+    ("authority.tls.key_type", Text),
     ("authority.tls.subject", Text),
     ("authority.tls.validity", Text),
     ("authority.tls.permitted_subtrees", List),
@@ -49,6 +53,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("authority.tls.shards", Number),
     ("authority.tls.delta", Flag),
     ("authority.document.key", Text),
+    ("authority.document.key_type", Text),
     ("authority.document.subject", Text),
     ("authority.document.validity", Text),
     ("authority.document.permitted_subtrees", List),
@@ -67,6 +72,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("publish.s3.max_age", Text),
     ("aws.region", Text),
     ("aws.endpoint_url", Text),
+    ("aws.kms.quota", Number),
     ("redis.url", Text),
     ("redis.url_file", Text),
     ("redis.ca_file", Text),
@@ -81,8 +87,20 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
 ];
 
 /// The keys of sections that have a table for each name that the operator gives: `webhook.NAME.url`.
-pub(super) const NAMED_KEYS: &[(&str, &[(&str, Kind)])] =
-    &[("webhook", &[("url", Text), ("secret_file", Text), ("ca_file", Text)])];
+pub(super) const NAMED_KEYS: &[(&str, &[(&str, Kind)])] = &[
+    ("webhook", &[("url", Text), ("secret_file", Text), ("ca_file", Text)]),
+    (
+        "pkcs11",
+        &[
+            ("token", Text),
+            ("module", Text),
+            ("module_arguments", Text),
+            ("pin", Secret),
+            ("pin_file", Text),
+            ("sessions", Number),
+        ],
+    ),
+];
 
 /// Section, name, key and kind of a key in a named table, where `path` is one.
 pub(super) fn named(path: &str) -> Option<(&'static str, &str, &'static str, Kind)> {
@@ -94,11 +112,8 @@ pub(super) fn named(path: &str) -> Option<(&'static str, &str, &'static str, Kin
 }
 
 /// Keys and sections of the public contract that this version does not have: accepted by none, and never silently.
-const NOT_YET: &[(&str, &str)] = &[
-    ("oidc", "callers prove themselves by certificates and enrolment tokens, not by OIDC"),
-    ("seal.key", "keys are sealed under a passphrase (seal.passphrase_file), not by KMS"),
-    ("seal.responders.key", "keys are sealed under a passphrase (seal.responders.passphrase_file), not by KMS"),
-];
+const NOT_YET: &[(&str, &str)] =
+    &[("oidc", "callers prove themselves by certificates and enrolment tokens, not by OIDC")];
 
 /// The kind of a known key.
 pub(super) fn kind_of(path: &str) -> Option<Kind> {

@@ -15,6 +15,7 @@ mod load;
 mod nearest;
 mod octets;
 mod outbox;
+mod pkcs11;
 mod policies;
 mod public;
 mod publish;
@@ -36,10 +37,11 @@ pub use database::DatabaseConfig;
 pub use fault::{ConfigFault, ConfigProblem};
 pub use listen::ListenConfig;
 pub use load::{LoadError, process_environment};
+pub use pkcs11::Pkcs11Config;
 pub use policies::PoliciesConfig;
 pub use public::{BaseUrl, PublicConfig};
 pub use redis::RedisConfig;
-pub use seal::{PassphraseSource, SealConfig};
+pub use seal::{PassphraseSource, SealConfig, SealSource, read_seal_key};
 pub use status::StatusConfig;
 pub use webhook::WebhookConfig;
 
@@ -75,10 +77,14 @@ pub struct Config {
     pub seal: SealConfig,
     /// The hierarchy that `init` makes.
     pub authorities: AuthoritiesConfig,
+    /// The ways to keys in tokens.
+    pub pkcs11: Pkcs11Config,
     /// How long OCSP answers and CRLs live.
     pub status: StatusConfig,
     /// Where AWS is, for what uses it.
     pub aws: AwsPlace,
+    /// How many calls of KMS this process makes in a second at most, in each account and region.
+    pub kms_quota: u32,
     /// The bucket that mirrors the lists, if there is one.
     pub s3: Option<S3Target>,
     /// Where replicas share signed OCSP answers; `None` where each signs its own.
@@ -118,14 +124,17 @@ impl Config {
         let database = DatabaseConfig::read(&mut settings, &data_dir);
         let status = StatusConfig::read(&mut settings);
         let s3 = publish::read_s3(&mut settings, &status);
+        let authorities = AuthoritiesConfig::read(&mut settings);
         let config = Self {
             api: ApiConfig::read(&mut settings, &data_dir),
             anchor: AnchorConfig::read(&mut settings, &data_dir, &database),
             database,
             seal: SealConfig::read(&mut settings, &data_dir),
-            authorities: AuthoritiesConfig::read(&mut settings),
+            pkcs11: Pkcs11Config::read(&mut settings, &data_dir, &authorities),
+            authorities,
             status,
             aws: aws::read(&mut settings),
+            kms_quota: aws::read_kms_quota(&mut settings),
             s3,
             redis: redis::read(&mut settings, &data_dir),
             webhooks: webhook::read(&mut settings, &data_dir),

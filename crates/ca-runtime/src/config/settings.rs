@@ -131,6 +131,14 @@ impl Settings {
         }
     }
 
+    /// A secret in a named table.
+    pub(super) fn secret_in(&self, section: &'static str, name: &str, key: &'static str) -> Option<SecretString> {
+        match self.named.get(&(section, name.to_owned()))?.get(key) {
+            Some((Setting::Secret(secret), _)) => Some(secret.clone()),
+            _ => None,
+        }
+    }
+
     /// Keeps a fault of a key in a named table, named as it was written.
     pub(super) fn invalid_in(
         &mut self,

@@ -13,6 +13,7 @@ use super::keys::{KEYS, Kind, environment_name};
 use super::*;
 
 mod aws;
+mod pkcs11;
 mod secrets;
 mod webhooks;
 
@@ -56,9 +57,10 @@ fn an_empty_file_gives_the_documented_defaults() {
     assert_eq!(authorities.root.validity, Lifetime::from_days(7_305));
     assert_eq!(config.policies.dir, None);
     assert!(config.seal.responders.is_none());
-    assert!(
-        matches!(&config.seal.authorities, PassphraseSource::File(path) if path == Path::new("./ca-data/seal.passphrase"))
-    );
+    assert!(matches!(
+        &config.seal.authorities,
+        SealSource::Passphrase(PassphraseSource::File(path)) if path == Path::new("./ca-data/seal.passphrase")
+    ));
 }
 
 /// The template is documentation: it must say what is so.
@@ -85,6 +87,10 @@ fn the_template_shows_every_key_and_the_true_defaults() {
         "kms_key",
         "region",
         "endpoint_url",
+        "token",
+        "module",
+        "pin_file",
+        "sessions",
     ];
     let uncommented = |line: &str| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).map(str::to_owned);
     let of_examples = |line: &str| examples.iter().any(|key| line.starts_with(key));
@@ -100,7 +106,14 @@ fn the_template_shows_every_key_and_the_true_defaults() {
     check(&all).expect("its examples are valid");
     let table: toml::Table = all.parse().expect("TOML");
     // Of two that exclude each other one is shown.
-    let unshown = ["data_dir", "database.url_file", "database.listen_url_file", "redis.url_file"];
+    let unshown = [
+        "data_dir",
+        "database.url_file",
+        "database.listen_url_file",
+        "redis.url_file",
+        "seal.key",
+        "seal.responders.key",
+    ];
     for (key, kind) in KEYS.iter().filter(|(key, kind)| *kind != Kind::Secret && !unshown.contains(key)) {
         let found = key.split('.').try_fold(toml::Value::Table(table.clone()), |value, part| value.get(part).cloned());
         assert!(found.is_some(), "{key} ({kind:?}) is not in the template");
@@ -192,18 +205,37 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
 
 #[test]
 fn what_this_version_does_not_have_is_refused_not_ignored() {
-    for text in [
-        "[oidc.google]\nissuer = \"https://accounts.google.com\"",
-        "[seal]\nkey = \"kms:arn:aws:kms:x\"",
-        "[authority.tls]\nkey = \"kms:arn:aws:kms:x\"",
-        "[authority.tls]\nkey = \"pkcs11:token=ca\"",
-        "[authority.tls]\nkey = \"acm-pca:arn\"",
-    ] {
+    for text in ["[oidc.google]\nissuer = \"https://accounts.google.com\"", "[authority.tls]\nkey = \"acm-pca:arn\""] {
         let found = faults(text, &[]);
         assert!(found.len() == 1 && found[0].contains("not supported in this version"), "{text}: {found:?}");
     }
-    let found = faults("", &[("CA__SEAL__KEY", "kms:x"), ("CA__OIDC__GOOGLE__ISSUER", "https://x")]);
-    assert!(found.len() == 2 && found.iter().all(|fault| fault.contains("not supported")), "{found:?}");
+    let found = faults("", &[("CA__OIDC__GOOGLE__ISSUER", "https://x")]);
+    assert!(found.len() == 1 && found.iter().all(|fault| fault.contains("not supported")), "{found:?}");
+}
+
+#[test]
+fn a_seal_is_a_passphrase_or_a_key_and_never_both() {
+    const ARN: &str = "arn:aws:kms:sa-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let kms = |source: &SealSource| matches!(source, SealSource::Kms(arn) if arn.as_str() == ARN);
+    let config = check(&format!("[seal]\nkey = \"kms:{ARN}\"\n[seal.responders]\npassphrase_file = \"here\""))
+        .expect("no fault");
+    assert!(kms(&config.seal.authorities));
+    assert!(matches!(config.seal.responders, Some(SealSource::Passphrase(PassphraseSource::File(_)))));
+    let key = format!("kms:{ARN}");
+    let environment = [("CA__SEAL__KEY", key.as_str()), ("CA__SEAL__RESPONDERS__KEY", key.as_str())];
+    let config = check_with("[seal]\npassphrase_file = \"here\"", &environment).expect("no fault");
+    assert!(kms(&config.seal.authorities) && config.seal.responders.as_ref().is_some_and(kms), "the environment's");
+    for (text, hint) in [
+        (format!("key = \"{ARN}\""), "write the key as `kms:ARN`"),
+        ("key = \"kms:alias/ca\"".to_owned(), "it is not the ARN of a KMS key"),
+        ("key = \"kms:arn:aws:kms:sa-east-1:111122223333:alias/ca\"".to_owned(), "it is an alias"),
+        (format!("key = \"kms:{ARN}\"\npassphrase_file = \"here\""), "both it and `seal.passphrase_file` are set"),
+    ] {
+        let found = faults(&format!("[seal]\n{text}"), &[]);
+        assert!(found.len() == 1 && found[0].contains(hint), "{text}: {found:?}");
+        let found = faults(&format!("[seal.responders]\n{text}"), &[]);
+        assert!(found.len() == 1, "{text}: {found:?}");
+    }
 }
 
 #[test]

@@ -32,15 +32,22 @@ impl SealedKeyring {
         self.data_keys.of(room).ok_or(KeyringError::NoDataKey { room })
     }
 
-    fn seal(&self, room: KeyRoom, key: &PrivateKeyInfo, signer: &SoftwareSigner) -> Result<SealedKey, KeyringError> {
+    fn seal(&self, room: KeyRoom, key: &[u8], signer: &SoftwareSigner) -> Result<SealedKey, KeyringError> {
         let public_key = signer.public_key();
         let spki = public_key.spki_der().to_vec();
         let id = hex::encode(public_key.spki_sha256());
         let sealed = self
             .data_key(room)?
-            .seal(&associated(room, &id, &spki), key.as_der(), self.entropy.as_ref())
+            .seal(&associated(room, &id, &spki), key, self.entropy.as_ref())
             .map_err(|error| KeyringError::Generation { detail: error.to_string() })?;
         Ok(SealedKey { id, room, key_type: public_key.key_type(), spki, sealed, created_at: self.clock.now() })
+    }
+
+    /// Seals a key that was made elsewhere, given as unencrypted PKCS#8. The caller records it before it is used.
+    pub(crate) fn adopt(&self, room: KeyRoom, pkcs8: &[u8]) -> Result<SealedKey, KeyringError> {
+        let signer = SoftwareSigner::from_pkcs8(pkcs8)
+            .map_err(|error| KeyringError::Generation { detail: error.to_string() })?;
+        self.seal(room, pkcs8, &signer)
     }
 
     /// The PKCS#8 of a sealed key and its signer, after proof that it is the key of the record.
@@ -68,7 +75,7 @@ impl Keyring for SealedKeyring {
         // Before seconds are spent on a key that could not be sealed.
         self.data_key(room)?;
         let (key, signer) = generate_software_key(key_type).await?;
-        let sealed = self.seal(room, &key, &signer)?;
+        let sealed = self.seal(room, key.as_der(), &signer)?;
         Ok((sealed, Arc::new(signer)))
     }
 

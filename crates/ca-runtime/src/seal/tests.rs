@@ -6,28 +6,34 @@ use ca_backends::signer::SoftwareSigner;
 use ca_core::key::KeyType;
 use ca_core::time::Timestamp;
 use ca_engine::fake::contract::keyring::{KeyringUnderTest, check_keyring};
-use ca_engine::fake::{FakeClock, MemoryStore, SeededEntropy};
+use ca_engine::fake::{FakeClock, MemoryStore, SeededEntropy, StoreFault, StoreMethod};
 use ca_engine::port::entropy::Entropy;
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError, SealedKey};
 use ca_engine::port::signer::Signer;
-use ca_engine::port::store::AuthorityStore;
+use ca_engine::port::store::{AuthorityStore, StoreError};
+use ca_engine::port::wrapping_key::WrappingPurpose;
 
+use super::key_elsewhere::KeyElsewhere;
 use super::*;
 
 fn passphrase(text: &str) -> Arc<Passphrase> {
     Arc::new(Passphrase::new(text, "the test".to_owned()).expect("long enough"))
 }
 
-fn one(text: &str) -> Passphrases {
-    Passphrases { authorities: Some(passphrase(text)), responders: passphrase(text) }
+fn sealed_by(text: &str) -> Seal {
+    Seal::Passphrase(passphrase(text))
 }
 
-fn two(authorities: &str, responders: &str) -> Passphrases {
-    Passphrases { authorities: Some(passphrase(authorities)), responders: passphrase(responders) }
+fn one(text: &str) -> Seals {
+    Seals { authorities: Some(sealed_by(text)), responders: sealed_by(text) }
 }
 
-fn status_only(text: &str) -> Passphrases {
-    Passphrases { authorities: None, responders: passphrase(text) }
+fn two(authorities: &str, responders: &str) -> Seals {
+    Seals { authorities: Some(sealed_by(authorities)), responders: sealed_by(responders) }
+}
+
+fn status_only(text: &str) -> Seals {
+    Seals { authorities: None, responders: sealed_by(text) }
 }
 
 fn store() -> (MemoryStore, SeededEntropy) {
@@ -184,4 +190,138 @@ async fn the_key_of_personal_data_is_made_where_it_is_missing_and_kept_from_the_
     assert_eq!(again.personal_data().expect("held").open(b"", &sealed).expect("the same key").as_slice(), b"secret");
     assert_ne!(older.setting("seal.personal-data").await.expect("a store"), Some(made), "a key of its own");
     assert!(opened.of(KeyRoom::Authorities).expect("held").open(b"", &sealed).is_none(), "a key for each room");
+}
+
+fn elsewhere(key: &Arc<KeyElsewhere>, purpose: WrappingPurpose) -> Seal {
+    Seal::External(key.clone(), purpose)
+}
+
+/// Both rooms under one key; or responders under a seal of their own.
+fn all_under(key: &Arc<KeyElsewhere>) -> Seals {
+    let seal = elsewhere(key, WrappingPurpose::Authorities);
+    Seals { authorities: Some(seal.clone()), responders: seal }
+}
+
+fn apart(key: &Arc<KeyElsewhere>) -> Seals {
+    Seals { responders: elsewhere(key, WrappingPurpose::Responders), ..all_under(key) }
+}
+
+/// What is sealed with one opens with the other, in every room that both hold.
+fn are_the_same(one: &DataKeys, other: &DataKeys) -> bool {
+    let rooms = [KeyRoom::Authorities, KeyRoom::Responders].map(|room| (one.of(room), other.of(room)));
+    rooms.into_iter().chain([(one.personal_data(), other.personal_data())]).all(|pair| match pair {
+        (Some(one), Some(other)) => one.as_octets() == other.as_octets(),
+        _ => true,
+    })
+}
+
+#[tokio::test]
+async fn a_key_elsewhere_is_asked_once_a_start() {
+    let (store, entropy) = store();
+    let key = KeyElsewhere::new("a");
+    let made = DataKeys::open(&store, &all_under(&key), MissingKeys::Make, &entropy).await.expect("made");
+    assert_eq!(key.opened(), 0, "what was made just now is known");
+    let opened = DataKeys::open(&store, &all_under(&key), MissingKeys::Refuse, &entropy).await.expect("opened");
+    assert_eq!(key.opened(), 1, "for three data keys");
+    assert!(are_the_same(&made, &opened) && opened.personal_data().is_some());
+    let record = store.setting("seal.authorities").await.expect("a store").expect("there");
+    let record = String::from_utf8(record).expect("text");
+    assert!(record.contains("wrapped_by = \"a\"") && record.contains("purpose = \"authorities\""), "{record}");
+    key.shut();
+    let error = DataKeys::open(&store, &all_under(&key), MissingKeys::Refuse, &entropy).await.expect_err("shut");
+    assert_eq!(error.to_string(), "the keys of authorities do not open: a is shut");
+    let (empty, entropy) = self::store();
+    let error = DataKeys::open(&empty, &all_under(&key), MissingKeys::Make, &entropy).await.expect_err("shut");
+    assert_eq!(error.to_string(), "no keys can be sealed: a is shut");
+    assert!(!is_sealed(&empty).await.expect("a store"), "nothing is left of it");
+}
+
+#[tokio::test]
+async fn the_status_role_opens_what_is_wrapped_for_responders_and_nothing_else() {
+    let (store, entropy) = store();
+    let key = KeyElsewhere::new("a");
+    let made = DataKeys::open(&store, &apart(&key), MissingKeys::Make, &entropy).await.expect("made");
+    let seals = Seals { authorities: None, ..apart(&key) };
+    let status = DataKeys::open(&store, &seals, MissingKeys::Refuse, &entropy).await.expect("opened");
+    assert_eq!(key.opened(), 1);
+    assert!(status.of(KeyRoom::Authorities).is_none() && status.personal_data().is_none());
+    assert!(are_the_same(&made, &status));
+    // What a role for the one purpose is shown of the other does not open.
+    let record = store.setting("seal.authorities").await.expect("a store").expect("there");
+    let responders = store.setting("seal.responders").await.expect("a store").expect("there");
+    let moved = String::from_utf8(record).expect("text").replace("\"authorities\"", "\"responders\"");
+    assert!(store.set_setting("seal.responders", Some(&responders), moved.as_bytes()).await.expect("a store"));
+    assert!(DataKeys::open(&store, &seals, MissingKeys::Refuse, &entropy).await.is_err());
+}
+
+#[tokio::test]
+async fn another_seal_than_the_record_s_is_named_with_what_helps() {
+    let (store, entropy) = store();
+    let (one, other) = (KeyElsewhere::new("a"), KeyElsewhere::new("b"));
+    DataKeys::open(&store, &self::one("correct horse"), MissingKeys::Make, &entropy).await.expect("made");
+    let refused = async |seals: &Seals| {
+        let error = DataKeys::open(&store, seals, MissingKeys::Make, &entropy).await.expect_err("refused");
+        error.to_string()
+    };
+    let said = refused(&all_under(&one)).await;
+    assert!(said.contains("sealed by a passphrase, and the configuration seals by a for `authorities`"), "{said}");
+    assert!(said.contains("ca-server reseal"), "{said}");
+    reseal(&store, &all_under(&one), &[sealed_by("correct horse")], &entropy).await.expect("moved");
+    let said = refused(&self::one("correct horse")).await;
+    assert!(said.contains("sealed by a for `authorities`, and") && said.contains("passphrase from the test"), "{said}");
+    let said = refused(&all_under(&other)).await;
+    assert!(said.contains("sealed by a for") && said.contains("seals by b for"), "{said}");
+}
+
+#[tokio::test]
+async fn keys_move_from_seal_to_seal_and_stay_the_same() {
+    let (store, entropy) = store();
+    let (one, other) = (KeyElsewhere::new("a"), KeyElsewhere::new("b"));
+    let first = DataKeys::open(&store, &self::one("correct horse"), MissingKeys::Make, &entropy).await.expect("made");
+    // From each to the next, told only what was there before; the last move is to the same, anew.
+    let ways: [(Seals, Vec<Seal>); 7] = [
+        (all_under(&one), vec![sealed_by("wrong horse"), sealed_by("correct horse")]),
+        (all_under(&other), vec![elsewhere(&one, WrappingPurpose::Authorities)]),
+        (apart(&other), vec![]),
+        (all_under(&other), vec![]),
+        (two("battery staple", "paper clip"), vec![elsewhere(&other, WrappingPurpose::Authorities)]),
+        (self::one("correct horse"), vec![sealed_by("battery staple"), sealed_by("paper clip")]),
+        (self::one("correct horse"), vec![]),
+    ];
+    for (step, (wanted, former)) in ways.iter().enumerate() {
+        let before = store.setting("seal.responders").await.expect("a store");
+        let moved = reseal(&store, wanted, former, &entropy).await.unwrap_or_else(|error| panic!("{step}: {error}"));
+        assert_eq!(moved.len(), 3, "{step}");
+        assert_ne!(store.setting("seal.responders").await.expect("a store"), before, "{step}: anew");
+        let opened = DataKeys::open(&store, wanted, MissingKeys::Refuse, &entropy).await;
+        assert!(are_the_same(&first, &opened.unwrap_or_else(|error| panic!("{step}: {error}"))), "{step}");
+    }
+    // Nobody who cannot open all of it moves any of it.
+    let before = store.setting("seal.authorities").await.expect("a store");
+    assert!(reseal(&store, &all_under(&one), &[], &entropy).await.is_err());
+    assert!(reseal(&store, &all_under(&one), &[sealed_by("wrong horse")], &entropy).await.is_err());
+    assert_eq!(store.setting("seal.authorities").await.expect("a store"), before);
+    let (empty, entropy) = self::store();
+    assert_eq!(reseal(&empty, &all_under(&one), &[], &entropy).await, Err(SealError::NotInitialised));
+}
+
+#[tokio::test]
+async fn a_move_that_was_cut_off_anywhere_is_gone_on_with() {
+    for writes in 0..3 {
+        let (store, entropy) = store();
+        let key = KeyElsewhere::new("a");
+        let first = DataKeys::open(&store, &one("correct horse"), MissingKeys::Make, &entropy).await.expect("made");
+        let former = [sealed_by("correct horse")];
+        let fault = StoreFault::BeforeCommit(StoreError::Unavailable { detail: "cut off".to_owned() });
+        store.fail_nth(StoreMethod::SetSetting, writes + 1, fault);
+        assert!(reseal(&store, &all_under(&key), &former, &entropy).await.is_err(), "{writes}");
+        if writes > 0 {
+            assert!(DataKeys::open(&store, &all_under(&key), MissingKeys::Refuse, &entropy).await.is_err());
+        }
+        reseal(&store, &all_under(&key), &former, &entropy).await.expect("moved");
+        key.opened();
+        let opened = DataKeys::open(&store, &all_under(&key), MissingKeys::Refuse, &entropy).await.expect("opened");
+        assert!(are_the_same(&first, &opened));
+        assert_eq!(key.opened(), 1, "under one wrapping key again");
+    }
 }

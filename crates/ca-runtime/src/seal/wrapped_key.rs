@@ -1,8 +1,10 @@
-//! A data key wrapped under a passphrase, as the store keeps it.
+//! A data key wrapped under a passphrase or under a key elsewhere, as the store keeps it.
 
+use std::fmt;
 use std::num::NonZeroU32;
 
 use ca_engine::port::entropy::{Entropy, EntropyUnavailable};
+use ca_engine::port::wrapping_key::WrappingPurpose;
 use ring::pbkdf2;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -41,34 +43,71 @@ impl Derivation {
     }
 }
 
+/// What a data key is wrapped under: a key that comes from a passphrase, or one that a key elsewhere wraps in turn. So one question
+/// to that key opens all that was wrapped with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Protection {
+    /// Derived from a passphrase.
+    Passphrase(Derivation),
+    /// Wrapped itself.
+    External {
+        /// The name of the key that wraps it.
+        by: String,
+        /// For what.
+        purpose: WrappingPurpose,
+        /// What came of it.
+        wrapping_key: Vec<u8>,
+    },
+}
+
+/// In messages: what sealed something.
+impl fmt::Display for Protection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Passphrase(_) => f.write_str("a passphrase"),
+            Self::External { by, purpose, .. } => write!(f, "{by} for `{}`", purpose.as_str()),
+        }
+    }
+}
+
 /// A wrapped data key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WrappedKey {
-    pub(super) derivation: Derivation,
+    pub(super) protection: Protection,
     sealed: Vec<u8>,
 }
 
 /// Its text in the store: TOML, so that a person can see what it is.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Record {
+struct PassphraseRecord {
     kdf: String,
     iterations: u32,
     salt: String,
     sealed: String,
 }
 
+/// The same of one that a key elsewhere protects.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExternalRecord {
+    wrapped_by: String,
+    purpose: String,
+    wrapping_key: String,
+    sealed: String,
+}
+
 impl WrappedKey {
-    /// Wraps a data key under the key that `derivation` gives.
+    /// Wraps a data key under the key that `protection` gives.
     pub(super) fn wrap(
         room: DataKeyRoom,
         data_key: &DataKey,
-        derivation: Derivation,
+        protection: Protection,
         wrapping_key: &DataKey,
         entropy: &dyn Entropy,
     ) -> Result<Self, SealingError> {
         let sealed = wrapping_key.seal(&associated(room), data_key.as_octets(), entropy)?;
-        Ok(Self { derivation, sealed })
+        Ok(Self { protection, sealed })
     }
 
     /// Unwraps it; `None` when another key wrapped it, or it was changed, or it is another room's.
@@ -78,23 +117,36 @@ impl WrappedKey {
 
     /// The text for the store.
     pub(super) fn to_record(&self) -> String {
-        format!(
-            "kdf = \"{KDF}\"\niterations = {}\nsalt = \"{}\"\nsealed = \"{}\"\n",
-            self.derivation.iterations,
-            hex::encode(&self.derivation.salt),
-            hex::encode(&self.sealed)
-        )
+        let sealed = hex::encode(&self.sealed);
+        match &self.protection {
+            Protection::Passphrase(Derivation { salt, iterations }) => format!(
+                "kdf = \"{KDF}\"\niterations = {iterations}\nsalt = \"{}\"\nsealed = \"{sealed}\"\n",
+                hex::encode(salt)
+            ),
+            Protection::External { by, purpose, wrapping_key } => format!(
+                "wrapped_by = \"{by}\"\npurpose = \"{}\"\nwrapping_key = \"{}\"\nsealed = \"{sealed}\"\n",
+                purpose.as_str(),
+                hex::encode(wrapping_key)
+            ),
+        }
     }
 
     /// Reads that text; `None` when it is none, or of another version.
     pub(super) fn from_record(octets: &[u8]) -> Option<Self> {
-        let record: Record = toml::from_slice(octets).ok()?;
+        if let Ok(record) = toml::from_slice::<ExternalRecord>(octets) {
+            let purpose = WrappingPurpose::from_name(&record.purpose)?;
+            let wrapping_key = hex::decode(record.wrapping_key).ok()?;
+            let protection = Protection::External { by: record.wrapped_by, purpose, wrapping_key };
+            return Some(Self { protection, sealed: hex::decode(record.sealed).ok()? });
+        }
+        let record: PassphraseRecord = toml::from_slice(octets).ok()?;
         let iterations = NonZeroU32::new(record.iterations)?;
         if record.kdf != KDF || iterations < ITERATIONS || iterations.get() > MOST_ITERATIONS {
             return None;
         }
         let salt = hex::decode(record.salt).ok().filter(|salt| salt.len() >= SALT_LENGTH)?;
-        Some(Self { derivation: Derivation { salt, iterations }, sealed: hex::decode(record.sealed).ok()? })
+        let protection = Protection::Passphrase(Derivation { salt, iterations });
+        Some(Self { protection, sealed: hex::decode(record.sealed).ok()? })
     }
 }
 
@@ -130,13 +182,33 @@ mod tests {
         let data_key = DataKey::generate(&entropy).expect("made");
         let derivation = Derivation::generate(&entropy).expect("made");
         let right = derivation.derive(&passphrase("correct horse"));
-        let wrapped = WrappedKey::wrap(RESPONDERS, &data_key, derivation.clone(), &right, &entropy).expect("wrapped");
+        let wrapped =
+            WrappedKey::wrap(RESPONDERS, &data_key, Protection::Passphrase(derivation.clone()), &right, &entropy)
+                .expect("wrapped");
         let read = WrappedKey::from_record(wrapped.to_record().as_bytes()).expect("its own record");
         assert_eq!(read, wrapped);
         assert_eq!(read.unwrap(RESPONDERS, &right).expect("opens").as_octets(), data_key.as_octets());
         assert!(read.unwrap(AUTHORITIES, &right).is_none());
         let wrong = derivation.derive(&passphrase("battery staple"));
         assert!(read.unwrap(RESPONDERS, &wrong).is_none());
+    }
+
+    #[test]
+    fn a_record_says_which_key_elsewhere_wraps_it_and_for_what() {
+        let entropy = SystemEntropy::new();
+        let [data_key, wrapping_key] = [(); 2].map(|()| DataKey::generate(&entropy).expect("made"));
+        let protection = Protection::External {
+            by: "kms:arn:aws:kms:sa-east-1:111122223333:key/1".to_owned(),
+            purpose: WrappingPurpose::Responders,
+            wrapping_key: vec![1, 2, 3],
+        };
+        let wrapped = WrappedKey::wrap(RESPONDERS, &data_key, protection, &wrapping_key, &entropy).expect("wrapped");
+        let read = WrappedKey::from_record(wrapped.to_record().as_bytes()).expect("its own record");
+        assert_eq!(read, wrapped);
+        assert_eq!(read.unwrap(RESPONDERS, &wrapping_key).expect("opens").as_octets(), data_key.as_octets());
+        assert_eq!(read.protection.to_string(), "kms:arn:aws:kms:sa-east-1:111122223333:key/1 for `responders`");
+        let strange = wrapped.to_record().replace("responders", "everything");
+        assert!(WrappedKey::from_record(strange.as_bytes()).is_none());
     }
 
     #[test]

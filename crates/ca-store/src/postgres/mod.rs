@@ -43,6 +43,7 @@ mod snapshot;
 mod status;
 mod token;
 mod transaction;
+mod upstream;
 mod writer;
 
 use std::sync::{Arc, OnceLock};

@@ -214,7 +214,9 @@ async fn hold_personal_data(reserved: &[&Reserving], transaction: &mut Transacti
 /// Open reservations made before an instant, oldest first.
 pub(super) async fn open(reads: &Pool, before: Timestamp) -> Result<Vec<OpenReservation>, Failure> {
     const SQL: &str = "SELECT uuid_send(id) AS id, authority, serial, reserved_at FROM reservations
-         WHERE abandoned_at IS NULL AND reserved_at < $1 ORDER BY reserved_at, reservations.id LIMIT 1000";
+         WHERE abandoned_at IS NULL AND reserved_at < $1
+             AND NOT EXISTS (SELECT FROM upstream_issuances AS u WHERE u.certificate_id = reservations.id)
+         ORDER BY reserved_at, reservations.id LIMIT 1000";
     let rows: Vec<OpenListRow> = read(reads, || sqlx::query_as(SQL).bind(before.unix_millis())).await?;
     Ok(rows.into_iter().map(OpenReservation::try_from).collect::<Result<_, _>>()?)
 }

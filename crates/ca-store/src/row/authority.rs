@@ -39,6 +39,7 @@ impl TryFrom<AuthorityRow> for AuthorityRecord {
                 (FILE, None) => KeyHome::File,
                 (KMS, Some(arn)) => KeyHome::Kms(arn),
                 (PKCS11, Some(uri)) => KeyHome::Pkcs11(uri),
+                (ACM_PCA, Some(arn)) => KeyHome::AcmPca(arn),
                 _ => return Err(inconsistent(&place, "a key home and key id that do not go together")),
             },
             state: state.ok_or_else(|| inconsistent(&place, "an unknown state"))?,
@@ -74,6 +75,7 @@ pub(crate) fn key_home_columns(key_home: &KeyHome) -> Result<(&'static str, Opti
         KeyHome::File => Ok((FILE, None)),
         KeyHome::Kms(arn) => Ok((KMS, Some(arn))),
         KeyHome::Pkcs11(uri) => Ok((PKCS11, Some(uri))),
+        KeyHome::AcmPca(arn) => Ok((ACM_PCA, Some(arn))),
         other => Err(StoreError::Conflict { detail: format!("no column holds the key home {other:?}") }),
     }
 }
@@ -147,3 +149,5 @@ const FILE: &str = "file";
 const KMS: &str = "kms";
 /// `authorities.key_home` of [`KeyHome::Pkcs11`].
 const PKCS11: &str = "pkcs11";
+/// `authorities.key_home` of [`KeyHome::AcmPca`].
+const ACM_PCA: &str = "acm-pca";

@@ -19,6 +19,7 @@ pub(crate) mod role;
 pub(crate) mod search;
 pub(crate) mod status;
 pub(crate) mod token;
+pub(crate) mod upstream;
 
 use std::str::FromStr;
 

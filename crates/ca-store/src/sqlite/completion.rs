@@ -154,7 +154,10 @@ impl Change for Abandonment {
 }
 
 /// An open reservation, and what may have overtaken it.
-async fn open_by_id(id: CertificateId, connection: &mut SqliteConnection) -> Result<Option<OpenRow>, Failure> {
+pub(super) async fn open_by_id(
+    id: CertificateId,
+    connection: &mut SqliteConnection,
+) -> Result<Option<OpenRow>, Failure> {
     const SQL: &str = "
         SELECT r.authority, r.serial, r.profile, r.not_after, r.renews, r.token_id, r.idempotency_sha256, s.state,
             EXISTS (SELECT 1 FROM blocked_keys WHERE spki_sha256 = r.spki_sha256) AS key_blocked,

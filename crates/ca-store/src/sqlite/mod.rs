@@ -33,6 +33,7 @@ mod snapshot;
 mod status;
 mod together;
 mod token;
+mod upstream;
 mod writer;
 
 use std::path::Path;

@@ -149,7 +149,8 @@ async fn obstacle(
 /// Open reservations made before an instant, oldest first.
 pub(super) async fn open(readers: &SqlitePool, before: Timestamp) -> Result<Vec<OpenReservation>, Failure> {
     const SQL: &str = "SELECT id, authority, serial, reserved_at FROM reservations
-         WHERE abandoned_at IS NULL AND reserved_at < $1 ORDER BY reserved_at, id LIMIT 1000";
+         WHERE abandoned_at IS NULL AND reserved_at < $1
+             AND NOT EXISTS (SELECT 1 FROM upstream_issuances WHERE certificate_id = reservations.id) ORDER BY reserved_at, id LIMIT 1000";
     let rows: Vec<OpenListRow> = sqlx::query_as(SQL).bind(before.unix_millis()).fetch_all(readers).await?;
     Ok(rows.into_iter().map(OpenReservation::try_from).collect::<Result<_, _>>()?)
 }

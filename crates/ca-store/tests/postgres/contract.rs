@@ -120,5 +120,10 @@ const LEAVE: &[(&str, &str)] = &[
     ("Index Scan using personal_data_keys_pkey", "a handful"),
     ("Seq Scan on roles ", "administrators, auditors and registrars are few"),
     ("Index Scan using gateways_pkey on gateways ", "every gateway is asked for at once"),
+    (
+        "Index Scan using upstream_issuances_pkey on upstream_issuances u ",
+        "what issuers elsewhere were asked for since the last time",
+    ),
+    ("Seq Scan on upstream_issuances u ", "what issuers elsewhere were asked for since the last time"),
     ("Index Scan using bulk_revocations_running on bulk_revocations r", "holds only what is under way"),
 ];

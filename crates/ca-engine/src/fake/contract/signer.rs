@@ -79,7 +79,7 @@ async fn a_call_dropped_half_way_hinders_no_other(signer: Arc<dyn Signer>) {
 }
 
 /// An OCSP response of so many answers: something that may be signed.
-pub(in crate::fake) fn message(answers: u32) -> OcspTbs {
+pub fn message(answers: u32) -> OcspTbs {
     let issuer = IssuerIdentity::new(b"issuer", b"key");
     let now = Timestamp::from_unix_seconds(1_795_176_000);
     let answer = |number: u32| SingleResponse {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 
@@ -70,6 +72,10 @@ impl CrlStore for MemoryStore {
             Ok(numbers)
         })
         .await
+    }
+
+    fn longest_list(&self) -> u64 {
+        self.longest_list.load(Ordering::Relaxed)
     }
 }
 

@@ -99,6 +99,11 @@ pub enum StoreMethod {
     DropPersonalDataKeys,
     AuditText,
     EraseAuditText,
+    IntendUpstream,
+    NameUpstream,
+    AdoptSerial,
+    OpenUpstream,
+    ForgetSettledUpstream,
     DatabaseTime,
     /// [`crate::port::store::Store::access`]
     Access,

@@ -22,7 +22,9 @@ mod retention;
 mod role;
 mod status;
 mod token;
+mod upstream;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -35,12 +37,12 @@ use ca_core::time::Timestamp;
 use self::fault::Faults;
 use super::{FakeClock, yield_once};
 use crate::port::clock::Clock;
-use crate::port::store::{Access, OutboxMessage, Store, StoreError};
+use crate::port::store::{Access, LONGEST_LIST, OutboxMessage, Store, StoreError};
 
 pub use self::fault::{StoreFault, StoreMethod};
 pub use self::record::{
     BulkRow, CrlRow, EventRow, IdempotencyRow, Issuance, IssuanceState, LeaseRow, PublishedPartials, QueuedMessage,
-    Record,
+    Record, UpstreamRow,
 };
 
 /// The store port in memory. Clones share the record, as replicas share a database.
@@ -48,6 +50,7 @@ pub use self::record::{
 pub struct MemoryStore {
     clock: FakeClock,
     inner: Arc<Mutex<Inner>>,
+    longest_list: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Default)]
@@ -59,14 +62,20 @@ struct Inner {
 impl MemoryStore {
     /// An empty record whose database's clock is `clock`.
     pub fn new(clock: FakeClock) -> Self {
-        Self { clock, inner: Arc::default() }
+        Self { clock, inner: Arc::default(), longest_list: Arc::new(AtomicU64::new(LONGEST_LIST)) }
     }
 
     /// A record with the same rows and a fate of its own, whose database's clock is `clock`. Faults and calls are not copied.
     #[must_use]
     pub fn forked(&self, clock: FakeClock) -> Self {
         let record = self.lock().record.clone();
-        Self { clock, inner: Arc::new(Mutex::new(Inner { record, faults: Faults::default() })) }
+        let inner = Arc::new(Mutex::new(Inner { record, faults: Faults::default() }));
+        Self { clock, inner, longest_list: Arc::new(AtomicU64::new(LONGEST_LIST)) }
+    }
+
+    /// Lets it keep no list of more octets than these.
+    pub fn set_longest_list(&self, octets: u64) {
+        self.longest_list.store(octets, Ordering::Relaxed);
     }
 
     /// The tables as they stand at this instant, past every port: for tests that hold them against what was promised, or that

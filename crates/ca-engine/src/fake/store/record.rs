@@ -16,7 +16,7 @@ use ca_core::time::Timestamp;
 use crate::port::keyring::SealedKey;
 use crate::port::store::{
     AuthorityRecord, BulkRevocation, CrlIntent, Delivery, GatewayRecord, Idempotency, Journal, Lease, OutboxMessage,
-    PartialIntent, Reservation, ResponderRecord, RevocationRow, StoreError, TokenRecord,
+    PartialIntent, Reservation, ResponderRecord, RevocationRow, StoreError, TokenRecord, UpstreamIntent,
 };
 
 /// Everything on record. Ordered maps only, so that every run lists alike.
@@ -27,6 +27,8 @@ use crate::port::store::{
 pub struct Record {
     /// Every reservation and what became of it.
     pub issuances: BTreeMap<CertificateId, Issuance>,
+    /// What issuers elsewhere were asked for, by reservation.
+    pub upstream: BTreeMap<CertificateId, UpstreamRow>,
     /// Certificates that were removed after their retention; of each the issuance stays, without its octets.
     pub removed: BTreeSet<CertificateId>,
     /// Serial numbers in use.
@@ -76,6 +78,15 @@ pub struct Record {
     pub unassigned: BTreeMap<u64, QueuedMessage>,
     /// What is on its way to a sink.
     pub deliveries: BTreeMap<DeliveryId, Delivery>,
+}
+
+/// What an issuer elsewhere was asked for.
+#[derive(Clone, Debug)]
+pub struct UpstreamRow {
+    /// What was put on record before.
+    pub intent: UpstreamIntent,
+    /// By what name the certificate is collected.
+    pub name: Option<String>,
 }
 
 /// Published shards and deltas: the number of each, and its octets.

@@ -181,7 +181,7 @@ impl Record {
             .values()
             .filter(|issuance| matches!(issuance.state, IssuanceState::Reserved))
             .map(|issuance| &issuance.reservation)
-            .filter(|reservation| reservation.reserved_at < before)
+            .filter(|reservation| reservation.reserved_at < before && !self.upstream.contains_key(&reservation.id))
             .map(|reservation| OpenReservation {
                 id: reservation.id,
                 authority: reservation.authority.clone(),

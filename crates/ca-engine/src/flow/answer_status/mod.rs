@@ -90,10 +90,11 @@ pub fn answer_at_once(
     let Some(authority) = authority else {
         return Ok(refusal(ResponderError::Unauthorized, AnswerKind::Unauthorized));
     };
-    // A retired one makes no responder any more: once the last has ended, nobody speaks for it (RFC 6960 §2.3), and no later try helps.
+    // Of an authority that others hold, this service answers when it was given a responder for it. A retired one makes no responder any
+    // more: once the last has ended, nobody speaks for it (RFC 6960 §2.3), and no later try helps.
     let asked = &hierarchy.authorities()[authority];
-    let is_retired = asked.record().state == AuthorityState::Retired;
-    if is_retired && hierarchy.responder(asked.id(), engine.now()).is_none() {
+    let is_silent = asked.is_external() || asked.record().state == AuthorityState::Retired;
+    if is_silent && hierarchy.responder(asked.id(), engine.now()).is_none() {
         return Ok(refusal(ResponderError::Unauthorized, AnswerKind::Unauthorized));
     }
     // 3. A record that may be old calls nothing good, and neither does what was read from it before.

@@ -14,7 +14,7 @@ use futures::StreamExt;
 use crate::engine::Engine;
 use crate::error::{Fault, FlowError, FlowErrorKind};
 use crate::flow::query::{self, CertificateName, certificate_resource};
-use crate::flow::revoke::refused;
+use crate::flow::revoke::{check_offered, refused};
 use crate::port::authorizer::{Action, Question, Resource};
 use crate::port::store::{BulkShare, CertificateFilter, NameQuery, StoredCertificate};
 
@@ -234,6 +234,7 @@ impl Selector<'_> {
     }
 
     fn judge(&self, certificate: StoredCertificate, selected: &mut Selected) -> Result<(), FlowError> {
+        check_offered(self.engine, &certificate, self.reason)?;
         match decide(&certificate, self.reason, self.invalidity_date, self.now)? {
             Some(_) => {}
             None => {

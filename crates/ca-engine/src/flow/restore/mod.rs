@@ -20,6 +20,7 @@ use super::{publish_crl, reconcile};
 use crate::anchor_verdict::AnchorVerdict;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
+use crate::hierarchy::Authority;
 use crate::lineage::{LINEAGE, Lineage, RESTORATION, RESTORED, Restoration, SETTLED};
 use crate::port::anchor::{Anchor, AnchorHead, Generation, ServiceDigest};
 use crate::port::store::{CrlIntent, Gaps, Journal, Lease, SettingChange, StoreError};
@@ -104,7 +105,7 @@ pub async fn restore(
     }
     // 5. Numbers of lists, past a gap; the newest list is in place meanwhile.
     for authority in engine.hierarchy().authorities() {
-        raise_numbers(engine, principal, authority.id(), lists.get(authority.id()), &mut report).await?;
+        raise_numbers(engine, principal, authority, lists.get(authority.id()), &mut report).await?;
     }
     // 6. What could be used twice.
     withdraw_tokens(engine, principal, &mut report).await?;
@@ -187,10 +188,13 @@ async fn tell_the_gap(engine: &Engine, known: &Known, report: &mut RestoreReport
 async fn raise_numbers(
     engine: &Engine,
     principal: &Principal,
-    authority: &AuthorityId,
+    authority: &Authority,
     list: Option<&ParsedCrl>,
     report: &mut RestoreReport,
 ) -> Result<(), FlowError> {
+    // Others number the lists of what they hold: a gap would keep out their next one.
+    let is_external = authority.is_external();
+    let authority = authority.id();
     let store = engine.store();
     let lease = store.acquire_lease(&publish_crl::lease_name(authority), "restore", LEASE).await?.ok_or_else(|| {
         let message =
@@ -201,7 +205,7 @@ async fn raise_numbers(
         take_over_list(engine, principal, authority, &lease, list).await?;
     }
     let newest = store.newest_crl(authority).await?.map(|newest| newest.intent);
-    if let Some(newest) = newest {
+    if let Some(newest) = newest.filter(|_| !is_external) {
         let floor = CrlIntent { number: newest.number.saturating_add(GAP), to_be_signed_sha256: [0; 32], ..newest };
         let known = newest.number;
         report.lists.push((authority.clone(), known, floor.number));

@@ -21,6 +21,8 @@ pub enum KeyHome {
     Kms(String),
     /// In a PKCS#11 token, where this URI (RFC 7512) says, without a PIN.
     Pkcs11(String),
+    /// With AWS Private CA, which issues itself and signs nothing else; the ARN of the certificate authority.
+    AcmPca(String),
 }
 
 impl KeyHome {
@@ -37,6 +39,7 @@ impl fmt::Display for KeyHome {
             Self::File => f.write_str("a file"),
             Self::Kms(arn) => write!(f, "AWS KMS, {arn}"),
             Self::Pkcs11(uri) => write!(f, "a PKCS#11 token, {uri}"),
+            Self::AcmPca(arn) => write!(f, "AWS Private CA, {arn}"),
         }
     }
 }

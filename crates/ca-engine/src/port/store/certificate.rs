@@ -298,7 +298,8 @@ pub trait CertificateStore: Send + Sync {
     /// `journal.event.at`), its idempotency key is freed and its token's use given back. `false` when it was not open.
     async fn abandon(&self, id: CertificateId, journal: Journal) -> Result<bool, StoreError>;
 
-    /// Reservations still open that were made before `before`, oldest first, at most 1,000.
+    /// Reservations still open that were made before `before`, oldest first, at most 1,000; without those that an issuer elsewhere
+    /// was asked for, which may still become certificates ([`super::UpstreamStore`]).
     async fn open_reservations(&self, before: Timestamp) -> Result<Vec<OpenReservation>, StoreError>;
 
     /// One certificate by id. Reservations are not certificates.

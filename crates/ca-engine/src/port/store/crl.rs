@@ -7,6 +7,10 @@ use ca_core::time::Timestamp;
 use super::{Journal, Lease, StoreError};
 use crate::port::list_octets::ListOctets;
 
+/// How many octets a list may have: PostgreSQL keeps no value of more than 1 GiB, SQLite as built here none of more than 10⁹
+/// octets, each with what stands beside it in the row.
+pub const LONGEST_LIST: u64 = 990_000_000;
+
 /// What is on record before a CRL is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrlIntent {
@@ -70,4 +74,9 @@ pub trait CrlStore: Send + Sync {
 
     /// The highest published number of each authority that has one: cheap, asked every second.
     async fn published_numbers(&self) -> Result<Vec<(AuthorityId, u64)>, StoreError>;
+
+    /// How many octets a list may have that this record is to keep. A longer one is not signed.
+    fn longest_list(&self) -> u64 {
+        LONGEST_LIST
+    }
 }

@@ -21,6 +21,7 @@ mod retention;
 mod role;
 mod status;
 mod token;
+mod upstream;
 
 pub use audit::{AuditStore, ChainHead, ChainLink, ChainedEvent, EventFilter, PendingEvent};
 pub use authority::{
@@ -35,7 +36,7 @@ pub use certificate::{
     CertificateFilter, CertificateStore, CompleteOutcome, Completion, Idempotency, NameQuery, OpenReservation, Page,
     PageCursor, Reservation, ReserveOutcome, StatusFilter, StoredCertificate,
 };
-pub use crl::{CrlIntent, CrlRecord, CrlStore, PublishedCrl};
+pub use crl::{CrlIntent, CrlRecord, CrlStore, LONGEST_LIST, PublishedCrl};
 pub use gateway::{EnforcedList, GatewayRecord, GatewayStore};
 pub use journal::{Journal, OutboxMessage};
 pub use lease::{Lease, LeaseStore};
@@ -49,6 +50,7 @@ pub use retention::{
 pub use role::{Holder, RoleBinding, RoleStore, ShownCertificate};
 pub use status::{ChangeOutcome, RevocationRow, SerialState, SerialStatus, StandingChange, StatusStore};
 pub use token::{TokenRecord, TokenStore};
+pub use upstream::{AdoptOutcome, OpenUpstream, UpstreamIntent, UpstreamOrder, UpstreamStore};
 
 use async_trait::async_trait;
 use ca_core::time::Timestamp;
@@ -72,6 +74,7 @@ pub trait Store:
     + RetentionStore
     + OutboxStore
     + PersonalDataStore
+    + UpstreamStore
     + Send
     + Sync
 {

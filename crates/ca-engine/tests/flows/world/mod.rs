@@ -15,8 +15,8 @@ use ca_core::time::Lifetime;
 use ca_engine::engine::{Engine, NoncePolicy, OutboxSettings, Ports, Settings};
 use ca_engine::error::FlowErrorKind;
 use ca_engine::fake::{
-    FakeClock, FlakyPublisher, MemoryKeyring, MemorySharedAnswers, MemoryStore, ScriptedAuthorizer, ScriptedSigner,
-    ScriptedSink, SeededEntropy,
+    FakeClock, FlakyPublisher, MemoryKeyring, MemorySharedAnswers, MemoryStore, ScriptedAuthorizer, ScriptedIssuer,
+    ScriptedSigner, ScriptedSink, SeededEntropy,
 };
 use ca_engine::port::clock::Clock;
 use ca_engine::port::external_keys::NoExternalKeys;
@@ -58,6 +58,8 @@ pub(crate) struct Parts {
     pub(crate) settings: Settings,
     pub(crate) sinks: BTreeMap<SinkName, ScriptedSink>,
     pub(crate) shared_answers: Option<MemorySharedAnswers>,
+    /// Who issues for authorities whose keys are elsewhere.
+    pub(crate) issuer: Option<ScriptedIssuer>,
 }
 
 impl Default for Parts {
@@ -82,6 +84,7 @@ impl Default for Parts {
             },
             sinks: BTreeMap::new(),
             shared_answers: None,
+            issuer: None,
         }
     }
 }
@@ -197,7 +200,10 @@ fn start(
         entropy: Arc::new(entropy.clone()),
         store: Arc::new(store.clone()),
         keyring: Arc::new(WitnessKeyring::new(keyring.clone(), store.clone())),
-        external_keys: Arc::new(NoExternalKeys),
+        external_keys: match &parts.issuer {
+            Some(issuer) => Arc::new(issuer.clone()),
+            None => Arc::new(NoExternalKeys),
+        },
         authorizer: Arc::new(parts.authorizer.clone()),
         publisher: Arc::new(publisher.clone()) as Arc<dyn Publisher>,
         sinks: parts.sinks(),

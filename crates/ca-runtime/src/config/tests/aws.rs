@@ -1,6 +1,9 @@
 //! AWS, and the bucket that lists are put into.
 
 use ca_core::time::Lifetime;
+use ca_engine::port::store::KeyHome;
+
+use crate::config::KeyPlan;
 
 use super::{check, check_with, faults};
 
@@ -39,6 +42,20 @@ fn the_environment_overrides_what_the_file_says_of_aws() {
 }
 
 #[test]
+fn the_key_of_an_authority_may_lie_in_kms() {
+    let other = KEY.replace("1234abcd", "5678abcd");
+    let config = check(&format!(
+        "[authority.root]\nkey = \"kms:{KEY}\"\n[authority.tls]\nkey = \"kms:{other}\"\n[aws.kms]\nquota = 50"
+    ))
+    .expect("no fault");
+    assert_eq!(config.authorities.root.key, KeyPlan::External(KeyHome::Kms(KEY.to_owned())));
+    assert_eq!(config.authorities.tls.key, KeyPlan::External(KeyHome::Kms(other)));
+    assert_eq!((config.kms_quota, check("").expect("no fault").kms_quota), (50, 500));
+    let found = faults(&format!("[authority.root]\nkey = \"kms:{KEY}\"\n[authority.tls]\nkey = \"kms:{KEY}\""), &[]);
+    assert!(found.len() == 1 && found[0].contains("the same key as `authority.root.key`"), "{found:#?}");
+}
+
+#[test]
 fn tells_what_is_wrong_and_what_would_be_right() {
     let long = format!(
         "[publish.s3]\nkms_key = \"{}\"",
@@ -55,6 +72,9 @@ fn tells_what_is_wrong_and_what_would_be_right() {
         (&long, "`publish.s3.kms_key`", "alias"),
         ("[publish.s3]\nmax_age = \"6d 1h\"", "`publish.s3.max_age`", "length of time"),
         ("[publish.s3]\nmax_age = \"145h\"", "`publish.s3.max_age`", "past its end"),
+        ("[authority.tls]\nkey = \"kms:lists\"", "`authority.tls.key`", "ARN"),
+        ("[authority.tls]\nkey = \"kms:arn:aws:kms:sa-east-1:111122223333:alias/tls\"", "`authority.tls.key`", "alias"),
+        ("[aws.kms]\nquota = 0", "`aws.kms.quota`", "from 1 to 100000"),
         ("publish = \"s3\"", "`publish`", "must be a table"),
     ] {
         let found = faults(text, &[]);

@@ -48,7 +48,7 @@ fn secrets_are_refused_in_the_file_and_shown_nowhere() {
 
     let config = check_with("", &[("CA__SEAL__PASSPHRASE", "hunter2hunter2")]).expect("no fault");
     assert!(!format!("{config:?}").contains("hunter2"));
-    let PassphraseSource::Environment { passphrase, .. } = &config.seal.authorities else {
+    let SealSource::Passphrase(PassphraseSource::Environment { passphrase, .. }) = &config.seal.authorities else {
         panic!("from the environment")
     };
     assert_eq!(passphrase.expose_secret(), "hunter2hunter2");
@@ -58,9 +58,15 @@ fn secrets_are_refused_in_the_file_and_shown_nowhere() {
 fn of_two_sources_of_one_secret_the_environment_s_holds_and_two_in_one_place_are_a_fault() {
     let file = "[seal]\npassphrase_file = \"here\"";
     let config = check_with(file, &[("CA__SEAL__PASSPHRASE", "from the environment")]).expect("no fault");
-    assert!(matches!(config.seal.authorities, PassphraseSource::Environment { variable: "CA__SEAL__PASSPHRASE", .. }));
+    assert!(matches!(
+        config.seal.authorities,
+        SealSource::Passphrase(PassphraseSource::Environment { variable: "CA__SEAL__PASSPHRASE", .. })
+    ));
     let config = check(file).expect("no fault");
-    assert!(matches!(config.seal.authorities, PassphraseSource::File(path) if path == Path::new("./ca-data/here")));
+    assert!(matches!(
+        config.seal.authorities,
+        SealSource::Passphrase(PassphraseSource::File(path)) if path == Path::new("./ca-data/here")
+    ));
     let found = faults("", &[("CA__SEAL__PASSPHRASE", "x"), ("CA__SEAL__PASSPHRASE_FILE", "y")]);
     assert_eq!(found, ["`CA__SEAL__PASSPHRASE`: both it and `CA__SEAL__PASSPHRASE_FILE` are set; set one of them"]);
 }

@@ -48,11 +48,13 @@ async fn authorities_are_kept_as_they_were_given(fixture: Fixture) {
     let arn = "arn:aws:kms:sa-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
     let kms = elsewhere("root-kms", KeyHome::Kms(arn.to_owned()));
     let token = elsewhere("root-token", KeyHome::Pkcs11("pkcs11:token=hsm;object=root".to_owned()));
-    for record in [&kms, &token] {
+    let pca = "arn:aws:acm-pca:sa-east-1:111122223333:certificate-authority/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let pca = elsewhere("root-z", KeyHome::AcmPca(pca.to_owned()));
+    for record in [&kms, &token, &pca] {
         add(&fixture, record.clone()).await.expect("add_authority");
     }
     let tls = fixture.authority("tls", Some("root")).await;
-    assert_eq!(fixture.store.authorities().await, Ok(vec![root, kms, token, tls]));
+    assert_eq!(fixture.store.authorities().await, Ok(vec![root, kms, token, pca, tls]));
 }
 
 async fn parents_come_before_children(fixture: Fixture) {

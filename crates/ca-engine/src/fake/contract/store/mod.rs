@@ -23,6 +23,7 @@ mod role;
 mod status;
 mod successor;
 mod token;
+mod upstream;
 
 use std::fmt;
 use std::future::Future;
@@ -69,6 +70,7 @@ where
     cases.extend(successor::cases());
     cases.extend(complete::cases());
     cases.extend(abandon::cases());
+    cases.extend(upstream::cases());
     cases.extend(list::cases());
     cases.extend(personal_data::cases());
     cases.extend(status::cases());

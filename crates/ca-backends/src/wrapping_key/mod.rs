@@ -1,0 +1,5 @@
+//! Keys outside of the service that wrap its secrets.
+
+mod kms;
+
+pub use kms::KmsWrappingKey;

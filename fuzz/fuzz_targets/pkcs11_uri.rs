@@ -1,0 +1,15 @@
+//! The name of a key in a token, as configuration and the record have it.
+#![no_main]
+
+use ca_core::pkcs11_uri::Pkcs11Uri;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(uri) = text.parse::<Pkcs11Uri>() else { return };
+    let written = uri.to_string();
+    assert_eq!(written.parse().as_ref(), Ok(&uri), "a URI survives being written");
+    assert!(written.is_ascii() && !written.contains("pin-value"), "{written}");
+    let identity = uri.identity();
+    assert!(identity.is_in_same_token(&uri) && !identity.to_string().contains('?'), "the path alone names the key");
+});
