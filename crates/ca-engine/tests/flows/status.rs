@@ -220,7 +220,7 @@ fn a_responder_key_that_does_not_work_answers_with_an_error() {
         SigningStep::Garbage,
         SigningStep::AnotherMessage,
     ]);
-    // A key that refuses may be put right: asking again helps then. One that signs wrongly is a fault.
+    // It cannot be reached, or does not sign until somebody has put it right.
     for _ in 0..2 {
         assert_eq!(failure(&world.engine, &der), (ResponderError::TryLater, AnswerKind::TryLater, 1));
     }
