@@ -204,8 +204,8 @@ async fn a_bulk_revocation_that_meets_a_full_disk_goes_on_when_there_is_room() -
     .await?;
     disk.fill()?;
     signal("-CONT")?;
-    eventually(PATIENCE, "the log says that it does not go on", || async {
-        Ok(stack.logs().iter().any(|line| line.contains("a bulk revocation does not go on")).then_some(()))
+    eventually(PATIENCE, "the log says that the job has no room", || async {
+        Ok(stack.logs().iter().any(|line| line.contains("bulk-revocation") && line.contains("full")).then_some(()))
     })
     .await?;
     let stuck: BulkRevocation = administrator.get(&path).await?.expect(200)?.json()?;
