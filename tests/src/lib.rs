@@ -26,6 +26,7 @@ pub mod machine;
 pub mod many;
 pub mod mutation;
 pub mod outage;
+pub mod outcome;
 pub mod percentiles;
 pub mod port;
 pub mod process;

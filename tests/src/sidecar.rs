@@ -1,6 +1,6 @@
 //! Runs `ca-cli gateway run` in the folder of a gateway's host.
 
-use crate::cli::Outcome;
+use crate::outcome::Outcome;
 use crate::process::Process;
 use crate::programs::programs;
 use anyhow::Context;

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, ensure};
 
-use crate::cli::Outcome;
+use crate::outcome::Outcome;
 use crate::stack::PATIENCE;
 
 /// Debian's package `bsdutils`, which every system has.

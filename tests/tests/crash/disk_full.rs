@@ -1,12 +1,9 @@
 //! The disk is full: changes are refused with 503 and nothing is half done; status is told all the same, even after a restart;
 //! and all is well once there is room.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use ca_api::bulk_revocation::{BulkRevocation, BulkRevocationState};
 use ca_api::certificate::{Certificate, NewCertificate};
 use ca_api::problem::ProblemType;
 use ca_api::route;
@@ -16,16 +13,13 @@ use ca_e2e::cli::Terminal;
 use ca_e2e::client::{eventually, send};
 use ca_e2e::identity::{SubjectKey, request};
 use ca_e2e::ledger::Ledger;
-use ca_e2e::many::issue_many;
 use ca_e2e::outage::{AGREEMENT, Judge, Lists};
-use ca_e2e::record::{damage, number};
+use ca_e2e::record::damage;
 use ca_e2e::small_disk::SmallDisk;
-use ca_e2e::stack::{EMBEDDED, PATIENCE, Site, Stack};
+use ca_e2e::stack::{Site, Stack};
 use ca_e2e::status::Subject;
-use ca_e2e::tools::run;
 use reqwest::Method;
 use reqwest::header::ACCEPT_ENCODING;
-use serde_json::json;
 
 /// How many changes the database may still hold in room that it had taken before.
 const SOON: usize = 200;
@@ -160,74 +154,6 @@ async fn a_list_for_whose_compressed_form_there_is_no_room_is_sent_as_it_is() ->
     ensure!(compressed.header("content-encoding") == "gzip", "not compressed with room");
     ensure!(compressed.body.len() > 4 << 20, "it needed no room: {}", compressed.body.len());
     Ok(())
-}
-
-/// So many are revoked: far more than fit into room that the database had taken before.
-const MANY: usize = 1_500;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bulk_revocation_that_meets_a_full_disk_goes_on_when_there_is_room() -> anyhow::Result<()> {
-    let mut site = Site::empty(&[EMBEDDED])?;
-    let disk = SmallDisk::under(&mut site, 64)?;
-    let (made, said) = site.run(&["init"])?;
-    ensure!(made, "{said}");
-    let mut stack = site.serve()?;
-    let administrator = Arc::new(stack.administrator()?);
-    issue_many(Arc::clone(&administrator), "client", "full.example.test", MANY).await?;
-    let hold_up = |site: &Site, until: i64| {
-        damage(
-            site,
-            &format!(
-                "INSERT INTO leases (name, holder, token, expires_at) VALUES ('bulk-revocation', 'a test', 1000, {until})
-                 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = leases.token + 1,
-                     expires_at = excluded.expires_at"
-            ),
-        )
-    };
-    // On record, and held up until the disk is full.
-    hold_up(&stack, 99_999_999_999_999)?;
-    let body = json!({ "filter": { "profile": "client" }, "reason": "superseded", "expected_count": MANY });
-    let begun: BulkRevocation = administrator.post("/v1/certificates/revoke", &body).await?.expect(202)?.json()?;
-    let path = format!("/v1/revocations/{}", begun.id);
-    // Released while nothing moves, so that the first of it meets the full disk.
-    let pid = stack.process().id().to_string();
-    let signal = |signal: &str| run("kill", [signal, &pid], Path::new("/")).map(drop);
-    eventually(Duration::from_secs(120), "the server stands still and holds no lock", || async {
-        signal("-STOP")?;
-        // In the middle of a commit it would hold one for ever.
-        let released = hold_up(&stack, 0).is_ok();
-        if !released {
-            signal("-CONT")?;
-        }
-        Ok(released.then_some(()))
-    })
-    .await?;
-    disk.fill()?;
-    signal("-CONT")?;
-    eventually(PATIENCE, "the log says that it does not go on", || async {
-        Ok(stack.logs().iter().any(|line| line.contains("a bulk revocation does not go on")).then_some(()))
-    })
-    .await?;
-    let stuck: BulkRevocation = administrator.get(&path).await?.expect(200)?.json()?;
-    ensure!(stuck.state == BulkRevocationState::Running && stuck.remaining > 0, "{stuck:?}");
-    ensure!(stuck.revoked + stuck.remaining == MANY as u64, "{stuck:?}");
-    disk.make_room()?;
-    let ended = eventually(Duration::from_secs(60), "the bulk revocation ends", || async {
-        let there: BulkRevocation = administrator.get(&path).await?.expect(200)?.json()?;
-        Ok((there.state != BulkRevocationState::Running).then_some(there))
-    })
-    .await?;
-    ensure!((ended.revoked, ended.skipped, ended.remaining) == (MANY as u64, 0, 0), "{ended:?}");
-    let public = stack.public()?;
-    eventually(Duration::from_secs(60), "the list has all of them", || async {
-        let list = ParsedCrl::from_der(public.get("/crl/tls.crl").await?.expect(200)?.body)?;
-        Ok((list.entries().count() == MANY).then_some(()))
-    })
-    .await?;
-    // Each once, whatever was begun and taken back.
-    let revoked = "SELECT count(*) FROM revocations";
-    ensure!(number(&stack, revoked)? == MANY as i64);
-    Judge::new(&stack).await?.audit_chain_is_whole(&Ledger::default()).await
 }
 
 /// The administrator's command line says that the operator must make room, and that trying again may help.

@@ -9,8 +9,9 @@ use ca_api::gateway::{ComparedList, EnforcedList, Gateway, GatewayStatus, ListCo
 use ca_api::route;
 use ca_core::crl::ParsedCrl;
 use ca_core::hash::sha256;
-use ca_e2e::cli::{Outcome, Terminal};
+use ca_e2e::cli::Terminal;
 use ca_e2e::client::{Client, eventually, send};
+use ca_e2e::outcome::Outcome;
 use ca_e2e::programs::programs;
 use ca_e2e::stack::{PATIENCE, Stack};
 use ca_e2e::tools::find;

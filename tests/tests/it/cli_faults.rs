@@ -2,8 +2,9 @@
 //! a disk that is full. Exit status 1 where somebody must act first, 3 where the same command may succeed later; one line that
 //! says what would be right.
 
-use ca_e2e::cli::{Outcome, Terminal};
+use ca_e2e::cli::Terminal;
 use ca_e2e::fake_clock::FakeClock;
+use ca_e2e::outcome::Outcome;
 use ca_e2e::record::damage;
 use ca_e2e::small_disk::SmallDisk;
 use ca_e2e::stack::Site;
