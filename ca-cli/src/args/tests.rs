@@ -81,6 +81,11 @@ help_texts! {
     gateway_check: ["gateway", "check"];
     gateway_list: ["gateway", "list"];
     gateway_remove: ["gateway", "remove"];
+    ceremony: ["ceremony"];
+    ceremony_plan: ["ceremony", "plan"];
+    ceremony_run: ["ceremony", "run"];
+    ceremony_verify: ["ceremony", "verify"];
+    ceremony_open: ["ceremony", "open"];
     completions: ["completions"];
     man: ["man"];
 }
