@@ -35,8 +35,9 @@ impl Typing {
     /// Starts a command, which must name a program, on a terminal of its own. `prepared` has its environment and folder.
     pub fn start(mut prepared: Command, line: &[String]) -> anyhow::Result<Self> {
         let quoted: Vec<String> = line.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect();
-        // In the place of the shell: what is interrupted is the command, and its status is what is told.
-        let command = format!("exec {}", quoted.join(" "));
+        // In the place of the shell: what is interrupted is the command, and its status is what is told. Whoever runs the tests in the
+        // background of a shell has them ignore Ctrl-C, and what they start with them; at a terminal nobody does.
+        let command = format!("exec env --default-signal=INT {}", quoted.join(" "));
         let mut child = prepared
             .args(["--quiet", "--return", "--flush", "--command", &command, "/dev/null"])
             .env("SHELL", "/bin/sh")
