@@ -70,6 +70,7 @@ impl World {
             shared_lifetime: Lifetime::from_seconds(300),
             crl_validity: Lifetime::from_days(7),
             partial_lists: Default::default(),
+            signatures: Default::default(),
             delta_validity: Lifetime::from_days(1),
             offline_crl_validity: Lifetime::from_days(395),
             outbox: OutboxSettings::default(),

@@ -177,6 +177,7 @@ fn describe(authority: &Authority, printer: &Printer) -> String {
         ("Valid from", authority.not_before.clone()),
         ("Valid until", authority.not_after.clone()),
         ("Key", key(authority)),
+        ("Signs by", authority.key.signature.clone().unwrap_or_default()),
         ("Revocations visible within", authority.revocation_visible_within.clone()),
         ("SHA-256", authority.fingerprint_sha256.clone()),
     ]);

@@ -70,6 +70,10 @@ pub struct AuthorityKey {
     #[serde(rename = "type")]
     #[schema(example = "p256")]
     pub kind: String,
+    /// By what it signs: `rsa-sha256`, `rsa-pss-sha256`, `ecdsa-sha256`, `ed25519` and so on; absent where others hold it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "ecdsa-sha256")]
+    pub signature: Option<String>,
     /// Where it lives.
     pub home: KeyHome,
     /// Whether the replica that answers can sign with it; false for a root whose key was moved away.

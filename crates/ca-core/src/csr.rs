@@ -6,11 +6,10 @@
 use std::collections::BTreeSet;
 
 use const_oid::ObjectIdentifier;
-use der::Decode;
 use thiserror::Error;
 
 use crate::extension::Extension;
-use crate::key::{AlgorithmIdentifier, KeyError, PublicKey, SignatureAlgorithm, SignatureInvalid};
+use crate::key::{KeyError, PublicKey, SignatureAlgorithm, SignatureInvalid, UnsupportedSignature};
 use crate::name::{DistinguishedName, GeneralName, NameError};
 use crate::pem::{self, PemError};
 use crate::tlv::{self, DerError, Element, Reader, tag};
@@ -70,8 +69,7 @@ impl ParsedCsr {
         let request = CertificationRequest::from_der(der)?;
         let info = CertificationRequestInfo::from_der(request.info)?;
         let public_key = PublicKey::from_spki_der(info.subject_public_key_info)?;
-        let algorithm = SignatureAlgorithm::from_identifier_der(request.signature_algorithm)
-            .ok_or_else(|| CsrError::unsupported_algorithm(request.signature_algorithm))?;
+        let algorithm = SignatureAlgorithm::from_identifier_der(request.signature_algorithm)?;
         public_key
             .verify(algorithm, request.info, request.signature)
             .map_err(|reason| CsrError::BrokenSignature { reason })?;
@@ -160,14 +158,9 @@ pub enum CsrError {
     /// A public key that is not certified.
     #[error("the public key in the CSR is refused: {0}")]
     Key(#[from] KeyError),
-    /// Signed with an algorithm that is not accepted, such as SHA-1 or RSASSA-PSS.
-    #[error(
-        "the CSR is signed with algorithm {oid}, which is not accepted; sign it with SHA-256, SHA-384 or SHA-512 (RSA PKCS #1 v1.5 or ECDSA) or with Ed25519"
-    )]
-    SignatureAlgorithm {
-        /// The dotted object identifier, or the hexadecimal of what stands in its place.
-        oid: String,
-    },
+    /// Signed with an algorithm that is not accepted, such as one with SHA-1.
+    #[error("the signature of the CSR: {0}; sign it anew")]
+    SignatureAlgorithm(#[from] UnsupportedSignature),
     /// No proof of possession: the request was changed after signing, or signed with another key.
     #[error(
         "the signature of the CSR does not verify with its own public key ({reason}): it was changed after it was signed, or signed with another key; make it again with the private key that belongs to it"
@@ -205,21 +198,13 @@ impl CsrError {
             Self::SeveralBlocks { .. } => "csr-several-blocks",
             Self::Malformed { .. } | Self::Version { .. } => "csr-malformed",
             Self::Key(error) => error.code(),
-            Self::SignatureAlgorithm { .. } => "csr-signature-algorithm",
+            Self::SignatureAlgorithm(_) => "csr-signature-algorithm",
             Self::BrokenSignature { .. } => "csr-broken-signature",
             Self::RepeatedAttribute { .. } => "csr-repeated-attribute",
             Self::RepeatedExtension { .. } => "csr-repeated-extension",
             Self::Subject(_) => "csr-subject",
             Self::SubjectAlternativeName(_) => "csr-subject-alternative-name",
         }
-    }
-
-    fn unsupported_algorithm(identifier: &[u8]) -> Self {
-        let oid = AlgorithmIdentifier::from_der(identifier).map_or_else(
-            |_| hex::encode(&identifier[..identifier.len().min(40)]),
-            |identifier| identifier.oid.to_string(),
-        );
-        Self::SignatureAlgorithm { oid }
     }
 }
 

@@ -43,8 +43,8 @@ pub struct IssuerFacts {
 pub enum Issuer<'a> {
     /// Another authority.
     Authority(&'a IssuerFacts),
-    /// The subject's own key: a root.
-    Itself,
+    /// The subject's own key, with this algorithm: a root.
+    Itself(SignatureAlgorithm),
 }
 
 /// Where relying parties find status and issuer; `None` leaves the pointer out.
@@ -113,10 +113,10 @@ impl CertificateTemplate {
         &self.serial
     }
 
-    /// The same, with the serial and the validity that somebody else has chosen.
+    /// The same, with the serial, the validity and the algorithm that somebody else has chosen.
     #[must_use]
-    pub fn of_certificate(self, serial: Serial, validity: Validity) -> Self {
-        Self { serial: SerialChoice::Ours(serial), validity, ..self }
+    pub fn of_certificate(self, serial: Serial, validity: Validity, signature_algorithm: SignatureAlgorithm) -> Self {
+        Self { serial: SerialChoice::Ours(serial), validity, signature_algorithm, ..self }
     }
 
     /// The algorithm the issuer is to sign with.
@@ -201,9 +201,9 @@ pub fn build(
             check_issuer(&granted, facts, &mut violations);
             validity_within(&granted, facts.validity, now, &mut violations)
         }
-        Issuer::Itself => validity_from(now, granted.lifetime),
+        Issuer::Itself(_) => validity_from(now, granted.lifetime),
     };
-    let self_signed = matches!(issuer, Issuer::Itself);
+    let self_signed = matches!(issuer, Issuer::Itself(_));
     if self_signed != (granted.kind == ProfileKind::Root) {
         let message = if self_signed {
             format!("the profile `{}` is no root's: name the authority that issues", granted.profile)
@@ -230,7 +230,7 @@ fn assemble(
             (facts.subject.clone(), Some(facts.key_identifier.clone()), facts.signature_algorithm)
         }
         // RFC 5280 §4.2.1.1: a self-signed certificate may leave the authority key identifier out.
-        Issuer::Itself => (granted.subject.clone(), None, granted.public_key.key_type().signature_algorithm()),
+        Issuer::Itself(algorithm) => (granted.subject.clone(), None, algorithm),
     };
     let urls = granted.status_urls;
     CertificateTemplate {

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use ca_core::crl::ListName;
 use ca_core::id::{AuthorityId, ProfileName, SinkName};
-use ca_core::name::GeneralName;
 use ca_core::profile::Profile;
 use ca_core::serial::{Serial, ShardNumber};
 use ca_core::template::Endpoints;
@@ -30,11 +29,12 @@ use crate::port::external_keys::ExternalKeys;
 use crate::port::keyring::Keyring;
 use crate::port::publisher::Publisher;
 use crate::port::shared_answers::SharedAnswers;
-use crate::port::signer::Signer;
+use crate::port::signer::{Signer, signing_by};
 use crate::port::sink::Sink;
 use crate::port::spool::Spool;
 use crate::port::store::{PublishedCrl, PublishedPartial, Store};
 use crate::published_lists::PublishedLists;
+pub use crate::settings::{NoncePolicy, OutboxSettings, PartialLists, Settings};
 use crate::shard_news::ShardNews;
 use crate::shard_plan::ShardPlan;
 use crate::shared_use::SharedUse;
@@ -62,93 +62,6 @@ pub struct Ports {
     pub sinks: BTreeMap<SinkName, Arc<dyn Sink>>,
     /// Where replicas share signed answers; `None` where each signs its own.
     pub shared_answers: Option<Arc<dyn SharedAnswers>>,
-}
-
-/// What an operator decides.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Start of CDP, AIA and OCSP URLs, without a slash at the end; `None`: certificates carry none.
-    pub base_url: Option<String>,
-    /// The API's own names, which no leaf of others may carry.
-    pub api_names: Vec<GeneralName>,
-    /// How long an OCSP answer may be relied on.
-    pub ocsp_validity: Lifetime,
-    /// What becomes of the nonces of OCSP requests.
-    pub nonce: NoncePolicy,
-    /// How many octets of signed OCSP answers are kept in memory; 0 keeps none.
-    pub answer_cache_octets: usize,
-    /// How long a signed OCSP answer is left where replicas share them; never past the first half of its life.
-    pub shared_lifetime: Lifetime,
-    /// How long a CRL may be relied on.
-    pub crl_validity: Lifetime,
-    /// Which lines of authorities have shards and deltas beside their complete list: every generation of one has them.
-    pub partial_lists: BTreeMap<AuthorityId, PartialLists>,
-    /// How long a delta may be relied on; never longer than `crl_validity`.
-    pub delta_validity: Lifetime,
-    /// How long the CRL of an authority whose key is offline may be relied on.
-    pub offline_crl_validity: Lifetime,
-    /// How events are delivered.
-    pub outbox: OutboxSettings,
-    /// How long certificates stay on record after their end, unless their profile keeps them longer; `None`: for ever.
-    pub keep_expired: Option<Lifetime>,
-    /// How many certificates of a bulk revocation are revoked by one commit; at least 1. Everybody who revokes waits for it.
-    pub bulk_batch: usize,
-}
-
-/// Which lists an authority has beside its complete one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PartialLists {
-    /// Into how many shards new certificates are put; 0 for none.
-    pub shards: u32,
-    /// Whether there is a delta.
-    pub delta: bool,
-}
-
-impl Settings {
-    /// The lists that an authority has beside its complete one.
-    pub fn partial_lists_of(&self, authority: &AuthorityId) -> PartialLists {
-        self.partial_lists.get(&line_of(authority)).copied().unwrap_or_default()
-    }
-}
-
-/// What becomes of the nonces of OCSP requests (RFC 9654).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NoncePolicy {
-    /// Who sends one gets an answer of their own, bound to it.
-    #[default]
-    Allow,
-    /// It is passed over: the answer has none, and is the one that all get.
-    Ignore,
-    /// Who sends none is refused with `unauthorized`; nobody is given an answer that was signed before the question.
-    Require,
-}
-
-/// How often, and for how long, events are tried to be delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutboxSettings {
-    /// After so many failed attempts an event becomes a dead letter; at least 1.
-    pub max_attempts: u32,
-    /// The longest pause after the first failed attempt; it triples with each further one.
-    pub first_retry: Lifetime,
-    /// The longest pause of all.
-    pub longest_retry: Lifetime,
-    /// How long what a sink has not taken is kept, dead letters too.
-    pub keep_undelivered: Lifetime,
-    /// How long events are kept while there is no sink.
-    pub keep_unassigned: Lifetime,
-}
-
-/// Some three days of attempts.
-impl Default for OutboxSettings {
-    fn default() -> Self {
-        Self {
-            max_attempts: 15,
-            first_retry: Lifetime::from_seconds(5),
-            longest_retry: Lifetime::from_seconds(12 * 3_600),
-            keep_undelivered: Lifetime::from_days(90),
-            keep_unassigned: Lifetime::from_days(1),
-        }
-    }
 }
 
 /// How old what a process knows of the authorities may be when it issues. A server looks twice a second; this bounds one that stood
@@ -191,7 +104,7 @@ impl Engine {
     pub async fn start(ports: Ports, profiles: Vec<Profile>, settings: Settings) -> Result<Self, FlowError> {
         let read_at = ports.clock.now();
         let hierarchy =
-            Hierarchy::load(&*ports.store, &*ports.keyring, &*ports.external_keys, &BTreeMap::new()).await?;
+            Hierarchy::load(&*ports.store, &*ports.keyring, &*ports.external_keys, &BTreeMap::new(), &settings).await?;
         hierarchy.set_read_at(read_at);
         let profiles = profiles.into_iter().map(|profile| (profile.name().clone(), Arc::new(profile))).collect();
         Ok(Self {
@@ -298,7 +211,7 @@ impl Engine {
         let offline = self.offline_signers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let read_at = self.now();
         let external = &*self.ports.external_keys;
-        let hierarchy = Hierarchy::load(self.store(), self.keyring(), external, &offline).await?;
+        let hierarchy = Hierarchy::load(self.store(), self.keyring(), external, &offline, self.settings()).await?;
         hierarchy.set_read_at(read_at);
         let before = self.hierarchy.swap(Arc::new(hierarchy));
         // A responder is not asked for its own status: what a revoked one has signed must fall silent with it.
@@ -341,6 +254,21 @@ impl Engine {
             self.offline_signers.lock().unwrap_or_else(PoisonError::into_inner).remove(&authority);
         }
         lent
+    }
+
+    /// The key of an authority to come, signing by what its line was told; refused when the key has no such algorithm, since whoever
+    /// chose it would rely on it.
+    pub fn as_chosen(&self, authority: &AuthorityId, signer: Arc<dyn Signer>) -> Result<Arc<dyn Signer>, FlowError> {
+        let key_type = signer.public_key().key_type();
+        let chosen = self.settings().signatures.get(&line_of(authority)).copied();
+        if let Some(algorithm) = chosen.filter(|algorithm| !algorithm.fits(key_type)) {
+            let message = format!(
+                "authority {authority} is told to sign by {algorithm}, and its key is {key_type}, which cannot; take an RSA key, or \
+                 leave `signature` out"
+            );
+            return Err(FlowError::new(FlowErrorKind::AuthorityCannotSign, message));
+        }
+        Ok(signing_by(signer, self.settings().signature_of(authority, key_type))?)
     }
 
     /// Takes such a key back.

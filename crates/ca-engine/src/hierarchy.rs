@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use ca_core::certificate::Certificate;
 use ca_core::id::AuthorityId;
+use ca_core::key::SignatureAlgorithm;
 use ca_core::ocsp::IssuerIdentity;
 use ca_core::revocation::{RevocationReason, Standing};
 use ca_core::serial::Serial;
@@ -19,8 +20,9 @@ use crate::generation::{generation_in, line_of};
 use crate::port::certificate_issuer::CertificateIssuer;
 use crate::port::external_keys::ExternalKeys;
 use crate::port::keyring::{Keyring, KeyringError};
-use crate::port::signer::Signer;
+use crate::port::signer::{Signer, signing_by};
 use crate::port::store::{AuthorityRecord, AuthorityState, KeyHome, ResponderRecord, Store, StoredCertificate};
+use crate::settings::Settings;
 
 /// The profile under which the certificates of authorities are on record whose keys others hold, and always did.
 pub const EXTERNAL_PROFILE: &str = "external-authority";
@@ -57,6 +59,18 @@ pub enum Hand<'a> {
     Elsewhere(&'a dyn CertificateIssuer),
 }
 
+impl Key {
+    fn signing_by(self, algorithm: SignatureAlgorithm) -> Self {
+        match self {
+            Self::Usable(signer) => match signing_by(signer, algorithm) {
+                Ok(signer) => Self::Usable(signer),
+                Err(error) => Self::Unusable(error.to_string()),
+            },
+            other => other,
+        }
+    }
+}
+
 impl From<Option<Arc<dyn Signer>>> for Key {
     fn from(signer: Option<Arc<dyn Signer>>) -> Self {
         signer.map_or(Self::Absent, Self::Usable)
@@ -69,18 +83,21 @@ impl Authority {
         ancestors: Vec<Vec<u8>>,
         open: impl FnOnce(&Certificate) -> Key,
         certificate_on_record: Option<&StoredCertificate>,
+        settings: &Settings,
     ) -> Result<Self, FlowError> {
         let revoked = certificate_on_record.and_then(revocation_of);
         let is_external = certificate_on_record.is_some_and(|stored| stored.profile.as_str() == EXTERNAL_PROFILE);
         let fault = |error: &dyn std::fmt::Display| FlowError::internal(format!("authority {}: {error}", record.id));
         let certificate = Certificate::from_der(&record.certificate_der).map_err(|error| fault(&error))?;
-        let facts = IssuerFacts::from_certificate(&certificate).map_err(|error| fault(&error))?;
+        let algorithm = settings.signature_of(&record.id, certificate.public_key().key_type());
+        let facts = IssuerFacts::from_certificate(&certificate).map_err(|error| fault(&error))?.signing_by(algorithm);
         let key = open(&certificate);
         if matches!(&key, Key::Usable(signer) if signer.public_key() != certificate.public_key()) {
             return Err(fault(
                 &"its key is not that of its certificate; the record was changed, or the wrong key lent",
             ));
         }
+        let key = key.signing_by(algorithm);
         let identity =
             IssuerIdentity::new(certificate.subject().as_der(), certificate.public_key().subject_public_key());
         Ok(Self { record, certificate, facts, identity, ancestors, key, revoked, is_external })
@@ -265,12 +282,13 @@ pub struct Hierarchy {
 
 impl Hierarchy {
     /// Reads the record and opens the keys this process may use. `extra` are keys from elsewhere (the root's, from its
-    /// file), by authority.
+    /// file), by authority. What each signs with, `settings` says.
     pub async fn load(
         store: &dyn Store,
         keyring: &dyn Keyring,
         external: &dyn ExternalKeys,
         extra: &BTreeMap<AuthorityId, Arc<dyn Signer>>,
+        settings: &Settings,
     ) -> Result<Self, FlowError> {
         let mut hierarchy = Self::default();
         for record in store.authorities().await? {
@@ -303,7 +321,8 @@ impl Hierarchy {
                 },
                 (held, _) => held.into(),
             };
-            hierarchy.authorities.push(Arc::new(Authority::read(record, ancestors, open, stored.as_ref())?));
+            let authority = Authority::read(record, ancestors, open, stored.as_ref(), settings)?;
+            hierarchy.authorities.push(Arc::new(authority));
         }
         for record in store.responders().await? {
             let (authority, certificate) = (record.authority.clone(), record.certificate);

@@ -20,6 +20,7 @@ pub mod hierarchy;
 pub mod lineage;
 pub mod port;
 mod published_lists;
+mod settings;
 mod shard_news;
 pub mod shard_plan;
 pub mod shared_use;

@@ -8,7 +8,7 @@ use ca_engine::port::external_keys::ExternalKeys;
 use ca_engine::port::signer::{Signer, SignerError};
 use ca_engine::port::store::{KeyHome, Store, StoreError};
 
-use crate::config::{Config, KeyPlan};
+use crate::config::{AuthorityConfig, Config, KeyPlan};
 use crate::token_keys::TokenKeys;
 
 #[cfg(feature = "backend-kms")]
@@ -79,10 +79,12 @@ async fn first_in_kms(config: &Config, store: &dyn Store) -> Result<Option<Strin
 #[cfg(feature = "backend-kms")]
 async fn open_kms(config: &Config, arn: &str) -> Option<Kms> {
     use ca_backends::aws::{AwsAccess, KmsKeyArn};
+    use ca_backends::signer::kms::KmsQuotas;
 
     // What is no ARN of a key is refused when it is used, with a reason.
     let region = KmsKeyArn::parse(arn).map_or_else(|_| String::new(), |arn| arn.region().to_owned());
-    Some(Kms::new(AwsAccess::find_for(&config.aws, &region).await, config.kms_quota))
+    let quotas = KmsQuotas { rsa: config.kms_quota.rsa, elliptic_curves: config.kms_quota.elliptic_curves };
+    Some(Kms::new(AwsAccess::find_for(&config.aws, &region).await, quotas))
 }
 
 #[cfg(not(feature = "backend-kms"))]
@@ -144,6 +146,11 @@ fn no_adapter(home: &KeyHome) -> SignerError {
                 "there was no key in AWS KMS when this process started, and now there is one in {home}; start it again"
             )
         }
+        KeyHome::Kms(_) => {
+            format!(
+                "this program was built without AWS KMS (feature `backend-kms`) and does not reach the key in {home}"
+            )
+        }
         _ => format!("this build does not reach keys in {home}"),
     };
     SignerError::Unavailable { detail }
@@ -151,17 +158,24 @@ fn no_adapter(home: &KeyHome) -> SignerError {
 
 /// What a configuration asks for that this build does not have: for `check-config`.
 pub(crate) fn check(config: &Config) -> Result<(), NotBuiltIn> {
-    let authorities = &config.authorities;
-    let wants_kms = [&authorities.root, &authorities.tls, &authorities.document]
-        .iter()
-        .any(|authority| matches!(&authority.key, KeyPlan::External(KeyHome::Kms(_))));
-    match wants_kms && !cfg!(feature = "backend-kms") {
-        true => Err(NotBuiltIn),
-        false => Ok(()),
+    if cfg!(feature = "backend-kms") {
+        return Ok(());
+    }
+    let in_kms =
+        |(_, authority): &(&str, &AuthorityConfig)| matches!(authority.key, KeyPlan::External(KeyHome::Kms(_)));
+    match config.authorities.named().into_iter().find(in_kms) {
+        Some((configured_as, _)) => Err(NotBuiltIn { configured_as }),
+        None => Ok(()),
     }
 }
 
 /// A key in KMS is wanted of a program that cannot reach it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("authority: this program was built without AWS KMS; keys are made by the service, as in `software:p256`")]
-pub struct NotBuiltIn;
+#[error(
+    "{configured_as}: this program was built without AWS KMS (feature `backend-kms`); take one that has it, or a key that the service \
+     makes, as in `software:p256`"
+)]
+pub struct NotBuiltIn {
+    /// The key of the configuration that wants it.
+    pub configured_as: &'static str,
+}

@@ -20,7 +20,7 @@ use ca_core::key::PublicKey;
 use ca_core::pem;
 use ca_core::policy::AuthorityConstraints;
 use ca_core::principal::Principal;
-use ca_core::tbs::AuthorityRequest;
+use ca_core::tbs::RequestInfo;
 use ca_engine::error::FlowError;
 use ca_engine::flow::adopt::{Adoption, adopt_authorities};
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError};
@@ -94,11 +94,12 @@ impl Runtime {
                 self.make_key(&id, &mut keys, progress).await?;
             }
             let (_, signer) = self.own_key(&id, &keys).await?;
+            let signer = self.engine.as_chosen(&id, signer)?;
             let subject = &self.subordinate_config(&id).subject;
             let public_key = signer.public_key().clone();
             let path = folder.join(format!("{id}.csr"));
             if !is_request_of(&path, &public_key, subject)? {
-                let request = AuthorityRequest::new(subject, &public_key, &constraints);
+                let request = RequestInfo::of_authority(subject, &public_key, &constraints);
                 let signature = signer.sign(&request).await?;
                 let csr = request.into_csr(&signature)?;
                 let text = pem::encode("CERTIFICATE REQUEST", csr.der());

@@ -51,5 +51,5 @@ pub(crate) async fn open(config: &Config) -> Result<Vec<Mirror>, MirrorFault> {
 }
 
 fn not_built_in() -> MirrorFault {
-    MirrorFault { detail: "this program was built without it; leave [publish.s3] out".to_owned() }
+    MirrorFault { detail: "this program was built without Amazon S3 (feature `aws-s3`); take one that has it, or leave [publish.s3] out".to_owned() }
 }

@@ -12,6 +12,7 @@ use ca_backends::anchor::DirectoryAnchor;
 use ca_backends::publisher::DirectoryPublisher;
 use ca_backends::spool::FileSpool;
 use ca_core::id::AuthorityId;
+use ca_core::key::SignatureAlgorithm;
 use ca_core::name::GeneralName;
 use ca_core::profile::Profile;
 use ca_core::time::Lifetime;
@@ -37,6 +38,7 @@ use crate::data_folder::{DataFolder, DataFolderError, PASSPHRASE_FILE};
 use crate::entropy::SystemEntropy;
 use crate::external_keys::{self, HeldKeys};
 pub use crate::external_keys::{AwsCalls, NotBuiltIn};
+use crate::hierarchy::ROOT;
 use crate::lock::{Lock, LockError};
 pub use crate::mirrors::{Mirror, MirrorFault};
 use crate::operator_message::operator_message;
@@ -352,6 +354,7 @@ fn settings(config: &Config) -> Settings {
         shared_lifetime: config.redis.as_ref().map_or(Lifetime::ZERO, |redis| redis.lifetime),
         crl_validity: config.status.crl_validity,
         partial_lists: partial_lists(config),
+        signatures: signatures(config),
         delta_validity: config.status.crl_interval,
         offline_crl_validity: OFFLINE_CRL_VALIDITY.max(config.status.crl_validity),
         outbox: config.outbox,
@@ -368,6 +371,14 @@ fn partial_lists(config: &Config) -> BTreeMap<AuthorityId, PartialLists> {
     let lists = [("tls", &authorities.tls), ("document", &authorities.document)];
     // The ids are ours, and well-formed.
     lists.into_iter().filter_map(|(id, authority)| Some((id.parse().ok()?, authority.partial_lists))).collect()
+}
+
+/// By what authorities sign that were told, by the ids that `init` gives them.
+fn signatures(config: &Config) -> BTreeMap<AuthorityId, SignatureAlgorithm> {
+    let authorities = &config.authorities;
+    let told = [(ROOT, &authorities.root), ("tls", &authorities.tls), ("document", &authorities.document)];
+    // The ids are ours, and well-formed.
+    told.into_iter().filter_map(|(id, authority)| Some((id.parse().ok()?, authority.signature?))).collect()
 }
 
 /// The names that nobody may be issued a certificate for, lest it pass for the API. Loopback names are everybody's.

@@ -82,5 +82,6 @@ pub(crate) async fn wrapping_key(_: &AwsPlace, _: &KmsKeyArn) -> Result<Arc<dyn 
 }
 
 fn not_built_in() -> SealSourceFault {
-    SealSourceFault::Kms { detail: "this program was built without AWS KMS; name a passphrase_file".to_owned() }
+    let detail = "this program was built without AWS KMS (feature `backend-kms`); take one that has it, or name a passphrase_file";
+    SealSourceFault::Kms { detail: detail.to_owned() }
 }

@@ -45,5 +45,8 @@ pub(crate) fn open(config: &RedisConfig) -> Result<Arc<dyn SharedAnswers>, Redis
 /// Refuses one that is configured: what is asked for is never left out in silence.
 #[cfg(not(feature = "redis"))]
 pub(crate) fn open(_: &RedisConfig) -> Result<Arc<dyn SharedAnswers>, RedisFault> {
-    Err(RedisFault { detail: "this program was built without it; leave [redis] out".to_owned() })
+    Err(RedisFault {
+        detail: "this program was built without Redis (feature `redis`); take one that has it, or leave [redis] out"
+            .to_owned(),
+    })
 }

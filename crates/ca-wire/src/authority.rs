@@ -50,6 +50,7 @@ pub fn authority(
         fingerprint_sha256: hex::encode(certificate.fingerprint_sha256()),
         key: AuthorityKey {
             kind: certificate.public_key().key_type().to_string(),
+            signature: (!authority.is_external()).then(|| authority.facts().signature_algorithm.name().to_owned()),
             home: match record.key_home {
                 StoredHome::Kms(_) => KeyHome::Kms,
                 StoredHome::Pkcs11(_) => KeyHome::Pkcs11,

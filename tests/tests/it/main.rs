@@ -44,5 +44,6 @@ mod restore;
 mod restore_cut_off;
 mod retention;
 mod revoke;
+mod signature;
 mod start;
 mod token;

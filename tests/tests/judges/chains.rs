@@ -1,7 +1,6 @@
 //! Chains and lists as OpenSSL, GnuTLS, NSS, strongSwan and pyca/cryptography see them.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Context;
 
@@ -14,8 +13,11 @@ const OTHER_POLICY: &str = "1.2.3.4.5";
 
 #[test]
 fn openssl_strictly_verifies_each_certificate_for_its_purpose_alone() -> anyhow::Result<()> {
-    let material = Material::shared()?;
-    let verify = |options: &[&str], file: &str| openssl_verify(&material, options, file);
+    openssl_judges_purposes(&Material::shared()?)
+}
+
+pub(crate) fn openssl_judges_purposes(material: &Material) -> anyhow::Result<()> {
+    let verify = |options: &[&str], file: &str| openssl_verify(material, options, file);
     verify(&["-purpose", "sslclient"], "good.pem")?.accepts()?;
     verify(&["-purpose", "sslserver", "-verify_hostname", SERVER_NAME], "server.pem")?.accepts()?;
     // A server may renew by mutual TLS: the profile has clientAuth too.
@@ -29,10 +31,13 @@ fn openssl_strictly_verifies_each_certificate_for_its_purpose_alone() -> anyhow:
 
 #[test]
 fn openssl_finds_every_authority_s_list() -> anyhow::Result<()> {
-    let material = Material::shared()?;
+    openssl_judges_lists(&Material::shared()?)
+}
+
+pub(crate) fn openssl_judges_lists(material: &Material) -> anyhow::Result<()> {
     let lists = material.file("crls.pem");
     let lists = lists.to_str().context("a temporary folder's name is UTF-8")?;
-    let verify = |file: &str| openssl_verify(&material, &["-crl_check_all", "-CRLfile", lists], file);
+    let verify = |file: &str| openssl_verify(material, &["-crl_check_all", "-CRLfile", lists], file);
     verify("good.pem")?.accepts()?;
     verify("revoked.pem")?.refuses("certificate revoked")?;
     for (issuer, list) in [("tls.pem", "tls.crl"), ("root.pem", "root.crl"), ("document.pem", "document.crl")] {
@@ -54,7 +59,10 @@ fn openssl_finds_the_policy_of_the_profile_under_an_explicit_policy() -> anyhow:
 
 #[test]
 fn gnutls_verifies_purposes_names_and_lists() -> anyhow::Result<()> {
-    let material = Material::shared()?;
+    gnutls_judges(&Material::shared()?)
+}
+
+pub(crate) fn gnutls_judges(material: &Material) -> anyhow::Result<()> {
     let verify = |options: &[&str], file: &str| {
         let tool = Tool::new("certtool").arg("--verify").arg("--load-ca-certificate").arg(material.file("root.pem"));
         tool.args(options).arg("--infile").arg(material.file(file)).run()
@@ -78,7 +86,10 @@ fn gnutls_verifies_purposes_names_and_lists() -> anyhow::Result<()> {
 
 #[test]
 fn nss_verifies_purposes_and_imports_lists() -> anyhow::Result<()> {
-    let material = Material::shared()?;
+    nss_judges(&Material::shared()?)
+}
+
+pub(crate) fn nss_judges(material: &Material) -> anyhow::Result<()> {
     let folder = material.folder_for("nss")?;
     let database = format!("sql:{}", folder.display());
     let certutil = |arguments: &[&str]| Tool::new("certutil").args(["-d", &database]).args(arguments);
@@ -120,7 +131,10 @@ fn who_reads_one_list_from_a_file_of_all_finds_that_of_tls() -> anyhow::Result<(
 
 #[test]
 fn strongswan_verifies_chains_and_lists() -> anyhow::Result<()> {
-    let material = Material::shared()?;
+    strongswan_judges(&Material::shared()?)
+}
+
+pub(crate) fn strongswan_judges(material: &Material) -> anyhow::Result<()> {
     let verify = |file: &str, lists: &[PathBuf]| {
         let mut tool = Tool::new("pki").arg("--verify").arg("--in").arg(material.file(file));
         for authority in ["tls.pem", "root.pem"] {
@@ -141,7 +155,10 @@ fn strongswan_verifies_chains_and_lists() -> anyhow::Result<()> {
 
 #[test]
 fn the_webs_verifier_has_no_objection() -> anyhow::Result<()> {
-    let material = Material::shared()?;
+    the_webs_verifier_judges(&Material::shared()?)
+}
+
+pub(crate) fn the_webs_verifier_judges(material: &Material) -> anyhow::Result<()> {
     let verify = |file: &str, purpose: &[&str]| {
         let tool = Tool::python("path_judge.py").arg(material.file("root.pem")).arg(material.file(file));
         tool.args(purpose).run()
@@ -156,7 +173,7 @@ fn the_webs_verifier_has_no_objection() -> anyhow::Result<()> {
 }
 
 /// `openssl verify`, as strict as it can be.
-fn openssl_verify(material: &Arc<Material>, options: &[&str], file: &str) -> anyhow::Result<Verdict> {
+fn openssl_verify(material: &Material, options: &[&str], file: &str) -> anyhow::Result<Verdict> {
     let tool = Tool::new("openssl").args(["verify", "-x509_strict", "-check_ss_sig"]).args(options);
     let tool = tool.arg("-CAfile").arg(material.file("root.pem")).arg("-untrusted").arg(material.file("tls.pem"));
     tool.arg(material.file(file)).run()

@@ -64,9 +64,19 @@ fn pkilint_finds_nothing() -> anyhow::Result<()> {
         everything_of(key_type, &borrowed(&settings), &[key_type], &folder, &mut exhibits)
             .with_context(|| format!("a hierarchy of {key_type} in a token"))?;
     }
+    let by_pss = [
+        ("CA__AUTHORITY__ROOT__KEY", "software:rsa3072"),
+        ("CA__AUTHORITY__ROOT__SIGNATURE", "rsa-pss-sha384"),
+        ("CA__AUTHORITY__TLS__KEY", "software:rsa2048"),
+        ("CA__AUTHORITY__TLS__SIGNATURE", "rsa-pss-sha256"),
+        ("CA__AUTHORITY__DOCUMENT__KEY", "software:rsa2048"),
+        ("CA__AUTHORITY__DOCUMENT__SIGNATURE", "rsa-pss-sha512"),
+    ];
+    everything_of("rsa2048", &by_pss, &["rsa2048"], &folder.path().join("pss"), &mut exhibits)
+        .context("a hierarchy that signs by PSS")?;
     // Root, two subordinates, operator and api-server; the profiles; three complete lists, a shard and a delta; five answers.
-    let subjects = KEY_TYPES.len() + 6 + TOKEN_KEY_TYPES.len();
-    let hierarchies = KEY_TYPES.len() + TOKEN_KEY_TYPES.len();
+    let subjects = KEY_TYPES.len() + 6 + TOKEN_KEY_TYPES.len() + 1;
+    let hierarchies = KEY_TYPES.len() + TOKEN_KEY_TYPES.len() + 1;
     ensure!(exhibits.0.len() == hierarchies * (5 + 5 + 5) + 3 * subjects, "{} exhibits", exhibits.0.len());
 
     let list: String = exhibits.0.iter().map(|(kind, path)| format!("{kind} {}\n", path.display())).collect();

@@ -13,6 +13,7 @@ mod gateway;
 mod lint;
 mod ocsp;
 mod pkcs12;
+mod pss;
 mod rollover;
 mod schemathesis;
 mod vectors;

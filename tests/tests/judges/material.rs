@@ -38,18 +38,33 @@ impl Material {
         if let Some(material) = shared.upgrade() {
             return Ok(material);
         }
-        let material = Arc::new(wait(Self::make(None))?);
+        let material = Arc::new(wait(Self::make(None, Vec::new()))?);
         *shared = Arc::downgrade(&material);
         Ok(material)
     }
 
     /// The same by a service whose authorities' keys are in a token.
     pub(crate) fn of_token_keys() -> anyhow::Result<Arc<Self>> {
-        wait(Self::make(Some(TokenKeys::new()?))).map(Arc::new)
+        let token = TokenKeys::new()?;
+        let settings = token.settings("p256");
+        wait(Self::make(Some(token), settings)).map(Arc::new)
     }
 
-    async fn make(token: Option<TokenKeys>) -> anyhow::Result<Self> {
-        let settings = token.as_ref().map(|token| token.settings("p256")).unwrap_or_default();
+    /// The same by a service whose authorities sign by RSASSA-PSS, each with another digest.
+    pub(crate) fn signed_by_pss() -> anyhow::Result<Arc<Self>> {
+        let settings = [
+            ("CA__AUTHORITY__ROOT__KEY", "software:rsa2048"),
+            ("CA__AUTHORITY__ROOT__SIGNATURE", "rsa-pss-sha512"),
+            ("CA__AUTHORITY__TLS__KEY", "software:rsa2048"),
+            ("CA__AUTHORITY__TLS__SIGNATURE", "rsa-pss-sha256"),
+            ("CA__AUTHORITY__DOCUMENT__KEY", "software:rsa2048"),
+            ("CA__AUTHORITY__DOCUMENT__SIGNATURE", "rsa-pss-sha384"),
+        ];
+        let settings = settings.map(|(setting, value)| (setting, value.to_owned()));
+        wait(Self::make(None, settings.to_vec())).map(Arc::new)
+    }
+
+    async fn make(token: Option<TokenKeys>, settings: Vec<(&'static str, String)>) -> anyhow::Result<Self> {
         let site = Site::initialised(&borrowed(&settings))?;
         let unrecorded = issue_unrecorded(&site, &settings).await?;
         let stack = site.serve()?;

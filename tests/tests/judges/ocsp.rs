@@ -9,14 +9,17 @@ use crate::tool::{Tool, Verdict};
 
 #[test]
 fn openssl_verifies_every_kind_of_answer() -> anyhow::Result<()> {
-    let material = Material::shared()?;
+    openssl_judges(&Material::shared()?)
+}
+
+pub(crate) fn openssl_judges(material: &Material) -> anyhow::Result<()> {
     for (file, status) in [("good.pem", "good"), ("revoked.pem", "revoked"), ("unknown.pem", "unknown")] {
         for options in [&["-nonce"][..], &["-no_nonce"], &["-sha256", "-nonce"], &["-sha256", "-no_nonce"]] {
-            let asked = by_openssl(&material, "tls.pem").args(options).arg("-cert").arg(material.file(file));
+            let asked = by_openssl(material, "tls.pem").args(options).arg("-cert").arg(material.file(file));
             says_verified(asked.run()?, file, status)?;
         }
     }
-    let asked = by_openssl(&material, "tls.pem").arg("-cert").arg(material.file("revoked.pem")).run()?;
+    let asked = by_openssl(material, "tls.pem").arg("-cert").arg(material.file("revoked.pem")).run()?;
     asked.says("Reason: keyCompromise")?;
     Ok(())
 }
@@ -46,9 +49,12 @@ fn openssl_gets_two_statuses_in_one_answer() -> anyhow::Result<()> {
 
 #[test]
 fn the_root_has_an_intermediate_s_status_answered_while_its_key_is_away() -> anyhow::Result<()> {
-    let material = Material::shared()?;
+    openssl_judges_the_root_s(&Material::shared()?)
+}
+
+pub(crate) fn openssl_judges_the_root_s(material: &Material) -> anyhow::Result<()> {
     for file in ["tls.pem", "document.pem"] {
-        let asked = by_openssl(&material, "root.pem").arg("-cert").arg(material.file(file)).run()?;
+        let asked = by_openssl(material, "root.pem").arg("-cert").arg(material.file(file)).run()?;
         says_verified(asked, file, "good")?;
     }
     Ok(())
@@ -88,7 +94,10 @@ fn openssl_reads_answers_to_get_however_the_path_is_written() -> anyhow::Result<
 
 #[test]
 fn gnutls_verifies_good_and_revoked() -> anyhow::Result<()> {
-    let material = Material::shared()?;
+    gnutls_judges(&Material::shared()?)
+}
+
+pub(crate) fn gnutls_judges(material: &Material) -> anyhow::Result<()> {
     for (file, status) in [("good.pem", "good"), ("revoked.pem", "revoked")] {
         for nonce in ["--nonce", "--no-nonce"] {
             let tool = Tool::new("ocsptool").arg(format!("--ask={}", material.ocsp_url())).arg("--load-cert");
@@ -102,7 +111,10 @@ fn gnutls_verifies_good_and_revoked() -> anyhow::Result<()> {
 
 #[test]
 fn a_strict_client_finds_nothing_amiss() -> anyhow::Result<()> {
-    let material = Material::shared()?;
+    a_strict_client_judges(&Material::shared()?)
+}
+
+pub(crate) fn a_strict_client_judges(material: &Material) -> anyhow::Result<()> {
     let judge = |issuer: &str, file: &str, verdict: &[&str]| {
         let tool = Tool::python("ocsp_judge.py").arg(material.ocsp_url()).arg(material.file(issuer));
         tool.arg(material.file(file)).args(verdict).run()?.accepts()
@@ -140,7 +152,10 @@ fn a_hold_is_told_as_revoked_and_its_end_as_good() -> anyhow::Result<()> {
 
 #[test]
 fn java_validates_paths_by_ocsp_and_by_crl() -> anyhow::Result<()> {
-    let material = Material::shared()?;
+    java_judges(&Material::shared()?)
+}
+
+pub(crate) fn java_judges(material: &Material) -> anyhow::Result<()> {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/java/PathJudge.java");
     for nonce in ["true", "false"] {
         let java = Tool::new("java").arg(format!("-Djdk.security.certpath.ocspNonce={nonce}"));

@@ -4,16 +4,19 @@
 //! (`ca-runtime`). aws-lc-rs wipes its copy of a key when the signer is dropped, [`PrivateKeyInfo`] its own.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa;
-use aws_lc_rs::signature::{self as aws_lc, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _};
+use aws_lc_rs::signature::{
+    self as aws_lc, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RsaEncoding,
+};
 use ca_core::key::{KeyError, KeyType, PublicKey, SignatureAlgorithm};
 use ca_core::signing::{Message, Signable, Signature};
-use ca_engine::port::signer::{Signer, SignerError};
+use ca_engine::port::signer::{Signer, SignerError, check_fits};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -34,10 +37,12 @@ impl fmt::Debug for PrivateKeyInfo {
     }
 }
 
-/// A private key in memory. It signs with its type's own algorithm ([`KeyType::signature_algorithm`]).
+/// A private key in memory. It signs with its type's own algorithm ([`KeyType::signature_algorithm`]) unless it is told another of
+/// RSA's.
 pub struct SoftwareSigner {
-    key: PrivateKey,
+    key: Arc<PrivateKey>,
     public_key: PublicKey,
+    algorithm: SignatureAlgorithm,
 }
 
 enum PrivateKey {
@@ -72,11 +77,12 @@ impl SoftwareSigner {
     fn new(key: PrivateKey) -> Result<Self, SoftwareKeyError> {
         let spki = key.public_key_der().map_err(|Unspecified| SoftwareKeyError::NotPkcs8)?;
         let public_key = PublicKey::from_spki_der(spki.as_ref())?;
-        Ok(Self { key, public_key })
+        let algorithm = public_key.key_type().signature_algorithm();
+        Ok(Self { key: Arc::new(key), public_key, algorithm })
     }
 
     fn sign_message(&self, message: Message<'_>) -> Result<Signature, Unspecified> {
-        Ok(Signature { algorithm: self.algorithm(), octets: self.key.sign(message)? })
+        Ok(Signature { algorithm: self.algorithm(), octets: self.key.sign(self.algorithm, message)? })
     }
 }
 
@@ -93,7 +99,17 @@ impl Signer for SoftwareSigner {
     }
 
     fn algorithm(&self) -> SignatureAlgorithm {
-        self.public_key.key_type().signature_algorithm()
+        self.algorithm
+    }
+
+    fn with_algorithm(&self, algorithm: SignatureAlgorithm) -> Result<Arc<dyn Signer>, SignerError> {
+        check_fits(algorithm, &self.public_key)?;
+        // A key on a curve is bound to its digest when it is loaded.
+        if !self.public_key.key_type().is_rsa() && algorithm != self.algorithm {
+            let detail = format!("a {} key signs by {} only", self.public_key.key_type(), self.algorithm);
+            return Err(SignerError::Refused { detail });
+        }
+        Ok(Arc::new(Self { key: Arc::clone(&self.key), public_key: self.public_key.clone(), algorithm }))
     }
 
     /// Signs at once, on the calling task: from 13 µs (P-256) to some milliseconds (RSA 4096).
@@ -136,17 +152,14 @@ impl PrivateKey {
         }
     }
 
-    fn sign(&self, message: Message<'_>) -> Result<Vec<u8>, Unspecified> {
+    fn sign(&self, algorithm: SignatureAlgorithm, message: Message<'_>) -> Result<Vec<u8>, Unspecified> {
         match (self, message) {
             (Self::Rsa(key), message) => {
+                let padding = padding(algorithm).ok_or(Unspecified)?;
                 let mut signature = vec![0; key.public_modulus_len()];
                 match message {
-                    Message::Whole(octets) => {
-                        key.sign(&aws_lc::RSA_PKCS1_SHA256, &random(), octets, &mut signature)?;
-                    }
-                    Message::Digest(digest) => {
-                        key.sign_digest(&aws_lc::RSA_PKCS1_SHA256, digest.as_digest(), &mut signature)?;
-                    }
+                    Message::Whole(octets) => key.sign(padding, &random(), octets, &mut signature)?,
+                    Message::Digest(digest) => key.sign_digest(padding, digest.as_digest(), &mut signature)?,
                 }
                 Ok(signature)
             }
@@ -181,6 +194,22 @@ pub enum SoftwareKeyError {
 #[expect(clippy::disallowed_methods, reason = "demanded by the signature of aws-lc-rs, which draws its own randomness")]
 fn random() -> SystemRandom {
     SystemRandom::new()
+}
+
+/// How aws-lc-rs calls an algorithm of RSA; of PSS the salt is as long as the digest unless it is told otherwise.
+fn padding(algorithm: SignatureAlgorithm) -> Option<&'static dyn RsaEncoding> {
+    match algorithm {
+        SignatureAlgorithm::RsaSha256 => Some(&aws_lc::RSA_PKCS1_SHA256),
+        SignatureAlgorithm::RsaSha384 => Some(&aws_lc::RSA_PKCS1_SHA384),
+        SignatureAlgorithm::RsaSha512 => Some(&aws_lc::RSA_PKCS1_SHA512),
+        SignatureAlgorithm::RsaPssSha256 => Some(&aws_lc::RSA_PSS_SHA256),
+        SignatureAlgorithm::RsaPssSha384 => Some(&aws_lc::RSA_PSS_SHA384),
+        SignatureAlgorithm::RsaPssSha512 => Some(&aws_lc::RSA_PSS_SHA512),
+        SignatureAlgorithm::EcdsaSha256
+        | SignatureAlgorithm::EcdsaSha384
+        | SignatureAlgorithm::EcdsaSha512
+        | SignatureAlgorithm::Ed25519 => None,
+    }
 }
 
 /// The curves and the algorithm that [`KeyType::signature_algorithm`] gives them.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::id::AuthorityId;
-use crate::key::KeyType;
+use crate::key::{KeyType, SignatureAlgorithm};
 use crate::name::{DistinguishedName, NameConstraints, Subtree};
 use crate::policy::AuthorityConstraints;
 use crate::revocation::RevocationReason;
@@ -55,6 +55,8 @@ pub struct RootScript {
     pub subject: Option<DistinguishedName>,
     /// The kind of its key, when it is made.
     pub key_type: KeyType,
+    /// By what it signs, when it is made; one that is there signs by what its own certificate is signed by.
+    pub signature: SignatureAlgorithm,
     /// How long it lives, when it is made.
     pub validity: Lifetime,
     /// Its key's file: encrypted PKCS#8. Written when it is made, and must not be there.
@@ -116,6 +118,7 @@ struct CeremonyTable {
 struct RootTable {
     subject: Option<String>,
     key: Option<String>,
+    signature: Option<String>,
     validity: Option<String>,
     key_file: String,
     passphrase_file: String,
@@ -277,6 +280,7 @@ fn read_root(table: RootTable, kind: Kind, faults: &mut Faults) -> RootScript {
             KeyType::P384
         }
     };
+    let signature = read_signature(table.signature.as_deref(), kind, key_type, faults);
     let subject = table
         .subject
         .map(|text| faults.take("root.subject", DistinguishedName::from_rfc4514(&text), DistinguishedName::empty()));
@@ -284,11 +288,26 @@ fn read_root(table: RootTable, kind: Kind, faults: &mut Faults) -> RootScript {
     RootScript {
         subject,
         key_type,
+        signature,
         validity: faults.take("root.validity", validity, Lifetime::ZERO),
         key_file: table.key_file,
         passphrase_file: table.passphrase_file,
         previous: table.previous,
     }
+}
+
+fn read_signature(name: Option<&str>, kind: Kind, key_type: KeyType, faults: &mut Faults) -> SignatureAlgorithm {
+    let own = key_type.signature_algorithm();
+    let Some(name) = name else { return own };
+    if kind == Kind::Continue {
+        faults.add("root.signature", "the root is there already and has its own");
+        return own;
+    }
+    let algorithm = faults.take("root.signature", SignatureAlgorithm::of_rsa(name), own);
+    if !algorithm.fits(key_type) {
+        faults.add("root.signature", format!("{algorithm} is for RSA keys, and the key is {key_type}; leave it out"));
+    }
+    algorithm
 }
 
 fn read_subordinate(table: SubordinateTable, path: &str, faults: &mut Faults) -> Option<Subordinate> {

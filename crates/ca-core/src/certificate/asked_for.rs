@@ -42,15 +42,13 @@ impl AskedFor {
     /// Reads the DER of the TBSCertificate that was linted and put on record.
     pub fn from_tbs_der(der: &[u8]) -> Result<Self, CertificateError> {
         let view = TbsView::read(der)?;
-        let identifier = view.signature_algorithm;
         let encoded = view.extensions.iter().map(|extension| AskedExtension {
             identifier: extension.identifier_text(),
             critical: extension.critical,
             value: extension.value.to_vec(),
         });
         Ok(Self {
-            signature_algorithm: SignatureAlgorithm::from_identifier_der(identifier)
-                .ok_or_else(|| CertificateError::UnknownAlgorithm { identifier: hex::encode(identifier) })?,
+            signature_algorithm: SignatureAlgorithm::from_identifier_der(view.signature_algorithm)?,
             issuer: DistinguishedName::from_der(view.issuer)?,
             validity: Validity { not_before: read_time(&view.not_before)?, not_after: read_time(&view.not_after)? },
             subject: DistinguishedName::from_der(view.subject)?,

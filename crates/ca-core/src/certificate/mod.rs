@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::der_time::read_time;
 use crate::hash;
-use crate::key::{KeyError, PublicKey, SignatureAlgorithm, SignatureInvalid};
+use crate::key::{KeyError, PublicKey, SignatureAlgorithm, SignatureInvalid, UnsupportedSignature};
 use crate::name::{DistinguishedName, GeneralName, NameConstraints, NameError};
 use crate::pem::{self, PemError};
 use crate::serial::{Serial, SerialError};
@@ -81,8 +81,7 @@ impl Certificate {
         Ok(Self {
             der: der.to_vec(),
             tbs: start..start + tbs.len(),
-            signature_algorithm: SignatureAlgorithm::from_identifier_der(algorithm)
-                .ok_or_else(|| CertificateError::UnknownAlgorithm { identifier: hex::encode(algorithm) })?,
+            signature_algorithm: SignatureAlgorithm::from_identifier_der(algorithm)?,
             signature: signature.to_vec(),
             serial: Serial::from_bytes(tlv::unsigned(view.serial)?)?,
             issuer: DistinguishedName::from_der(view.issuer)?,
@@ -306,7 +305,8 @@ impl Extensions {
 }
 
 impl IssuerFacts {
-    /// What an authority's certificate says to those it issues. The key signs with the algorithm of its kind.
+    /// What an authority's certificate says to those it issues. The key signs with the algorithm of its kind, unless
+    /// [`Self::signing_by`] says another.
     pub fn from_certificate(certificate: &Certificate) -> Result<Self, CertificateError> {
         // RFC 5280 §4.2.1.3: where keyUsage is there, keyCertSign must be in it.
         let may_sign = certificate.key_usage().is_none_or(|usages| usages.contains(KeyUsage::KeyCertSign));
@@ -328,6 +328,12 @@ impl IssuerFacts {
             certificate_policies: certificate.certificate_policies().to_vec(),
         })
     }
+
+    /// The same, where the key signs with this algorithm, which must fit it: a certificate does not say what its key signs with.
+    #[must_use]
+    pub fn signing_by(self, signature_algorithm: SignatureAlgorithm) -> Self {
+        Self { signature_algorithm, ..self }
+    }
 }
 
 /// Octets that are no certificate that can be used here.
@@ -345,12 +351,9 @@ pub enum CertificateError {
     /// The two AlgorithmIdentifiers of the certificate are not the same.
     #[error("the certificate names two different signature algorithms, inside and outside of what is signed")]
     AlgorithmsDiffer,
-    /// A signature algorithm that is not known here.
-    #[error("the certificate is signed with an algorithm that is not supported (AlgorithmIdentifier {identifier})")]
-    UnknownAlgorithm {
-        /// The DER of the AlgorithmIdentifier, in hexadecimal.
-        identifier: String,
-    },
+    /// A signature algorithm that is not known here, or not as it is taken here.
+    #[error("the signature of the certificate: {0}")]
+    UnsupportedSignature(#[from] UnsupportedSignature),
     /// A serial number that is none.
     #[error("the serial number of the certificate is not valid: {0}")]
     Serial(#[from] SerialError),

@@ -67,9 +67,15 @@ impl<'a> CrlLint<'a> {
     pub fn new(context: CrlContext<'a>) -> Self {
         let digest = match context.signature_algorithm {
             SignatureAlgorithm::Ed25519 => Digest::Whole(Vec::new()),
-            SignatureAlgorithm::RsaSha256 | SignatureAlgorithm::EcdsaSha256 => Digest::Sha256,
-            SignatureAlgorithm::RsaSha384 | SignatureAlgorithm::EcdsaSha384 => Digest::Other(MessageHasher::sha384()),
-            SignatureAlgorithm::RsaSha512 | SignatureAlgorithm::EcdsaSha512 => Digest::Other(MessageHasher::sha512()),
+            SignatureAlgorithm::RsaSha256 | SignatureAlgorithm::RsaPssSha256 | SignatureAlgorithm::EcdsaSha256 => {
+                Digest::Sha256
+            }
+            SignatureAlgorithm::RsaSha384 | SignatureAlgorithm::RsaPssSha384 | SignatureAlgorithm::EcdsaSha384 => {
+                Digest::Other(MessageHasher::sha384())
+            }
+            SignatureAlgorithm::RsaSha512 | SignatureAlgorithm::RsaPssSha512 | SignatureAlgorithm::EcdsaSha512 => {
+                Digest::Other(MessageHasher::sha512())
+            }
         };
         let (stream, entries) = (TbsStream::new(), EntryCheck::default());
         Self { context, stream, entries, broken: None, sha256: Sha256::new(), digest, octets: 0 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::der_time::read_time;
 use crate::extension::{Extension, find};
-use crate::key::{PublicKey, SignatureAlgorithm, SignatureInvalid};
+use crate::key::{PublicKey, SignatureAlgorithm, SignatureInvalid, UnsupportedSignature};
 use crate::name::{DistinguishedName, NameError};
 use crate::pem::{self, PemError};
 use crate::serial::Serial;
@@ -172,14 +172,18 @@ impl ParsedCrl {
         self.entry_views().find_serial(&serial.to_der_content()).and_then(|entry| to_entry(&entry))
     }
 
+    /// By what it is signed.
+    pub fn signature_algorithm(&self) -> Result<SignatureAlgorithm, UnsupportedSignature> {
+        SignatureAlgorithm::from_identifier_der(&self.signature_algorithm)
+    }
+
     /// Verifies the signature with the key of `issuer`, whose name must be the list's (§6.3.3 (f), (g)). Dates are the
     /// caller's to judge.
     pub fn verify(&self, issuer: &DistinguishedName, key: &PublicKey) -> Result<(), CrlSignatureError> {
         if *issuer != self.issuer {
             return Err(CrlSignatureError::OtherIssuer);
         }
-        let algorithm = SignatureAlgorithm::from_identifier_der(&self.signature_algorithm)
-            .ok_or(CrlSignatureError::UnknownAlgorithm)?;
+        let algorithm = self.signature_algorithm()?;
         Ok(key.verify(algorithm, self.to_be_signed(), &self.der[self.signature.clone()])?)
     }
 
@@ -234,8 +238,8 @@ pub enum CrlSignatureError {
     #[error("the CRL was issued under another name than this issuer's")]
     OtherIssuer,
     /// An algorithm that is not verified here.
-    #[error("the CRL is signed with an algorithm that is not supported")]
-    UnknownAlgorithm,
+    #[error("the signature of the CRL: {0}")]
+    UnsupportedSignature(#[from] UnsupportedSignature),
     /// The signature is wrong.
     #[error("the CRL: {0}")]
     Invalid(#[from] SignatureInvalid),

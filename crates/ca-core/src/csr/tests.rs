@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::key::KeyType;
+use crate::key::{KeyType, PssDigest, PssRefused};
 
 macro_rules! pem_of {
     ($name:literal) => {
@@ -161,10 +161,52 @@ fn refuses_a_broken_signature_in_words_that_say_so() {
 
 #[test]
 fn refuses_weak_digests_and_unknown_algorithms_by_name() {
-    let algorithm = |oid: &str| CsrError::SignatureAlgorithm { oid: oid.to_owned() };
+    let algorithm = |oid: &str| CsrError::from(UnsupportedSignature::Algorithm { identifier: oid.to_owned() });
     assert_eq!(refusal!("sha1"), algorithm("1.2.840.113549.1.1.5"));
-    assert_eq!(refusal!("pss"), algorithm("1.2.840.113549.1.1.10"));
     assert_eq!(refusal!("ecdsa_with_null"), algorithm("1.2.840.10045.4.3.2"));
+}
+
+#[test]
+fn reads_requests_signed_by_pss() {
+    for pem in [pem_of!("pss_sha256"), pem_of!("pss_sha384"), pem_of!("pss_sha512")] {
+        let csr = ParsedCsr::from_pem(pem).expect("made by openssl");
+        assert_eq!(csr.public_key().key_type(), KeyType::Rsa2048);
+        // The signature is of these octets alone, and of this salt.
+        let mut changed = der_of(pem);
+        *changed.last_mut().expect("a signature") ^= 1;
+        assert!(matches!(ParsedCsr::from_der(&changed), Err(CsrError::BrokenSignature { .. })));
+    }
+}
+
+/// What openssl makes unless it is told otherwise has the longest salt that fits.
+#[test]
+fn refuses_pss_with_parameters_that_are_not_taken_and_says_which() {
+    let pss = |refused| CsrError::from(UnsupportedSignature::Pss(refused));
+    let digest = PssDigest::Sha256;
+    assert_eq!(refusal!("pss_longest_salt"), pss(PssRefused::Salt { digest, found: 222, expected: 32 }));
+    assert!(refusal!("pss_longest_salt").to_string().contains("-sigopt rsa_pss_saltlen:digest"));
+    assert_eq!(refusal!("pss_other_mask"), pss(PssRefused::Mask { digest }));
+    assert_eq!(refusal!("pss_sha1"), pss(PssRefused::Digest));
+    assert_eq!(refusal!("pss_sha1").code(), "csr-signature-algorithm");
+}
+
+/// Parameters may promise a salt that the signature has not: what counts is the signature.
+#[test]
+fn refuses_a_salt_of_another_length_than_the_parameters_say() {
+    let der = der_of(pem_of!("pss_longest_salt"));
+    // 222 is two octets, 00 de; the identifier that is taken says 32 in one.
+    let salt = b"\xa2\x04\x02\x02\x00\xde";
+    let at = der.windows(salt.len()).position(|part| part == salt).expect("the salt");
+    let start = at - 62;
+    let info = &der[4..start];
+    let signature = &der[at + salt.len()..];
+    let mut request = Vec::new();
+    tlv::append_nested(&mut request, tag::SEQUENCE, |out| {
+        out.extend_from_slice(info);
+        out.extend_from_slice(SignatureAlgorithm::RsaPssSha256.identifier_der());
+        out.extend_from_slice(signature);
+    });
+    assert!(matches!(ParsedCsr::from_der(&request), Err(CsrError::BrokenSignature { .. })));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod algorithm;
 mod error;
 mod parts;
+mod pss;
 mod rsa;
 
 use std::fmt;
@@ -18,8 +19,9 @@ use der::{Decode, Encode, Sequence};
 
 use crate::hash::{self, MessageDigest};
 
-pub use algorithm::{KeyType, SignatureAlgorithm, UnknownKeyType};
+pub use algorithm::{KeyType, NoSignatureName, SignatureAlgorithm, UnknownKeyType, UnsupportedSignature};
 pub use error::{KeyError, SignatureInvalid};
+pub use pss::{PssDigest, PssRefused};
 
 /// A SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) whose key was checked and found strong. Equality is of its octets.
 #[derive(Clone)]
@@ -88,8 +90,8 @@ impl PublicKey {
         hash::sha256(&self.spki_der)
     }
 
-    /// Whether this key's holder signed `message`. Any digest of SHA-256, SHA-384 and SHA-512 goes with any RSA key and
-    /// any curve. `signature` is the content of the BIT STRING: DER `Ecdsa-Sig-Value` for ECDSA, raw otherwise.
+    /// Whether this key's holder signed `message`. Any digest of SHA-256, SHA-384 and SHA-512 goes with any RSA key, by
+    /// PKCS #1 v1.5 or PSS, and with any curve. `signature` is the content of the BIT STRING: DER `Ecdsa-Sig-Value` for ECDSA, raw otherwise.
     pub fn verify(
         &self,
         algorithm: SignatureAlgorithm,
@@ -231,6 +233,16 @@ fn other_verification(
         }
         (KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096, SignatureAlgorithm::RsaSha512) => {
             &aws_lc::RSA_PKCS1_2048_8192_SHA512
+        }
+        // The library takes no salt but one as long as the digest, unless it is told to.
+        (KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096, SignatureAlgorithm::RsaPssSha256) => {
+            &aws_lc::RSA_PSS_2048_8192_SHA256
+        }
+        (KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096, SignatureAlgorithm::RsaPssSha384) => {
+            &aws_lc::RSA_PSS_2048_8192_SHA384
+        }
+        (KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096, SignatureAlgorithm::RsaPssSha512) => {
+            &aws_lc::RSA_PSS_2048_8192_SHA512
         }
         (KeyType::P256, SignatureAlgorithm::EcdsaSha384) => &aws_lc::ECDSA_P256_SHA384_ASN1,
         (KeyType::P256, SignatureAlgorithm::EcdsaSha512) => &aws_lc::ECDSA_P256_SHA512_ASN1,

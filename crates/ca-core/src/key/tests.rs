@@ -183,22 +183,72 @@ fn refuses_parameters_where_they_do_not_belong() {
 fn signature_algorithm_identifiers_read_back() {
     for algorithm in SignatureAlgorithm::ALL {
         let der = algorithm.identifier_der();
-        assert_eq!(SignatureAlgorithm::from_identifier_der(der), Some(algorithm));
+        assert_eq!(SignatureAlgorithm::from_identifier_der(der), Ok(algorithm));
         let identifier = AlgorithmIdentifier::from_der(der).expect("DER");
-        assert_eq!(identifier.parameters, algorithm.is_rsa().then_some(AnyRef::NULL));
         let registered = const_oid::db::DB.by_oid(&identifier.oid).expect("registered");
-        assert_eq!(registered.trim_start_matches("id-"), algorithm.as_str());
-        assert_eq!(SignatureAlgorithm::from_identifier_der(&der[..der.len() - 1]), None);
+        if algorithm.is_rsa_pss() {
+            // The digest is a parameter.
+            assert_eq!(registered, "id-RSASSA-PSS");
+            assert!(algorithm.as_str().starts_with("RSASSA-PSS with "));
+        } else {
+            assert_eq!(identifier.parameters, algorithm.is_rsa_pkcs1().then_some(AnyRef::NULL));
+            assert_eq!(registered.trim_start_matches("id-"), algorithm.as_str());
+        }
+        assert!(SignatureAlgorithm::from_identifier_der(&der[..der.len() - 1]).is_err());
         let mut with_more = der.to_vec();
         with_more.push(0);
-        assert_eq!(SignatureAlgorithm::from_identifier_der(&with_more), None);
+        assert!(SignatureAlgorithm::from_identifier_der(&with_more).is_err());
     }
     // RFC 4055 §5: RSA without NULL is to be accepted; RFC 5758 §3.2: ECDSA with one is not.
     let rsa = b"\x30\x0b\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b";
-    assert_eq!(SignatureAlgorithm::from_identifier_der(rsa), Some(SignatureAlgorithm::RsaSha256));
+    assert_eq!(SignatureAlgorithm::from_identifier_der(rsa), Ok(SignatureAlgorithm::RsaSha256));
     let ecdsa = b"\x30\x0c\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02\x05\x00";
-    assert_eq!(SignatureAlgorithm::from_identifier_der(ecdsa), None);
-    assert_eq!(SignatureAlgorithm::from_identifier_der(b""), None);
+    let refusal = |der| SignatureAlgorithm::from_identifier_der(der).expect_err("refused").to_string();
+    assert!(refusal(ecdsa).contains("1.2.840.10045.4.3.2"));
+    assert!(refusal(b"").contains("Ed25519"));
+    assert!(refusal(b"\x30\x02\x05\x00").contains("30020500"), "what is no identifier is told as it stands");
+}
+
+#[test]
+fn algorithms_of_rsa_have_names_that_can_be_chosen() {
+    for (name, algorithm) in SignatureAlgorithm::OF_RSA {
+        assert_eq!(SignatureAlgorithm::of_rsa(name), Ok(algorithm));
+        assert!(algorithm.fits(KeyType::Rsa2048) && !algorithm.fits(KeyType::P256));
+    }
+    let chosen = SignatureAlgorithm::ALL.into_iter().filter(|algorithm| algorithm.fits(KeyType::Rsa4096));
+    assert_eq!(chosen.count(), SignatureAlgorithm::OF_RSA.len(), "each has a name");
+    for name in ["", "rsa", "RSA-PSS-SHA256", "rsa-sha1", "ecdsa-sha256", "ed25519"] {
+        assert!(SignatureAlgorithm::of_rsa(name).expect_err(name).to_string().contains("rsa-pss-sha256"));
+    }
+}
+
+/// Signatures of `testdata/make.py`, by openssl.
+#[test]
+fn takes_pss_with_a_salt_as_long_as_the_digest_and_no_other() {
+    let key = PublicKey::from_spki_der(&public_key_der!("pss_signer")).expect("made by openssl");
+    let message = b"a message";
+    let signature = |text: &str| hex::decode(text.trim()).expect("hexadecimal");
+    for (algorithm, sound) in [
+        (SignatureAlgorithm::RsaPssSha256, include_str!("testdata/pss_sha256.hex")),
+        (SignatureAlgorithm::RsaPssSha384, include_str!("testdata/pss_sha384.hex")),
+        (SignatureAlgorithm::RsaPssSha512, include_str!("testdata/pss_sha512.hex")),
+    ] {
+        let (sound, mut hasher) = (signature(sound), algorithm.hasher().expect("a digest"));
+        assert_eq!(key.verify(algorithm, message, &sound), Ok(()));
+        hasher.update(message);
+        assert_eq!(key.verify_digest(algorithm, &hasher.finish(), &sound), Ok(()));
+        for other in SignatureAlgorithm::ALL.into_iter().filter(|other| *other != algorithm) {
+            assert!(key.verify(other, message, &sound).is_err(), "{algorithm} for {other}");
+        }
+        assert!(key.verify(algorithm, b"another message", &sound).is_err());
+    }
+    for other in [
+        include_str!("testdata/pss_sha256_salt_20.hex"),
+        include_str!("testdata/pss_sha256_longest_salt.hex"),
+        include_str!("testdata/pss_sha256_mask_sha1.hex"),
+    ] {
+        assert!(key.verify(SignatureAlgorithm::RsaPssSha256, message, &signature(other)).is_err());
+    }
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl<'a> Inspection<'a> {
         let view = TbsView::read(der)?;
         let (issuer, algorithm) = match context.issuer {
             Issuer::Authority(facts) => (Some(facts), facts.signature_algorithm),
-            Issuer::Itself => (None, context.public_key.key_type().signature_algorithm()),
+            Issuer::Itself(algorithm) => (None, algorithm),
         };
         let mut values = Values { view: &view, unreadable: Vec::new() };
         // Only whether they can be read: no rule asks what they say.

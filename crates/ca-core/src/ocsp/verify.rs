@@ -5,7 +5,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{BasicResponse, ResponderId};
 use crate::hash::sha1;
-use crate::key::{KeyError, PublicKey, SignatureAlgorithm, SignatureInvalid};
+use crate::key::{KeyError, PublicKey, SignatureAlgorithm, SignatureInvalid, UnsupportedSignature};
 use crate::name::DistinguishedName;
 use crate::time::Timestamp;
 use crate::tlv::{self, DerError, Reader, tag};
@@ -58,8 +58,7 @@ impl BasicResponse {
     }
 
     fn verify_with(&self, key: &PublicKey) -> Result<(), ResponseInvalid> {
-        let algorithm = SignatureAlgorithm::from_identifier_der(self.signature_algorithm_der())
-            .ok_or(ResponseInvalid::UnknownAlgorithm)?;
+        let algorithm = SignatureAlgorithm::from_identifier_der(self.signature_algorithm_der())?;
         Ok(key.verify(algorithm, self.to_be_signed(), self.signature())?)
     }
 }
@@ -72,8 +71,8 @@ pub enum ResponseInvalid {
     #[error("the OCSP response is signed neither by the issuer nor by a responder whose certificate came along")]
     SignerUnknown,
     /// An algorithm that is not verified here.
-    #[error("the OCSP response, or its responder's certificate, is signed with an algorithm that is not supported")]
-    UnknownAlgorithm,
+    #[error("the signature of the OCSP response, or of its responder's certificate: {0}")]
+    UnsupportedSignature(#[from] UnsupportedSignature),
     /// The signature is wrong.
     #[error("the OCSP response: {0}")]
     Signature(#[from] SignatureInvalid),
@@ -132,7 +131,7 @@ fn check_delegation(
     let to_be_signed = fields.take(tag::SEQUENCE)?.whole;
     let algorithm = fields.take(tag::SEQUENCE)?.whole;
     let signature = tlv::whole_octets(fields.take(tag::BIT_STRING)?.content)?;
-    let algorithm = SignatureAlgorithm::from_identifier_der(algorithm).ok_or(ResponseInvalid::UnknownAlgorithm)?;
+    let algorithm = SignatureAlgorithm::from_identifier_der(algorithm)?;
     issuer_key.verify(algorithm, to_be_signed, signature).map_err(ResponseInvalid::ResponderCertificate)?;
 
     // An extension that occurs twice is an error of `extended_key_usage`, hence no authorization.

@@ -3,13 +3,11 @@
 //! Names and keys are copied byte for byte, extensions come in one fixed order. Nothing is decided here, and the result is
 //! not believed: [`crate::lint`] reads it again.
 
-mod authority_request;
 pub(crate) mod extension;
 pub(crate) mod extension_value;
 mod request;
 mod view;
 
-pub use authority_request::AuthorityRequest;
 pub use request::RequestInfo;
 pub(crate) use view::TbsView;
 

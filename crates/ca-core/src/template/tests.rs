@@ -4,7 +4,7 @@ use super::*;
 use crate::hierarchy::{
     Authority, Owner, SigningKey, by_service, endpoints, name, now, profile, request, serial, subject, tls_constraints,
 };
-use crate::key::KeyType;
+use crate::key::{KeyType, SignatureAlgorithm};
 use crate::name::Subtree;
 use crate::policy::{self, AuthorityConstraints, CertificateRequest};
 
@@ -139,7 +139,8 @@ fn authorities_below_are_as_confined_as_their_issuer() {
 
 #[test]
 fn only_roots_sign_themselves() {
-    let sign_itself = |granted| build(granted, Issuer::Itself, &Endpoints::default(), serial(1), now());
+    let own = Issuer::Itself(SignatureAlgorithm::EcdsaSha256);
+    let sign_itself = |granted| build(granted, own, &Endpoints::default(), serial(1), now());
     assert_eq!(codes(sign_itself(server(None))), [("issuer-not-fit", "/profile".to_owned())]);
     let root = granted("root", &[], None);
     let broken = codes(built(root, &IssuerFacts { extended_key_usage: Vec::new(), path_length: None, ..tls() }, now()));

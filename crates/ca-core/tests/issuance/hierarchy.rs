@@ -7,7 +7,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair};
 use ca_core::certificate::Certificate;
 use ca_core::hash;
-use ca_core::key::{KeyType, PublicKey};
+use ca_core::key::{KeyType, PublicKey, SignatureAlgorithm};
 use ca_core::lint::{self, LintContext, LintedTbs};
 use ca_core::name::{DistinguishedName, GeneralName, NameConstraints};
 use ca_core::pem;
@@ -32,6 +32,7 @@ pub(crate) enum Owner {
 pub(crate) struct SigningKey {
     pair: KeyPair,
     public: PublicKey,
+    algorithm: SignatureAlgorithm,
 }
 
 enum KeyPair {
@@ -74,7 +75,14 @@ impl SigningKey {
             KeyType::Ed25519 => KeyPair::Ed25519(Ed25519KeyPair::from_pkcs8(&pkcs8).expect("made by openssl")),
         };
         let public = PublicKey::from_spki_der(&spki(&pair)).expect("a sound key");
-        Self { pair, public }
+        let algorithm = key_type.signature_algorithm();
+        Self { pair, public, algorithm }
+    }
+
+    /// The same key, which signs by RSASSA-PSS.
+    pub(crate) fn by_pss(self, algorithm: SignatureAlgorithm) -> Self {
+        assert!(algorithm.is_rsa_pss() && algorithm.fits(self.public.key_type()));
+        Self { algorithm, ..self }
     }
 
     pub(crate) fn public(&self) -> &PublicKey {
@@ -88,13 +96,19 @@ impl SigningKey {
         let octets = match &self.pair {
             KeyPair::Rsa(pair) => {
                 let mut octets = vec![0; pair.public_modulus_len()];
-                pair.sign(&signature::RSA_PKCS1_SHA256, &random, message, &mut octets).expect("an RSA key signs");
+                let padding: &'static dyn signature::RsaEncoding = match self.algorithm {
+                    SignatureAlgorithm::RsaPssSha256 => &signature::RSA_PSS_SHA256,
+                    SignatureAlgorithm::RsaPssSha384 => &signature::RSA_PSS_SHA384,
+                    SignatureAlgorithm::RsaPssSha512 => &signature::RSA_PSS_SHA512,
+                    _ => &signature::RSA_PKCS1_SHA256,
+                };
+                pair.sign(padding, &random, message, &mut octets).expect("an RSA key signs");
                 octets
             }
             KeyPair::Ecdsa(pair) => pair.sign(&random, message).expect("an ECDSA key signs").as_ref().to_vec(),
             KeyPair::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
         };
-        Signature { algorithm: self.public.key_type().signature_algorithm(), octets }
+        Signature { algorithm: self.algorithm, octets }
     }
 }
 
@@ -179,24 +193,37 @@ pub(crate) struct Authority {
 impl Authority {
     /// A root whose key is of this type, as `init` makes one.
     pub(crate) fn root(key_type: KeyType) -> Self {
-        let key = SigningKey::of(Owner::Root, key_type);
+        Self::root_signing_by(SigningKey::of(Owner::Root, key_type))
+    }
+
+    /// The same with a key that signs by an algorithm of choice.
+    pub(crate) fn root_signing_by(key: SigningKey) -> Self {
         let profile = profile("root");
         let root_subject = subject("CN=Test Root CA,O=Test,C=BR");
         let granted = policy::evaluate(&profile, &request(key.public(), &root_subject, &[]), &by_service());
         let template = template::build(
             granted.expect("granted"),
-            Issuer::Itself,
+            Issuer::Itself(key.algorithm),
             &Endpoints::default(),
             serial(1),
             now().minus(Lifetime::from_days(1)),
         );
-        let certificate = finish(&template.expect("built"), Issuer::Itself, &profile, &key);
+        let certificate = finish(&template.expect("built"), Issuer::Itself(key.algorithm), &profile, &key);
         Self::over(key, certificate, "root")
     }
 
     /// An authority below a root.
     pub(crate) fn below(parent: &Self, key_type: KeyType, id: &str, constraints: &AuthorityConstraints) -> Self {
-        let key = SigningKey::of(Owner::Authority, key_type);
+        Self::below_signing_by(parent, SigningKey::of(Owner::Authority, key_type), id, constraints)
+    }
+
+    /// The same with a key that signs by an algorithm of choice.
+    pub(crate) fn below_signing_by(
+        parent: &Self,
+        key: SigningKey,
+        id: &str,
+        constraints: &AuthorityConstraints,
+    ) -> Self {
         let profile = profile("subordinate");
         let authority_subject = subject(&format!("CN=Test {id} CA,O=Test,C=BR"));
         let asked =
@@ -210,7 +237,7 @@ impl Authority {
     }
 
     fn over(key: SigningKey, certificate: Certificate, id: &str) -> Self {
-        let facts = IssuerFacts::from_certificate(&certificate).expect("an authority");
+        let facts = IssuerFacts::from_certificate(&certificate).expect("an authority").signing_by(key.algorithm);
         Self { key, certificate, facts, endpoints: endpoints(id) }
     }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use ca_core::certificate::Certificate;
 use ca_core::chain;
-use ca_core::key::KeyType;
+use ca_core::key::{KeyType, SignatureAlgorithm};
 use ca_core::name::{GeneralName, NameConstraints, Subtree};
 use ca_core::policy::{AuthorityConstraints, CertificateRequest};
 use ca_core::profile::{self, Profile};
@@ -67,7 +67,29 @@ fn everything() -> Vec<Issued> {
         let of_root = issue(&root, &[], "ocsp-responder", key_type);
         issued.push(Issued { name: format!("root-{}", of_root.name), ..of_root });
     }
+    for (name, algorithm) in SignatureAlgorithm::OF_RSA.into_iter().filter(|(_, algorithm)| algorithm.is_rsa_pss()) {
+        issued.extend(signed_by_pss(name, algorithm));
+    }
     issued
+}
+
+/// Chains whose authorities sign by PSS; the keys of all stay rsaEncryption.
+fn signed_by_pss(name: &str, algorithm: SignatureAlgorithm) -> Vec<Issued> {
+    let root = Authority::root_signing_by(SigningKey::of(Owner::Root, KeyType::Rsa3072).by_pss(algorithm));
+    let below = |id, constraints: &AuthorityConstraints| {
+        let key = SigningKey::of(Owner::Authority, KeyType::Rsa2048).by_pss(algorithm);
+        Authority::below_signing_by(&root, key, id, constraints)
+    };
+    let (tls, document) = (below("tls", &tls_constraints()), below("document", &document_constraints()));
+    let issued = [
+        issue(&tls, &[&root], "server", KeyType::P256),
+        issue(&tls, &[&root], "ocsp-responder", KeyType::P256),
+        issue(&document, &[&root], "document", KeyType::Rsa2048),
+    ];
+    for certificate in issued.iter().flat_map(|issued| &issued.chain) {
+        assert_eq!(certificate.signature_algorithm(), algorithm);
+    }
+    issued.map(|issued| Issued { name: format!("{name}.{}", issued.name), ..issued }).into()
 }
 
 #[test]

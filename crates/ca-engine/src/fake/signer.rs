@@ -10,7 +10,8 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING, EcdsaKeyPair,
-    EcdsaSigningAlgorithm, Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+    EcdsaSigningAlgorithm, Ed25519KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256,
+    RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
 };
 use ca_core::hash::MessageDigest;
 use ca_core::key::{KeyType, PublicKey, SignatureAlgorithm};
@@ -18,7 +19,7 @@ use ca_core::signing::{Message, Signable, Signature};
 use ca_core::time::Lifetime;
 
 use super::yield_once;
-use crate::port::signer::{Signer, SignerError};
+use crate::port::signer::{Signer, SignerError, check_fits};
 
 /// What one call of [`Signer::sign`] does instead of signing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,7 @@ pub enum SigningStep {
 #[derive(Clone)]
 pub struct ScriptedSigner {
     inner: Arc<Inner>,
+    algorithm: SignatureAlgorithm,
 }
 
 struct Inner {
@@ -101,12 +103,13 @@ impl ScriptedSigner {
 
     /// A signature over any octets, past script and record: for an issuer elsewhere that has this key.
     pub(super) fn sign_octets(&self, octets: &[u8]) -> Vec<u8> {
-        self.inner.key.sign(&OwnedMessage::Whole(octets.to_vec()))
+        self.inner.key.sign(self.algorithm, &OwnedMessage::Whole(octets.to_vec()))
     }
 
     fn of(key: PrivateKey) -> Self {
         let public = PublicKey::from_spki_der(&key.spki()).expect("a key just made is strong");
-        Self { inner: Arc::new(Inner { key, public, state: Mutex::default() }) }
+        let algorithm = public.key_type().signature_algorithm();
+        Self { inner: Arc::new(Inner { key, public, state: Mutex::default() }), algorithm }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -121,7 +124,15 @@ impl Signer for ScriptedSigner {
     }
 
     fn algorithm(&self) -> SignatureAlgorithm {
-        self.inner.public.key_type().signature_algorithm()
+        self.algorithm
+    }
+
+    fn with_algorithm(&self, algorithm: SignatureAlgorithm) -> Result<Arc<dyn Signer>, SignerError> {
+        check_fits(algorithm, &self.inner.public)?;
+        if !self.inner.public.key_type().is_rsa() && algorithm != self.algorithm {
+            return Err(SignerError::Refused { detail: format!("this key signs by {} only", self.algorithm) });
+        }
+        Ok(Arc::new(Self { inner: Arc::clone(&self.inner), algorithm }))
     }
 
     async fn sign(&self, message: &dyn Signable) -> Result<Signature, SignerError> {
@@ -133,8 +144,10 @@ impl Signer for ScriptedSigner {
             state.script.pop_front().unwrap_or(state.always)
         };
         let octets = match step {
-            None => self.inner.key.sign(&message),
-            Some(SigningStep::AnotherMessage) => self.inner.key.sign(&OwnedMessage::Whole(b"another message".to_vec())),
+            None => self.inner.key.sign(self.algorithm, &message),
+            Some(SigningStep::AnotherMessage) => {
+                self.inner.key.sign(self.algorithm, &OwnedMessage::Whole(b"another message".to_vec()))
+            }
             Some(SigningStep::Garbage) => vec![0x5a; 64],
             Some(SigningStep::Busy { retry_after }) => {
                 return Err(SignerError::Busy { detail: "throttled by the test".to_owned(), retry_after });
@@ -206,7 +219,7 @@ impl PrivateKey {
         clippy::disallowed_methods,
         reason = "a test key; aws-lc-rs takes its randomness from itself and ignores this argument"
     )]
-    fn sign(&self, message: &OwnedMessage) -> Vec<u8> {
+    fn sign(&self, algorithm: SignatureAlgorithm, message: &OwnedMessage) -> Vec<u8> {
         let random = SystemRandom::new();
         match (self, message) {
             (Self::EllipticCurve(key), OwnedMessage::Whole(message)) => {
@@ -219,8 +232,10 @@ impl PrivateKey {
             (Self::Rsa(key), message) => {
                 let mut octets = vec![0; key.public_modulus_len()];
                 match message {
-                    OwnedMessage::Whole(message) => key.sign(&RSA_PKCS1_SHA256, &random, message, &mut octets),
-                    OwnedMessage::Digest(digest) => key.sign_digest(&RSA_PKCS1_SHA256, digest.as_digest(), &mut octets),
+                    OwnedMessage::Whole(message) => key.sign(padding(algorithm), &random, message, &mut octets),
+                    OwnedMessage::Digest(digest) => {
+                        key.sign_digest(padding(algorithm), digest.as_digest(), &mut octets)
+                    }
                 }
                 .expect("a valid key signs");
                 octets
@@ -248,6 +263,17 @@ impl OwnedMessage {
             Self::Whole(octets) => octets,
             Self::Digest(digest) => digest.octets(),
         }
+    }
+}
+
+fn padding(algorithm: SignatureAlgorithm) -> &'static dyn RsaEncoding {
+    match algorithm {
+        SignatureAlgorithm::RsaSha384 => &RSA_PKCS1_SHA384,
+        SignatureAlgorithm::RsaSha512 => &RSA_PKCS1_SHA512,
+        SignatureAlgorithm::RsaPssSha256 => &RSA_PSS_SHA256,
+        SignatureAlgorithm::RsaPssSha384 => &RSA_PSS_SHA384,
+        SignatureAlgorithm::RsaPssSha512 => &RSA_PSS_SHA512,
+        _ => &RSA_PKCS1_SHA256,
     }
 }
 

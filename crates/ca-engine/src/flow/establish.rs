@@ -85,6 +85,7 @@ async fn establish(
             format!("there is an authority `{}` already", plan.id),
         ));
     }
+    let signer = engine.as_chosen(&plan.id, signer)?;
     // 1. The certificate: signed by itself or by the parent.
     let certificate = certify(engine, principal, plan, &*signer).await?;
     // 2. The record, and what relying parties look up.
@@ -183,7 +184,7 @@ async fn certify(
         Some(parent) => {
             (Issuer::Authority(parent.facts()), parent.id(), &**parent.signer()?, engine.endpoints(parent.id(), None))
         }
-        None => (Issuer::Itself, &plan.id, signer, Endpoints::default()),
+        None => (Issuer::Itself(signer.algorithm()), &plan.id, signer, Endpoints::default()),
     };
     let order = Order {
         granted,

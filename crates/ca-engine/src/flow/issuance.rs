@@ -246,7 +246,7 @@ async fn sign(order: &Settled<'_>, reserved: Reserved) -> Result<Signed, FlowErr
     let signature = signer.sign(&linted).await?;
     let issuer_key = match order.issuer {
         Issuer::Authority(facts) => &facts.public_key,
-        Issuer::Itself => template.public_key(),
+        Issuer::Itself(_) => template.public_key(),
     };
     let fault = |what: &dyn std::fmt::Display| {
         FlowError::internal(format!("certificate {} of {}: {what}", order.id, order.authority))

@@ -159,6 +159,7 @@ pub(super) async fn next(
         GenerationKey::Given { home, signer } => (home.clone(), Arc::clone(signer)),
         GenerationKey::Make(key_type) => key(engine, &line, &id, *key_type, lease).await?,
     };
+    let signer = engine.as_chosen(&id, signer)?;
     let is_known = |other: &Arc<Authority>| other.certificate().public_key() == signer.public_key();
     if let Some(other) = engine.hierarchy().authorities().iter().find(|other| is_known(other)) {
         let message =

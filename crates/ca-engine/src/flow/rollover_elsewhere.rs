@@ -41,9 +41,9 @@ pub async fn request_certificate(
     let template = template_of(engine, &plan_of(&next, plan), &next.signer, &profile, &parent)?;
     let info = RequestInfo::of(&template);
     let signature = next.signer.sign(&info).await?;
-    let der = info.into_request(&signature).map_err(|error| {
-        FlowError::internal(format!("the request of {} was signed by another key: {error}", next.id))
-    })?;
+    let request = info
+        .into_csr(&signature)
+        .map_err(|error| FlowError::internal(format!("the request of {} cannot be read back: {error}", next.id)))?;
     let event = AuditEvent::new(
         engine.now(),
         AuditAction::AuthorityRequested,
@@ -52,7 +52,7 @@ pub async fn request_certificate(
     )
     .with("key", hex::encode(next.signer.public_key().spki_sha256()));
     engine.store().append_event(event).await?;
-    Ok((next.id, pem::encode(REQUEST_LABEL, &der)))
+    Ok((next.id, pem::encode(REQUEST_LABEL, request.der())))
 }
 
 /// Takes the certificate that was asked for, and announces the generation.
@@ -138,14 +138,17 @@ fn judge(
             parent.facts().validity.not_after
         )));
     }
-    let template = template.of_certificate(certificate.serial().clone(), validity);
+    // Which algorithm the key above signs with is its holder's to choose, as serial and validity are; it was verified.
+    let algorithm = certificate.signature_algorithm();
+    let template = template.of_certificate(certificate.serial().clone(), validity, algorithm);
     certificate.check_against(&template).map_err(|mismatch| {
         refused(format!(
             "the certificate's {} is not what the request asks for: {} instead of {}",
             mismatch.field, mismatch.found, mismatch.expected
         ))
     })?;
-    let issuer = Issuer::Authority(parent.facts());
+    let facts = parent.facts().clone().signing_by(algorithm);
+    let issuer = Issuer::Authority(&facts);
     let context = LintContext { issuer, public_key: template.public_key(), profile };
     let found = check_received(certificate.tbs_der(), &context).err().unwrap_or_default();
     if found.is_empty() {

@@ -29,6 +29,7 @@ mod revoke;
 mod rollover;
 mod shared;
 mod sign_ahead;
+mod signature;
 mod status;
 mod status_fault;
 mod token;

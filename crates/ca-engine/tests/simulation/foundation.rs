@@ -65,6 +65,7 @@ pub(crate) fn settings() -> Settings {
         answer_cache_octets: 1 << 14,
         shared_lifetime: Lifetime::from_seconds(300),
         crl_validity: Lifetime::from_days(7),
+        signatures: BTreeMap::new(),
         partial_lists: BTreeMap::from([(authority("tls"), PartialLists { shards: 2, delta: true })]),
         delta_validity: Lifetime::from_days(1),
         offline_crl_validity: Lifetime::from_days(395),

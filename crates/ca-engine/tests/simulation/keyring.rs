@@ -152,6 +152,11 @@ impl Signer for WitnessSigner {
         self.signer.algorithm()
     }
 
+    fn with_algorithm(&self, algorithm: SignatureAlgorithm) -> Result<Arc<dyn Signer>, SignerError> {
+        // Its keys are Ed25519 ones, which have one.
+        self.signer.with_algorithm(algorithm)
+    }
+
     async fn sign(&self, message: &dyn Signable) -> Result<Signature, SignerError> {
         let polls = lock(&self.random).below(3);
         naps(polls).await;

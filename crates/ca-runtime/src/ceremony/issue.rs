@@ -58,7 +58,7 @@ pub(super) async fn sign(
     let signature = signer.sign(&linted).await?;
     let key = match issuer {
         Issuer::Authority(facts) => &facts.public_key,
-        Issuer::Itself => template.public_key(),
+        Issuer::Itself(_) => template.public_key(),
     };
     let der = linted.into_certificate(&signature, key).map_err(|error| fault(what, error))?;
     let certificate = Certificate::from_der(der.as_bytes()).map_err(|error| fault(what, error))?;

@@ -24,7 +24,7 @@ use ca_core::template::{Endpoints, Issuer, IssuerFacts};
 use ca_core::time::Timestamp;
 use ca_engine::port::clock::Clock;
 use ca_engine::port::entropy::Entropy;
-use ca_engine::port::signer::Signer;
+use ca_engine::port::signer::{Signer, signing_by};
 
 use super::issue::{self, Order, fault};
 use super::seal::seal;
@@ -217,7 +217,7 @@ impl Run<'_> {
     async fn make_root(&mut self) -> Result<(), CeremonyError> {
         let script = &self.ceremony.script.root;
         let (key, signer) = generate_software_key(script.key_type).await?;
-        let signer: Arc<dyn Signer> = Arc::new(signer);
+        let signer = signing_by(Arc::new(signer), script.signature)?;
         self.note_key("root", &*signer)?;
         if self.mode == Mode::Real {
             let pem = encrypted_key::encrypt(key.as_der(), &self.secrets.root, &**self.entropy)?;
@@ -261,7 +261,7 @@ impl Run<'_> {
             what: "the root's certificate",
             profile: &profile,
             request,
-            issuer: Issuer::Itself,
+            issuer: Issuer::Itself(signer.algorithm()),
             endpoints: &Endpoints::default(),
             serial: self.serial()?,
             at: self.now,
@@ -274,7 +274,9 @@ impl Run<'_> {
     async fn open_root(&mut self) -> Result<(), CeremonyError> {
         let Some(previous) = &self.ceremony.previous else { return Err(fault("the root", "it is not known")) };
         let key = RootKeyFile::new(self.key_file.clone(), RootPassword::Passphrase(Arc::clone(&self.secrets.root)));
-        let signer = key.open(previous.root.public_key()).await?;
+        // A root signs by what its own certificate is signed by.
+        let algorithm = previous.root.signature_algorithm();
+        let signer = signing_by(key.open(previous.root.public_key()).await?, algorithm)?;
         match self.mode {
             Mode::Real => {
                 self.note_key("root", &*signer)?;
@@ -282,7 +284,7 @@ impl Run<'_> {
             }
             Mode::Rehearsal => {
                 let (_, signer) = generate_software_key(previous.root.public_key().key_type()).await?;
-                let signer: Arc<dyn Signer> = Arc::new(signer);
+                let signer = signing_by(Arc::new(signer), algorithm)?;
                 self.note_key("root", &*signer)?;
                 let subject = self.subject(previous.root.subject())?;
                 self.certify_root(&subject, signer).await
@@ -292,6 +294,7 @@ impl Run<'_> {
 
     fn take_root(&mut self, certificate: Certificate, signer: Arc<dyn Signer>) -> Result<(), CeremonyError> {
         let facts = IssuerFacts::from_certificate(&certificate).map_err(|error| fault("the root", error))?;
+        let facts = facts.signing_by(signer.algorithm());
         self.put(ROOT_FILE, certificate.to_pem().as_bytes(), Access::Public, "root-certificate", |entry| {
             entry
                 .with("fingerprint_sha256", hex::encode(certificate.fingerprint_sha256()))
@@ -430,7 +433,9 @@ impl Run<'_> {
         let text = super::read_text(&self.record.path)?;
         let statement = statement(&text);
         let root = self.root.as_ref().ok_or_else(|| fault("the transcript", "the root is not open"))?;
-        let signature = root.signer.sign(&statement).await?;
+        // Whoever verifies it has the key and no AlgorithmIdentifier: it is always by what keys of its type sign with.
+        let own = root.signer.public_key().key_type().signature_algorithm();
+        let signature = signing_by(Arc::clone(&root.signer), own)?.sign(&statement).await?;
         statement
             .message()
             .verify(&root.facts.public_key, &signature)

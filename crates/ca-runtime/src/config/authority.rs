@@ -1,8 +1,9 @@
 //! `[authority.root]`, `[authority.tls]`, `[authority.document]`: the hierarchy that `init` makes. It is read when an
-//! authority is made; changing it later changes no authority, but for `shards` and `delta`, which are read at every start.
+//! authority is made; changing it later changes no authority, but for `signature`, `shards` and `delta`, which are read at every
+//! start.
 
 use ca_backends::aws::KmsKeyArn;
-use ca_core::key::KeyType;
+use ca_core::key::{KeyType, SignatureAlgorithm};
 use ca_core::name::{DistinguishedName, NameConstraints, Subtree};
 use ca_core::pkcs11_uri::{Pkcs11Uri, Pkcs11UriError};
 use ca_core::time::Lifetime;
@@ -28,6 +29,8 @@ pub struct AuthoritiesConfig {
 pub struct AuthorityConfig {
     /// Its key.
     pub key: KeyPlan,
+    /// By what it signs, when that was said: an algorithm of RSA keys. Unlike the key, this is read at every start.
+    pub signature: Option<SignatureAlgorithm>,
     /// Its subject.
     pub subject: DistinguishedName,
     /// How long its certificate lives; never longer than its issuer's.
@@ -57,6 +60,7 @@ pub enum KeyPlan {
 struct Keys {
     key: &'static str,
     key_type: &'static str,
+    signature: &'static str,
     subject: &'static str,
     validity: &'static str,
     /// Permitted and excluded subtrees; a root has none: RFC 5280 §6.1 does not process those of a trust anchor.
@@ -73,7 +77,7 @@ struct Defaults {
 
 impl AuthoritiesConfig {
     /// Each with the key that says where its key is.
-    pub(super) fn named(&self) -> [(&'static str, &AuthorityConfig); 3] {
+    pub(crate) fn named(&self) -> [(&'static str, &AuthorityConfig); 3] {
         [
             ("authority.root.key", &self.root),
             ("authority.tls.key", &self.tls),
@@ -87,6 +91,7 @@ impl AuthoritiesConfig {
             &Keys {
                 key: "authority.root.key",
                 key_type: "authority.root.key_type",
+                signature: "authority.root.signature",
                 subject: "authority.root.subject",
                 validity: "authority.root.validity",
                 subtrees: None,
@@ -101,6 +106,7 @@ impl AuthoritiesConfig {
         let tls_keys = Keys {
             key: "authority.tls.key",
             key_type: "authority.tls.key_type",
+            signature: "authority.tls.signature",
             subject: "authority.tls.subject",
             validity: "authority.tls.validity",
             subtrees: Some(("authority.tls.permitted_subtrees", "authority.tls.excluded_subtrees")),
@@ -111,6 +117,7 @@ impl AuthoritiesConfig {
         let document_keys = Keys {
             key: "authority.document.key",
             key_type: "authority.document.key_type",
+            signature: "authority.document.signature",
             subject: "authority.document.subject",
             validity: "authority.document.validity",
             subtrees: Some(("authority.document.permitted_subtrees", "authority.document.excluded_subtrees")),
@@ -146,8 +153,10 @@ impl AuthoritiesConfig {
 
 impl AuthorityConfig {
     fn read(settings: &mut Settings, keys: &Keys, defaults: &Defaults) -> Self {
+        let key = key_plan(settings, keys, defaults.key_type);
         Self {
-            key: key_plan(settings, keys, defaults.key_type),
+            signature: signature(settings, keys, &key),
+            key,
             subject: subject(settings, keys.subject, defaults.subject),
             validity: settings.lifetime(keys.validity, Lifetime::from_days(defaults.days)),
             name_constraints: NameConstraints {
@@ -171,6 +180,29 @@ fn partial_lists(settings: &mut Settings, (shards, delta): (&'static str, &'stat
         }
     }
     lists
+}
+
+/// Reads the name of an algorithm, which must go with the key where its type is known.
+fn signature(settings: &mut Settings, keys: &Keys, key: &KeyPlan) -> Option<SignatureAlgorithm> {
+    let algorithm = match SignatureAlgorithm::of_rsa(settings.text(keys.signature)?) {
+        Ok(algorithm) => algorithm,
+        Err(error) => {
+            settings.invalid(keys.signature, error.to_string());
+            return None;
+        }
+    };
+    let key_type = match key {
+        KeyPlan::Software(key_type) | KeyPlan::Token { make: Some(key_type), .. } => *key_type,
+        KeyPlan::External(_) | KeyPlan::Token { make: None, .. } => return Some(algorithm),
+    };
+    if !algorithm.fits(key_type) {
+        let detail = format!(
+            "{algorithm} is for RSA keys, and the key is {key_type}, which signs by {} only; leave `signature` out, or take an RSA key",
+            key_type.signature_algorithm()
+        );
+        settings.invalid(keys.signature, detail);
+    }
+    Some(algorithm)
 }
 
 /// Reads `software:TYPE`, or where else a key is.

@@ -4,14 +4,26 @@ use ca_backends::aws::{AwsPlace, EndpointUrl, PlaceProblem, Region};
 
 use super::settings::Settings;
 
-/// Calls of KMS a second in an account and region, unless it is said: half of what AWS gives a whole account (1,000).
+/// Signatures of KMS a second of each family of keys, unless it is said: half of what AWS gives a whole account (1,000).
 const USUAL_KMS_QUOTA: u32 = 500;
 /// The most that may be said.
 const LARGEST_KMS_QUOTA: u32 = 100_000;
 
-/// How many calls of KMS this process makes in a second at most, in each account and region.
-pub(super) fn read_kms_quota(settings: &mut Settings) -> u32 {
-    settings.number("aws.kms.quota", 1..=LARGEST_KMS_QUOTA, USUAL_KMS_QUOTA)
+/// How many signatures of KMS this process asks for in a second at most, in each account and region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KmsQuotaConfig {
+    /// Of RSA keys.
+    pub rsa: u32,
+    /// Of keys on curves.
+    pub elliptic_curves: u32,
+}
+
+pub(super) fn read_kms_quota(settings: &mut Settings) -> KmsQuotaConfig {
+    let both = settings.number("aws.kms.quota", 1..=LARGEST_KMS_QUOTA, USUAL_KMS_QUOTA);
+    KmsQuotaConfig {
+        rsa: settings.number("aws.kms.rsa_quota", 1..=LARGEST_KMS_QUOTA, both),
+        elliptic_curves: settings.number("aws.kms.ecc_quota", 1..=LARGEST_KMS_QUOTA, both),
+    }
 }
 
 pub(super) fn read(settings: &mut Settings) -> AwsPlace {

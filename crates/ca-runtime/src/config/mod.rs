@@ -33,6 +33,7 @@ use std::path::{Path, PathBuf};
 pub use anchor::AnchorConfig;
 pub use api::ApiConfig;
 pub use authority::{AuthoritiesConfig, AuthorityConfig, KeyPlan};
+pub use aws::KmsQuotaConfig;
 pub use database::DatabaseConfig;
 pub use fault::{ConfigFault, ConfigProblem};
 pub use listen::ListenConfig;
@@ -83,8 +84,8 @@ pub struct Config {
     pub status: StatusConfig,
     /// Where AWS is, for what uses it.
     pub aws: AwsPlace,
-    /// How many calls of KMS this process makes in a second at most, in each account and region.
-    pub kms_quota: u32,
+    /// How many signatures of KMS this process asks for in a second at most, in each account and region.
+    pub kms_quota: KmsQuotaConfig,
     /// The bucket that mirrors the lists, if there is one.
     pub s3: Option<S3Target>,
     /// Where replicas share signed OCSP answers; `None` where each signs its own.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use ca_core::key::KeyType;
+use ca_core::key::{KeyType, SignatureAlgorithm};
 use ca_core::name::Uri;
 use ca_core::time::Lifetime;
 use ca_engine::engine::{NoncePolicy, PartialLists};
@@ -505,4 +505,30 @@ fn shards_and_deltas_are_off_and_need_an_address() {
     }
     let flag = faults("", &[address, ("CA__AUTHORITY__TLS__DELTA", "yes")]);
     assert!(flag[0].contains("`true` or `false`"), "{flag:?}");
+}
+
+#[test]
+fn an_authority_with_an_rsa_key_may_be_told_by_what_it_signs() {
+    let config = check(
+        "[authority.root]\nsignature = \"rsa-pss-sha384\"\n[authority.tls]\nkey = \"software:rsa3072\"\nsignature = \"rsa-pss-sha256\"",
+    )
+    .expect("no fault");
+    let authorities = &config.authorities;
+    assert_eq!(authorities.root.signature, Some(SignatureAlgorithm::RsaPssSha384));
+    assert_eq!(authorities.tls.signature, Some(SignatureAlgorithm::RsaPssSha256));
+    assert_eq!(authorities.document.signature, None);
+    let from_outside = check_with("", &[("CA__AUTHORITY__DOCUMENT__SIGNATURE", "rsa-sha512")]).expect("no fault");
+    assert_eq!(from_outside.authorities.document.signature, Some(SignatureAlgorithm::RsaSha512));
+    // Of keys that lie elsewhere the type is not known here.
+    let elsewhere = "[authority.tls]\nkey = \"pkcs11:token=hsm;object=tls\"\nsignature = \"rsa-pss-sha256\"";
+    assert_eq!(check(elsewhere).expect("no fault").authorities.tls.signature, Some(SignatureAlgorithm::RsaPssSha256));
+    for (text, part) in [
+        ("[authority.tls]\nsignature = \"rsa-pss-sha256\"", "the key is p256, which signs by ecdsa-with-SHA256 only"),
+        ("[authority.tls]\nkey = \"software:rsa2048\"\nsignature = \"ecdsa-sha256\"", "rsa-pss-sha512"),
+        (&format!("{elsewhere}\nkey_type = \"p384\""), "the key is p384"),
+    ] {
+        let found = faults(text, &[]);
+        assert!(found.len() == 1 && found[0].contains("`authority.tls.signature`"), "{found:#?}");
+        assert!(found[0].contains(part), "{found:#?}");
+    }
 }

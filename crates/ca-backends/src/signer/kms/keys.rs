@@ -1,5 +1,5 @@
-//! The way to keys in KMS: one client a region, one pace an account and region, and the public key of a key that is not on record
-//! yet.
+//! The way to keys in KMS: one client a region, one pace a family of keys in an account and region, and the public key of a key that is
+//! not on record yet.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,8 +18,11 @@ use super::refusal::in_words;
 use super::{KmsSigner, algorithm_of};
 use crate::aws::{AwsAccess, Call, CallCount, Caller, Failure, KmsKeyArn, Patience, Tally};
 
-/// Calls a second in an account and region, unless the configuration says otherwise: half of what AWS gives a whole account.
+/// Signatures a second of each family of keys in an account and region, unless the configuration says otherwise: half of what AWS
+/// gives a whole account.
 pub const USUAL_QUOTA: u32 = 500;
+/// Public keys a second: a quarter of what AWS gives a whole account. Each process asks for each key once.
+const LOOK_UPS: u32 = 500;
 /// The most that may be configured.
 pub const LARGEST_QUOTA: u32 = 100_000;
 
@@ -38,24 +41,48 @@ const PATIENCE: Patience = Patience {
 /// Keys in KMS, of any account and region that the credentials reach.
 pub struct KmsKeys {
     access: AwsAccess,
-    quota: u32,
+    quotas: KmsQuotas,
     attempt: Duration,
     tally: Arc<Tally>,
-    callers: Mutex<BTreeMap<(String, String), Arc<Caller>>>,
+    callers: Mutex<BTreeMap<(String, String), Callers>>,
     clients: Mutex<BTreeMap<String, Client>>,
     /// What is known of each key, however often it is opened.
     confirmed: Mutex<Confirmed>,
+}
+
+/// How many signatures a second a process asks for at most, in each account and region. AWS counts those of RSA keys and those of
+/// keys on curves apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KmsQuotas {
+    /// Of RSA keys; at least 1.
+    pub rsa: u32,
+    /// Of keys on curves; at least 1.
+    pub elliptic_curves: u32,
+}
+
+impl Default for KmsQuotas {
+    fn default() -> Self {
+        Self { rsa: USUAL_QUOTA, elliptic_curves: USUAL_QUOTA }
+    }
+}
+
+/// The ways to one account and region. What fails for one fails for all, so they share a breaker.
+#[derive(Clone)]
+struct Callers {
+    rsa: Arc<Caller>,
+    elliptic_curves: Arc<Caller>,
+    look_ups: Arc<Caller>,
 }
 
 /// Whether KMS was seen to hold a key, by its ARN and its public part.
 type Confirmed = BTreeMap<(String, Vec<u8>), Arc<AtomicBool>>;
 
 impl KmsKeys {
-    /// Keys, in each account and region of which `quota` calls a second go out at most.
-    pub fn new(access: AwsAccess, quota: u32) -> Self {
+    /// Keys, of which so many signatures a second are asked for at most.
+    pub fn new(access: AwsAccess, quotas: KmsQuotas) -> Self {
         Self {
             access,
-            quota,
+            quotas,
             attempt: ATTEMPT,
             tally: Arc::default(),
             callers: Mutex::default(),
@@ -73,7 +100,7 @@ impl KmsKeys {
 
     /// A key as it is in KMS: asks for its public part.
     pub async fn find(&self, key: &KmsKeyArn) -> Result<KmsSigner, SignerError> {
-        let public_key = public_key(&self.client(key), &self.caller(key), key).await?;
+        let public_key = public_key(&self.client(key), &self.callers(key).look_ups, key).await?;
         let signer = self.open(key, &public_key)?;
         signer.confirmed.store(true, Ordering::Relaxed);
         Ok(signer)
@@ -82,15 +109,19 @@ impl KmsKeys {
     /// A key whose public part is known. Nothing is asked.
     pub fn open(&self, key: &KmsKeyArn, public_key: &PublicKey) -> Result<KmsSigner, SignerError> {
         let key_type = public_key.key_type();
-        let algorithm = algorithm_of(key_type).ok_or_else(|| SignerError::Refused {
+        let algorithm = key_type.signature_algorithm();
+        let asked_for = algorithm_of(key_type, algorithm).ok_or_else(|| SignerError::Refused {
             detail: format!("KMS key {key}: {key_type} keys cannot be used in KMS; use RSA, P-256, P-384 or P-521"),
         })?;
+        let callers = self.callers(key);
         Ok(KmsSigner {
             client: self.client(key),
-            caller: self.caller(key),
+            caller: if key_type.is_rsa() { callers.rsa } else { callers.elliptic_curves },
+            look_ups: callers.look_ups,
             key: key.clone(),
             public_key: public_key.clone(),
             algorithm,
+            asked_for,
             confirmed: self.confirmed(key, public_key),
         })
     }
@@ -124,13 +155,16 @@ impl KmsKeys {
         client.clone()
     }
 
-    fn caller(&self, key: &KmsKeyArn) -> Arc<Caller> {
+    fn callers(&self, key: &KmsKeyArn) -> Callers {
         let place = (key.account().to_owned(), key.region().to_owned());
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        let caller = callers
-            .entry(place)
-            .or_insert_with(|| Arc::new(Caller::new(self.quota, LONGEST_WAIT, PATIENCE, Arc::clone(&self.tally))));
-        Arc::clone(caller)
+        let of_place = callers.entry(place).or_insert_with(|| {
+            let rsa = Caller::new(self.quotas.rsa, LONGEST_WAIT, PATIENCE, Arc::clone(&self.tally));
+            let apart = |per_second| Arc::new(rsa.counted_apart(per_second, LONGEST_WAIT));
+            let (elliptic_curves, look_ups) = (apart(self.quotas.elliptic_curves), apart(LOOK_UPS));
+            Callers { rsa: Arc::new(rsa), elliptic_curves, look_ups }
+        });
+        of_place.clone()
     }
 }
 
@@ -152,7 +186,7 @@ pub(super) async fn public_key(client: &Client, caller: &Caller, key: &KmsKeyArn
     let kinds =
         "make one with `--key-spec` RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384 or ECC_NIST_P521";
     let public_key = PublicKey::from_spki_der(der).map_err(|error| refused(format!("{error}; {kinds}")))?;
-    match algorithm_of(public_key.key_type()) {
+    match algorithm_of(public_key.key_type(), public_key.key_type().signature_algorithm()) {
         Some(_) => Ok(public_key),
         None => Err(refused(format!("{} keys in KMS sign no lists; {kinds}", public_key.key_type()))),
     }

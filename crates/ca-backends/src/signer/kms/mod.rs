@@ -1,8 +1,8 @@
 //! A key in AWS KMS. It is hashed here and the digest is signed there, so that a list may be of any length; what comes back is
 //! verified with the public key on record before anybody sees it.
 //!
-//! RSA of 2,048 to 4,096 bits by PKCS#1 v1.5 with SHA-256, P-256, P-384 and P-521, each with the algorithm that a software key of
-//! its type signs with.
+//! RSA of 2,048 to 4,096 bits by PKCS#1 v1.5 or PSS with SHA-256, SHA-384 or SHA-512, P-256, P-384 and P-521, each with the algorithm
+//! that a software key of its type signs with.
 
 mod keys;
 mod refusal;
@@ -20,18 +20,21 @@ use ca_core::hash::MessageDigest;
 use ca_core::key::{KeyType, PublicKey, SignatureAlgorithm};
 use ca_core::signing::{Message, Signable, Signature};
 use ca_core::time::Lifetime;
-use ca_engine::port::signer::{Signer, SignerError};
+use ca_engine::port::signer::{Signer, SignerError, check_fits};
 
-pub use self::keys::{KmsKeys, LARGEST_QUOTA, USUAL_QUOTA};
+pub use self::keys::{KmsKeys, KmsQuotas, LARGEST_QUOTA, USUAL_QUOTA};
 use crate::aws::{Call, CallError, Caller, Failure, KmsKeyArn};
 
 /// A key in KMS, used through the SDK.
 pub struct KmsSigner {
     client: Client,
     caller: Arc<Caller>,
+    look_ups: Arc<Caller>,
     key: KmsKeyArn,
     public_key: PublicKey,
-    algorithm: SigningAlgorithmSpec,
+    algorithm: SignatureAlgorithm,
+    /// How KMS calls that.
+    asked_for: SigningAlgorithmSpec,
     /// Whether KMS was seen to hold the key of `public_key`; a key of KMS never becomes another.
     confirmed: Arc<AtomicBool>,
 }
@@ -49,7 +52,27 @@ impl Signer for KmsSigner {
     }
 
     fn algorithm(&self) -> SignatureAlgorithm {
-        self.public_key.key_type().signature_algorithm()
+        self.algorithm
+    }
+
+    fn with_algorithm(&self, algorithm: SignatureAlgorithm) -> Result<Arc<dyn Signer>, SignerError> {
+        check_fits(algorithm, &self.public_key)?;
+        let key_type = self.public_key.key_type();
+        let Some(asked_for) = algorithm_of(key_type, algorithm) else {
+            return Err(SignerError::Refused {
+                detail: format!("KMS key {}: keys of {key_type} do not sign by {algorithm} in KMS", self.key),
+            });
+        };
+        Ok(Arc::new(Self {
+            client: self.client.clone(),
+            caller: Arc::clone(&self.caller),
+            look_ups: Arc::clone(&self.look_ups),
+            key: self.key.clone(),
+            public_key: self.public_key.clone(),
+            algorithm,
+            asked_for,
+            confirmed: Arc::clone(&self.confirmed),
+        }))
     }
 
     /// From some milliseconds to some seconds, as KMS and the way to it are. A future that is dropped may leave a signature that
@@ -74,7 +97,7 @@ impl Signer for KmsSigner {
     /// and once compares the public key.
     async fn check(&self) -> Result<(), SignerError> {
         if !self.confirmed.load(Ordering::Relaxed) {
-            let found = keys::public_key(&self.client, &self.caller, &self.key).await?;
+            let found = keys::public_key(&self.client, &self.look_ups, &self.key).await?;
             if found != self.public_key {
                 return Err(self.is_another_key("its public key is not that of the authority's certificate"));
             }
@@ -112,7 +135,7 @@ impl KmsSigner {
                 .key_id(self.key.as_str())
                 .message_type(MessageType::Digest)
                 .message(Blob::new(digest.octets()))
-                .signing_algorithm(self.algorithm.clone())
+                .signing_algorithm(self.asked_for.clone())
                 .set_dry_run(dry_run.then_some(true))
                 .send()
                 .await;
@@ -136,12 +159,20 @@ impl KmsSigner {
     }
 }
 
-/// What `Sign` is asked for, for a key of that type; `None` for one that is not in KMS, or not as X.509 needs it.
-const fn algorithm_of(key_type: KeyType) -> Option<SigningAlgorithmSpec> {
-    match key_type.signature_algorithm() {
+/// What `Sign` is asked for, for a key of that type; `None` for one that is not in KMS, or not as X.509 needs it. The salt of PSS is
+/// as long as the digest there too.
+fn algorithm_of(key_type: KeyType, algorithm: SignatureAlgorithm) -> Option<SigningAlgorithmSpec> {
+    // Each curve goes with one digest there.
+    if !key_type.is_rsa() && algorithm != key_type.signature_algorithm() {
+        return None;
+    }
+    match algorithm {
         SignatureAlgorithm::RsaSha256 => Some(SigningAlgorithmSpec::RsassaPkcs1V15Sha256),
         SignatureAlgorithm::RsaSha384 => Some(SigningAlgorithmSpec::RsassaPkcs1V15Sha384),
         SignatureAlgorithm::RsaSha512 => Some(SigningAlgorithmSpec::RsassaPkcs1V15Sha512),
+        SignatureAlgorithm::RsaPssSha256 => Some(SigningAlgorithmSpec::RsassaPssSha256),
+        SignatureAlgorithm::RsaPssSha384 => Some(SigningAlgorithmSpec::RsassaPssSha384),
+        SignatureAlgorithm::RsaPssSha512 => Some(SigningAlgorithmSpec::RsassaPssSha512),
         SignatureAlgorithm::EcdsaSha256 => Some(SigningAlgorithmSpec::EcdsaSha256),
         SignatureAlgorithm::EcdsaSha384 => Some(SigningAlgorithmSpec::EcdsaSha384),
         SignatureAlgorithm::EcdsaSha512 => Some(SigningAlgorithmSpec::EcdsaSha512),

@@ -18,7 +18,7 @@ fn arn(text: &str) -> KmsKeyArn {
 /// Nothing here depends on how soon a busy machine answers.
 async fn keys(double: &KmsDouble) -> KmsKeys {
     let access = AwsAccess::of_tests(&double.endpoint_url()).await;
-    KmsKeys::new(access, USUAL_QUOTA).with_attempts_of(std::time::Duration::from_secs(60))
+    KmsKeys::new(access, KmsQuotas::default()).with_attempts_of(std::time::Duration::from_secs(60))
 }
 
 /// A double with one P-256 key, its ARN, and the signer over it.
@@ -80,6 +80,25 @@ async fn asks_for_the_public_key_once_and_opens_without_asking() {
     assert_eq!(priced, 45 + 3);
 }
 
+/// AWS counts signatures of RSA keys and of keys on curves apart.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_for_one_family_of_keys_takes_no_turns_of_the_other() {
+    let double = KmsDouble::start().expect("a double");
+    let planted = plant_all(&double);
+    let of = |wanted| planted.iter().find(|(key_type, _)| *key_type == wanted).expect("planted").1.clone();
+    let access = AwsAccess::of_tests(&double.endpoint_url()).await;
+    let keys = KmsKeys::new(access, KmsQuotas { rsa: 1, ..KmsQuotas::default() });
+    let keys = keys.with_attempts_of(std::time::Duration::from_secs(60));
+    let (rsa, p256) = (keys.find(&of(KeyType::Rsa2048)).await, keys.find(&of(KeyType::P256)).await);
+    let (rsa, p256) = (rsa.expect("found"), p256.expect("found"));
+    let message = message(1);
+    let flood = futures::future::join_all((0..60).map(|_| rsa.sign(&message))).await;
+    assert!(flood.iter().any(|end| matches!(end, Err(SignerError::Busy { .. }))), "more than a second has turns for");
+    for _ in 0..60 {
+        p256.sign(&message).await.expect("turns of its own");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_passes_is_tried_again() {
     let (double, _, signer) = of_double().await;
@@ -99,7 +118,7 @@ async fn what_passes_is_tried_again() {
 async fn silence_ends_and_what_was_silent_is_asked_again() {
     let (double, key, found) = of_double().await;
     let access = AwsAccess::of_tests(&double.endpoint_url()).await;
-    let keys = KmsKeys::new(access, USUAL_QUOTA).with_attempts_of(std::time::Duration::from_millis(500));
+    let keys = KmsKeys::new(access, KmsQuotas::default()).with_attempts_of(std::time::Duration::from_millis(500));
     let signer = keys.open(&key, found.public_key()).expect("opened");
     double.fail("Sign", [Fault::Silence]);
     signer.sign(&message(1)).await.expect("signed");
@@ -226,7 +245,7 @@ async fn no_credentials_and_no_endpoint_are_told_apart_from_refusals() {
     let key = arn(&double.create_key(KeySpec::EccNistP256));
     let access = AwsAccess::of_tests(&double.endpoint_url()).await;
     drop(double);
-    let error = KmsKeys::new(access, USUAL_QUOTA).find(&key).await.expect_err("nobody listens");
+    let error = KmsKeys::new(access, KmsQuotas::default()).find(&key).await.expect_err("nobody listens");
     assert!(
         matches!(error, SignerError::Unavailable { ref detail } if detail.contains("the way to KMS in sa-east-1")),
         "{error:?}"

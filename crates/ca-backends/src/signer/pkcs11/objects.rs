@@ -5,6 +5,7 @@ use ca_core::key::{KeyType, PublicKey, SignatureAlgorithm};
 use ca_core::pkcs11_uri::{Pkcs11Attribute, Pkcs11Uri};
 use cryptoki::error::Error;
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
+use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType as TokenKeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
@@ -184,6 +185,9 @@ pub(super) fn mechanism(algorithm: SignatureAlgorithm) -> Mechanism<'static> {
         SignatureAlgorithm::RsaSha256 | SignatureAlgorithm::RsaSha384 | SignatureAlgorithm::RsaSha512 => {
             Mechanism::RsaPkcs
         }
+        SignatureAlgorithm::RsaPssSha256 => pss(MechanismType::SHA256, PkcsMgfType::MGF1_SHA256, 32),
+        SignatureAlgorithm::RsaPssSha384 => pss(MechanismType::SHA384, PkcsMgfType::MGF1_SHA384, 48),
+        SignatureAlgorithm::RsaPssSha512 => pss(MechanismType::SHA512, PkcsMgfType::MGF1_SHA512, 64),
         SignatureAlgorithm::EcdsaSha256 | SignatureAlgorithm::EcdsaSha384 | SignatureAlgorithm::EcdsaSha512 => {
             Mechanism::Ecdsa
         }
@@ -191,11 +195,19 @@ pub(super) fn mechanism(algorithm: SignatureAlgorithm) -> Mechanism<'static> {
     }
 }
 
+/// CKM_RSA_PKCS_PSS, which is given the bare digest (PKCS #11 §6.1.10).
+fn pss(hash_alg: MechanismType, mgf: PkcsMgfType, salt: u64) -> Mechanism<'static> {
+    Mechanism::RsaPkcsPss(PkcsPssParams { hash_alg, mgf, s_len: salt.into() })
+}
+
 /// The same as a type, and its name in the standard.
 pub(super) fn mechanism_type(algorithm: SignatureAlgorithm) -> (MechanismType, &'static str) {
     match algorithm {
         SignatureAlgorithm::RsaSha256 | SignatureAlgorithm::RsaSha384 | SignatureAlgorithm::RsaSha512 => {
             (MechanismType::RSA_PKCS, "CKM_RSA_PKCS")
+        }
+        SignatureAlgorithm::RsaPssSha256 | SignatureAlgorithm::RsaPssSha384 | SignatureAlgorithm::RsaPssSha512 => {
+            (MechanismType::RSA_PKCS_PSS, "CKM_RSA_PKCS_PSS")
         }
         SignatureAlgorithm::EcdsaSha256 | SignatureAlgorithm::EcdsaSha384 | SignatureAlgorithm::EcdsaSha512 => {
             (MechanismType::ECDSA, "CKM_ECDSA")

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use ca_core::key::{KeyType, PublicKey, SignatureAlgorithm};
 use ca_core::pkcs11_uri::Pkcs11Uri;
 use ca_core::signing::{Message, Signable, Signature};
-use ca_engine::port::signer::{Signer, SignerError};
+use ca_engine::port::signer::{Signer, SignerError, check_fits};
 
 use super::fault::TokenFault;
 use super::module::hold;
@@ -68,7 +68,8 @@ impl Pkcs11Tokens {
         let name = (uri.identity().to_string(), public_key.spki_der().to_vec());
         let made = || Arc::new(TokenKey::new(uri.identity(), Some(public_key.clone())));
         let key = Arc::clone(hold(&self.keys).entry(name).or_insert_with(made));
-        Pkcs11Signer { pool: self.pool(uri, settings), key, public_key }
+        let algorithm = public_key.key_type().signature_algorithm();
+        Pkcs11Signer { pool: self.pool(uri, settings), key, public_key, algorithm }
     }
 
     async fn signer_of(
@@ -92,12 +93,13 @@ impl Pkcs11Tokens {
     }
 }
 
-/// A key in a token. It signs with its type's own algorithm ([`KeyType::signature_algorithm`]); messages are hashed here, but for
-/// Ed25519, and never in the token.
+/// A key in a token. It signs with its type's own algorithm ([`KeyType::signature_algorithm`]) unless it is told another of RSA's;
+/// messages are hashed here, but for Ed25519, and never in the token.
 pub struct Pkcs11Signer {
     pool: Arc<Pool>,
     key: Arc<TokenKey>,
     public_key: PublicKey,
+    algorithm: SignatureAlgorithm,
 }
 
 impl Pkcs11Signer {
@@ -136,7 +138,17 @@ impl Signer for Pkcs11Signer {
     }
 
     fn algorithm(&self) -> SignatureAlgorithm {
-        self.public_key.key_type().signature_algorithm()
+        self.algorithm
+    }
+
+    fn with_algorithm(&self, algorithm: SignatureAlgorithm) -> Result<Arc<dyn Signer>, SignerError> {
+        check_fits(algorithm, &self.public_key)?;
+        if !self.public_key.key_type().is_rsa() && algorithm != self.algorithm {
+            let detail = format!("a {} key signs by {} only", self.public_key.key_type(), self.algorithm);
+            return Err(SignerError::Refused { detail });
+        }
+        let (pool, key) = (Arc::clone(&self.pool), Arc::clone(&self.key));
+        Ok(Arc::new(Self { pool, key, public_key: self.public_key.clone(), algorithm }))
     }
 
     async fn sign(&self, message: &dyn Signable) -> Result<Signature, SignerError> {
@@ -145,7 +157,7 @@ impl Signer for Pkcs11Signer {
 
     /// Looks the key up in its token, compares its public part, and asks whether the token has the mechanism.
     async fn check(&self) -> Result<(), SignerError> {
-        self.pool.run(&self.key, Task::Check).await.map(drop).map_err(TokenFault::into_signer_error)
+        self.pool.run(&self.key, Task::Check(self.algorithm)).await.map(drop).map_err(TokenFault::into_signer_error)
     }
 }
 

@@ -8,9 +8,10 @@ mod outage;
 use std::path::PathBuf;
 use std::process::Command;
 
-use ca_core::key::KeyType;
+use ca_core::key::{KeyType, SignatureAlgorithm};
 use ca_core::pkcs11_uri::Pkcs11Uri;
-use ca_core::signing::Message;
+use ca_core::signing::{Message, Signable as _};
+use ca_engine::fake::contract::signer::message;
 use ca_engine::port::signer::{Signer as _, SignerError};
 use ca_test_services::SoftHsm;
 

@@ -45,8 +45,8 @@ pub(super) enum Task {
         algorithm: SignatureAlgorithm,
         input: Input,
     },
-    /// Whether it would sign.
-    Check,
+    /// Whether it would sign by this.
+    Check(SignatureAlgorithm),
     /// The public part of the key.
     Find,
     /// A pair.

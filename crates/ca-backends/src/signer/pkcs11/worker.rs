@@ -111,7 +111,7 @@ impl<'a> Worker<'a> {
             Task::Sign { algorithm, input } => {
                 open.sign(&job.key, *algorithm, input, self.shared).map(Answer::Signature)
             }
-            Task::Check => open.check(&job.key, self.shared).map(|()| Answer::Ready),
+            Task::Check(algorithm) => open.check(&job.key, *algorithm, self.shared).map(|()| Answer::Ready),
             Task::Find | Task::Make(_) => open.public_key(&job.key, self.shared).map(Answer::PublicKey),
         };
         done.map_err(|fault| Failure { fault: open.heed(fault), generation })
@@ -169,7 +169,7 @@ impl Open {
         let refused = |said: &str| TokenFault::Refused { key: name(), said: said.to_owned() };
         let signed = match input {
             Input::Whole(octets) => session.sign(&objects::mechanism(algorithm), found.handle, octets),
-            Input::Digest(digest) if algorithm.is_rsa() => {
+            Input::Digest(digest) if algorithm.is_rsa_pkcs1() => {
                 let info = token_form::digest_info(algorithm, digest);
                 let info = info.ok_or_else(|| refused("a digest of another algorithm"))?;
                 session.sign(&objects::mechanism(algorithm), found.handle, &info)
@@ -205,14 +205,12 @@ impl Open {
     }
 
     /// Looks everything up anew: what was found before may be gone.
-    fn check(&mut self, key: &Arc<TokenKey>, shared: &Shared) -> Result<(), FindFault> {
+    fn check(&mut self, key: &Arc<TokenKey>, algorithm: SignatureAlgorithm, shared: &Shared) -> Result<(), FindFault> {
         let Self { session, keys, slot } = self;
         let (visit, session) = session.visit().ok_or_else(gone)?;
         let was_proved = forget(keys, key);
         let found = look_up(keys, session, key, shared)?;
         found.is_proved |= was_proved && found.public.is_none();
-        let Some(expected) = &key.expected else { return Ok(()) };
-        let algorithm = expected.key_type().signature_algorithm();
         can_sign(&visit, *slot, algorithm)
     }
 
@@ -223,7 +221,14 @@ impl Open {
         let found = look_up(keys, session, key, shared)?;
         let public =
             found.public.clone().ok_or_else(|| TokenFault::NoPublicPart { key: objects::name_of(&key.uri) })?;
-        can_sign(&visit, *slot, public.key_type().signature_algorithm())?;
+        let algorithm = public.key_type().signature_algorithm();
+        match can_sign(&visit, *slot, algorithm) {
+            // What it is to sign by is not known here.
+            Err(FindFault::Fault(TokenFault::Mechanism { .. })) if public.key_type().is_rsa() => {
+                can_sign(&visit, *slot, SignatureAlgorithm::RsaPssSha256)?;
+            }
+            can_sign => can_sign?,
+        }
         Ok(public)
     }
 }

@@ -58,11 +58,34 @@ fn makes_the_same_deterministic_signatures_as_openssl() {
     }
 }
 
-/// The port, over something that may be signed: an empty CRL.
-#[test]
-fn signs_lists_with_the_algorithm_they_name() {
+/// Every key by every algorithm it can be told.
+fn signers() -> Vec<Arc<dyn Signer>> {
+    let mut signers: Vec<Arc<dyn Signer>> = Vec::new();
     for (key_type, pkcs8, _) in keys() {
         let signer = SoftwareSigner::from_pkcs8(pkcs8).expect("made by openssl");
+        let chosen = SignatureAlgorithm::ALL.into_iter().filter(|algorithm| algorithm.fits(key_type));
+        let chosen = chosen.filter(|algorithm| key_type.is_rsa() || *algorithm == signer.algorithm());
+        signers.extend(chosen.map(|algorithm| signer.with_algorithm(algorithm).expect("its own")));
+    }
+    signers
+}
+
+#[test]
+fn other_algorithms_are_refused() {
+    for (key_type, pkcs8, _) in keys() {
+        let signer = SoftwareSigner::from_pkcs8(pkcs8).expect("made by openssl");
+        for algorithm in SignatureAlgorithm::ALL {
+            let has_it = if key_type.is_rsa() { algorithm.fits(key_type) } else { algorithm == signer.algorithm() };
+            assert_eq!(signer.with_algorithm(algorithm).is_ok(), has_it, "{algorithm} of {key_type}");
+        }
+    }
+}
+
+/// The port, over something that may be signed: an empty CRL, of which the key is given the digest, and the same whole.
+#[test]
+fn signs_lists_with_the_algorithm_they_name() {
+    for signer in signers() {
+        let key_type = signer.algorithm();
         let issuer = DistinguishedName::from_rfc4514("CN=Test CA").expect("a name");
         let key_identifier = signer.public_key().key_identifier();
         let tbs = CrlWriter::new(CrlTemplate {
@@ -96,6 +119,7 @@ fn signs_lists_with_the_algorithm_they_name() {
                 Poll::Pending => panic!("a key in memory signs at once"),
             }
         };
+        assert_eq!(signature.algorithm, signer.algorithm());
         assert_eq!(linted.message().verify(signer.public_key(), &signature), Ok(()), "{key_type}");
         let other = Signature { octets: signature.octets.iter().rev().copied().collect(), ..signature.clone() };
         assert!(linted.message().verify(signer.public_key(), &other).is_err(), "{key_type}");

@@ -67,6 +67,18 @@ def der_of(name):
     return openssl("req", "-in", str(FOLDER / f"{name}.pem"), "-outform", "DER")
 
 
+def pss(rsa):
+    def signed(name, *options, digest="-sha256"):
+        options = [part for option in ("rsa_padding_mode:pss", *options) for part in ("-sigopt", option)]
+        request(name, rsa, *options, digest=digest)
+
+    for digest in ("sha256", "sha384", "sha512"):
+        signed(f"pss_{digest}", "rsa_pss_saltlen:digest", digest=f"-{digest}")
+    signed("pss_longest_salt", "rsa_pss_saltlen:max")
+    signed("pss_sha1", "rsa_pss_saltlen:digest", digest="-sha1")
+    signed("pss_other_mask", "rsa_pss_saltlen:digest", "rsa_mgf1_md:sha1")
+
+
 def main():
     rsa = private_key("RSA", "rsa_keygen_bits:2048")
     curves = {name: private_key("EC", f"ec_paramgen_curve:{curve}") for name, curve in (("p256", "P-256"), ("p384", "P-384"), ("p521", "P-521"))}
@@ -88,7 +100,7 @@ def main():
     request("no_names", curves["p256"], names=None)
     request("empty_subject", curves["p256"], subject="/")
     request("sha1", rsa, digest="-sha1")
-    request("pss", rsa, "-sigopt", "rsa_padding_mode:pss")
+    pss(rsa)
     request("rsa1024", private_key("RSA", "rsa_keygen_bits:1024"))
     request("secp256k1", private_key("EC", "ec_paramgen_curve:secp256k1"))
 

@@ -9,6 +9,7 @@ import base64
 import math
 import random
 import subprocess
+import tempfile
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
@@ -99,7 +100,28 @@ PRIMES = [n for n in range(2, 3000) if all(n % d for d in range(2, int(n**0.5) +
 P256 = "06082a8648ce3d030107"
 
 
+def pss():
+    """Signatures by PSS over "a message", sound and with parameters that are not taken."""
+    with tempfile.TemporaryDirectory() as folder:
+        private = f"{folder}/key.pem"
+        openssl("genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", private)
+        openssl("pkey", "-in", private, "-pubout", "-out", str(FOLDER / "pss_signer.pem"))
+        (Path(folder) / "message").write_bytes(b"a message")
+        for name, digest, *options in (
+            ("sha256", "sha256", "rsa_pss_saltlen:digest"),
+            ("sha384", "sha384", "rsa_pss_saltlen:digest"),
+            ("sha512", "sha512", "rsa_pss_saltlen:digest"),
+            ("sha256_salt_20", "sha256", "rsa_pss_saltlen:20"),
+            ("sha256_longest_salt", "sha256", "rsa_pss_saltlen:max"),
+            ("sha256_mask_sha1", "sha256", "rsa_pss_saltlen:digest", "rsa_mgf1_md:sha1"),
+        ):
+            options = [part for option in ("rsa_padding_mode:pss", *options) for part in ("-sigopt", option)]
+            signature = openssl("dgst", f"-{digest}", "-sign", private, *options, f"{folder}/message")
+            (FOLDER / f"pss_{name}.hex").write_text(signature.hex() + "\n")
+
+
 def main():
+    pss()
     for bits in (2048, 3072, 4096):
         write(f"rsa{bits}", public_key("RSA", f"rsa_keygen_bits:{bits}"))
     for curve, name in (("P-256", "p256"), ("P-384", "p384"), ("P-521", "p521"), ("P-224", "p224"), ("secp256k1",) * 2):

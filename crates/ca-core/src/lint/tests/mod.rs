@@ -90,7 +90,7 @@ fn no_octets_make_it_panic() {
         for change in [0x01, 0x80, 0xff] {
             let mut spoiled = der.clone();
             spoiled[position] ^= change;
-            let issuer = scene.facts.as_ref().map_or(Issuer::Itself, Issuer::Authority);
+            let issuer = scene.issuer();
             let context = LintContext { issuer, public_key: &scene.key, profile: &scene.profile };
             // The serial, the lifetime and the names within the profile may be others without breaking a rule.
             if let Ok(linted) = check(TbsDer::from_bytes(spoiled), &context) {
@@ -102,7 +102,7 @@ fn no_octets_make_it_panic() {
 }
 
 fn check_truncated(scene: &Scene, der: &[u8]) -> bool {
-    let issuer = scene.facts.as_ref().map_or(Issuer::Itself, Issuer::Authority);
+    let issuer = scene.issuer();
     let context = LintContext { issuer, public_key: &scene.key, profile: &scene.profile };
     check(TbsDer::from_bytes(der.to_vec()), &context).is_err_and(|findings| findings[0].rule == STRICT_DER)
 }

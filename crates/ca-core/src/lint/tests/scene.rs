@@ -168,8 +168,13 @@ impl Scene {
         value(tag::SEQUENCE, &fields.concat())
     }
 
+    pub(super) fn issuer(&self) -> Issuer<'_> {
+        let own = self.key.key_type().signature_algorithm();
+        self.facts.as_ref().map_or(Issuer::Itself(own), Issuer::Authority)
+    }
+
     pub(super) fn lint(&self) -> Result<LintedTbs, Vec<Finding>> {
-        let issuer = self.facts.as_ref().map_or(Issuer::Itself, Issuer::Authority);
+        let issuer = self.issuer();
         check(TbsDer::from_bytes(self.der()), &LintContext { issuer, public_key: &self.key, profile: &self.profile })
     }
 }

@@ -2,7 +2,8 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 
 use super::*;
 use crate::hash::sha1;
-use crate::key::SignatureAlgorithm;
+use crate::hierarchy::{Owner, SigningKey};
+use crate::key::{KeyType, SignatureAlgorithm};
 use crate::revocation::RevocationReason;
 use crate::signing::Signature;
 
@@ -140,6 +141,27 @@ fn is_verified_with_the_key_that_signed_it_and_carries_certificates() {
     assert_eq!(read.certificates().collect::<Vec<_>>(), [&certificate[..], &certificate]);
     assert_eq!(read.verify(&issuer().0, &key, PRODUCED), Ok(ResponseSigner::Issuer));
     assert_eq!(answered(&assemble(&tbs, &signature, &[])).certificates().count(), 0);
+}
+
+/// A responder of RSA that signs by PSS.
+#[test]
+fn is_verified_where_it_was_signed_by_pss() {
+    for algorithm in
+        [SignatureAlgorithm::RsaPssSha256, SignatureAlgorithm::RsaPssSha384, SignatureAlgorithm::RsaPssSha512]
+    {
+        let signer = SigningKey::of(Owner::Authority, KeyType::Rsa2048).by_pss(algorithm);
+        let key = signer.public();
+        let template = ResponseTemplate { responder_key_hash: sha1(key.subject_public_key()), ..template() };
+        let tbs = OcspTbs::new(&template).expect("faultless");
+        let der = assemble(&tbs, &signer.sign(&tbs), &[]);
+        assert_eq!(answered(&der).verify(&issuer().0, key, PRODUCED), Ok(ResponseSigner::Issuer));
+        let identifier = algorithm.identifier_der();
+        let at = der.windows(identifier.len()).position(|part| part == identifier).expect("it names its algorithm");
+        let mut other_salt = der.clone();
+        other_salt[at + identifier.len() - 1] = 20;
+        let refused = answered(&other_salt).verify(&issuer().0, key, PRODUCED).expect_err("another salt");
+        assert!(refused.to_string().contains("its salt is 20 octets long"), "{refused}");
+    }
 }
 
 #[test]

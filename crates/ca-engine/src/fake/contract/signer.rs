@@ -10,7 +10,7 @@ use ca_core::time::{Lifetime, Timestamp};
 use futures::future::join_all;
 
 use super::case::{cases, run_cases};
-use crate::port::signer::Signer;
+use crate::port::signer::{Signer, SignerError};
 
 /// Checks that a signer keeps its contract. `make` gives a signer that may sign OCSP responses, the smallest of what is signed.
 ///
@@ -22,6 +22,7 @@ where
 {
     let cases = cases![
         the_algorithm_is_the_one_of_its_key,
+        a_key_signs_by_every_algorithm_it_has_and_by_no_other,
         a_signature_is_one_of_the_message,
         messages_may_be_long,
         concurrent_callers_get_their_own_signatures,
@@ -32,10 +33,29 @@ where
 
 async fn the_algorithm_is_the_one_of_its_key(signer: Arc<dyn Signer>) {
     let key_type = signer.public_key().key_type();
-    let fits = signer.algorithm() == key_type.signature_algorithm()
-        || key_type.is_rsa()
-            && matches!(signer.algorithm(), SignatureAlgorithm::RsaSha384 | SignatureAlgorithm::RsaSha512);
-    assert!(fits, "{:?} does not go with {key_type}", signer.algorithm());
+    assert!(signer.algorithm().fits(key_type), "{:?} does not go with {key_type}", signer.algorithm());
+}
+
+/// RSA keys have six; another key has its own only, even where a curve would go with another digest.
+async fn a_key_signs_by_every_algorithm_it_has_and_by_no_other(signer: Arc<dyn Signer>) {
+    let key_type = signer.public_key().key_type();
+    for algorithm in SignatureAlgorithm::ALL {
+        let has_it = if key_type.is_rsa() { algorithm.fits(key_type) } else { algorithm == signer.algorithm() };
+        let chosen = match (signer.with_algorithm(algorithm), has_it) {
+            (Ok(chosen), true) => chosen,
+            (Err(SignerError::Refused { .. }), false) => continue,
+            (other, _) => panic!("{algorithm} of a {key_type} key: {:?}", other.map(|signer| signer.algorithm())),
+        };
+        assert_eq!((chosen.algorithm(), chosen.public_key()), (algorithm, signer.public_key()));
+        assert_eq!(chosen.check().await, Ok(()), "{algorithm}");
+        let message = message(1);
+        let signature = chosen.sign(&message).await.expect("signs");
+        assert_eq!(signature.algorithm, algorithm);
+        let verified = signer.public_key().verify(algorithm, message.to_be_signed(), &signature.octets);
+        assert_eq!(verified, Ok(()), "{algorithm}");
+    }
+    let default = signer.sign(&message(1)).await.expect("signs");
+    assert_eq!(default.algorithm, signer.algorithm(), "the signer that was asked is as it was");
 }
 
 async fn a_signature_is_one_of_the_message(signer: Arc<dyn Signer>) {

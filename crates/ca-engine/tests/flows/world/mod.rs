@@ -76,6 +76,7 @@ impl Default for Parts {
                 shared_lifetime: Lifetime::from_seconds(300),
                 crl_validity: Lifetime::from_days(7),
                 partial_lists: BTreeMap::new(),
+                signatures: BTreeMap::new(),
                 delta_validity: DAY,
                 offline_crl_validity: Lifetime::from_days(395),
                 outbox: OutboxSettings::default(),

@@ -62,6 +62,10 @@ impl Signer for WitnessSigner {
         self.signer.algorithm()
     }
 
+    fn with_algorithm(&self, algorithm: SignatureAlgorithm) -> Result<Arc<dyn Signer>, SignerError> {
+        Ok(Arc::new(Self::new(self.signer.with_algorithm(algorithm)?, self.store.clone())))
+    }
+
     async fn sign(&self, message: &dyn Signable) -> Result<Signature, SignerError> {
         let is_known = self.store.is_intended(message.message()) || is_request(message.message());
         assert!(is_known, "an authority's key is used for what is not on record");

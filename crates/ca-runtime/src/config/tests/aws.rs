@@ -3,7 +3,7 @@
 use ca_core::time::Lifetime;
 use ca_engine::port::store::KeyHome;
 
-use crate::config::KeyPlan;
+use crate::config::{KeyPlan, KmsQuotaConfig};
 
 use super::{check, check_with, faults};
 
@@ -50,7 +50,12 @@ fn the_key_of_an_authority_may_lie_in_kms() {
     .expect("no fault");
     assert_eq!(config.authorities.root.key, KeyPlan::External(KeyHome::Kms(KEY.to_owned())));
     assert_eq!(config.authorities.tls.key, KeyPlan::External(KeyHome::Kms(other)));
-    assert_eq!((config.kms_quota, check("").expect("no fault").kms_quota), (50, 500));
+    let quotas = |rsa, elliptic_curves| KmsQuotaConfig { rsa, elliptic_curves };
+    assert_eq!((config.kms_quota, check("").expect("no fault").kms_quota), (quotas(50, 50), quotas(500, 500)));
+    let apart = check("[aws.kms]\nquota = 50\nrsa_quota = 200").expect("no fault");
+    assert_eq!(apart.kms_quota, quotas(200, 50));
+    let apart = check("[aws.kms]\necc_quota = 7").expect("no fault");
+    assert_eq!(apart.kms_quota, quotas(500, 7));
     let found = faults(&format!("[authority.root]\nkey = \"kms:{KEY}\"\n[authority.tls]\nkey = \"kms:{KEY}\""), &[]);
     assert!(found.len() == 1 && found[0].contains("the same key as `authority.root.key`"), "{found:#?}");
 }
@@ -75,6 +80,8 @@ fn tells_what_is_wrong_and_what_would_be_right() {
         ("[authority.tls]\nkey = \"kms:lists\"", "`authority.tls.key`", "ARN"),
         ("[authority.tls]\nkey = \"kms:arn:aws:kms:sa-east-1:111122223333:alias/tls\"", "`authority.tls.key`", "alias"),
         ("[aws.kms]\nquota = 0", "`aws.kms.quota`", "from 1 to 100000"),
+        ("[aws.kms]\nrsa_quota = 0", "`aws.kms.rsa_quota`", "from 1 to 100000"),
+        ("[aws.kms]\necc_quota = 100001", "`aws.kms.ecc_quota`", "from 1 to 100000"),
         ("publish = \"s3\"", "`publish`", "must be a table"),
     ] {
         let found = faults(text, &[]);

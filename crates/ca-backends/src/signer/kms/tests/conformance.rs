@@ -2,7 +2,6 @@
 //! double is not judged by itself. What moto does otherwise than AWS is left out for it, and named here: it hashes digests again,
 //! salts PSS as long as it can, lets disabled keys sign, knows no dry run and no limit of length.
 
-use aws_lc_rs::signature::{self as aws_lc, UnparsedPublicKey};
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::operation::sign::SignError;
 use aws_sdk_kms::types::{KeySpec, KeyState, KeyUsageType};
@@ -88,7 +87,7 @@ impl Run {
             assert_eq!(described.arn(), Some(key.as_str()));
             let public_key = self.public_key(&key).await;
             assert_eq!(public_key.key_type(), key_type);
-            let algorithm = algorithm_of(key_type).expect("one");
+            let algorithm = algorithm_of(key_type, key_type.signature_algorithm()).expect("one");
             assert!(described.signing_algorithms().contains(&algorithm), "{described:?}");
             let signed = self.sign(&key, algorithm, MessageType::Raw, MESSAGE).await.expect("signed");
             let signature = signed.signature().expect("octets").as_ref();
@@ -103,7 +102,7 @@ impl Run {
         for (spec, key_type) in [(KeySpec::EccNistP384, KeyType::P384), (KeySpec::Rsa2048, KeyType::Rsa2048)] {
             let key = self.signing_key(spec).await;
             let public_key = self.public_key(&key).await;
-            let algorithm = algorithm_of(key_type).expect("one");
+            let algorithm = algorithm_of(key_type, key_type.signature_algorithm()).expect("one");
             let mut hasher = key_type.signature_algorithm().hasher().expect("a digest");
             hasher.update(MESSAGE);
             let digest = hasher.finish();
@@ -111,12 +110,15 @@ impl Run {
             let signature = signed.signature().expect("octets").as_ref();
             assert_eq!(public_key.verify(key_type.signature_algorithm(), MESSAGE, signature), Ok(()));
             assert_eq!(signed.key_id(), Some(key.as_str()), "the ARN of the key that signed");
-            if key_type == KeyType::Rsa2048 {
-                // The salt of PSS is as long as the digest: what X.509 names and verifiers insist on.
-                let pss = SigningAlgorithmSpec::RsassaPssSha256;
-                let signed = self.sign(&key, pss, MessageType::Digest, digest.octets()).await.expect("signed");
-                let key = UnparsedPublicKey::new(&aws_lc::RSA_PSS_2048_8192_SHA256, public_key.subject_public_key());
-                assert!(key.verify(MESSAGE, signed.signature().expect("octets").as_ref()).is_ok());
+            // The salt of PSS is as long as the digest: what X.509 names and verifiers insist on.
+            for (_, chosen) in SignatureAlgorithm::OF_RSA.into_iter().filter(|_| key_type.is_rsa()) {
+                let asked_for = algorithm_of(key_type, chosen).expect("RSA has it");
+                let mut hasher = chosen.hasher().expect("a digest");
+                hasher.update(MESSAGE);
+                let digest = hasher.finish();
+                let signed = self.sign(&key, asked_for, MessageType::Digest, digest.octets()).await.expect("signed");
+                let signature = signed.signature().expect("octets").as_ref();
+                assert_eq!(public_key.verify(chosen, MESSAGE, signature), Ok(()), "{chosen}");
             }
         }
     }
@@ -250,7 +252,7 @@ async fn aws_itself_does_what_the_double_does() {
     // And the signer over a key of it.
     let run = Run::new(Judged::Aws, &access);
     let key = arn(&run.signing_key(KeySpec::EccNistP256).await);
-    let signer = KmsKeys::new(access.clone(), USUAL_QUOTA).find(&key).await.expect("found");
+    let signer = KmsKeys::new(access.clone(), KmsQuotas::default()).find(&key).await.expect("found");
     signer.check().await.expect("it would sign");
     signer.sign(&message(2)).await.expect("signed and verified");
     run.client.schedule_key_deletion().key_id(key.as_str()).pending_window_in_days(7).send().await.expect("scheduled");

@@ -37,6 +37,17 @@ fn makes_keys_of_every_kind_that_sign_what_their_public_part_verifies() {
             }
             let found = tokens.find(&uri, &settings).await.expect("found");
             assert_eq!(found.public_key(), made.public_key());
+            for (name, algorithm) in SignatureAlgorithm::OF_RSA {
+                let told = match found.with_algorithm(algorithm) {
+                    Ok(told) if key_type.is_rsa() => told,
+                    Err(_) if !key_type.is_rsa() => continue,
+                    _ => panic!("{name} of {key_type}"),
+                };
+                told.check().await.expect("the token has the mechanism");
+                let signature = told.sign(&message(1)).await.expect("signs");
+                assert_eq!(signature.algorithm, algorithm);
+                message(1).message().verify(made.public_key(), &signature).expect("of the message, by what was told");
+            }
             let told = refusal(tokens.make(&uri, &settings, key_type).await.expect_err("it is there"));
             assert!(told.contains("already"), "{told}");
         }
