@@ -30,10 +30,11 @@ pub(crate) struct Patience {
     pub(crate) first_rest: Duration,
 }
 
-/// Calls of one service, account and region share it.
+/// Calls that AWS counts together share it: of one service, account and region, and of KMS of one family of keys.
 pub(crate) struct Caller {
     pace: Pace,
-    breaker: Breaker,
+    /// Of the endpoint, which calls that are counted apart have in common.
+    breaker: Arc<Breaker>,
     patience: Patience,
     tally: Arc<Tally>,
     /// Spreads the pauses of those that failed together.
@@ -74,9 +75,21 @@ impl Caller {
     pub(crate) fn new(per_second: u32, longest_wait: Duration, patience: Patience, tally: Arc<Tally>) -> Self {
         Self {
             pace: Pace::new(per_second, longest_wait),
-            breaker: Breaker::new(patience.first_rest),
+            breaker: Arc::new(Breaker::new(patience.first_rest)),
             patience,
             tally,
+            spread: RandomState::new(),
+            pauses: AtomicU64::new(0),
+        }
+    }
+
+    /// The same way to the same endpoint, at a pace of its own: for calls that AWS counts apart.
+    pub(crate) fn counted_apart(&self, per_second: u32, longest_wait: Duration) -> Self {
+        Self {
+            pace: Pace::new(per_second, longest_wait),
+            breaker: Arc::clone(&self.breaker),
+            patience: self.patience,
+            tally: Arc::clone(&self.tally),
             spread: RandomState::new(),
             pauses: AtomicU64::new(0),
         }

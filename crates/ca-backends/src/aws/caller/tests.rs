@@ -112,3 +112,22 @@ async fn what_finds_no_turn_in_time_is_told_when_to_ask_again() {
     assert!(turned_away.iter().all(|after| !after.is_zero() && *after <= Duration::from_secs(1)), "{turned_away:?}");
     assert_eq!(counted(&caller, CallOutcome::QueueFull), turned_away.len() as u64);
 }
+
+#[tokio::test]
+async fn what_is_counted_apart_has_turns_of_its_own_and_the_same_rest() {
+    let caller = Caller::new(1, Duration::ZERO, PATIENCE, Arc::default());
+    let apart = caller.counted_apart(1_000, Duration::from_secs(600));
+    let calls = (0..60).map(|_| async { caller.call(SIGN, || std::future::ready(Ok(()))).await });
+    let ends = futures::future::join_all(calls).await;
+    assert!(ends.iter().any(Result::is_err), "more than a second has turns for");
+    for answer in 0..60 {
+        assert_eq!(call(&apart, vec![Ok(answer)]).await.0, Ok(answer));
+    }
+    assert_eq!(counted(&apart, CallOutcome::Answered), counted(&caller, CallOutcome::Answered), "one tally");
+    // Who fails again and again is left alone by both: it is the same endpoint.
+    for _ in 0..2 {
+        assert!(call(&apart, vec![Err(passing()); 4]).await.0.is_err());
+    }
+    assert!(matches!(call(&caller, vec![Ok(0)]).await.0, Err(CallError::Unavailable { .. })));
+    assert_eq!(counted(&caller, CallOutcome::Resting), 1);
+}
