@@ -47,7 +47,17 @@ check: $(CARGO_DENY) ## Format, clippy, documentation, licences, sources, confin
 	$(CARGO_DENY) --log-level error check --allow unused-wrapper bans licenses sources
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --workspace --test named -- -D warnings
+	$(MAKE) --no-print-directory check-features
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' $(CARGO) doc --quiet --workspace --no-deps --document-private-items
+
+# What a build leaves out it must be able to do without. What the compiler says, a warning too, is a failure.
+.PHONY: check-features
+check-features:
+	@for features in '' aws-s3 backend-kms backend-pkcs11; do \
+		programs="--package ca-server"; test "$$features" = aws-s3 || programs="$$programs --package ca-cli"; \
+		said=$$($(CARGO) check --quiet $$programs --no-default-features --features "$$features" 2>&1) && test -z "$$said" || { \
+			printf '%s\nwith the features [%s] alone, %s does not build without a word\n' "$$said" "$$features" "$$programs"; exit 1; }; \
+	done
 
 advisories: $(CARGO_DENY) ## Known vulnerabilities of dependencies (fetches RustSec's database)
 	$(CARGO_DENY) check advisories
