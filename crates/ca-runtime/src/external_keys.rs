@@ -158,7 +158,11 @@ fn no_adapter(home: &KeyHome) -> SignerError {
 
 /// What a configuration asks for that this build does not have: for `check-config`.
 pub(crate) fn check(config: &Config) -> Result<(), NotBuiltIn> {
-    if cfg!(feature = "backend-kms") {
+    check_for(config, cfg!(feature = "backend-kms"))
+}
+
+fn check_for(config: &Config, has_kms: bool) -> Result<(), NotBuiltIn> {
+    if has_kms {
         return Ok(());
     }
     let in_kms =
@@ -178,4 +182,20 @@ pub(crate) fn check(config: &Config) -> Result<(), NotBuiltIn> {
 pub struct NotBuiltIn {
     /// The key of the configuration that wants it.
     pub configured_as: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "kms:arn:aws:kms:sa-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+
+    #[test]
+    fn a_build_without_kms_names_the_feature_and_who_wants_it() {
+        let config = Config::check(&format!("[authority.tls]\nkey = \"{KEY}\""), []).expect("no fault");
+        let said = check_for(&config, false).expect_err("it is not there").to_string();
+        assert!(said.starts_with("authority.tls.key: ") && said.contains("feature `backend-kms`"), "{said}");
+        assert_eq!(check_for(&config, true), Ok(()));
+        assert_eq!(check_for(&Config::check("", []).expect("no fault"), false), Ok(()), "nothing asks for it");
+    }
 }

@@ -27,8 +27,12 @@ pub struct MirrorFault {
 
 /// What of them can be judged without a look at the network: for `check-config`.
 pub(crate) fn check(config: &Config) -> Result<(), MirrorFault> {
+    check_for(config, cfg!(feature = "aws-s3"))
+}
+
+fn check_for(config: &Config, has_s3: bool) -> Result<(), MirrorFault> {
     match &config.s3 {
-        Some(_) if !cfg!(feature = "aws-s3") => Err(not_built_in()),
+        Some(_) if !has_s3 => Err(not_built_in()),
         _ => Ok(()),
     }
 }
@@ -52,4 +56,18 @@ pub(crate) async fn open(config: &Config) -> Result<Vec<Mirror>, MirrorFault> {
 
 fn not_built_in() -> MirrorFault {
     MirrorFault { detail: "this program was built without Amazon S3 (feature `aws-s3`); take one that has it, or leave [publish.s3] out".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_without_s3_names_the_feature() {
+        let config = Config::check("[publish.s3]\nbucket = \"pki-example-org\"", []).expect("no fault");
+        let said = check_for(&config, false).expect_err("it is not there").to_string();
+        assert!(said.starts_with("publish.s3: ") && said.contains("feature `aws-s3`"), "{said}");
+        assert_eq!(check_for(&config, true), Ok(()));
+        assert_eq!(check_for(&Config::check("", []).expect("no fault"), false), Ok(()), "nothing asks for it");
+    }
 }

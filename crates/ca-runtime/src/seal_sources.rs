@@ -28,9 +28,13 @@ pub enum SealSourceFault {
 
 /// What of them can be judged without a look at files or network: for `check-config`.
 pub(crate) fn check(config: &Config) -> Result<(), SealSourceFault> {
+    check_for(config, cfg!(feature = "backend-kms"))
+}
+
+fn check_for(config: &Config, has_kms: bool) -> Result<(), SealSourceFault> {
     let is_kms = |source: &SealSource| matches!(source, SealSource::Kms(_));
     let asks_kms = is_kms(&config.seal.authorities) || config.seal.responders.as_ref().is_some_and(is_kms);
-    if asks_kms && !cfg!(feature = "backend-kms") { Err(not_built_in()) } else { Ok(()) }
+    if asks_kms && !has_kms { Err(not_built_in()) } else { Ok(()) }
 }
 
 /// The seals of a process. `for_status` gives the responders' only; `read` reads a passphrase, or makes it where that is right.
@@ -84,4 +88,22 @@ pub(crate) async fn wrapping_key(_: &AwsPlace, _: &KmsKeyArn) -> Result<Arc<dyn 
 fn not_built_in() -> SealSourceFault {
     let detail = "this program was built without AWS KMS (feature `backend-kms`); take one that has it, or name a passphrase_file";
     SealSourceFault::Kms { detail: detail.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "kms:arn:aws:kms:sa-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+
+    #[test]
+    fn a_build_without_kms_names_the_feature() {
+        for text in [format!("[seal]\nkey = \"{KEY}\""), format!("[seal.responders]\nkey = \"{KEY}\"")] {
+            let config = Config::check(&text, []).expect("no fault");
+            let said = check_for(&config, false).expect_err("it is not there").to_string();
+            assert!(said.starts_with("seal.key: ") && said.contains("feature `backend-kms`"), "{said}");
+            assert!(check_for(&config, true).is_ok());
+        }
+        assert!(check_for(&Config::check("", []).expect("no fault"), false).is_ok(), "nothing asks for it");
+    }
 }

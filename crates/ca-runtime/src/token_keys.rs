@@ -39,11 +39,15 @@ pub struct KeyWayFault {
 
 /// What of the ways to keys can be judged without a call: for `check-config`.
 pub(crate) fn check(config: &Config) -> Result<(), KeyWayFault> {
+    check_for(config, cfg!(feature = "backend-pkcs11"))
+}
+
+fn check_for(config: &Config, has_pkcs11: bool) -> Result<(), KeyWayFault> {
     for uri in config.pkcs11.uris() {
         let settings = config.pkcs11.settings_of(uri);
         let settings = settings.map_err(|detail| KeyWayFault { configured_as: "pkcs11".to_owned(), detail })?;
         let fault = |detail| KeyWayFault { configured_as: settings.configured_as.clone(), detail };
-        if !cfg!(feature = "backend-pkcs11") {
+        if !has_pkcs11 {
             return Err(fault(NOT_BUILT_IN.to_owned()));
         }
         let candidates = settings.module.candidates();
@@ -139,4 +143,18 @@ const NOT_BUILT_IN: &str = "this program was built without PKCS#11 (feature `bac
 #[cfg(not(feature = "backend-pkcs11"))]
 fn no_adapter(uri: &Pkcs11Uri) -> SignerError {
     SignerError::Unavailable { detail: format!("{}: {NOT_BUILT_IN}", uri.identity()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_without_pkcs11_names_the_feature() {
+        let text = "[authority.tls]\nkey = \"pkcs11:token=hsm;object=tls-ca\"\n[pkcs11.hsm]\nmodule = \"softhsm2\"";
+        let config = Config::check(text, []).expect("no fault");
+        let said = check_for(&config, false).expect_err("it is not there").to_string();
+        assert!(said.starts_with("pkcs11.hsm: ") && said.contains("feature `backend-pkcs11`"), "{said}");
+        assert_eq!(check_for(&Config::check("", []).expect("no fault"), false), Ok(()), "nothing asks for it");
+    }
 }

@@ -1,6 +1,7 @@
 //! Scripts, plans and transcripts.
 
 use super::*;
+use crate::key::SignatureAlgorithm;
 use crate::time::{Lifetime, Timestamp};
 
 const SCRIPT: &str = r#"
@@ -71,6 +72,22 @@ fn every_fault_of_a_script_is_told_at_once() {
     );
     let hold = format!("{SCRIPT}\n[[revoke]]\ncertificate = \"tls.crt\"\nreason = \"certificateHold\"\n");
     assert_eq!(faults(&hold), ["revoke", "revoke[0].reason"]);
+}
+
+#[test]
+fn a_new_root_of_rsa_may_be_told_by_what_it_signs() {
+    let told = |key: &str, signature: &str| {
+        let root = format!("key = \"software:{key}\"\nsignature = \"{signature}\"");
+        SCRIPT.replace("key = \"software:p384\"", &root)
+    };
+    let script = Script::parse(&told("rsa4096", "rsa-pss-sha256")).expect("a good one");
+    assert_eq!(script.root.signature, SignatureAlgorithm::RsaPssSha256);
+    let own = Script::parse(SCRIPT).expect("a good one").root.signature;
+    assert_eq!(own, SignatureAlgorithm::EcdsaSha384);
+    assert_eq!(faults(&told("p384", "rsa-pss-sha256")), ["root.signature"]);
+    assert_eq!(faults(&told("rsa4096", "pss")), ["root.signature"]);
+    let continued = told("rsa4096", "rsa-pss-sha256").replace("establish", "continue");
+    assert!(faults(&continued).contains(&"root.signature".to_owned()), "it signs by what its certificate is signed by");
 }
 
 #[test]

@@ -91,6 +91,7 @@ fn the_template_shows_every_key_and_the_true_defaults() {
         "module",
         "pin_file",
         "sessions",
+        "signature",
     ];
     let uncommented = |line: &str| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).map(str::to_owned);
     let of_examples = |line: &str| examples.iter().any(|key| line.starts_with(key));
@@ -107,6 +108,7 @@ fn the_template_shows_every_key_and_the_true_defaults() {
     let table: toml::Table = all.parse().expect("TOML");
     // Of two that exclude each other one is shown.
     let unshown = [
+        "authority.tls.signature",
         "data_dir",
         "database.url_file",
         "database.listen_url_file",
@@ -520,8 +522,10 @@ fn an_authority_with_an_rsa_key_may_be_told_by_what_it_signs() {
     let from_outside = check_with("", &[("CA__AUTHORITY__DOCUMENT__SIGNATURE", "rsa-sha512")]).expect("no fault");
     assert_eq!(from_outside.authorities.document.signature, Some(SignatureAlgorithm::RsaSha512));
     // Of keys that lie elsewhere the type is not known here.
-    let elsewhere = "[authority.tls]\nkey = \"pkcs11:token=hsm;object=tls\"\nsignature = \"rsa-pss-sha256\"";
-    assert_eq!(check(elsewhere).expect("no fault").authorities.tls.signature, Some(SignatureAlgorithm::RsaPssSha256));
+    let module = "[pkcs11.hsm]\nmodule = \"softhsm2\"\n";
+    let elsewhere =
+        format!("{module}[authority.tls]\nkey = \"pkcs11:token=hsm;object=tls\"\nsignature = \"rsa-pss-sha256\"");
+    assert_eq!(check(&elsewhere).expect("no fault").authorities.tls.signature, Some(SignatureAlgorithm::RsaPssSha256));
     for (text, part) in [
         ("[authority.tls]\nsignature = \"rsa-pss-sha256\"", "the key is p256, which signs by ecdsa-with-SHA256 only"),
         ("[authority.tls]\nkey = \"software:rsa2048\"\nsignature = \"ecdsa-sha256\"", "rsa-pss-sha512"),

@@ -338,7 +338,9 @@ fn judge(facts: &IssuerFacts, profile: &Profile, asked_for: &AskedFor, der: &[u8
         let fault = format!("its {} is not what was asked for", mismatch.field);
         return Verdict::Other { certificate, fault };
     }
-    let context = LintContext { issuer: Issuer::Authority(facts), public_key: asked_for.public_key(), profile };
+    // What it was to be signed by was settled when it was asked for; the authority may be told another algorithm since.
+    let facts = facts.clone().signing_by(asked_for.signature_algorithm());
+    let context = LintContext { issuer: Issuer::Authority(&facts), public_key: asked_for.public_key(), profile };
     match lint::check_received(certificate.tbs_der(), &context) {
         Ok(()) => Verdict::Fits(certificate),
         Err(findings) => {
