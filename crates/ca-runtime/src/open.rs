@@ -38,7 +38,6 @@ use crate::data_folder::{DataFolder, DataFolderError, PASSPHRASE_FILE};
 use crate::entropy::SystemEntropy;
 use crate::external_keys::{self, HeldKeys};
 pub use crate::external_keys::{AwsCalls, NotBuiltIn};
-use crate::hierarchy::ROOT;
 use crate::lock::{Lock, LockError};
 pub use crate::mirrors::{Mirror, MirrorFault};
 use crate::operator_message::operator_message;
@@ -376,7 +375,7 @@ fn partial_lists(config: &Config) -> BTreeMap<AuthorityId, PartialLists> {
 /// By what authorities sign that were told, by the ids that `init` gives them.
 fn signatures(config: &Config) -> BTreeMap<AuthorityId, SignatureAlgorithm> {
     let authorities = &config.authorities;
-    let told = [(ROOT, &authorities.root), ("tls", &authorities.tls), ("document", &authorities.document)];
+    let told = [("root", &authorities.root), ("tls", &authorities.tls), ("document", &authorities.document)];
     // The ids are ours, and well-formed.
     told.into_iter().filter_map(|(id, authority)| Some((id.parse().ok()?, authority.signature?))).collect()
 }

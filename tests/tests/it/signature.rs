@@ -1,7 +1,7 @@
 //! By what authorities sign: RSASSA-PSS where they are told, with keys of the service's own, in a token and in KMS; and what a restart
 //! with another choice changes, which is only what is signed from then on.
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use ca_api::authority::Authority;
 use ca_api::certificate::Certificate;
 use ca_core::crl::ParsedCrl;
@@ -83,7 +83,7 @@ async fn a_restart_with_another_signature_changes_what_is_signed_from_then_on_an
     ensure!(succeeded, "{said}");
     site.set("CA__AUTHORITY__TLS__KEY", "software:p256");
     let (succeeded, said) = site.run(&["check-config"])?;
-    ensure!(!succeeded && said.contains("authority.tls.signature") && said.contains("the key is p256"), "{said}");
+    ensure!(!succeeded && said.contains("CA__AUTHORITY__TLS__SIGNATURE") && said.contains("the key is p256"), "{said}");
     Ok(())
 }
 

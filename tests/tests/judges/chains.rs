@@ -13,7 +13,8 @@ const OTHER_POLICY: &str = "1.2.3.4.5";
 
 #[test]
 fn openssl_strictly_verifies_each_certificate_for_its_purpose_alone() -> anyhow::Result<()> {
-    openssl_judges_purposes(&Material::shared()?)
+    let material = Material::shared()?;
+    openssl_judges_purposes(&material)
 }
 
 pub(crate) fn openssl_judges_purposes(material: &Material) -> anyhow::Result<()> {
@@ -31,7 +32,8 @@ pub(crate) fn openssl_judges_purposes(material: &Material) -> anyhow::Result<()>
 
 #[test]
 fn openssl_finds_every_authority_s_list() -> anyhow::Result<()> {
-    openssl_judges_lists(&Material::shared()?)
+    let material = Material::shared()?;
+    openssl_judges_lists(&material)
 }
 
 pub(crate) fn openssl_judges_lists(material: &Material) -> anyhow::Result<()> {
@@ -59,7 +61,8 @@ fn openssl_finds_the_policy_of_the_profile_under_an_explicit_policy() -> anyhow:
 
 #[test]
 fn gnutls_verifies_purposes_names_and_lists() -> anyhow::Result<()> {
-    gnutls_judges(&Material::shared()?)
+    let material = Material::shared()?;
+    gnutls_judges(&material)
 }
 
 pub(crate) fn gnutls_judges(material: &Material) -> anyhow::Result<()> {
@@ -86,7 +89,8 @@ pub(crate) fn gnutls_judges(material: &Material) -> anyhow::Result<()> {
 
 #[test]
 fn nss_verifies_purposes_and_imports_lists() -> anyhow::Result<()> {
-    nss_judges(&Material::shared()?)
+    let material = Material::shared()?;
+    nss_judges(&material)
 }
 
 pub(crate) fn nss_judges(material: &Material) -> anyhow::Result<()> {
@@ -131,7 +135,8 @@ fn who_reads_one_list_from_a_file_of_all_finds_that_of_tls() -> anyhow::Result<(
 
 #[test]
 fn strongswan_verifies_chains_and_lists() -> anyhow::Result<()> {
-    strongswan_judges(&Material::shared()?)
+    let material = Material::shared()?;
+    strongswan_judges(&material)
 }
 
 pub(crate) fn strongswan_judges(material: &Material) -> anyhow::Result<()> {
@@ -155,7 +160,8 @@ pub(crate) fn strongswan_judges(material: &Material) -> anyhow::Result<()> {
 
 #[test]
 fn the_webs_verifier_has_no_objection() -> anyhow::Result<()> {
-    the_webs_verifier_judges(&Material::shared()?)
+    let material = Material::shared()?;
+    the_webs_verifier_judges(&material)
 }
 
 pub(crate) fn the_webs_verifier_judges(material: &Material) -> anyhow::Result<()> {

@@ -9,7 +9,8 @@ use crate::tool::{Tool, Verdict};
 
 #[test]
 fn openssl_verifies_every_kind_of_answer() -> anyhow::Result<()> {
-    openssl_judges(&Material::shared()?)
+    let material = Material::shared()?;
+    openssl_judges(&material)
 }
 
 pub(crate) fn openssl_judges(material: &Material) -> anyhow::Result<()> {
@@ -49,7 +50,8 @@ fn openssl_gets_two_statuses_in_one_answer() -> anyhow::Result<()> {
 
 #[test]
 fn the_root_has_an_intermediate_s_status_answered_while_its_key_is_away() -> anyhow::Result<()> {
-    openssl_judges_the_root_s(&Material::shared()?)
+    let material = Material::shared()?;
+    openssl_judges_the_root_s(&material)
 }
 
 pub(crate) fn openssl_judges_the_root_s(material: &Material) -> anyhow::Result<()> {
@@ -94,7 +96,8 @@ fn openssl_reads_answers_to_get_however_the_path_is_written() -> anyhow::Result<
 
 #[test]
 fn gnutls_verifies_good_and_revoked() -> anyhow::Result<()> {
-    gnutls_judges(&Material::shared()?)
+    let material = Material::shared()?;
+    gnutls_judges(&material)
 }
 
 pub(crate) fn gnutls_judges(material: &Material) -> anyhow::Result<()> {
@@ -111,7 +114,8 @@ pub(crate) fn gnutls_judges(material: &Material) -> anyhow::Result<()> {
 
 #[test]
 fn a_strict_client_finds_nothing_amiss() -> anyhow::Result<()> {
-    a_strict_client_judges(&Material::shared()?)
+    let material = Material::shared()?;
+    a_strict_client_judges(&material)
 }
 
 pub(crate) fn a_strict_client_judges(material: &Material) -> anyhow::Result<()> {
@@ -152,7 +156,8 @@ fn a_hold_is_told_as_revoked_and_its_end_as_good() -> anyhow::Result<()> {
 
 #[test]
 fn java_validates_paths_by_ocsp_and_by_crl() -> anyhow::Result<()> {
-    java_judges(&Material::shared()?)
+    let material = Material::shared()?;
+    java_judges(&material)
 }
 
 pub(crate) fn java_judges(material: &Material) -> anyhow::Result<()> {
