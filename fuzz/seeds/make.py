@@ -249,6 +249,8 @@ def uris():
         b"pkcs11:serial=1;id=%01?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:///etc/pin"
         b"&module-name=softhsm2",
     )
+    # A label that reads as an attribute which is refused.
+    write("pkcs11_uri", "label-of-a-pin.txt", b"pkcs11:token=hsm;object=pin-value=&pin-value=1")
 
 
 requests()

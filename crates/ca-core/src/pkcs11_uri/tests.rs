@@ -141,6 +141,13 @@ fn refuses_what_names_no_single_key_or_says_what_it_does_not_mean() {
     assert_eq!(refused("pkcs11:token=t;object=k?module-name=../a"), Pkcs11UriError::ModuleName);
 }
 
+#[test]
+fn a_label_may_read_as_an_attribute_that_is_refused() {
+    let uri = read("pkcs11:token=hsm;object=pin-value=&pin-value=1").expect("a label");
+    assert_eq!(uri.text(Pkcs11Attribute::Object), Some("pin-value=&pin-value=1"));
+    assert_eq!(read(&uri.to_string()), Ok(uri));
+}
+
 proptest! {
     #[test]
     fn reads_what_it_writes(token in "[^\\p{C}]{1,8}", object in "[^\\p{C}]{1,8}", id in proptest::collection::vec(any::<u8>(), 1..40)) {
