@@ -187,10 +187,10 @@ pub fn begin() -> Instant {
     Instant::now()
 }
 
-/// Asks until there is an answer, for 20 s at most.
+/// Asks until there is an answer, for a minute at most.
 pub fn soon<T>(what: &str, mut question: impl FnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(eventually(Duration::from_secs(20), what, || {
+    runtime.block_on(eventually(Duration::from_secs(60), what, || {
         let answer = question();
         async move { answer }
     }))

@@ -17,6 +17,9 @@ pub struct KmsAuthorities {
 }
 
 impl KmsAuthorities {
+    /// The secret key that the SDK is given; it must be in no log.
+    pub const SECRET: &str = "a-secret-of-the-tests";
+
     /// Three new keys.
     pub fn start() -> anyhow::Result<Self> {
         let kms = KmsDouble::start()?;
@@ -33,7 +36,7 @@ impl KmsAuthorities {
             ("CA__AUTHORITY__DOCUMENT__KEY", format!("kms:{}", self.document)),
             ("CA__AWS__ENDPOINT_URL", self.kms.endpoint_url()),
             ("AWS_ACCESS_KEY_ID", "AKIDTEST".to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", "a-secret-of-the-tests".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", Self::SECRET.to_owned()),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         ]
     }

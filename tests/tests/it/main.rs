@@ -20,6 +20,7 @@ mod crl;
 mod crl_compressed;
 mod external_root;
 mod health;
+mod homes;
 mod idempotency;
 mod issue;
 mod kms;
