@@ -24,6 +24,7 @@ mod homes;
 mod idempotency;
 mod issue;
 mod kms;
+mod kms_create;
 mod kms_refusals;
 mod kms_seal;
 mod kms_weather;

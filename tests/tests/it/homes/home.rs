@@ -1,12 +1,15 @@
 //! Where the keys of the three authorities are.
 
 use ca_api::authority::KeyHome;
-use ca_e2e::kms::KmsAuthorities;
+use ca_e2e::kms::{KmsAuthorities, MadeKeys};
 use ca_e2e::token_keys::TokenKeys;
+use ca_test_doubles::KmsDouble;
 use ca_test_services::SoftHsm;
 
 /// A home of keys, or several, and the settings of a service that has its keys there.
 pub(super) struct Home {
+    /// The command that makes the hierarchy.
+    pub(super) init: &'static [&'static str],
     /// The settings, as environment variables.
     pub(super) settings: Vec<(&'static str, String)>,
     /// Where the key of each authority is.
@@ -16,7 +19,7 @@ pub(super) struct Home {
     /// What must be in no log and in no record.
     pub(super) secrets: Vec<&'static str>,
     /// AWS KMS, where keys are there.
-    pub(super) kms: Option<KmsAuthorities>,
+    pub(super) kms: Option<KmsDouble>,
     /// A token, where keys are there.
     pub(super) token: Option<TokenKeys>,
 }
@@ -30,6 +33,7 @@ impl Home {
             ("CA__AUTHORITY__DOCUMENT__KEY", "software:rsa2048".to_owned()),
         ];
         Self {
+            init: &["init"],
             settings,
             keys: ["root", "tls", "document"].map(|id| (id, KeyHome::Software)),
             root_is_a_file: true,
@@ -39,15 +43,16 @@ impl Home {
         }
     }
 
-    /// AWS KMS, at the double: keys that were made beforehand.
+    /// AWS KMS, at the double; `init` has it make the keys.
     pub(super) fn kms() -> anyhow::Result<Self> {
-        let kms = KmsAuthorities::start()?;
+        let keys = MadeKeys::start()?;
         Ok(Self {
-            settings: kms.settings(),
+            init: &["init", "--yes"],
+            settings: keys.settings(),
             keys: ["root", "tls", "document"].map(|id| (id, KeyHome::Kms)),
             root_is_a_file: false,
             secrets: vec![KmsAuthorities::SECRET],
-            kms: Some(kms),
+            kms: Some(keys.kms),
             token: None,
         })
     }
@@ -56,6 +61,7 @@ impl Home {
     pub(super) fn token() -> anyhow::Result<Self> {
         let token = TokenKeys::new()?;
         Ok(Self {
+            init: &["init"],
             settings: token.settings("p384"),
             keys: ["root", "tls", "document"].map(|id| (id, KeyHome::Pkcs11)),
             root_is_a_file: false,
@@ -65,7 +71,7 @@ impl Home {
         })
     }
 
-    /// The root's in a token, that of `tls` in KMS, that of `document` in the record.
+    /// The root's in a token, that of `tls` in KMS, made beforehand; that of `document` in the record.
     pub(super) fn mix() -> anyhow::Result<Self> {
         let (kms, token) = (KmsAuthorities::start()?, TokenKeys::new()?);
         let root = |(name, _): &(&str, String)| !name.starts_with("CA__AUTHORITY__") || name.contains("__ROOT__");
@@ -74,11 +80,12 @@ impl Home {
         settings.extend(kms.settings().into_iter().filter(tls));
         settings.push(("CA__AUTHORITY__DOCUMENT__KEY", "software:rsa2048".to_owned()));
         Ok(Self {
+            init: &["init"],
             settings,
             keys: [("root", KeyHome::Pkcs11), ("tls", KeyHome::Kms), ("document", KeyHome::Software)],
             root_is_a_file: false,
             secrets: vec![SoftHsm::PIN, KmsAuthorities::SECRET],
-            kms: Some(kms),
+            kms: Some(kms.kms),
             token: Some(token),
         })
     }
