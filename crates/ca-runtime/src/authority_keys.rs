@@ -11,11 +11,8 @@ use ca_engine::port::signer::Signer;
 use ca_engine::port::store::KeyHome;
 
 use crate::config::{AuthorityConfig, KeyPlan};
-use crate::hierarchy::{InitError, Progress, ROOT};
+use crate::hierarchy::{InitError, KeyElsewhere, Progress, ROOT};
 use crate::open::Runtime;
-
-/// Where a key is, and the key.
-pub(crate) type KeyElsewhere = (KeyHome, Arc<dyn Signer>);
 
 impl Runtime {
     /// The keys of these authorities that are elsewhere. Keys that are there are asked whether they would sign; only when all of them
@@ -64,7 +61,8 @@ impl Runtime {
         let signer = match make {
             Some(key_type) => {
                 progress(Progress::MakingKey { authority: id.clone(), key_type });
-                self.external_keys.tokens().make(uri, key_type).await?
+                let made = self.external_keys.tokens().make(uri, key_type).await;
+                made.map_err(|source| InitError::NotMadeInToken { authority: id.clone(), home: home.clone(), source })?
             }
             // It says what is missing.
             None => self.engine.external_keys().find(&home).await?,

@@ -2,6 +2,8 @@
 //!
 //! Harmless to repeat: what is there is left alone, what an interrupted set-up left unfinished is finished.
 
+use std::sync::Arc;
+
 use ca_core::id::{AuthorityId, IdError};
 use ca_core::key::KeyType;
 use ca_core::policy::AuthorityConstraints;
@@ -15,11 +17,10 @@ use ca_engine::flow::reconcile::abandon_reservations_before;
 use ca_engine::flow::respond::{make_responder, needs_responder};
 use ca_engine::generation::line_of;
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError};
-use ca_engine::port::signer::SignerError;
+use ca_engine::port::signer::{Signer, SignerError};
 use ca_engine::port::store::{AuthorityState, KeyHome, Lease, StoreError};
 use thiserror::Error;
 
-use crate::authority_keys::KeyElsewhere;
 use crate::config::{AuthorityConfig, KeyPlan};
 use crate::open::Runtime;
 use crate::operator_message::operator_message;
@@ -39,6 +40,9 @@ pub(crate) const SUBORDINATES: [(&str, &[ExtendedKeyUsage]); 2] = [
     ("tls", &[ExtendedKeyUsage::SERVER_AUTH, ExtendedKeyUsage::CLIENT_AUTH]),
     ("document", &[ExtendedKeyUsage::DOCUMENT_SIGNING, ExtendedKeyUsage::EMAIL_PROTECTION]),
 ];
+
+/// Where a key that is not made here is, and the key.
+pub(crate) type KeyElsewhere = (KeyHome, Arc<dyn Signer>);
 
 /// What is going on; RSA keys take a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -294,6 +298,18 @@ pub enum InitError {
         found: KeyType,
         /// What it should be.
         key_type: KeyType,
+    },
+    /// A token did not make a key.
+    #[error(
+        "the key of `{authority}` was not made in {home}: {source}; when that is put right, run this again: what was made is found"
+    )]
+    NotMadeInToken {
+        /// Whose key.
+        authority: AuthorityId,
+        /// Where.
+        home: KeyHome,
+        /// Why not.
+        source: SignerError,
     },
     /// A key that KMS is to make, which is the business of other commands.
     #[error(

@@ -15,9 +15,9 @@ use ca_engine::flow::rollover::generation_to_come;
 use ca_engine::port::store::KeyHome;
 use serde::{Deserialize, Serialize};
 
-use crate::authority_keys::{KeyElsewhere, of_type};
+use crate::authority_keys::of_type;
 use crate::config::KeyPlan;
-use crate::hierarchy::{InitError, Progress, ROOT, SUBORDINATES};
+use crate::hierarchy::{InitError, KeyElsewhere, Progress, ROOT, SUBORDINATES};
 use crate::open::Runtime;
 use crate::rollover::RolloverError;
 

@@ -8,6 +8,7 @@ use ca_e2e::kms::MadeKeys;
 use ca_e2e::programs::programs;
 use ca_e2e::stack::{EMBEDDED, PATIENCE, Site};
 use ca_e2e::token_keys::{TokenKeys, borrowed};
+use ca_e2e::tools::openssl;
 use ca_e2e::typing::Typing;
 use ca_test_doubles::{Fault, KeySpec};
 use serde_json::{Value, json};
@@ -130,6 +131,24 @@ fn ensure_count(keys: &MadeKeys, count: usize) -> anyhow::Result<()> {
 }
 
 #[test]
+fn keys_below_a_root_that_others_hold_are_made_too() -> anyhow::Result<()> {
+    let keys = MadeKeys::start()?;
+    let settings = keys.settings();
+    let site = Site::empty(&borrowed(&settings))?;
+    let shown = refused(&site, &["init", "--external-root"], &["`tls`: ECC_NIST_P256", "say --yes"])?;
+    ensure!(!shown.contains("`root`"), "the root's key is others': {shown}");
+    for _ in 0..2 {
+        done(&site, &["init", "--external-root", "--yes"])?;
+        ensure_count(&keys, 2)?;
+    }
+    for request in ["tls.csr", "document.csr"] {
+        let request = site.data_folder().join("requests").join(request).display().to_string();
+        openssl(["req", "-in", &request, "-verify", "-noout"], site.work_folder())?;
+    }
+    Ok(())
+}
+
+#[test]
 fn local_mode_and_a_start_make_no_key_in_kms() -> anyhow::Result<()> {
     let keys = MadeKeys::start()?;
     let settings = [keys.settings(), vec![(EMBEDDED.0, EMBEDDED.1.to_owned())]].concat();
@@ -245,7 +264,11 @@ fn a_token_that_is_pulled_out_during_init_is_told_and_init_goes_on_when_it_is_ba
         keys.kms.intrude(operation, move |_| token.hsm.unplug().expect("the token can be pulled out"));
     };
     pulled_out("GetPublicKey", 0);
-    refused(&site, &["init"], &["no token token=hsm", "plug it in"])?;
+    refused(
+        &site,
+        &["init"],
+        &["the key of `root` was not made in a PKCS#11 token, pkcs11:token=hsm", "run this again"],
+    )?;
     token.hsm.plug_in()?;
     private_keys(&token, &[])?;
     // One dry run, and then the certificate of the first responder of `tls`.
