@@ -57,16 +57,16 @@ fn hierarchy_of(key_type: &str, folder: &Path, exhibits: &mut Exhibits) -> anyho
     let operator = std::fs::read_to_string(stack.data_folder().join("admin/admin.crt"))?;
     let administrator = stack.holder(&Identity::from_pem(operator.clone(), key_pem(key_type)?))?;
 
-    certificate(exhibits, folder, "operator", &first_certificate(&operator)?)?;
-    certificate(exhibits, folder, "api-server", &api_certificate(&stack)?)?;
+    exhibit(exhibits, folder, "operator", &first_certificate(&operator)?)?;
+    exhibit(exhibits, folder, "api-server", &api_certificate(&stack)?)?;
     for (path, name) in [("/roots.pem", "root"), ("/ca/tls.pem", "tls"), ("/ca/document.pem", "document")] {
-        certificate(exhibits, folder, name, &get(&stack, path)?)?;
+        exhibit(exhibits, folder, name, &get(&stack, path)?)?;
     }
     for profile in ["server", "client", "document"] {
         for subject_key_type in subject_key_types {
             let certificate = issue(&administrator, profile, subject_key_type)?;
             let name = format!("{profile}.{subject_key_type}");
-            certificate(exhibits, folder, &name, &certificate.certificate)?;
+            exhibit(exhibits, folder, &name, &certificate.certificate)?;
             verify(folder, &certificate, &name)?;
             revoke(&stack, &administrator, &certificate, profile)?;
         }
@@ -90,7 +90,7 @@ fn hierarchy_of(key_type: &str, folder: &Path, exhibits: &mut Exhibits) -> anyho
     Ok(())
 }
 
-fn certificate(exhibits: &mut Exhibits, folder: &Path, name: &str, pem: &str) -> anyhow::Result<()> {
+fn exhibit(exhibits: &mut Exhibits, folder: &Path, name: &str, pem: &str) -> anyhow::Result<()> {
     exhibits.certificate(write(folder, &format!("{name}.pem"), pem)?);
     Ok(())
 }
