@@ -16,24 +16,10 @@ use crate::aws::{AUTHORITY_TAG, CREATION_TAG, Call, CallError, Caller, Failure, 
 
 /// How often a key is asked for that was neither answered nor found.
 const ATTEMPTS: u32 = 3;
-/// How long after it was asked for a key may not be listed yet.
-pub(super) const LISTED_WITHIN: Duration = Duration::from_secs(15);
-/// How long a key that was made just now may be unknown, or closed to its signer, elsewhere in KMS.
-pub(super) const KNOWN_WITHIN: Duration = Duration::from_secs(10);
-/// Between two looks.
-pub(super) const PAUSE: Duration = Duration::from_millis(500);
 /// 0.03 US dollars for 10,000.
 const MICRO_DOLLARS: u64 = 3;
 /// The most that `ListKeys` tells at once.
 const PAGE: i32 = 1_000;
-
-/// How patient a making is; tests wait for less.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Settling {
-    pub(super) listed_within: Duration,
-    pub(super) known_within: Duration,
-    pub(super) pause: Duration,
-}
 
 impl KmsKeys {
     /// Whether keys can be looked for in a region: that there are credentials, that the region is the right one, and that the role may

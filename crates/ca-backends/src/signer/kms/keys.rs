@@ -14,7 +14,6 @@ use aws_sdk_kms::types::KeyUsageType;
 use ca_core::key::PublicKey;
 use ca_engine::port::signer::SignerError;
 
-use super::create::{KNOWN_WITHIN, LISTED_WITHIN, PAUSE, Settling};
 use super::refusal::in_words;
 use super::{KmsSigner, algorithm_of};
 use crate::aws::{AwsAccess, Call, CallCount, Caller, Failure, KmsKeyArn, Patience, Tally};
@@ -39,6 +38,23 @@ const PATIENCE: Patience = Patience {
 /// What is not to be done twice is asked for once; whoever asks looks before asking again.
 const ONCE: Patience = Patience { attempts: 1, ..PATIENCE };
 
+/// How long KMS may take until all of it knows of a new key; tests wait for less.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settling {
+    /// How long after it was asked for a key may not be listed yet.
+    pub(super) listed_within: Duration,
+    /// How long one that was made just now may be unknown, or closed to its signer, in other places.
+    pub(super) known_within: Duration,
+    /// Between two looks.
+    pub(super) pause: Duration,
+}
+
+const SETTLING: Settling = Settling {
+    listed_within: Duration::from_secs(15),
+    known_within: Duration::from_secs(10),
+    pause: Duration::from_millis(500),
+};
+
 /// Keys in KMS, of any account and region that the credentials reach.
 pub struct KmsKeys {
     access: AwsAccess,
@@ -62,7 +78,7 @@ impl KmsKeys {
             access,
             quota,
             attempt: ATTEMPT,
-            settling: Settling { listed_within: LISTED_WITHIN, known_within: KNOWN_WITHIN, pause: PAUSE },
+            settling: SETTLING,
             tally: Arc::default(),
             callers: Mutex::default(),
             clients: Mutex::default(),
