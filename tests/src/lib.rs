@@ -29,7 +29,6 @@ pub mod outage;
 pub mod outcome;
 pub mod percentiles;
 pub mod pkilint;
-pub mod port;
 pub mod process;
 pub mod programs;
 pub mod receiver;

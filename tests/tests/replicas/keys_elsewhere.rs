@@ -1,21 +1,17 @@
 //! Replicas whose authorities' keys are elsewhere, and which share them: one token, one account of KMS.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use anyhow::ensure;
 use ca_core::ocsp::CertStatus;
 use ca_e2e::client::eventually;
 use ca_e2e::kms::MadeKeys;
-use ca_e2e::stack::Stack;
+use ca_e2e::stack::{PATIENCE, Stack};
 use ca_e2e::status::Subject;
 use ca_e2e::token_keys::{TokenKeys, borrowed};
 use tokio::task::JoinSet;
 
 use super::{Cluster, chain_is_whole};
-
-/// However busy the machine is.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_share_the_keys_of_a_token() -> anyhow::Result<()> {

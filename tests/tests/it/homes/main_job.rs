@@ -98,7 +98,7 @@ fn keys_are_where_they_should_be(home: &Home, world: &World) -> anyhow::Result<(
     }
     soon("the service says that all its keys are in order", || {
         let url = format!("{}{}", world.stack.admin_url(), route::READY);
-        let said = run("curl", ["-s", "--max-time", "10", &url], world.folder())?;
+        let said = run("curl", ["-s", "--max-time", "60", &url], world.folder())?;
         let ready: Readiness = serde_json::from_slice(&said.output).with_context(|| said.all())?;
         let checks = ready.checks.context("no details")?;
         Ok(checks.iter().all(|check| check.ready).then_some(()))
@@ -177,7 +177,7 @@ impl<'a> Shown<'a> {
     /// Fetches a list; `None` while there is none.
     fn list(&self, name: &str) -> anyhow::Result<Option<PathBuf>> {
         let (url, file) = (format!("{}/crl/{name}", self.url), name.replace('/', "-"));
-        let said = run("curl", ["-sf", "--max-time", "10", "-o", &file, &url], self.world.folder())?;
+        let said = run("curl", ["-sf", "--max-time", "60", "-o", &file, &url], self.world.folder())?;
         Ok(said.succeeded.then(|| self.world.path(&file)))
     }
 
