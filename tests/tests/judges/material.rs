@@ -8,7 +8,6 @@ use ca_api::certificate::{Certificate, SubjectAlternativeNameType as NameType};
 use ca_e2e::client::{Client, eventually};
 use ca_e2e::identity::{Identity, SubjectKey, dns, name, request};
 use ca_e2e::stack::{PATIENCE, Site, Stack};
-use ca_e2e::token_keys::{TokenKeys, borrowed};
 
 use crate::tool::Tool;
 
@@ -25,8 +24,6 @@ pub(crate) const SERVER_NAME: &str = "gw.test";
 pub(crate) struct Material {
     stack: Stack,
     folder: PathBuf,
-    /// Where the authorities' keys are, when they are in a token.
-    _token: Option<TokenKeys>,
 }
 
 impl Material {
@@ -37,16 +34,9 @@ impl Material {
         if let Some(material) = shared.upgrade() {
             return Ok(material);
         }
-        let material = Arc::new(wait(Self::make(None, Vec::new()))?);
+        let material = Arc::new(wait(Self::make(&[]))?);
         *shared = Arc::downgrade(&material);
         Ok(material)
-    }
-
-    /// The same by a service whose authorities' keys are in a token.
-    pub(crate) fn of_token_keys() -> anyhow::Result<Arc<Self>> {
-        let token = TokenKeys::new()?;
-        let settings = token.settings("p256");
-        wait(Self::make(Some(token), settings)).map(Arc::new)
     }
 
     /// The same by a service whose authorities sign by RSASSA-PSS, each with another digest.
@@ -59,13 +49,12 @@ impl Material {
             ("CA__AUTHORITY__DOCUMENT__KEY", "software:rsa2048"),
             ("CA__AUTHORITY__DOCUMENT__SIGNATURE", "rsa-pss-sha384"),
         ];
-        let settings = settings.map(|(setting, value)| (setting, value.to_owned()));
-        wait(Self::make(None, settings.to_vec())).map(Arc::new)
+        wait(Self::make(&settings)).map(Arc::new)
     }
 
-    async fn make(token: Option<TokenKeys>, settings: Vec<(&'static str, String)>) -> anyhow::Result<Self> {
-        let site = Site::initialised(&borrowed(&settings))?;
-        let unrecorded = issue_unrecorded(&site, &settings).await?;
+    async fn make(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let site = Site::initialised(settings)?;
+        let unrecorded = issue_unrecorded(&site, settings).await?;
         let stack = site.serve()?;
         let folder = stack.work_folder().join("material");
         std::fs::create_dir(&folder).context("the folder for the judges cannot be made")?;
@@ -95,7 +84,7 @@ impl Material {
         }
         make_foreign(&folder)?;
         outlive(&administrator, &folder).await?;
-        Ok(Self { stack, folder, _token: token })
+        Ok(Self { stack, folder })
     }
 
     /// The service.
@@ -186,11 +175,9 @@ async fn issue_server(administrator: &Client) -> anyhow::Result<Identity> {
 
 /// A certificate of the site's own authority that is on nobody's record: a twin, a copy of the data folder, issues it and is
 /// gone. (So does a service that is restored from a backup older than its last certificate.)
-async fn issue_unrecorded(site: &Site, settings: &[(&'static str, String)]) -> anyhow::Result<Identity> {
+async fn issue_unrecorded(site: &Site, settings: &[(&str, &str)]) -> anyhow::Result<Identity> {
     let base_url = site.public_url();
-    let mut settings = borrowed(settings);
-    settings.push(("CA__PUBLIC__BASE_URL", &base_url));
-    let twin = Site::empty(&settings)?;
+    let twin = Site::empty(&[settings, &[("CA__PUBLIC__BASE_URL", &base_url)]].concat())?;
     copy(&site.data_folder(), &twin.data_folder())?;
     let twin = twin.serve()?;
     let (_, identity) = issue_client(&twin.administrator()?, "unknown", None).await?;

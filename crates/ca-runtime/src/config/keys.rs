@@ -78,6 +78,8 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("aws.kms.quota", Number),
     ("aws.kms.rsa_quota", Number),
     ("aws.kms.ecc_quota", Number),
+    ("aws.kms.signers", List),
+    ("aws.kms.administrators", List),
     ("redis.url", Text),
     ("redis.url_file", Text),
     ("redis.ca_file", Text),

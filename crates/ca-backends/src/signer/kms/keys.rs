@@ -38,11 +38,32 @@ const PATIENCE: Patience = Patience {
     first_rest: Duration::from_secs(1),
 };
 
+/// What is not to be done twice is asked for once; whoever asks looks before asking again.
+const ONCE: Patience = Patience { attempts: 1, ..PATIENCE };
+
+/// How long KMS may take until all of it knows of a new key; tests wait for less.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settling {
+    /// How long after it was asked for a key may not be listed yet.
+    pub(super) listed_within: Duration,
+    /// How long one that was made just now may be unknown, or closed to its signer, in other places.
+    pub(super) known_within: Duration,
+    /// Between two looks.
+    pub(super) pause: Duration,
+}
+
+const SETTLING: Settling = Settling {
+    listed_within: Duration::from_secs(15),
+    known_within: Duration::from_secs(10),
+    pause: Duration::from_millis(500),
+};
+
 /// Keys in KMS, of any account and region that the credentials reach.
 pub struct KmsKeys {
     access: AwsAccess,
     quotas: KmsQuotas,
     attempt: Duration,
+    settling: Settling,
     tally: Arc<Tally>,
     callers: Mutex<BTreeMap<(String, String), Callers>>,
     clients: Mutex<BTreeMap<String, Client>>,
@@ -84,6 +105,7 @@ impl KmsKeys {
             access,
             quotas,
             attempt: ATTEMPT,
+            settling: SETTLING,
             tally: Arc::default(),
             callers: Mutex::default(),
             clients: Mutex::default(),
@@ -96,6 +118,17 @@ impl KmsKeys {
     pub(super) fn with_attempts_of(mut self, attempt: Duration) -> Self {
         self.attempt = attempt;
         self
+    }
+
+    /// The same that waits for less when it makes keys.
+    #[cfg(test)]
+    pub(super) fn settling_within(mut self, within: Duration) -> Self {
+        self.settling = Settling { listed_within: within, known_within: within, pause: Duration::from_millis(10) };
+        self
+    }
+
+    pub(super) fn settling(&self) -> Settling {
+        self.settling
     }
 
     /// A key as it is in KMS: asks for its public part.
@@ -126,6 +159,11 @@ impl KmsKeys {
         })
     }
 
+    /// The region in which keys are made.
+    pub fn region(&self) -> Option<String> {
+        self.access.region()
+    }
+
     /// Every call so far.
     pub fn calls(&self) -> Vec<CallCount> {
         self.tally.counts()
@@ -138,10 +176,14 @@ impl KmsKeys {
 
     /// A client of the region that the ARN names, whichever the configuration does.
     fn client(&self, key: &KmsKeyArn) -> Client {
+        self.client_in(key.region())
+    }
+
+    pub(super) fn client_in(&self, region: &str) -> Client {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let client = clients.entry(key.region().to_owned()).or_insert_with(|| {
+        let client = clients.entry(region.to_owned()).or_insert_with(|| {
             let config = aws_sdk_kms::config::Builder::from(self.access.config())
-                .region(Region::new(key.region().to_owned()))
+                .region(Region::new(region.to_owned()))
                 // It waits for seconds, and tries again what stays refused: `Caller` does better.
                 .retry_config(RetryConfig::disabled())
                 .timeout_config(
@@ -156,10 +198,23 @@ impl KmsKeys {
     }
 
     fn callers(&self, key: &KmsKeyArn) -> Callers {
-        let place = (key.account().to_owned(), key.region().to_owned());
+        self.callers_of(key.account(), key.region(), PATIENCE)
+    }
+
+    /// Calls that look for keys in the account of the credentials, whichever that is.
+    pub(super) fn finder_in(&self, region: &str) -> Arc<Caller> {
+        self.callers_of("keys", region, PATIENCE).look_ups
+    }
+
+    /// Calls that make keys there.
+    pub(super) fn maker_in(&self, region: &str) -> Arc<Caller> {
+        self.callers_of("new keys", region, ONCE).look_ups
+    }
+
+    fn callers_of(&self, account: &str, region: &str, patience: Patience) -> Callers {
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_place = callers.entry(place).or_insert_with(|| {
-            let rsa = Caller::new(self.quotas.rsa, LONGEST_WAIT, PATIENCE, Arc::clone(&self.tally));
+        let of_place = callers.entry((account.to_owned(), region.to_owned())).or_insert_with(|| {
+            let rsa = Caller::new(self.quotas.rsa, LONGEST_WAIT, patience, Arc::clone(&self.tally));
             let apart = |per_second| Arc::new(rsa.counted_apart(per_second, LONGEST_WAIT));
             let (elliptic_curves, look_ups) = (apart(self.quotas.elliptic_curves), apart(LOOK_UPS));
             Callers { rsa: Arc::new(rsa), elliptic_curves, look_ups }
