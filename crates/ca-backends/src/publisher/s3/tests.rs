@@ -203,10 +203,11 @@ async fn a_large_list_is_never_held_as_a_whole_and_begun_anew_when_an_attempt_fa
     assert_eq!(reads, [one, one].concat());
     // Where it cannot be read to its end, what is in place stays, and the reason is told.
     watched.readable.store(2 * PIECE, Ordering::Relaxed);
-    double.plant(KEY, object(1, &list(1).await));
+    let first = object(1, &list(1).await);
+    double.plant(KEY, first.clone());
     let error = publisher.publish_crl(&tls(), 2, &large).await.expect_err("unreadable");
     assert!(error.detail.contains("the list to be put there cannot be read: the disk is gone"), "{error}");
-    assert_eq!(double.object(KEY), Some(object(1, &list(1).await)));
+    assert_eq!(double.object(KEY), Some(first));
 }
 
 #[tokio::test(flavor = "multi_thread")]
