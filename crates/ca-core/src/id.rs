@@ -70,6 +70,10 @@ uuid_identifier!(
     BulkRevocationId
 );
 uuid_identifier!(
+    /// The name of a move of renewal windows.
+    WindowMoveId
+);
+uuid_identifier!(
     /// The name of a request, in logs, problems and audit events.
     RequestId
 );

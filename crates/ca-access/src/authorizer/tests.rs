@@ -110,6 +110,8 @@ const TABLE: [(Action, &str, &str); 55] = [
     (Action::ExportKey, "authority", "al......."),
     (Action::ListOutbox, "service", "alj.ub..."),
     (Action::ReplayDelivery, "service", "al......."),
+    (Action::MoveRenewalWindows, "service", "al......."),
+    (Action::ListRenewalWindows, "service", "aljrub..."),
     (Action::ListGateways, "service", "aljrub..."),
     (Action::ReportGateway, "gateway, certified", "al.rubh.."),
     (Action::ReportGateway, "gateway", "........."),
@@ -127,6 +129,7 @@ const TABLE: [(Action, &str, &str); 55] = [
     (Action::ReadAudit, "authority", "........."),
     (Action::ExportKey, "service", "........."),
     (Action::ReplayDelivery, "authority", "........."),
+    (Action::MoveRenewalWindows, "authority", "........."),
     (Action::ReportGateway, "service", "........."),
     (Action::ListGateways, "gateway", "........."),
 ];
