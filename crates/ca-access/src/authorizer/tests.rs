@@ -72,7 +72,7 @@ fn principals() -> [(char, Principal); 9] {
 }
 
 /// Who may do what to what; compare with the columns of [`principals`].
-const TABLE: [(Action, &str, &str); 55] = [
+const TABLE: [(Action, &str, &str); 58] = [
     (Action::IssueCertificate, "profile server", "aljr.b.t."),
     (Action::IssueCertificate, "profile client", "aljr.b..."),
     (Action::IssueCertificate, "profile operator", "alj......"),
