@@ -46,6 +46,12 @@ pub enum AuditAction {
     RenewalWindowsMoved,
     /// Windows that were moved are the usual ones again.
     RenewalWindowsRestored,
+    /// A managed certificate was put on record.
+    ManagedCertificateAdded,
+    /// What is wanted of a managed certificate was changed, or it was paused or resumed.
+    ManagedCertificateChanged,
+    /// A managed certificate was taken from the record.
+    ManagedCertificateRemoved,
     /// A certificate was revoked or put on hold.
     CertificateRevoked,
     /// A hold was ended.

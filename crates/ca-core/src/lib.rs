@@ -22,6 +22,7 @@ pub mod hash;
 pub mod id;
 pub mod key;
 pub mod lint;
+pub mod managed;
 pub mod month;
 pub mod name;
 pub mod ocsp;

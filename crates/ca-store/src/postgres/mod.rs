@@ -26,6 +26,7 @@ mod hints;
 mod holder;
 mod journal;
 mod lease;
+mod managed;
 mod month;
 mod newest_crl;
 mod outbox;

@@ -12,6 +12,7 @@ mod crl;
 mod fault;
 mod gateway;
 mod lease;
+mod managed;
 mod outbox;
 mod partial_crl;
 mod personal_data;

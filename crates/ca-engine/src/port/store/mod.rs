@@ -13,6 +13,7 @@ mod crl;
 mod gateway;
 mod journal;
 mod lease;
+mod managed;
 mod outbox;
 mod partial_crl;
 mod personal_data;
@@ -41,6 +42,10 @@ pub use crl::{CrlIntent, CrlRecord, CrlStore, LONGEST_LIST, PublishedCrl};
 pub use gateway::{EnforcedList, GatewayRecord, GatewayStore};
 pub use journal::{Journal, OutboxMessage};
 pub use lease::{Lease, LeaseStore};
+pub use managed::{
+    ManagedAddition, ManagedCertificate, ManagedCounts, ManagedCourse, ManagedCurrent, ManagedStore, Rotation,
+    Superseded,
+};
 pub use outbox::{Assignment, Backlog, Delivery, DeliveryState, FailedAttempt, OutboxStore, Settlement, Verdict};
 pub use partial_crl::{PartialCrlStore, PartialIntent, PartialRecord, PublishedPartial};
 pub use personal_data::{ClearWalk, PersonalData, PersonalDataHolder, PersonalDataKeyVersion, PersonalDataStore};
@@ -72,6 +77,7 @@ pub trait Store:
     + RoleStore
     + GatewayStore
     + RenewalStore
+    + ManagedStore
     + LeaseStore
     + RestoreStore
     + RetentionStore

@@ -12,6 +12,7 @@ mod idempotency;
 mod kept;
 mod lease;
 mod list;
+mod managed;
 mod outbox;
 mod partial_crl;
 mod personal_data;
@@ -84,6 +85,7 @@ where
     cases.extend(role::cases());
     cases.extend(gateway::cases());
     cases.extend(renewal::cases());
+    cases.extend(managed::cases());
     cases.extend(lease::cases());
     cases.extend(restore::cases());
     cases.extend(retention::cases());
