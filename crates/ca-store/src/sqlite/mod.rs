@@ -19,6 +19,7 @@ mod error;
 mod gateway;
 mod journal;
 mod lease;
+mod list_octets;
 mod managed;
 mod newest_crl;
 mod outbox;
