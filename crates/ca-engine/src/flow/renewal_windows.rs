@@ -58,7 +58,8 @@ pub async fn move_windows(
     permit(engine, principal, Action::MoveRenewalWindows, Resource::Service)?;
     engine.check_anchor()?;
     let now = engine.now();
-    let window = RenewalWindow { start: request.start.unwrap_or(now).floor_to_second(), end: request.end };
+    let start = request.start.unwrap_or(now).floor_to_second();
+    let window = RenewalWindow { start, end: request.end.floor_to_second() };
     let mut faults = faults(engine, &request, window, now);
     if let Some(id) = request.certificate
         && engine.store().certificate(id).await?.is_none()
