@@ -40,6 +40,18 @@ pub enum AuditAction {
     CertificateIssued,
     /// A certificate was issued as the successor of another.
     CertificateRenewed,
+    /// The holder of a certificate asked for a second successor while it has one: somebody else may have its key.
+    RenewalRepeated,
+    /// The renewal windows of many certificates were moved.
+    RenewalWindowsMoved,
+    /// Windows that were moved are the usual ones again.
+    RenewalWindowsRestored,
+    /// A managed certificate was put on record.
+    ManagedCertificateAdded,
+    /// What is wanted of a managed certificate was changed, or it was paused or resumed.
+    ManagedCertificateChanged,
+    /// A managed certificate was taken from the record.
+    ManagedCertificateRemoved,
     /// A certificate was revoked or put on hold.
     CertificateRevoked,
     /// A hold was ended.

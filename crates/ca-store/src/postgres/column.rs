@@ -1,7 +1,9 @@
 //! From the values of the core to parameters, where PostgreSQL's differ from octets, text and numbers.
 
 use ca_core::hash::sha256;
-use ca_core::id::{BulkRevocationId, CertificateId, DeliveryId, TokenId};
+use ca_core::id::{
+    BulkRevocationId, CertificateId, DeliveryId, ManagedCertificateId, RotationId, TokenId, WindowMoveId,
+};
 use sqlx::types::Uuid;
 
 use crate::personal_data::{PersonalDataKeys, Sealer};
@@ -24,6 +26,21 @@ pub(super) fn token(id: TokenId) -> Uuid {
 
 /// The id of a delivery.
 pub(super) fn delivery(id: DeliveryId) -> Uuid {
+    Uuid::from_bytes(*id.as_bytes())
+}
+
+/// The id of a managed certificate.
+pub(super) fn managed(id: ManagedCertificateId) -> Uuid {
+    Uuid::from_bytes(*id.as_bytes())
+}
+
+/// The id of a rotation.
+pub(super) fn rotation(id: RotationId) -> Uuid {
+    Uuid::from_bytes(*id.as_bytes())
+}
+
+/// The id of a move of renewal windows.
+pub(super) fn window_move(id: WindowMoveId) -> Uuid {
     Uuid::from_bytes(*id.as_bytes())
 }
 

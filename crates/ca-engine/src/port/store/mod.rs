@@ -13,9 +13,11 @@ mod crl;
 mod gateway;
 mod journal;
 mod lease;
+mod managed;
 mod outbox;
 mod partial_crl;
 mod personal_data;
+mod renewal;
 mod restore;
 mod retention;
 mod role;
@@ -40,9 +42,14 @@ pub use crl::{CrlIntent, CrlRecord, CrlStore, LONGEST_LIST, PublishedCrl};
 pub use gateway::{EnforcedList, GatewayRecord, GatewayStore};
 pub use journal::{Journal, OutboxMessage};
 pub use lease::{Lease, LeaseStore};
+pub use managed::{
+    ManagedAddition, ManagedCertificate, ManagedCounts, ManagedCourse, ManagedCurrent, ManagedStore, Rotation,
+    Superseded,
+};
 pub use outbox::{Assignment, Backlog, Delivery, DeliveryState, FailedAttempt, OutboxStore, Settlement, Verdict};
 pub use partial_crl::{PartialCrlStore, PartialIntent, PartialRecord, PublishedPartial};
 pub use personal_data::{ClearWalk, PersonalData, PersonalDataHolder, PersonalDataKeyVersion, PersonalDataStore};
+pub use renewal::{RenewalStore, WindowMove};
 pub use restore::{Gaps, LostSerial, RestoreStore};
 pub use retention::{
     KeptFor, LEAST_RETENTION, MonthRemoval, MonthShare, RemovalOutcome, RemovedCertificate, RetentionStore,
@@ -69,6 +76,8 @@ pub trait Store:
     + TokenStore
     + RoleStore
     + GatewayStore
+    + RenewalStore
+    + ManagedStore
     + LeaseStore
     + RestoreStore
     + RetentionStore

@@ -252,5 +252,11 @@ fn is_write(method: StoreMethod) -> bool {
             | HastenDeliveries
             | ReplayDelivery
             | DropDeliveries
+            | AddWindowMove
+            | RemoveWindowMove
+            | NoteRepeatedRenewal
+            | AddManaged
+            | ChangeManaged
+            | RemoveManaged
     )
 }

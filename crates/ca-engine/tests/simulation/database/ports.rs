@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 use ca_core::audit::AuditEvent;
 use ca_core::crl::PartialScope;
-use ca_core::id::{AuthorityId, BulkRevocationId, CertificateId, DeliveryId, ProfileName, SinkName, TokenId};
+use ca_core::id::{
+    AuthorityId, BulkRevocationId, CertificateId, DeliveryId, ManagedCertificateId, ProfileName, SinkName, TokenId,
+    WindowMoveId,
+};
 use ca_core::month::Month;
 use ca_core::principal::Role;
 use ca_core::revocation::Revocation;
@@ -231,6 +234,39 @@ room!(GatewayStore {
         | None, |store| store.sound.put_gateway(gateway, spoken_by, journal);
     RemoveGateway = remove_gateway(id: &str = id.to_owned(), journal: Journal) -> bool
         | None, |store| store.sound.remove_gateway(&id, journal);
+});
+
+room!(RenewalStore {
+    AddWindowMove = add_window_move(window_move: WindowMove, journal: Journal) -> ()
+        | None, |store| store.sound.add_window_move(window_move, journal);
+    WindowMoves = window_moves() -> Vec<WindowMove>
+        | None, |store| store.sound.window_moves();
+    RemoveWindowMove = remove_window_move(id: WindowMoveId, journal: Journal) -> bool
+        | None, |store| store.sound.remove_window_move(id, journal);
+    NoteRepeatedRenewal = note_repeated_renewal(certificate: CertificateId, successor: CertificateId, journal: Journal) -> bool
+        | None, |store| store.sound.note_repeated_renewal(certificate, successor, journal);
+});
+
+room!(ManagedStore {
+    AddManaged = add_managed(managed: ManagedCertificate, journal: Journal) -> ManagedAddition
+        | None, |store| store.sound.add_managed(managed, journal);
+    Managed = managed(id: ManagedCertificateId) -> Option<ManagedCertificate>
+        | None, |store| store.sound.managed(id);
+    ManagedByName = managed_by_name(name: &str = name.to_owned()) -> Option<ManagedCertificate>
+        | None, |store| store.sound.managed_by_name(&name);
+    ManagedCertificates = managed_certificates(after: Option<&str> = after.map(str::to_owned), limit: u32)
+        -> Vec<ManagedCertificate>
+        | None, |store| store.sound.managed_certificates(after.as_deref(), limit);
+    ChangeManaged = change_managed(
+        lease: Option<&Lease> = lease.cloned(), managed: ManagedCertificate, journal: Option<Journal>
+    ) -> bool
+        | lease.cloned(), |store| store.sound.change_managed(lease.as_ref(), managed, journal);
+    RemoveManaged = remove_managed(id: ManagedCertificateId, revision: u64, journal: Journal) -> bool
+        | None, |store| store.sound.remove_managed(id, revision, journal);
+    DueManaged = due_managed(now: Timestamp, limit: u32) -> Vec<ManagedCertificate>
+        | None, |store| store.sound.due_managed(now, limit);
+    CountManaged = count_managed(now: Timestamp) -> ManagedCounts
+        | None, |store| store.sound.count_managed(now);
 });
 
 room!(LeaseStore {

@@ -1,0 +1,237 @@
+//! Managed certificates: found by id, name and instant, changed only by who saw what is there.
+
+use ca_core::audit::AuditAction;
+use ca_core::id::{CertificateId, ManagedCertificateId, RotationId};
+use ca_core::managed::RotationStep;
+use ca_core::time::{Lifetime, Timestamp};
+use futures::future::join_all;
+
+use super::super::case::{Case, cases};
+use super::fixture::{Fixture, NOW, event, profile};
+use crate::port::store::{
+    FailedAttempt, Journal, ManagedAddition, ManagedCertificate, ManagedCounts, ManagedCourse, ManagedCurrent,
+    Rotation, StoreError, Superseded,
+};
+
+pub(super) fn cases() -> Vec<Case<Fixture>> {
+    cases![
+        one_is_read_back_as_it_was_added_by_id_and_by_name,
+        a_course_is_read_back_in_every_detail,
+        no_two_have_one_name_and_a_name_is_free_again,
+        of_many_that_add_one_name_at_once_one_does,
+        they_are_listed_in_order_of_names,
+        a_change_is_made_only_by_who_saw_what_is_there,
+        of_many_that_change_one_at_once_one_does,
+        a_change_under_a_lease_that_moved_on_is_fenced_off,
+        those_that_are_due_come_in_order_and_paused_ones_never,
+        they_are_counted,
+    ]
+}
+
+fn managed(number: u8, name: &str) -> ManagedCertificate {
+    ManagedCertificate {
+        id: ManagedCertificateId::from_bytes([number; 16]),
+        name: name.to_owned(),
+        owner: "local".to_owned(),
+        profile: profile("server"),
+        definition: r#"{"target": {"directory": "/etc/tls/app"}}"#.to_owned(),
+        paused: false,
+        revision: 1,
+        created_at: NOW,
+        created_by: "local".to_owned(),
+        course: ManagedCourse {
+            current: None,
+            rotation: None,
+            superseded: None,
+            failures: 0,
+            last_failure: None,
+            next_at: NOW,
+        },
+    }
+}
+
+fn whole_course(step: RotationStep) -> ManagedCourse {
+    let certificate = CertificateId::from_bytes([7; 16]);
+    ManagedCourse {
+        current: Some(ManagedCurrent {
+            certificate: CertificateId::from_bytes([6; 16]),
+            rotation: RotationId::from_bytes([8; 16]),
+            not_after: later(30),
+        }),
+        rotation: Some(Rotation {
+            id: RotationId::from_bytes([9; 16]),
+            step,
+            certificate: step.has_certificate().then_some(certificate),
+            begun_at: later(1),
+        }),
+        superseded: Some(Superseded { certificate: CertificateId::from_bytes([5; 16]), revoke_at: later(2) }),
+        failures: 3,
+        last_failure: Some(FailedAttempt { at: later(1), error: "the target cannot be used".to_owned() }),
+        next_at: later(3),
+    }
+}
+
+fn later(days: u64) -> Timestamp {
+    NOW.plus(Lifetime::from_days(days))
+}
+
+fn told(action: AuditAction, number: u8) -> Journal {
+    let id = ManagedCertificateId::from_bytes([number; 16]);
+    Journal::of(event(action, &format!("managed-certificate:{id}")))
+}
+
+async fn add(fixture: &Fixture, managed: ManagedCertificate) -> ManagedCertificate {
+    let journal = told(AuditAction::ManagedCertificateAdded, managed.id.as_bytes()[0]);
+    assert_eq!(fixture.store.add_managed(managed.clone(), journal).await, Ok(ManagedAddition::Added));
+    managed
+}
+
+async fn change(fixture: &Fixture, managed: ManagedCertificate) -> Result<bool, StoreError> {
+    let journal = told(AuditAction::ManagedCertificateChanged, managed.id.as_bytes()[0]);
+    fixture.store.change_managed(None, managed, Some(journal)).await
+}
+
+async fn one_is_read_back_as_it_was_added_by_id_and_by_name(fixture: Fixture) {
+    let before = fixture.event_count().await;
+    let added = add(&fixture, managed(1, "app")).await;
+    let another = fixture.another().await;
+    assert_eq!(another.managed(added.id).await, Ok(Some(added.clone())));
+    assert_eq!(another.managed_by_name("app").await, Ok(Some(added)));
+    assert_eq!(another.managed(ManagedCertificateId::from_bytes([2; 16])).await, Ok(None));
+    assert_eq!(another.managed_by_name("ap").await, Ok(None));
+    assert_eq!(fixture.event_count().await, before + 1);
+}
+
+async fn a_course_is_read_back_in_every_detail(fixture: Fixture) {
+    let mut there = add(&fixture, managed(1, "app")).await;
+    for step in RotationStep::ALL {
+        there.course = whole_course(step);
+        assert_eq!(change(&fixture, there.clone()).await, Ok(true), "{step:?}");
+        there.revision += 1;
+        assert_eq!(fixture.store.managed(there.id).await, Ok(Some(there.clone())), "{step:?}");
+    }
+    there.course = managed(1, "app").course;
+    assert_eq!(change(&fixture, there.clone()).await, Ok(true));
+    there.revision += 1;
+    assert_eq!(fixture.store.managed(there.id).await, Ok(Some(there)), "nothing of it is left");
+}
+
+async fn no_two_have_one_name_and_a_name_is_free_again(fixture: Fixture) {
+    let first = add(&fixture, managed(1, "app")).await;
+    let before = fixture.event_count().await;
+    let second = || fixture.store.add_managed(managed(2, "app"), told(AuditAction::ManagedCertificateAdded, 2));
+    assert_eq!(second().await, Ok(ManagedAddition::NameTaken(first.id)));
+    assert_eq!(fixture.event_count().await, before, "nothing is told of what did not happen");
+    let remove = |revision| {
+        let journal = told(AuditAction::ManagedCertificateRemoved, 1);
+        fixture.store.remove_managed(first.id, revision, journal)
+    };
+    assert_eq!(remove(2).await, Ok(false), "another than was seen");
+    assert_eq!(remove(1).await, Ok(true));
+    assert_eq!(remove(1).await, Ok(false));
+    assert_eq!(second().await, Ok(ManagedAddition::Added));
+    assert_eq!(fixture.event_count().await, before + 2);
+}
+
+async fn of_many_that_add_one_name_at_once_one_does(fixture: Fixture) {
+    let before = fixture.event_count().await;
+    let added = (1..=5).map(|number| {
+        fixture.store.add_managed(managed(number, "app"), told(AuditAction::ManagedCertificateAdded, number))
+    });
+    let added = join_all(added).await;
+    assert!(added.iter().all(Result::is_ok), "{added:?}");
+    assert_eq!(added.iter().filter(|added| **added == Ok(ManagedAddition::Added)).count(), 1, "{added:?}");
+    assert_eq!(fixture.event_count().await, before + 1);
+}
+
+async fn they_are_listed_in_order_of_names(fixture: Fixture) {
+    for (number, name) in [(1, "b"), (2, "a-2"), (3, "a"), (4, "c")] {
+        add(&fixture, managed(number, name)).await;
+    }
+    let names = |after: Option<&'static str>, limit| {
+        let store = fixture.store.clone();
+        async move {
+            let listed = store.managed_certificates(after, limit).await.expect("listed");
+            listed.into_iter().map(|managed| managed.name).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(names(None, 10).await, ["a", "a-2", "b", "c"]);
+    assert_eq!(names(None, 2).await, ["a", "a-2"]);
+    assert_eq!(names(Some("a-2"), 10).await, ["b", "c"]);
+    assert_eq!(names(Some("c"), 10).await, Vec::<String>::new());
+}
+
+async fn a_change_is_made_only_by_who_saw_what_is_there(fixture: Fixture) {
+    let seen = add(&fixture, managed(1, "app")).await;
+    let before = fixture.event_count().await;
+    let changed = ManagedCertificate {
+        name: "another".to_owned(),
+        owner: "certificate:1".to_owned(),
+        profile: profile("client"),
+        definition: "{}".to_owned(),
+        paused: true,
+        created_by: "nobody".to_owned(),
+        ..seen.clone()
+    };
+    assert_eq!(change(&fixture, changed.clone()).await, Ok(true));
+    let expected = ManagedCertificate {
+        revision: 2,
+        name: seen.name.clone(),
+        created_by: seen.created_by.clone(),
+        ..changed.clone()
+    };
+    assert_eq!(fixture.store.managed(seen.id).await, Ok(Some(expected)), "what it was added as stays");
+    assert_eq!(change(&fixture, changed).await, Ok(false), "it was changed since");
+    assert_eq!(change(&fixture, managed(2, "absent")).await, Ok(false));
+    assert_eq!(fixture.event_count().await, before + 1, "nothing is told of what did not happen");
+    let quietly = ManagedCertificate { revision: 2, ..seen };
+    assert_eq!(fixture.store.change_managed(None, quietly, None).await, Ok(true));
+    assert_eq!(fixture.event_count().await, before + 1, "a step is no event unless it brings one");
+}
+
+async fn of_many_that_change_one_at_once_one_does(fixture: Fixture) {
+    let seen = add(&fixture, managed(1, "app")).await;
+    let changed = join_all((0..5).map(|_| change(&fixture, seen.clone()))).await;
+    assert!(changed.iter().all(Result::is_ok), "{changed:?}");
+    assert_eq!(changed.iter().filter(|changed| **changed == Ok(true)).count(), 1, "{changed:?}");
+}
+
+async fn a_change_under_a_lease_that_moved_on_is_fenced_off(fixture: Fixture) {
+    let seen = add(&fixture, managed(1, "app")).await;
+    let lost = fixture.lost_lease("expiry-check").await;
+    let fenced = Err(StoreError::Fenced { lease: lost.name.clone() });
+    assert_eq!(fixture.store.change_managed(Some(&lost), seen.clone(), None).await, fenced);
+    let lease = fixture.lease("another").await;
+    assert_eq!(fixture.store.change_managed(Some(&lease), seen.clone(), None).await, Ok(true));
+    let there = fixture.store.managed(seen.id).await.expect("answers").expect("there");
+    assert_eq!(there.revision, 2);
+}
+
+async fn those_that_are_due_come_in_order_and_paused_ones_never(fixture: Fixture) {
+    for (number, days, paused) in [(1, 3, false), (2, 1, false), (3, 2, true), (4, 2, false), (5, 4, false)] {
+        let mut one = managed(number, &format!("app-{number}"));
+        (one.course.next_at, one.paused) = (later(days), paused);
+        add(&fixture, one).await;
+    }
+    let due = |days, limit| {
+        let store = fixture.store.clone();
+        async move {
+            let due = store.due_managed(later(days), limit).await.expect("answers");
+            due.into_iter().map(|managed| managed.id.as_bytes()[0]).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(due(0, 10).await, Vec::<u8>::new());
+    assert_eq!(due(3, 10).await, [2, 4, 1]);
+    assert_eq!(due(3, 2).await, [2, 4]);
+    assert_eq!(due(9, 10).await, [2, 4, 1, 5]);
+}
+
+async fn they_are_counted(fixture: Fixture) {
+    assert_eq!(fixture.store.count_managed(NOW).await, Ok(ManagedCounts::default()));
+    add(&fixture, managed(1, "a")).await;
+    add(&fixture, ManagedCertificate { paused: true, ..managed(2, "b") }).await;
+    add(&fixture, ManagedCertificate { course: whole_course(RotationStep::Begun), ..managed(3, "c") }).await;
+    let counts = ManagedCounts { active: 2, paused: 1, due: 1, rotating: 1, failing: 1 };
+    assert_eq!(fixture.store.count_managed(NOW).await, Ok(counts));
+    assert_eq!(fixture.store.count_managed(later(3)).await, Ok(ManagedCounts { due: 2, ..counts }));
+}
