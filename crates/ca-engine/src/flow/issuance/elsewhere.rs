@@ -22,7 +22,7 @@ use crate::error::{FlowError, FlowErrorKind};
 use crate::flow::reconcile::abandonment;
 use crate::flow::watch_clock::dependable_now;
 use crate::hierarchy::{Authority, Hand};
-use crate::port::certificate_issuer::{CertificateIssuer, IssuerError, IssuerOrder};
+use crate::port::certificate_issuer::{CertificateIssuer, IssuerError, IssuerOrder, OrderPurpose};
 use crate::port::store::{
     AdoptOutcome, CompleteOutcome, Completion, LostSerial, OpenReservation, OpenUpstream, StoreError, UpstreamIntent,
 };
@@ -90,7 +90,8 @@ pub(super) async fn carry_on(
         }
     }
     // 2. Order.
-    let name = match place(issuer, &IssuerOrder { id: order.id, csr, asked_for: &asked_for }).await {
+    let purpose = purpose_of(&asked_for);
+    let name = match place(issuer, &IssuerOrder { id: order.id, csr, asked_for: &asked_for, purpose }).await {
         Ok(name) => name,
         Err(error @ IssuerError::Unknown { .. }) => return Err(left_open(order.id, &error)),
         Err(error) => {
@@ -193,7 +194,8 @@ async fn settle_one(engine: &Engine, principal: &Principal, open: &OpenUpstream)
     let name = match (&open.name, &open.order, &asked_for) {
         (Some(name), _, _) => name.clone(),
         (None, Some(order), Some(asked_for)) if is_remembered(engine, issuer, open).await? => {
-            match place(issuer, &IssuerOrder { id: open.id, csr: &order.csr, asked_for }).await {
+            let purpose = purpose_of(asked_for);
+            match place(issuer, &IssuerOrder { id: open.id, csr: &order.csr, asked_for, purpose }).await {
                 Ok(name) => {
                     note_name(engine, open.id, &name).await?;
                     name
@@ -352,6 +354,14 @@ fn read(facts: &IssuerFacts, der: &[u8]) -> Result<Certificate, String> {
     let certificate = Certificate::from_der(der).map_err(|error| error.to_string())?;
     certificate.verify_signed_by(&facts.public_key).map_err(|_| "the authority's key did not sign it".to_owned())?;
     Ok(certificate)
+}
+
+/// Of an order that is placed again the profile may be gone: what is on record says what it was for.
+fn purpose_of(asked_for: &AskedFor) -> OrderPurpose {
+    match asked_for.ocsp_no_check() {
+        true => OrderPurpose::OcspResponder,
+        false => OrderPurpose::EndEntity,
+    }
 }
 
 /// Places an order, again by the same id when the answer is lost.
