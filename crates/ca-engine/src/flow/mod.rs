@@ -32,6 +32,7 @@ pub mod renew;
 pub mod renewal_period;
 pub mod republish;
 pub mod respond;
+mod responder_record;
 pub mod restore;
 pub mod retention;
 pub mod retire;

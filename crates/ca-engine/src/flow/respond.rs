@@ -13,13 +13,14 @@ use ca_core::time::{Lifetime, Timestamp};
 
 use super::issuance::{Order, carry_out, elsewhere};
 use super::issue::{evaluate, profile};
+use super::responder_record::take_up;
 use super::watch_clock::assure_clock;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::hierarchy::{Authority, Hand};
 use crate::port::keyring::KeyRoom;
 use crate::port::signer::Signer;
-use crate::port::store::{Lease, ResponderRecord, StoredCertificate};
+use crate::port::store::Lease;
 
 /// The profile of responders.
 pub(super) const PROFILE: &str = "ocsp-responder";
@@ -105,27 +106,6 @@ pub async fn make_responder(
     // 4. At the disposal of every replica.
     take_up(engine, lease, authority_id, &issued.certificate).await?;
     engine.reload_hierarchy().await
-}
-
-/// Takes a certificate whose key is on record for the responder's that it is; harmless when it was taken.
-pub(super) async fn take_up(
-    engine: &Engine,
-    lease: Option<&Lease>,
-    authority: &AuthorityId,
-    certificate: &StoredCertificate,
-) -> Result<(), FlowError> {
-    if engine.store().responders().await?.iter().any(|responder| responder.certificate == certificate.id) {
-        return Ok(());
-    }
-    let record = ResponderRecord {
-        authority: authority.clone(),
-        certificate: certificate.id,
-        certificate_der: certificate.der.clone(),
-        // What sealed keys are named by.
-        key_id: hex::encode(certificate.spki_sha256),
-        validity: certificate.validity,
-    };
-    Ok(engine.store().add_responder(lease, record).await?)
 }
 
 /// The DER of a CSR of a responder's key, as an issuer elsewhere wants it: of it counts the key alone.

@@ -20,7 +20,7 @@ use super::{Event, Issued, Order, Reserved, Settled, Signed, give_up, is_held_by
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::flow::reconcile::abandonment;
-use crate::flow::respond::take_up;
+use crate::flow::responder_record::take_up;
 use crate::flow::watch_clock::{TOLERANCE, dependable_now};
 use crate::hierarchy::{Authority, Hand};
 use crate::port::certificate_issuer::{CertificateIssuer, IssuerError, IssuerOrder, OrderPurpose};
