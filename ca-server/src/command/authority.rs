@@ -9,22 +9,24 @@ use ca_core::time::Lifetime;
 use ca_runtime::file::{self, Access, Existing};
 use ca_runtime::open::{Purpose, Runtime};
 
-use super::{load, say};
+use super::init::tell;
+use super::{kms_keys, load, say};
 use crate::args::{AuthorityCommand, Global};
 
 pub(super) async fn authority(global: &Global, command: AuthorityCommand) -> anyhow::Result<()> {
     match command {
-        AuthorityCommand::Rollover { id, csr_out: Some(file), .. } => request(global, &id, &file).await,
-        AuthorityCommand::Rollover { id, issue_after, import, .. } => {
-            roll_over(global, &id, issue_after, import.as_deref()).await
+        AuthorityCommand::Rollover { id, csr_out: Some(file), yes, .. } => request(global, &id, &file, yes).await,
+        AuthorityCommand::Rollover { id, issue_after, import, yes, .. } => {
+            roll_over(global, &id, issue_after, import.as_deref(), yes).await
         }
         AuthorityCommand::DestroyKey { id, confirm } => destroy_key(global, &id, &confirm).await,
     }
 }
 
 /// The request for the next generation's certificate. It is no secret; a file that is there is left alone.
-async fn request(global: &Global, id: &AuthorityId, file: &Path) -> anyhow::Result<()> {
+async fn request(global: &Global, id: &AuthorityId, file: &Path, yes: bool) -> anyhow::Result<()> {
     let runtime = Runtime::open(load(global)?, Purpose::Job).await?;
+    make_kms_key(&runtime, id, false, yes).await?;
     let asked = runtime.request_generation(id).await;
     runtime.close().await;
     let (id, pem) = asked?;
@@ -34,10 +36,26 @@ async fn request(global: &Global, id: &AuthorityId, file: &Path) -> anyhow::Resu
     Ok(())
 }
 
-async fn roll_over(global: &Global, id: &AuthorityId, notice: Lifetime, import: Option<&Path>) -> anyhow::Result<()> {
+/// Has KMS make the key of the generation to come, if the configuration asks for that.
+async fn make_kms_key(runtime: &Runtime, id: &AuthorityId, signed_here: bool, yes: bool) -> anyhow::Result<()> {
+    let planned: Vec<_> = runtime.planned_kms_key_of_generation(id, signed_here).await?.into_iter().collect();
+    kms_keys::review(&planned, yes)?;
+    Ok(runtime.make_kms_keys(&planned, &tell).await?)
+}
+
+async fn roll_over(
+    global: &Global,
+    id: &AuthorityId,
+    notice: Lifetime,
+    import: Option<&Path>,
+    yes: bool,
+) -> anyhow::Result<()> {
     let read = |file: &Path| std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()));
     let certificate = import.map(read).transpose()?;
     let runtime = Runtime::open(load(global)?, Purpose::Job).await?;
+    if certificate.is_none() {
+        make_kms_key(&runtime, id, true, yes).await?;
+    }
     let rolled = match &certificate {
         Some(octets) => runtime.import_generation(id, octets, notice).await,
         None => runtime.roll_over(id, notice).await,

@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 pub mod administrator;
+mod authority_keys;
 pub mod backup;
 pub mod ceremony;
 pub mod clock;
@@ -18,6 +19,7 @@ pub mod external_status;
 pub mod file;
 pub mod hierarchy;
 pub mod key_export;
+pub mod kms_keys;
 pub mod local;
 pub mod lock;
 mod mirrors;

@@ -1,5 +1,7 @@
 //! Rollover on the host that holds the root's key: beside a running service, which need not stop for it.
 
+use std::sync::Arc;
+
 use ca_core::certificate::Certificate;
 use ca_core::id::AuthorityId;
 use ca_core::policy::AuthorityConstraints;
@@ -11,7 +13,8 @@ use ca_engine::flow::retire;
 use ca_engine::flow::rollover::{Announced, GenerationKey, LEASE, LEASE_NAME, LEAST_NOTICE, RolloverPlan, roll_over};
 use ca_engine::flow::rollover_elsewhere::{import_certificate, request_certificate};
 use ca_engine::generation::line_of;
-use ca_engine::port::store::{Lease, StoreError};
+use ca_engine::hierarchy::Authority;
+use ca_engine::port::store::{KeyHome, Lease, StoreError};
 use thiserror::Error;
 
 use crate::config::KeyPlan;
@@ -70,10 +73,14 @@ impl Runtime {
                 let signer = self.engine.external_keys().find(home).await.map_err(InitError::from)?;
                 GenerationKey::Given { home: home.clone(), signer }
             }
-            KeyPlan::Token { uri, make } => {
-                let (home, signer) = self.find_or_make_in_token(id, uri, *make, &|_| {}).await?;
-                GenerationKey::Given { home, signer }
-            }
+            KeyPlan::MadeInKms(key_type) => match self.generation_to_come(id).await? {
+                Some(next) => GenerationKey::given(self.key_made_in_kms(&next, *key_type).await?),
+                None => self.no_key(&line).await?,
+            },
+            KeyPlan::Token { uri, make } => match self.generation_to_come(id).await? {
+                Some(_) => GenerationKey::given(self.find_or_make_in_token(id, uri, *make, &|_| {}).await?),
+                None => self.no_key(&line).await?,
+            },
         };
         Ok(RolloverPlan {
             subject: config.subject.clone(),
@@ -87,6 +94,39 @@ impl Runtime {
             notice,
             line,
         })
+    }
+
+    /// For a line whose next generation is made and not announced: the flow goes on with that one, and needs no key.
+    async fn no_key(&self, line: &AuthorityId) -> Result<GenerationKey, RolloverError> {
+        let newest = self.newest(line)?;
+        let home = newest.record().key_home.clone();
+        if matches!(home, KeyHome::Sealed(_) | KeyHome::File) {
+            return Ok(GenerationKey::Make(newest.certificate().public_key().key_type()));
+        }
+        let signer = self.engine.external_keys().find(&home).await.map_err(InitError::from)?;
+        Ok(GenerationKey::Given { home, signer })
+    }
+
+    fn newest(&self, line: &AuthorityId) -> Result<Arc<Authority>, RolloverError> {
+        let newest = self.engine.hierarchy().generations(line).pop().map(|(_, newest)| Arc::clone(newest));
+        newest.ok_or_else(|| RolloverError::NotALine { id: line.clone() })
+    }
+
+    /// How the key of a line's next generation comes to be; `None` for what is no line.
+    pub(crate) fn plan_of_line(&self, line: &AuthorityId) -> Option<&KeyPlan> {
+        let line = line_of(line);
+        let is_known = SUBORDINATES.iter().any(|(known, _)| *known == line.as_str());
+        is_known.then(|| &self.subordinate_config(&line).key)
+    }
+
+    /// Whether the key above a line can be had on this host; it is given back at once.
+    pub(crate) async fn parents_key_is_at_hand(&self, line: &AuthorityId) -> Result<(), RolloverError> {
+        let Some(parent) = self.newest(&line_of(line))?.record().parent.clone() else { return Ok(()) };
+        if !self.engine.authority(&parent)?.can_sign() {
+            self.lend_root_key(&parent).await?;
+            self.engine.return_signer(&parent).await?;
+        }
+        Ok(self.engine.authority(&parent).map(drop)?)
     }
 
     async fn rollover_lease(&self) -> Result<Lease, RolloverError> {
