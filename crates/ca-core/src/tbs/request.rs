@@ -1,6 +1,6 @@
-//! A request to certify an authority of ours, for whoever holds the key above it where this service cannot reach it: a PKCS #10
-//! request (RFC 2986) that asks for exactly the extensions that the certificate is to have. Whether the other side grants them shows
-//! in what comes back, which is judged where it is taken.
+//! Requests to certify a key of ours, for whoever holds the key above it where this service cannot reach it (PKCS #10, RFC 2986): of an
+//! authority, with exactly the extensions that the certificate is to have; of a responder, which an issuer is told otherwise what to
+//! certify for, with the key alone.
 
 use const_oid::ObjectIdentifier;
 
@@ -42,13 +42,20 @@ impl RequestInfo {
         })
     }
 
+    /// Names a subject and shows the key, with no attributes.
+    pub fn of_key(subject: &DistinguishedName, key: &PublicKey) -> Self {
+        let mut der = Vec::with_capacity(512);
+        append_nested(&mut der, tag::SEQUENCE, |info| {
+            append_head(info, subject, key);
+            append(info, tag::context_constructed(0), &[]);
+        });
+        Self { der }
+    }
+
     fn new(subject: &DistinguishedName, key: &PublicKey, extensions: impl FnOnce(&mut Vec<u8>)) -> Self {
         let mut der = Vec::with_capacity(1_024);
         append_nested(&mut der, tag::SEQUENCE, |info| {
-            // version v1(0)
-            append(info, tag::INTEGER, &[0]);
-            info.extend_from_slice(subject.as_der());
-            info.extend_from_slice(key.spki_der());
+            append_head(info, subject, key);
             append_nested(info, tag::context_constructed(0), |attributes| {
                 append_nested(attributes, tag::SEQUENCE, |attribute| {
                     append(attribute, tag::OBJECT_IDENTIFIER, EXTENSION_REQUEST.as_bytes());
@@ -63,6 +70,13 @@ impl RequestInfo {
     pub fn into_csr(self, signature: &Signature) -> Result<ParsedCsr, CsrError> {
         ParsedCsr::from_der(&signing::assemble(&self.der, signature))
     }
+}
+
+fn append_head(info: &mut Vec<u8>, subject: &DistinguishedName, key: &PublicKey) {
+    // version v1(0)
+    append(info, tag::INTEGER, &[0]);
+    info.extend_from_slice(subject.as_der());
+    info.extend_from_slice(key.spki_der());
 }
 
 impl sealed::Sealed for RequestInfo {}

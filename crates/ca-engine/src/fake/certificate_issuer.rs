@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use ca_core::certificate::AskedFor;
+use ca_core::certificate::{AskedFor, Certificate};
 use ca_core::hash::sha256;
 use ca_core::id::CertificateId;
 use ca_core::key::{KeyType, PublicKey};
@@ -14,7 +14,9 @@ use ca_core::signing::{Signature, assemble};
 use ca_core::time::{Lifetime, Timestamp};
 
 use super::{FakeClock, ScriptedSigner, yield_once};
-use crate::port::certificate_issuer::{CertificateIssuer, IssuerError, IssuerOrder};
+use crate::port::certificate_issuer::{
+    CertificateIssuer, IssuerCondition, IssuerError, IssuerList, IssuerOrder, IssuerState, OrderPurpose,
+};
 use crate::port::clock::Clock;
 use crate::port::external_keys::ExternalKeys;
 use crate::port::signer::{Signer, SignerError};
@@ -27,6 +29,8 @@ pub enum IssuerCall {
     Order,
     Collect,
     Revoke,
+    List,
+    State,
 }
 
 /// What one call does instead.
@@ -42,6 +46,8 @@ pub enum IssuerFault {
     Stranger,
     /// Of [`IssuerCall::Order`]: a certificate is made with the serial of the one before.
     SerialOfTheLast,
+    /// Of [`IssuerCall::Order`]: the certificate says where the issuer's own list is.
+    NamesItsList,
 }
 
 /// A certificate that was made.
@@ -51,6 +57,8 @@ pub struct MadeElsewhere {
     pub id: CertificateId,
     /// When.
     pub ordered_at: Timestamp,
+    /// For what.
+    pub purpose: OrderPurpose,
     /// By which name it is collected.
     pub name: String,
     /// Its serial.
@@ -59,9 +67,20 @@ pub struct MadeElsewhere {
     pub der: Vec<u8>,
 }
 
+/// The list that lies where the issuer publishes its own.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+enum OwnList {
+    #[default]
+    NotPublished,
+    NotMadeYet,
+    Made(Vec<u8>),
+}
+
 #[derive(Default)]
 struct State {
     made: Vec<MadeElsewhere>,
+    list: OwnList,
+    condition: Option<IssuerCondition>,
     revoked: Vec<(Serial, RevocationReason)>,
     script: VecDeque<(IssuerCall, IssuerFault)>,
     not_ready: u32,
@@ -90,6 +109,64 @@ impl ScriptedIssuer {
     /// How often certificates are not ready yet.
     pub fn hold_back(&self, times: u32) {
         self.state().not_ready = times;
+    }
+
+    /// Has it publish a list, which is made later.
+    pub fn publish_lists(&self) {
+        self.state().list = OwnList::NotMadeYet;
+    }
+
+    /// Lets it speak under the name of another.
+    pub fn learn_name_from(&self, other: &Self) {
+        let made = other.made();
+        self.state().made = made;
+    }
+
+    /// Puts octets where its list lies.
+    pub fn put_list(&self, der: Vec<u8>) {
+        self.state().list = OwnList::Made(der);
+    }
+
+    /// What it says of itself from now on; that it is active, before.
+    pub fn set_condition(&self, condition: IssuerCondition) {
+        self.state().condition = Some(condition);
+    }
+
+    /// Makes its list as it is now, with all that it was told of, and puts it in place. Returns the DER.
+    pub fn make_list(&self, number: u64, life: Lifetime) -> Vec<u8> {
+        let der = self.list_of(number, self.clock.now(), life, &self.revoked());
+        self.put_list(der.clone());
+        der
+    }
+
+    /// A list that its key signed, of any number, instant and entries.
+    pub fn list_of(
+        &self,
+        number: u64,
+        this_update: Timestamp,
+        life: Lifetime,
+        entries: &[(Serial, RevocationReason)],
+    ) -> Vec<u8> {
+        let made = self.state().made.first().map(|made| made.der.clone());
+        let issuer = made.and_then(|der| Certificate::from_der(&der).ok().map(|made| made.issuer().clone()));
+        let issuer = issuer.expect("an issuer that has made a certificate knows its name");
+        let mut tbs = tlv(0x02, &[1]);
+        tbs.extend_from_slice(self.key.algorithm().identifier_der());
+        tbs.extend_from_slice(issuer.as_der());
+        tbs.extend(time(this_update));
+        tbs.extend(time(this_update.plus(life)));
+        let entries: Vec<u8> = entries.iter().flat_map(|(serial, _)| entry(serial, this_update)).collect();
+        if !entries.is_empty() {
+            tbs.extend(tlv(0x30, &entries));
+        }
+        let number = number.to_be_bytes();
+        let octets = [&[0], &number[number.iter().position(|octet| *octet != 0).unwrap_or(7)..]].concat();
+        let octets = if octets.len() > 1 && octets[1] < 0x80 { octets[1..].to_vec() } else { octets };
+        let extension = tlv(0x30, &[tlv(0x06, &oid("2.5.29.20")), tlv(0x04, &tlv(0x02, &octets))].concat());
+        tbs.extend(tlv(0xa0, &tlv(0x30, &extension)));
+        let tbs = tlv(0x30, &tbs);
+        let signature = Signature { algorithm: self.key.algorithm(), octets: self.key.sign_octets(&tbs) };
+        assemble(&tbs, &signature)
     }
 
     /// Every certificate that was made, oldest first.
@@ -144,12 +221,14 @@ impl ScriptedIssuer {
         let late = if fault == Some(&IssuerFault::Another) { 1 } else { 0 };
         let stranger = ScriptedSigner::generate(KeyType::P256);
         let key = if fault == Some(&IssuerFault::Stranger) { &stranger } else { &self.key };
-        let tbs = encode(order.asked_for, &serial, Lifetime::from_seconds(late));
+        let own = fault == Some(&IssuerFault::NamesItsList);
+        let tbs = encode(order.asked_for, &serial, Lifetime::from_seconds(late), own);
         let signature = Signature { algorithm: key.algorithm(), octets: key.sign_octets(&tbs) };
         let name = format!("certificate {number} of {}", order.id);
         state.made.push(MadeElsewhere {
             id: order.id,
             ordered_at: self.clock.now(),
+            purpose: order.purpose,
             name: name.clone(),
             serial,
             der: assemble(&tbs, &signature),
@@ -204,6 +283,35 @@ impl CertificateIssuer for ScriptedIssuer {
         }
         Self::end(fault, ()).await
     }
+
+    async fn list(&self, seen: Option<&str>) -> Result<IssuerList, IssuerError> {
+        let fault = self.begin(IssuerCall::List).await?;
+        let list = match self.state().list.clone() {
+            OwnList::NotPublished => IssuerList::NotPublished,
+            OwnList::NotMadeYet => IssuerList::NotMadeYet,
+            OwnList::Made(der) => {
+                let version = hex::encode(sha256(&der));
+                match seen == Some(version.as_str()) {
+                    true => IssuerList::Unchanged,
+                    false => IssuerList::Found { der, version: Some(version) },
+                }
+            }
+        };
+        Self::end(fault, list).await
+    }
+
+    async fn state(&self) -> Result<IssuerState, IssuerError> {
+        let fault = self.begin(IssuerCall::State).await?;
+        let answer = {
+            let state = Self::state(self);
+            IssuerState {
+                condition: state.condition.unwrap_or(IssuerCondition::Active),
+                detail: String::new(),
+                publishes_list: state.list != OwnList::NotPublished,
+            }
+        };
+        Self::end(fault, answer).await
+    }
 }
 
 /// The way to no key but that of one issuer.
@@ -223,8 +331,14 @@ impl ExternalKeys for ScriptedIssuer {
 }
 
 /// A TBSCertificate that says what was asked for, its extensions in another order than ours.
-fn encode(asked: &AskedFor, serial: &Serial, late: Lifetime) -> Vec<u8> {
+fn encode(asked: &AskedFor, serial: &Serial, late: Lifetime, names_its_list: bool) -> Vec<u8> {
     let mut extensions = Vec::new();
+    if names_its_list {
+        // cRLDistributionPoints of one URI (RFC 5280 §4.2.1.13).
+        let uri = tlv(0x86, b"http://lists.example.org/crl/issuer.crl");
+        let points = tlv(0x30, &tlv(0x30, &tlv(0xa0, &tlv(0xa0, &uri))));
+        extensions.extend(tlv(0x30, &[tlv(0x06, &oid("2.5.29.31")), tlv(0x04, &points)].concat()));
+    }
     for extension in asked.encoded_extensions().iter().rev() {
         let mut content = tlv(0x06, &oid(&extension.identifier));
         if extension.critical {
@@ -245,6 +359,11 @@ fn encode(asked: &AskedFor, serial: &Serial, late: Lifetime) -> Vec<u8> {
         tlv(0xa3, &tlv(0x30, &extensions)),
     ];
     tlv(0x30, &content.concat())
+}
+
+/// An entry without extensions (RFC 5280 §5.1.2.6).
+fn entry(serial: &Serial, revoked_at: Timestamp) -> Vec<u8> {
+    tlv(0x30, &[tlv(0x02, &serial.to_der_content()), time(revoked_at)].concat())
 }
 
 /// UTCTime, which reaches to 2049 (RFC 5280 §4.1.2.5.1).

@@ -10,19 +10,20 @@ use ca_core::certificate::{AskedFor, Certificate};
 use ca_core::id::{AuthorityId, CertificateId};
 use ca_core::lint::{self, LintContext};
 use ca_core::principal::Principal;
-use ca_core::profile::Profile;
+use ca_core::profile::{Profile, ProfileKind};
 use ca_core::revocation::{Revocation, RevocationReason};
 use ca_core::serial::Serial;
 use ca_core::template::{Endpoints, Issuer, IssuerFacts};
-use ca_core::time::Timestamp;
+use ca_core::time::{Lifetime, Timestamp};
 
 use super::{Event, Issued, Order, Reserved, Settled, Signed, give_up, is_held_by};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::flow::reconcile::abandonment;
-use crate::flow::watch_clock::dependable_now;
+use crate::flow::responder_record::take_up;
+use crate::flow::watch_clock::{TOLERANCE, dependable_now};
 use crate::hierarchy::{Authority, Hand};
-use crate::port::certificate_issuer::{CertificateIssuer, IssuerError, IssuerOrder};
+use crate::port::certificate_issuer::{CertificateIssuer, IssuerError, IssuerOrder, OrderPurpose};
 use crate::port::store::{
     AdoptOutcome, CompleteOutcome, Completion, LostSerial, OpenReservation, OpenUpstream, StoreError, UpstreamIntent,
 };
@@ -32,6 +33,14 @@ const ORDERS: usize = 3;
 
 /// How many issuances are looked at in one reading: what [`crate::port::store::UpstreamStore::open_upstream`] gives at most.
 const PAGE: usize = 100;
+
+/// For so long after its reservation an issuance belongs to the process that began it: what that one is refused was not made.
+/// Afterwards another may have asked by the same id ([`settle`]), and a refusal says nothing any more.
+const UNDER_WAY: Lifetime = Lifetime::from_seconds(30);
+
+/// How long after its reservation an issuance is settled by whoever comes, so that it is no longer under way by any clock. An
+/// issuer must remember for longer.
+pub const SETTLED_AFTER: Lifetime = Lifetime::from_seconds(UNDER_WAY.seconds() + 2 * TOLERANCE.seconds());
 
 /// Where the status of what an authority issues is found. The list of one that issues elsewhere is its issuer's.
 pub(in crate::flow) fn endpoints(engine: &Engine, authority: &Authority, shard: Option<&str>) -> Endpoints {
@@ -49,7 +58,7 @@ pub(super) fn check_order(order: &Order<'_>) -> Result<(), FlowError> {
         ));
     }
     if order.profile.kind().is_authority() {
-        let message = format!("authority {} issues to end entities only", order.authority);
+        let message = format!("authority {} issues to end entities and its responders only", order.authority);
         return Err(FlowError::new(FlowErrorKind::AuthorityCannotSign, message));
     }
     Ok(())
@@ -74,12 +83,19 @@ pub(super) async fn carry_on(
         }
     };
     // 1. On record before the issuer is asked.
+    let asked_at = match engine.store().database_time().await {
+        Ok(asked_at) => asked_at,
+        Err(error) => {
+            give_up(engine, &order, "not-ordered").await;
+            return Err(error.into());
+        }
+    };
     let intent = UpstreamIntent {
         id: order.id,
         csr: order.commitment.is_none().then(|| csr.to_vec()),
         inherit_roles: order.renews.is_some_and(|predecessor| is_held_by(predecessor, order.principal)),
         request_id: order.request_id.map(str::to_owned),
-        asked_at: order.reserved_at,
+        asked_at,
     };
     match engine.store().intend_upstream(intent).await {
         Ok(true) => {}
@@ -90,9 +106,12 @@ pub(super) async fn carry_on(
         }
     }
     // 2. Order.
-    let name = match place(issuer, &IssuerOrder { id: order.id, csr, asked_for: &asked_for }).await {
+    let purpose = purpose_of(&asked_for);
+    let placed = IssuerOrder { id: order.id, csr, asked_for: &asked_for, purpose };
+    let name = match place(engine, issuer, &placed, asked_at).await {
         Ok(name) => name,
         Err(error @ IssuerError::Unknown { .. }) => return Err(left_open(order.id, &error)),
+        Err(error) if is_others_too(engine, asked_at).await => return Err(left_open(order.id, &error)),
         Err(error) => {
             give_up(engine, &order, "not-issued").await;
             return Err(error.into());
@@ -152,7 +171,8 @@ pub struct SettledElsewhere {
     pub waiting: u64,
 }
 
-/// Settles what was reserved before `before`, ordered, and never ended: asks again by the same id while the issuer remembers it,
+/// Settles what was reserved before `before` ([`SETTLED_AFTER`] ago, unless whoever reserved it is known to be dead), ordered, and
+/// never ended: asks again by the same id while the issuer remembers it,
 /// collects what has a name, completes what is as it was asked for, and abandons the rest, with what is known of it in the audit
 /// trail. Many may do so at once. Refused while the record is not known to be the newest.
 pub async fn settle(engine: &Engine, principal: &Principal, before: Timestamp) -> Result<SettledElsewhere, FlowError> {
@@ -162,11 +182,7 @@ pub async fn settle(engine: &Engine, principal: &Principal, before: Timestamp) -
     loop {
         let page = engine.store().open_upstream(before, after).await?;
         for open in &page {
-            match settle_one(engine, principal, open).await? {
-                Outcome::Completed => settled.completed += 1,
-                Outcome::Abandoned => settled.abandoned += 1,
-                Outcome::Waiting => settled.waiting += 1,
-            }
+            settled.count(&settle_one(engine, principal, open).await?);
         }
         after = page.last().map(|open| (open.reserved_at, open.id));
         if page.len() < PAGE {
@@ -175,6 +191,50 @@ pub async fn settle(engine: &Engine, principal: &Principal, before: Timestamp) -
     }
     engine.store().forget_settled_upstream().await?;
     Ok(settled)
+}
+
+/// Settles what was ordered for responders of an authority and never ended, so that no other is ordered beside it. What may be under
+/// way still counts as waiting.
+pub(in crate::flow) async fn settle_responders(
+    engine: &Engine,
+    principal: &Principal,
+    authority: &AuthorityId,
+) -> Result<SettledElsewhere, FlowError> {
+    let mut settled = SettledElsewhere::default();
+    let now = engine.now();
+    // Whoever reserved one may have a clock that is ahead.
+    let before = now.plus(Lifetime::from_days(1));
+    let mut after = None;
+    loop {
+        let page = engine.store().open_upstream(before, after).await?;
+        for open in &page {
+            let is_for_responder = engine
+                .profiles()
+                .get(&open.profile)
+                .is_some_and(|profile| profile.kind() == ProfileKind::OcspResponder);
+            if !is_for_responder || open.authority != *authority {
+                continue;
+            }
+            settled.count(&match now.since(open.reserved_at) < SETTLED_AFTER {
+                true => waiting(open, &"it may be under way"),
+                false => settle_one(engine, principal, open).await?,
+            });
+        }
+        after = page.last().map(|open| (open.reserved_at, open.id));
+        if page.len() < PAGE {
+            return Ok(settled);
+        }
+    }
+}
+
+impl SettledElsewhere {
+    fn count(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Completed => self.completed += 1,
+            Outcome::Abandoned => self.abandoned += 1,
+            Outcome::Waiting => self.waiting += 1,
+        }
+    }
 }
 
 enum Outcome {
@@ -192,15 +252,18 @@ async fn settle_one(engine: &Engine, principal: &Principal, open: &OpenUpstream)
     };
     let name = match (&open.name, &open.order, &asked_for) {
         (Some(name), _, _) => name.clone(),
-        (None, Some(order), Some(asked_for)) if is_remembered(engine, issuer, open).await? => {
-            match place(issuer, &IssuerOrder { id: open.id, csr: &order.csr, asked_for }).await {
+        (None, Some(order), Some(asked_for)) if is_remembered(engine, issuer, open.asked_at).await? => {
+            let purpose = purpose_of(asked_for);
+            let order = IssuerOrder { id: open.id, csr: &order.csr, asked_for, purpose };
+            match place(engine, issuer, &order, open.asked_at).await {
                 Ok(name) => {
                     note_name(engine, open.id, &name).await?;
                     name
                 }
+                // What it was asked before, it may have done, by an order whose answer nobody got.
                 Err(IssuerError::Refused { detail }) => {
                     tracing::warn!(certificate = %open.id, detail, "an issuer refused what was ordered before a crash");
-                    return abandon(engine, principal, open, None, "not-issued").await;
+                    return abandon(engine, principal, open, None, "unknown-at-issuer").await;
                 }
                 Err(error) => return Ok(waiting(open, &error)),
             }
@@ -246,12 +309,19 @@ async fn settle_one(engine: &Engine, principal: &Principal, open: &OpenUpstream)
     }
 }
 
+/// Whether others may have asked for what this process is asking.
+async fn is_others_too(engine: &Engine, asked_at: Timestamp) -> bool {
+    engine.store().database_time().await.map_or(true, |now| now.since(asked_at) >= UNDER_WAY)
+}
+
+/// Whether an issuer still knows an order that was first placed at `asked_at`, at the earliest. By the database's clock, which is one:
+/// an order that it has forgotten makes a second certificate.
 async fn is_remembered(
     engine: &Engine,
     issuer: &dyn CertificateIssuer,
-    open: &OpenUpstream,
-) -> Result<bool, FlowError> {
-    Ok(dependable_now(engine).await? < open.asked_at.plus(issuer.remembers_for()))
+    asked_at: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(engine.store().database_time().await? < asked_at.plus(issuer.remembers_for()))
 }
 
 async fn complete(
@@ -285,10 +355,15 @@ async fn complete(
         personal_data: false,
         journal,
     };
-    Ok(match engine.store().complete(completion).await? {
-        CompleteOutcome::Completed(_) => Outcome::Completed,
-        CompleteOutcome::Overtaken | CompleteOutcome::NotReserved => Outcome::Abandoned,
-    })
+    match engine.store().complete(completion).await? {
+        CompleteOutcome::Completed(stored) => {
+            if profile.kind() == ProfileKind::OcspResponder {
+                take_up(engine, None, authority.id(), &stored).await?;
+            }
+            Ok(Outcome::Completed)
+        }
+        CompleteOutcome::Overtaken | CompleteOutcome::NotReserved => Ok(Outcome::Abandoned),
+    }
 }
 
 async fn abandon(
@@ -356,20 +431,48 @@ fn read(facts: &IssuerFacts, der: &[u8]) -> Result<Certificate, String> {
     Ok(certificate)
 }
 
-/// Places an order, again by the same id when the answer is lost.
-async fn place(issuer: &dyn CertificateIssuer, order: &IssuerOrder<'_>) -> Result<String, IssuerError> {
-    let mut answer = issuer.order(order).await;
-    for _ in 1..ORDERS {
-        if !matches!(answer, Err(IssuerError::Unknown { .. })) {
-            break;
-        }
-        answer = match issuer.order(order).await {
-            // What the first one did is still not known.
-            Err(error) => Err(IssuerError::Unknown { detail: error.to_string() }),
-            named => named,
-        };
+/// Of an order that is placed again the profile may be gone: what is on record says what it was for.
+fn purpose_of(asked_for: &AskedFor) -> OrderPurpose {
+    match asked_for.ocsp_no_check() {
+        true => OrderPurpose::OcspResponder,
+        false => OrderPurpose::EndEntity,
     }
-    answer
+}
+
+/// Places an order, again by the same id when the answer is lost. It counts for nothing where the issuer may have forgotten what was
+/// ordered before: then there may be two certificates, and both are given up under the id that they were ordered by.
+async fn place(
+    engine: &Engine,
+    issuer: &dyn CertificateIssuer,
+    order: &IssuerOrder<'_>,
+    asked_at: Timestamp,
+) -> Result<String, IssuerError> {
+    let mut lost = None;
+    for _ in 0..ORDERS {
+        // This process may have stood still.
+        check_remembered(engine, issuer, asked_at).await?;
+        match issuer.order(order).await {
+            // And again: between the look and the order, too.
+            Ok(name) => return check_remembered(engine, issuer, asked_at).await.map(|()| name),
+            Err(error @ IssuerError::Unknown { .. }) => lost = Some(error),
+            // What the first one did is still not known.
+            Err(error) if lost.is_some() => lost = Some(IssuerError::Unknown { detail: error.to_string() }),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(lost.unwrap_or(IssuerError::Unknown { detail: "it was not asked".to_owned() }))
+}
+
+async fn check_remembered(
+    engine: &Engine,
+    issuer: &dyn CertificateIssuer,
+    asked_at: Timestamp,
+) -> Result<(), IssuerError> {
+    match is_remembered(engine, issuer, asked_at).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(IssuerError::Unknown { detail: "it was first asked longer ago than it remembers".to_owned() }),
+        Err(error) => Err(IssuerError::Unknown { detail: error.to_string() }),
+    }
 }
 
 /// Records a name; once more when the acknowledgement was lost.

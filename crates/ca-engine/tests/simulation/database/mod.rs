@@ -5,6 +5,7 @@
 //! what they tell, and a transaction whose caller died may still commit.
 
 pub(crate) mod planted;
+mod planted_elsewhere;
 mod planted_outbox;
 mod ports;
 
@@ -258,5 +259,9 @@ fn is_write(method: StoreMethod) -> bool {
             | AddManaged
             | ChangeManaged
             | RemoveManaged
+            | IntendUpstream
+            | NameUpstream
+            | AdoptSerial
+            | ForgetSettledUpstream
     )
 }
