@@ -10,8 +10,11 @@ mod caller;
 mod failure;
 mod key;
 #[cfg(feature = "aws-calls")]
+mod line;
+#[cfg(feature = "aws-calls")]
 mod pace;
 mod place;
+mod private_ca;
 #[cfg(feature = "aws-calls")]
 mod tally;
 
@@ -25,6 +28,7 @@ pub(crate) use caller::{Call, CallError, Caller, Patience};
 pub(crate) use failure::{Failure, Refusal};
 pub use key::{KeyProblem, KmsKeyArn};
 pub use place::{AwsPlace, EndpointUrl, PlaceProblem, Region};
+pub use private_ca::{PrivateCaArn, PrivateCaProblem};
 #[cfg(feature = "aws-calls")]
 pub(crate) use tally::Tally;
 #[cfg(feature = "aws-calls")]
