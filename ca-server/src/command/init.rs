@@ -44,6 +44,9 @@ pub(super) fn tell(progress: Progress) {
     match progress {
         Progress::MakingKey { authority, key_type } => say(format!("making the {key_type} key of `{authority}` …")),
         Progress::Established { authority } => say(format!("authority `{authority}` is established")),
+        Progress::PublishesNoList { authority } => {
+            say(format!("`{authority}` publishes no list at AWS, so there will be none: relying parties ask OCSP"));
+        }
         _ => {}
     }
 }

@@ -12,6 +12,7 @@ mod driver;
 mod each_authority;
 mod expiry;
 mod follow;
+mod issuers;
 mod mirror;
 mod offline_lists;
 mod outbox;
@@ -44,13 +45,14 @@ pub(crate) struct Plan {
 }
 
 /// The names and descriptions of the jobs that `ca-server job` knows.
-pub(crate) const NAMES: [(&str, &str); 14] = [
+pub(crate) const NAMES: [(&str, &str); 16] = [
     ("anchor", "write what was published into the anchor, and compare the record with it"),
     ("audit-chain", "put committed audit events into the hash chain"),
     ("authority-keys", "ask the keys that are held elsewhere whether they would sign, without a signature"),
     ("bulk-revocation", "go on with the revocations of many certificates that are running"),
     ("crl", "make CRLs that are due, or stale since a revocation"),
     ("expiry", "drop idempotency keys and events that have expired"),
+    ("issuances-elsewhere", "end what was ordered of AWS Private CA and never ended"),
     (MIRROR, "put the newest lists into the mirrors, as publish.s3 names one"),
     ("outbox", "deliver events to the sinks"),
     ("personal-data", "encrypt what of personal data lies in clear or under an older key"),
@@ -58,6 +60,7 @@ pub(crate) const NAMES: [(&str, &str); 14] = [
     ("reservations", "close issuances that were begun and never finished"),
     ("responders", "renew OCSP responders past half of their life"),
     ("retention", "remove certificates that ended longer ago than retention.expired says"),
+    ("revocations-elsewhere", "tell AWS Private CA what was revoked"),
     ("rollover", "retire generations of authorities that are succeeded, and make their last lists"),
 ];
 
@@ -76,6 +79,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
         "bulk-revocation" => Box::new(bulk_revocation::BulkRevocationJob),
         "crl" => Box::new(crl::CrlJob::new(crl_interval)),
         "expiry" => Box::new(expiry::ExpiryJob),
+        "issuances-elsewhere" => Box::new(issuers::IssuancesElsewhereJob),
         MIRROR => Box::new(mirror::MirrorJob::default()),
         "outbox" => Box::new(outbox::OutboxJob::of_all()),
         "personal-data" => Box::new(personal_data::PersonalDataJob),
@@ -83,6 +87,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
         "reservations" => Box::new(reservations::ReservationsJob),
         "responders" => Box::new(responders::RespondersJob::new()),
         "retention" => Box::new(retention::RetentionJob::default()),
+        "revocations-elsewhere" => Box::new(issuers::RevocationsElsewhereJob::default()),
         "rollover" => Box::new(rollover::RolloverJob::default()),
         _ => return None,
     })

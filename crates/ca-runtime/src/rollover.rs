@@ -70,6 +70,9 @@ impl Runtime {
                 let signer = self.engine.external_keys().find(home).await.map_err(InitError::from)?;
                 GenerationKey::Given { home: home.clone(), signer }
             }
+            KeyPlan::PrivateCa(arn) => {
+                return Err(RolloverError::Root(InitError::HeldByAws { arn: arn.to_string() }));
+            }
             KeyPlan::Token { uri, make } => {
                 let (home, signer) = self.find_or_make_in_token(id, uri, *make, &|_| {}).await?;
                 GenerationKey::Given { home, signer }

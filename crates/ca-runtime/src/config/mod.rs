@@ -33,6 +33,7 @@ use std::path::{Path, PathBuf};
 pub use anchor::AnchorConfig;
 pub use api::ApiConfig;
 pub use authority::{AuthoritiesConfig, AuthorityConfig, KeyPlan};
+pub use aws::AcmPcaLimits;
 pub use database::DatabaseConfig;
 pub use fault::{ConfigFault, ConfigProblem};
 pub use listen::ListenConfig;
@@ -85,6 +86,8 @@ pub struct Config {
     pub aws: AwsPlace,
     /// How many calls of KMS this process makes in a second at most, in each account and region.
     pub kms_quota: u32,
+    /// How many calls of AWS Private CA this process makes in a second at most.
+    pub acm_pca: AcmPcaLimits,
     /// The bucket that mirrors the lists, if there is one.
     pub s3: Option<S3Target>,
     /// Where replicas share signed OCSP answers; `None` where each signs its own.
@@ -135,6 +138,7 @@ impl Config {
             status,
             aws: aws::read(&mut settings),
             kms_quota: aws::read_kms_quota(&mut settings),
+            acm_pca: aws::read_acm_pca_limits(&mut settings),
             s3,
             redis: redis::read(&mut settings, &data_dir),
             webhooks: webhook::read(&mut settings, &data_dir),

@@ -221,6 +221,12 @@ impl PrivateAuthority {
 
     pub(super) fn describe(&self, now: i64) -> Value {
         let list = self.plan.list_url.as_ref();
+        let mut lists = json!({ "Enabled": list.is_some(), "ExpirationInDays": LIST_LIFETIME / 86_400 });
+        if let Some(host) = list.and_then(|url| url.strip_prefix("http://")?.split('/').next()) {
+            lists["CustomCname"] = host.into();
+            lists["S3BucketName"] = "lists-of-an-authority".into();
+            lists["CrlType"] = "COMPLETE".into();
+        }
         json!({ "CertificateAuthority": {
             "Arn": self.arn,
             "Status": self.status_at(now).name(),
@@ -234,7 +240,7 @@ impl PrivateAuthority {
                 "Subject": { "CommonName": self.plan.common_name },
             },
             "RevocationConfiguration": {
-                "CrlConfiguration": { "Enabled": list.is_some(), "ExpirationInDays": LIST_LIFETIME / 86_400 },
+                "CrlConfiguration": lists,
                 "OcspConfiguration": { "Enabled": self.plan.ocsp_url.is_some() },
             },
         }})
