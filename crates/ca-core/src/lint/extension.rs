@@ -28,6 +28,9 @@ pub(super) const RULES: &[Rule] = rules![
     tls_feature_is_status_request_with_responder => "RFC 7633 §4.2.3.1",
 ];
 
+/// The name of a rule for responders that are made here; see [`super::check_received`].
+pub(super) const RESPONDER_POINTS_NOWHERE: &str = "responder_points_at_no_status_service";
+
 fn extensions_are_known(seen: &Inspection<'_>) -> Result<(), String> {
     let unknown = seen.view.extensions.iter().find(|extension| !KNOWN.iter().any(|oid| extension.is(oid)));
     ensure(unknown.is_none(), || {

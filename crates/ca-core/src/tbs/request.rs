@@ -1,5 +1,6 @@
-//! A request to certify an authority of ours, for whoever holds the key above it where this service cannot reach it: a PKCS #10
-//! request (RFC 2986) that asks for exactly the extensions that the certificate is to have.
+//! Requests to certify a key of ours, for whoever holds the key above it where this service cannot reach it (PKCS #10, RFC 2986): of an
+//! authority, with exactly the extensions that the certificate is to have; of a responder, which an issuer is told otherwise what to
+//! certify for, with the key alone.
 
 use const_oid::ObjectIdentifier;
 
@@ -28,6 +29,16 @@ impl RequestInfo {
         Self { der, public_key: template.public_key().clone() }
     }
 
+    /// Names a subject and shows the key, with no attributes.
+    pub fn of_key(subject: &DistinguishedName, key: &PublicKey) -> Self {
+        let mut der = Vec::with_capacity(512);
+        append_nested(&mut der, tag::SEQUENCE, |info| {
+            append_head(info, subject, key);
+            append(info, tag::context_constructed(0), &[]);
+        });
+        Self { der, public_key: key.clone() }
+    }
+
     /// Joins it with its signature, which is verified first; the DER of a CertificationRequest.
     pub fn into_request(self, signature: &Signature) -> Result<Vec<u8>, SignatureInvalid> {
         self.public_key.verify(signature.algorithm, &self.der, &signature.octets)?;
@@ -39,10 +50,7 @@ impl RequestInfo {
 pub(super) fn info(subject: &DistinguishedName, key: &PublicKey, extensions: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut der = Vec::with_capacity(1_024);
     append_nested(&mut der, tag::SEQUENCE, |info| {
-        // version v1(0)
-        append(info, tag::INTEGER, &[0]);
-        info.extend_from_slice(subject.as_der());
-        info.extend_from_slice(key.spki_der());
+        append_head(info, subject, key);
         append_nested(info, tag::context_constructed(0), |attributes| {
             append_nested(attributes, tag::SEQUENCE, |attribute| {
                 append(attribute, tag::OBJECT_IDENTIFIER, EXTENSION_REQUEST.as_bytes());
@@ -51,6 +59,13 @@ pub(super) fn info(subject: &DistinguishedName, key: &PublicKey, extensions: imp
         });
     });
     der
+}
+
+fn append_head(info: &mut Vec<u8>, subject: &DistinguishedName, key: &PublicKey) {
+    // version v1(0)
+    append(info, tag::INTEGER, &[0]);
+    info.extend_from_slice(subject.as_der());
+    info.extend_from_slice(key.spki_der());
 }
 
 impl sealed::Sealed for RequestInfo {}

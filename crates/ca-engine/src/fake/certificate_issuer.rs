@@ -46,6 +46,8 @@ pub enum IssuerFault {
     Stranger,
     /// Of [`IssuerCall::Order`]: a certificate is made with the serial of the one before.
     SerialOfTheLast,
+    /// Of [`IssuerCall::Order`]: the certificate says where the issuer's own list is.
+    NamesItsList,
 }
 
 /// A certificate that was made.
@@ -112,6 +114,12 @@ impl ScriptedIssuer {
     /// Has it publish a list, which is made later.
     pub fn publish_lists(&self) {
         self.state().list = OwnList::NotMadeYet;
+    }
+
+    /// Lets it speak under the name of another.
+    pub fn learn_name_from(&self, other: &Self) {
+        let made = other.made();
+        self.state().made = made;
     }
 
     /// Puts octets where its list lies.
@@ -213,7 +221,8 @@ impl ScriptedIssuer {
         let late = if fault == Some(&IssuerFault::Another) { 1 } else { 0 };
         let stranger = ScriptedSigner::generate(KeyType::P256);
         let key = if fault == Some(&IssuerFault::Stranger) { &stranger } else { &self.key };
-        let tbs = encode(order.asked_for, &serial, Lifetime::from_seconds(late));
+        let own = fault == Some(&IssuerFault::NamesItsList);
+        let tbs = encode(order.asked_for, &serial, Lifetime::from_seconds(late), own);
         let signature = Signature { algorithm: key.algorithm(), octets: key.sign_octets(&tbs) };
         let name = format!("certificate {number} of {}", order.id);
         state.made.push(MadeElsewhere {
@@ -322,8 +331,14 @@ impl ExternalKeys for ScriptedIssuer {
 }
 
 /// A TBSCertificate that says what was asked for, its extensions in another order than ours.
-fn encode(asked: &AskedFor, serial: &Serial, late: Lifetime) -> Vec<u8> {
+fn encode(asked: &AskedFor, serial: &Serial, late: Lifetime, names_its_list: bool) -> Vec<u8> {
     let mut extensions = Vec::new();
+    if names_its_list {
+        // cRLDistributionPoints of one URI (RFC 5280 §4.2.1.13).
+        let uri = tlv(0x86, b"http://lists.example.org/crl/issuer.crl");
+        let points = tlv(0x30, &tlv(0x30, &tlv(0xa0, &tlv(0xa0, &uri))));
+        extensions.extend(tlv(0x30, &[tlv(0x06, &oid("2.5.29.31")), tlv(0x04, &points)].concat()));
+    }
     for extension in asked.encoded_extensions().iter().rev() {
         let mut content = tlv(0x06, &oid(&extension.identifier));
         if extension.critical {

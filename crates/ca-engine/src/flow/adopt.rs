@@ -68,7 +68,7 @@ pub async fn adopt_authorities(
     }
     // 3. What relying parties look up.
     for adoption in adoptions {
-        if engine.authority(&adoption.id)?.can_sign() {
+        if engine.authority(&adoption.id)?.hand().is_ok() {
             equip_authority(engine, principal, &adoption.id).await?;
         }
     }
@@ -109,7 +109,7 @@ async fn add_authority(
     )
     .with("certificate", certificate)
     .with("fingerprint_sha256", hex::encode(adoption.certificate.fingerprint_sha256()))
-    .with("key_is_here", adoption.key_home != KeyHome::File)
+    .with("key_is_here", !matches!(adoption.key_home, KeyHome::File | KeyHome::AcmPca(_)))
     .with("key_type", adoption.certificate.public_key().key_type());
     let added = engine.store().add_authority(record, Journal::of(event)).await;
     engine.reload_hierarchy().await?;

@@ -140,12 +140,13 @@ pub(super) async fn enlist(
     equip_authority(engine, principal, &plan.id).await
 }
 
-/// Gives an authority the responder and the CRL it lacks; harmless when it has both, as after an interrupted set-up.
+/// Gives an authority the responder and the CRL it lacks, as far as they are made here; harmless when it has both, as after an interrupted set-up.
 pub async fn equip_authority(engine: &Engine, principal: &Principal, id: &AuthorityId) -> Result<(), FlowError> {
     if respond::needs_responder(engine, id, engine.now()) {
         respond::make_responder(engine, principal, id, None).await?;
     }
-    if !publish_crl::has_published_list(engine, id).await? {
+    // The list of one that issues elsewhere comes from its issuer, in time.
+    if !engine.authority(id)?.issues_elsewhere() && !publish_crl::has_published_list(engine, id).await? {
         publish_first_crl(engine, principal, id).await?;
     }
     Ok(())

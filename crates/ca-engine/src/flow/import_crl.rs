@@ -48,7 +48,11 @@ pub fn issuer_of(engine: &Engine, list: &ParsedCrl) -> Result<(Arc<Authority>, S
         return Err(refused(message));
     };
     if !keyless(authority) {
-        return Err(refused(format!("the lists of `{}` are made by this service, with its key", authority.id())));
+        let whose = match authority.issues_elsewhere() {
+            true => "fetched from its issuer by this service",
+            false => "made by this service, with its key",
+        };
+        return Err(refused(format!("the lists of `{}` are {whose}", authority.id())));
     }
     Ok((Arc::clone(authority), lease_name(authority.id())))
 }
@@ -80,16 +84,20 @@ pub async fn import_crl(
         engine.store().intend_crl(lease, intent.clone()).await?;
     }
     let imported = Arc::new(PublishedCrl { intent, der: ListOctets::from(list.as_der()) });
-    record(engine, principal, lease, &imported).await?;
+    record(engine, principal, lease, &imported, "imported").await?;
     engine.published_lists().keep(Arc::clone(&imported));
     put_out(engine, &imported).await?;
     Ok(ImportedCrl { list: imported, revoked, was_known: false })
 }
 
-async fn intent_of(engine: &Engine, authority: &Authority, list: &ParsedCrl) -> Result<CrlIntent, FlowError> {
+pub(super) async fn intent_of(
+    engine: &Engine,
+    authority: &Authority,
+    list: &ParsedCrl,
+) -> Result<CrlIntent, FlowError> {
     let now = engine.now();
     if list.is_delta() || list.distribution_point().is_some() {
-        return Err(refused("it covers a part of what its issuer revoked; import the complete list".to_owned()));
+        return Err(refused("it covers a part of what its issuer revoked; the complete list is wanted".to_owned()));
     }
     let Some(number) = list.number() else {
         return Err(refused("it has no CRL number, so that nobody can tell whether it is the newest".to_owned()));
@@ -98,10 +106,12 @@ async fn intent_of(engine: &Engine, authority: &Authority, list: &ParsedCrl) -> 
         return Err(refused("it does not say when the next one comes (nextUpdate)".to_owned()));
     };
     if next_update <= now {
-        return Err(refused(format!("it ended at {next_update}, and now is {now}; import the one that came after it")));
+        return Err(refused(format!(
+            "it ended at {next_update}, and now is {now}; the one that came after it is wanted"
+        )));
     }
     if list.this_update().since(now) > TOLERANCE {
-        return Err(refused(format!("it begins at {}, and now is {now}; import it then", list.this_update())));
+        return Err(refused(format!("it begins at {}, and now is {now}; it is taken then", list.this_update())));
     }
     Ok(CrlIntent {
         authority: authority.id().clone(),
@@ -115,7 +125,7 @@ async fn intent_of(engine: &Engine, authority: &Authority, list: &ParsedCrl) -> 
 }
 
 /// Where a list stands among those on record.
-enum Place {
+pub(super) enum Place {
     /// It is the newest, and published.
     Published(Arc<PublishedCrl>),
     /// An import of it was cut off.
@@ -125,7 +135,7 @@ enum Place {
 }
 
 /// Its place; an error when it may not follow those on record.
-async fn place(engine: &Engine, intent: &CrlIntent) -> Result<Place, FlowError> {
+pub(super) async fn place(engine: &Engine, intent: &CrlIntent) -> Result<Place, FlowError> {
     let Some(newest) = engine.store().newest_crl(&intent.authority).await? else { return Ok(Place::New) };
     let is_same =
         newest.intent.number == intent.number && newest.intent.to_be_signed_sha256 == intent.to_be_signed_sha256;
@@ -203,16 +213,22 @@ async fn revoke_entries(
     Ok(revoked)
 }
 
-fn reason_of(entry: &CrlEntry) -> RevocationReason {
+pub(super) fn reason_of(entry: &CrlEntry) -> RevocationReason {
     let same = |reason: &RevocationReason| EntryReason::of(*reason) == entry.reason;
     RevocationReason::ALL.into_iter().find(same).unwrap_or(RevocationReason::Unspecified)
 }
 
 /// Once more when the acknowledgement was lost, which is harmless.
-async fn record(engine: &Engine, principal: &Principal, lease: &Lease, list: &PublishedCrl) -> Result<(), FlowError> {
+pub(super) async fn record(
+    engine: &Engine,
+    principal: &Principal,
+    lease: &Lease,
+    list: &PublishedCrl,
+    origin: &str,
+) -> Result<(), FlowError> {
     let intent = &list.intent;
     let mut journal = publication(engine, principal, intent);
-    journal.event = journal.event.with("origin", "imported");
+    journal.event = journal.event.with("origin", origin);
     let publish = || {
         let (der, journal) = (list.der.clone(), journal.clone());
         engine.store().publish_crl(lease, &intent.authority, intent.number, der, journal)

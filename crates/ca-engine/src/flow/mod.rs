@@ -9,6 +9,7 @@ pub mod deliver_events;
 pub mod establish;
 pub mod expire;
 pub mod follow_anchor;
+pub mod follow_issuer_list;
 pub mod follow_revocations;
 pub mod gateway;
 pub mod import_crl;

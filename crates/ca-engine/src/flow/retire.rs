@@ -84,6 +84,10 @@ async fn finish(
         if end_of_duty(engine, authority, watch).await?.is_some() {
             return Ok(None);
         }
+        // Its issuer alone makes lists of it, and goes on to.
+        if authority.issues_elsewhere() {
+            return change(engine, principal, authority, AuthorityState::Retired).await;
+        }
         let name = publish_crl::lease_name(id);
         // Whoever holds it makes a list of this authority; another run comes.
         let Some(lease) = engine.store().acquire_lease(&name, "retire", LEASE).await? else { return Ok(None) };

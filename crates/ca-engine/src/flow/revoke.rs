@@ -67,13 +67,44 @@ pub(super) struct Asked {
 /// `keyCompromise` also blocks the public key for ever, and takes the roles from the certificates that descend from it by a
 /// renewal since the invalidity date (since ever when none is given). Event and answer name what else it reaches ([`Reach`]).
 pub async fn revoke(engine: &Engine, principal: &Principal, request: &RevokeRequest) -> Result<Revoked, FlowError> {
+    revoke_by(engine, principal, request, Warrant::Policy).await
+}
+
+/// Revokes a certificate of an authority that issues elsewhere, since its issuer says on a list that it signed that it is revoked:
+/// that is no matter of the access policy.
+pub(super) async fn revoke_by_issuer(
+    engine: &Engine,
+    principal: &Principal,
+    request: &RevokeRequest,
+) -> Result<Revoked, FlowError> {
+    revoke_by(engine, principal, request, Warrant::Issuer).await
+}
+
+/// By what right a certificate is revoked.
+#[derive(Clone, Copy)]
+enum Warrant {
+    /// The access policy permits it to who asks.
+    Policy,
+    /// Its issuer has signed that it is.
+    Issuer,
+}
+
+async fn revoke_by(
+    engine: &Engine,
+    principal: &Principal,
+    request: &RevokeRequest,
+    warrant: Warrant,
+) -> Result<Revoked, FlowError> {
     engine.check_anchor()?;
     let asked =
         Asked { principal: principal.reference(), request_id: request.request_id.clone(), bulk_revocation: None };
     for _ in 0..MAXIMUM_ATTEMPTS {
         // 1. Who asks may revoke this certificate.
-        let mut certificate =
-            query::permitted_certificate(engine, principal, Action::RevokeCertificate, request.certificate).await?;
+        let id = request.certificate;
+        let mut certificate = match warrant {
+            Warrant::Policy => query::permitted_certificate(engine, principal, Action::RevokeCertificate, id).await?,
+            Warrant::Issuer => query::resolve(engine, &query::CertificateName::Id(id)).await?,
+        };
         check_offered(engine, &certificate, request.reason)?;
         // 2. The change is legal from where the certificate stands.
         let now = dependable_now(engine).await?;

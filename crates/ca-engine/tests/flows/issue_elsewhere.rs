@@ -1,127 +1,23 @@
 //! Issuances by an issuer elsewhere: its serial, its answers that are lost or wrong, a process that dies at every step of the way;
 //! and that it is told of revocations.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
-
-use ca_core::audit::{AuditAction, AuditEvent};
-use ca_core::principal::Principal;
+use ca_core::audit::AuditAction;
 use ca_core::revocation::RevocationReason;
 use ca_core::time::Lifetime;
-use ca_engine::engine::Engine;
-use ca_engine::error::{FlowError, FlowErrorKind as Kind};
-use ca_engine::fake::{IssuerCall, IssuerFault, ScriptedIssuer, StoreFault, StoreMethod};
+use ca_engine::error::FlowErrorKind as Kind;
+use ca_engine::fake::{IssuerCall, IssuerFault, StoreFault, StoreMethod};
 use ca_engine::flow::issuance::elsewhere::{SettledElsewhere, settle};
-use ca_engine::flow::issue::{IssueRequest, Issued, issue};
+use ca_engine::flow::issue::{IssueRequest, issue};
 use ca_engine::flow::pass_on_revocations::{pass_on_revocations, revocations_to_pass_on};
 use ca_engine::flow::query::CertificateName;
 use ca_engine::flow::reconcile::abandon_reservations_before;
 use ca_engine::flow::renew::{RenewRequest, renew};
-use ca_engine::flow::revoke::{RevokeRequest, revoke};
 use ca_engine::port::certificate_issuer::IssuerError;
-use ca_engine::port::store::{AuthorityRecord, Journal, KeyHome, SerialState, StoreError, StoredCertificate};
+use ca_engine::port::store::{SerialState, StoreError};
 use futures::executor::block_on;
 
+use crate::world::elsewhere::*;
 use crate::world::*;
-
-const LOCAL: Principal = Principal::LocalOperator;
-const JOB: Principal = Principal::Job("issuances-elsewhere");
-const ARN: &str = "arn:aws:acm-pca:sa-east-1:111122223333:certificate-authority/00000000-0000-4000-8000-000000000000";
-
-/// A world whose newest generation of `tls` issues elsewhere, with the key of the first.
-struct Elsewhere {
-    world: World,
-    issuer: ScriptedIssuer,
-    engine: Engine,
-}
-
-impl Elsewhere {
-    fn new() -> Self {
-        Self::of("tls")
-    }
-
-    /// A world whose newest generation of this authority issues elsewhere.
-    fn of(first: &str) -> Self {
-        let world = World::new();
-        let issuer = ScriptedIssuer::new(world.signer(first), world.clock.clone());
-        let record = world.engine.authority(&id(first)).expect("an authority").record().clone();
-        let second = id(&format!("{first}-2"));
-        let event = AuditEvent::new(world.now(), AuditAction::AuthorityCreated, "local", "authority");
-        let record = AuthorityRecord { id: second, key_home: KeyHome::AcmPca(ARN.to_owned()), ..record };
-        block_on(world.store().add_authority(record, Journal::of(event))).expect("added");
-        let engine = world.restarted_with(Parts { issuer: Some(issuer.clone()), ..world.parts() });
-        Self { world, issuer, engine }
-    }
-
-    /// The process died, and another begins.
-    fn restart(&mut self) {
-        let parts = Parts { issuer: Some(self.issuer.clone()), ..self.world.parts() };
-        self.engine = self.world.restarted_with(parts);
-    }
-
-    fn issue(&self) -> Result<Issued, FlowError> {
-        block_on(issue(&self.engine, &LOCAL, server(csr(&key()))))
-    }
-
-    fn issued(&self) -> StoredCertificate {
-        self.issue().expect("issued").certificate
-    }
-
-    fn settle(&self) -> SettledElsewhere {
-        self.world.clock.advance(SECOND);
-        block_on(settle(&self.engine, &JOB, self.world.now())).expect("settled")
-    }
-
-    fn pass_on(&self) -> Result<u64, FlowError> {
-        block_on(pass_on_revocations(&self.engine, &id("tls-2")))
-    }
-
-    fn revoke(&self, certificate: &StoredCertificate, reason: RevocationReason) -> Result<(), FlowError> {
-        let request = RevokeRequest { certificate: certificate.id, reason, invalidity_date: None, request_id: None };
-        block_on(revoke(&self.engine, &LOCAL, &request)).map(|_| ())
-    }
-
-    /// How each certificate that the issuer made stands on record, oldest first.
-    fn standing(&self) -> Vec<Option<SerialState>> {
-        let made = self.issuer.made();
-        let status = made.iter().map(|made| block_on(self.world.store().status(&id("tls-2"), &made.serial)));
-        status.map(|status| status.expect("answers").map(|status| status.state)).collect()
-    }
-
-    fn is_issued(&self) -> bool {
-        matches!(self.standing()[..], [Some(SerialState::Issued(_))])
-    }
-
-    fn is_abandoned(&self) -> bool {
-        matches!(self.standing()[..], [Some(SerialState::Abandoned(_))])
-    }
-
-    /// The causes of all abandonments, in order.
-    fn causes(&self) -> Vec<String> {
-        let events =
-            self.world.store.events().into_iter().filter(|event| event.action == AuditAction::IssuanceAbandoned);
-        events.map(|event| event.details["cause"].clone()).collect()
-    }
-
-    fn open(&self) -> usize {
-        let before = self.world.now().plus(DAY);
-        let reservations = block_on(self.world.store().open_reservations(before)).expect("answers");
-        let upstream = block_on(self.world.store().open_upstream(before, None)).expect("answers");
-        reservations.len() + upstream.len()
-    }
-}
-
-/// Polls a future so often and lets it fall; `None` when it was not done by then.
-fn cut_off<T>(mut future: Pin<Box<dyn Future<Output = T> + '_>>, polls: usize) -> Option<T> {
-    let mut context = Context::from_waker(Waker::noop());
-    for _ in 0..polls {
-        if let Poll::Ready(done) = future.as_mut().poll(&mut context) {
-            return Some(done);
-        }
-    }
-    None
-}
 
 #[test]
 fn a_certificate_has_the_serial_that_its_issuer_chose() {
@@ -418,11 +314,11 @@ fn one_revocation_that_an_issuer_never_takes_does_not_keep_back_the_next() {
 
 #[test]
 fn what_is_signed_here_is_passed_on_to_nobody() {
-    let elsewhere = Elsewhere::new();
+    let elsewhere = Elsewhere::of("document");
     let here = elsewhere.world.issue();
     elsewhere.world.revoke(here.id, RevocationReason::Superseded).expect("revoked");
     assert_eq!(block_on(pass_on_revocations(&elsewhere.engine, &id("tls"))), Ok(0));
-    assert_eq!(elsewhere.pass_on(), Ok(0));
+    assert_eq!(block_on(pass_on_revocations(&elsewhere.engine, &id("document-2"))), Ok(0));
     assert_eq!(elsewhere.issuer.calls(), []);
 }
 
@@ -433,8 +329,4 @@ fn an_issuer_elsewhere_knows_no_hold() {
     assert_eq!(codes(elsewhere.revoke(&certificate, RevocationReason::CertificateHold)), ["hold-not-offered"]);
     assert!(elsewhere.is_issued());
     elsewhere.revoke(&certificate, RevocationReason::Superseded).expect("for good");
-}
-
-fn unavailable() -> IssuerError {
-    IssuerError::Unavailable { detail: "cut off by the test".to_owned() }
 }

@@ -10,16 +10,17 @@ use ca_core::certificate::{AskedFor, Certificate};
 use ca_core::id::{AuthorityId, CertificateId};
 use ca_core::lint::{self, LintContext};
 use ca_core::principal::Principal;
-use ca_core::profile::Profile;
+use ca_core::profile::{Profile, ProfileKind};
 use ca_core::revocation::{Revocation, RevocationReason};
 use ca_core::serial::Serial;
 use ca_core::template::{Endpoints, Issuer, IssuerFacts};
-use ca_core::time::Timestamp;
+use ca_core::time::{Lifetime, Timestamp};
 
 use super::{Event, Issued, Order, Reserved, Settled, Signed, give_up, is_held_by};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::flow::reconcile::abandonment;
+use crate::flow::respond::take_up;
 use crate::flow::watch_clock::dependable_now;
 use crate::hierarchy::{Authority, Hand};
 use crate::port::certificate_issuer::{CertificateIssuer, IssuerError, IssuerOrder, OrderPurpose};
@@ -49,7 +50,7 @@ pub(super) fn check_order(order: &Order<'_>) -> Result<(), FlowError> {
         ));
     }
     if order.profile.kind().is_authority() {
-        let message = format!("authority {} issues to end entities only", order.authority);
+        let message = format!("authority {} issues to end entities and its responders only", order.authority);
         return Err(FlowError::new(FlowErrorKind::AuthorityCannotSign, message));
     }
     Ok(())
@@ -163,11 +164,7 @@ pub async fn settle(engine: &Engine, principal: &Principal, before: Timestamp) -
     loop {
         let page = engine.store().open_upstream(before, after).await?;
         for open in &page {
-            match settle_one(engine, principal, open).await? {
-                Outcome::Completed => settled.completed += 1,
-                Outcome::Abandoned => settled.abandoned += 1,
-                Outcome::Waiting => settled.waiting += 1,
-            }
+            settled.count(&settle_one(engine, principal, open).await?);
         }
         after = page.last().map(|open| (open.reserved_at, open.id));
         if page.len() < PAGE {
@@ -176,6 +173,44 @@ pub async fn settle(engine: &Engine, principal: &Principal, before: Timestamp) -
     }
     engine.store().forget_settled_upstream().await?;
     Ok(settled)
+}
+
+/// Settles what was ordered for responders of an authority and never ended, however recently, so that no other is ordered beside it.
+pub(in crate::flow) async fn settle_responders(
+    engine: &Engine,
+    principal: &Principal,
+    authority: &AuthorityId,
+) -> Result<SettledElsewhere, FlowError> {
+    let mut settled = SettledElsewhere::default();
+    // Whoever reserved one may have a clock that is ahead.
+    let before = engine.now().plus(Lifetime::from_days(1));
+    let mut after = None;
+    loop {
+        let page = engine.store().open_upstream(before, after).await?;
+        for open in &page {
+            let is_for_responder = engine
+                .profiles()
+                .get(&open.profile)
+                .is_some_and(|profile| profile.kind() == ProfileKind::OcspResponder);
+            if is_for_responder && open.authority == *authority {
+                settled.count(&settle_one(engine, principal, open).await?);
+            }
+        }
+        after = page.last().map(|open| (open.reserved_at, open.id));
+        if page.len() < PAGE {
+            return Ok(settled);
+        }
+    }
+}
+
+impl SettledElsewhere {
+    fn count(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Completed => self.completed += 1,
+            Outcome::Abandoned => self.abandoned += 1,
+            Outcome::Waiting => self.waiting += 1,
+        }
+    }
 }
 
 enum Outcome {
@@ -287,10 +322,15 @@ async fn complete(
         personal_data: false,
         journal,
     };
-    Ok(match engine.store().complete(completion).await? {
-        CompleteOutcome::Completed(_) => Outcome::Completed,
-        CompleteOutcome::Overtaken | CompleteOutcome::NotReserved => Outcome::Abandoned,
-    })
+    match engine.store().complete(completion).await? {
+        CompleteOutcome::Completed(stored) => {
+            if profile.kind() == ProfileKind::OcspResponder {
+                take_up(engine, None, authority.id(), &stored).await?;
+            }
+            Ok(Outcome::Completed)
+        }
+        CompleteOutcome::Overtaken | CompleteOutcome::NotReserved => Ok(Outcome::Abandoned),
+    }
 }
 
 async fn abandon(

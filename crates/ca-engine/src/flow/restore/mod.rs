@@ -193,7 +193,7 @@ async fn raise_numbers(
     report: &mut RestoreReport,
 ) -> Result<(), FlowError> {
     // Others number the lists of what they hold: a gap would keep out their next one.
-    let is_external = authority.is_external();
+    let is_external = authority.is_external() || authority.issues_elsewhere();
     let authority = authority.id();
     let store = engine.store();
     let lease = store.acquire_lease(&publish_crl::lease_name(authority), "restore", LEASE).await?.ok_or_else(|| {

@@ -2,6 +2,7 @@
 
 pub(crate) mod ask;
 mod authorizer;
+pub(crate) mod elsewhere;
 mod hierarchy;
 mod soundness;
 mod witness;
