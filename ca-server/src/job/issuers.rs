@@ -40,9 +40,12 @@ impl Job for IssuancesElsewhereJob {
     async fn run(&self, state: &AppState) -> anyhow::Result<Outcome> {
         let engine = state.engine();
         if !engine.hierarchy().authorities().iter().any(|authority| authority.issues_elsewhere()) {
+            metrics::open_elsewhere(0);
             return Ok(Outcome::Done(0));
         }
         if lease(state, SETTLE).await?.is_none() {
+            // Who holds it tells.
+            metrics::open_elsewhere(0);
             return Ok(Outcome::Elsewhere);
         }
         let before = engine.now().minus(PATIENCE);
@@ -80,14 +83,14 @@ impl Job for RevocationsElsewhereJob {
     async fn run(&self, state: &AppState) -> anyhow::Result<Outcome> {
         let engine = state.engine();
         let mut resting = self.resting.lock().await;
-        let (mut done, mut failed) = (0, false);
+        let (mut done, mut failed, mut behind) = (0, false, 0);
         for authority in engine.hierarchy().authorities() {
             let id = authority.id();
             if !authority.issues_elsewhere() || authority.record().state == AuthorityState::Retired {
                 continue;
             }
             let left = revocations_to_pass_on(engine, id).await.map_err(with_detail)?;
-            metrics::revocations_to_pass_on(id, left);
+            behind = left.max(behind);
             if left == 0 || resting.get(id).is_some_and(|until| Instant::now() < *until) {
                 continue;
             }
@@ -98,7 +101,6 @@ impl Job for RevocationsElsewhereJob {
                 Ok(told) => {
                     done += told;
                     resting.remove(id);
-                    metrics::revocations_to_pass_on(id, 0);
                 }
                 Err(error) => {
                     let error = format!("{:#}", with_detail(error));
@@ -108,6 +110,8 @@ impl Job for RevocationsElsewhereJob {
                 }
             }
         }
+        // As it was found: of a run that passes all on, the next one says so.
+        metrics::revocations_to_pass_on(behind);
         Ok(if failed { Outcome::Partly } else { Outcome::Done(done) })
     }
 }

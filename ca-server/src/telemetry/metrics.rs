@@ -135,7 +135,7 @@ pub(crate) fn start() -> anyhow::Result<()> {
         "1 while the key of an authority would sign, asked without a signature; 0 while it would not"
     );
     metrics::describe_gauge!(OPEN_ELSEWHERE, "Issuances of which an issuer elsewhere has not said what became of them");
-    metrics::describe_gauge!(TO_PASS_ON, "Revocations that the issuer of an authority was not told of yet");
+    metrics::describe_gauge!(TO_PASS_ON, "Entries of the sequence of revocations that an issuer elsewhere was not told of yet");
     metrics::describe_counter!(
         AWS_CALLS,
         "Calls of AWS by service, operation and outcome: answered, throttled, failed, refused; queue-full and resting were not sent"
@@ -268,9 +268,9 @@ pub(crate) fn open_elsewhere(count: u64) {
     metrics::gauge!(OPEN_ELSEWHERE).set(count as f64);
 }
 
-/// Tells how many entries of the sequence of revocations the issuer of an authority was not told of yet.
-pub(crate) fn revocations_to_pass_on(authority: &AuthorityId, count: u64) {
-    metrics::gauge!(TO_PASS_ON, "authority" => authority.to_string()).set(count as f64);
+/// Tells how many entries of the sequence of revocations the issuer of an authority was not told of yet, the most of all such.
+pub(crate) fn revocations_to_pass_on(count: u64) {
+    metrics::gauge!(TO_PASS_ON).set(count as f64);
 }
 
 /// Tells of the calls of AWS so far; nothing where there are none.

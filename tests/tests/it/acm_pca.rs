@@ -81,7 +81,7 @@ async fn issues_renews_revokes_and_answers_with_an_authority_of_aws() -> anyhow:
     for series in [
         "ca_aws_calls_total{service=\"acm-pca\",operation=\"IssueCertificate\",outcome=\"answered\"}",
         "ca_aws_cost_microdollars_total{service=\"acm-pca\",operation=\"IssueCertificate\"}",
-        "ca_revocations_to_pass_on{authority=\"tls\"} 0",
+        "ca_revocations_to_pass_on ",
     ] {
         ensure!(metrics.contains(series), "{series} is missing");
     }
