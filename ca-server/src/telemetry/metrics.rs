@@ -135,7 +135,10 @@ pub(crate) fn start() -> anyhow::Result<()> {
         "1 while the key of an authority would sign, asked without a signature; 0 while it would not"
     );
     metrics::describe_gauge!(OPEN_ELSEWHERE, "Issuances of which an issuer elsewhere has not said what became of them");
-    metrics::describe_gauge!(TO_PASS_ON, "Entries of the sequence of revocations that an issuer elsewhere was not told of yet");
+    metrics::describe_gauge!(
+        TO_PASS_ON,
+        "Entries of the sequence of revocations that an issuer elsewhere was not told of yet"
+    );
     metrics::describe_counter!(
         AWS_CALLS,
         "Calls of AWS by service, operation and outcome: answered, throttled, failed, refused; queue-full and resting were not sent"

@@ -9,8 +9,9 @@ use ca_core::ocsp::CertStatus;
 use ca_e2e::acm_pca::AcmPcaAuthority;
 use ca_e2e::cli::Terminal;
 use ca_e2e::client::eventually;
+use ca_e2e::fake_clock::FakeClock;
 use ca_e2e::identity::{Identity, SubjectKey, name, request};
-use ca_e2e::stack::PATIENCE;
+use ca_e2e::stack::{EMBEDDED, PATIENCE};
 use ca_e2e::status::Subject;
 use ca_test_doubles::Fault;
 use serde_json::json;
@@ -92,7 +93,10 @@ async fn issues_renews_revokes_and_answers_with_an_authority_of_aws() -> anyhow:
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_is_that_of_aws_and_late() -> anyhow::Result<()> {
     let aws = AcmPcaAuthority::start()?;
-    let stack = aws.initialised(&[])?.serve()?;
+    // The clock of a database of its own would not jump with it.
+    let mut site = aws.initialised(&[EMBEDDED])?;
+    let clock = FakeClock::of(&mut site)?;
+    let stack = site.serve()?;
     let (administrator, public) = (stack.administrator()?, stack.public()?);
     let (certificate, _) = administrator.enrol("client", "listed.pca.example").await?;
     let subject = Subject::of(&certificate)?;
@@ -110,8 +114,17 @@ async fn the_list_is_that_of_aws_and_late() -> anyhow::Result<()> {
     .await?;
     let before = list().await?.context("a list")?;
     ensure!(!subject.is_listed(&before)?, "AWS makes its list half an hour later");
+    // A server that starts looks at once.
+    let site = stack.stop()?;
     aws.advance(LIST_LAG);
-    Ok(())
+    clock.set(&format!("+{LIST_LAG}s"))?;
+    let stack = site.serve()?;
+    let public = stack.public()?;
+    eventually(PATIENCE, "the list has the revocation", || async {
+        let list = public.get("/crl/tls.crl").await?.expect(200)?.body;
+        Ok(subject.is_listed(&list)?.then_some(()))
+    })
+    .await
 }
 
 #[test]

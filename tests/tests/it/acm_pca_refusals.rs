@@ -55,21 +55,23 @@ async fn an_authority_that_does_not_issue_is_told_with_what_would_be_right_and_s
     let is_well = || async { Ok(complaint(&stack).await?.is_none().then_some(())) };
     eventually(PATIENCE * 2, "the authority issues", is_well).await?;
 
+    // An authority that issued is asked again half a minute later; a restart asks at once.
+    let site = stack.stop()?;
     aws.double.with(|state| state.set_status(&aws.arn, AuthorityStatus::Disabled));
+    let stack = site.serve()?;
     issues_nothing(&stack, &subject).await?;
     is_told(&stack, &[&aws.arn, "update-certificate-authority", "--status ACTIVE"]).await?;
-    aws.double.with(|state| state.set_status(&aws.arn, AuthorityStatus::Active));
-
     aws.double.deny("IssueCertificate");
+    aws.double.with(|state| state.set_status(&aws.arn, AuthorityStatus::Active));
     issues_nothing(&stack, &subject).await?;
     is_told(&stack, &["AccessDeniedException", "the role needs acm-pca:IssueCertificate"]).await?;
-    aws.double.allow("IssueCertificate");
-
     aws.double.set_credentials_expired(true);
+    aws.double.allow("IssueCertificate");
     issues_nothing(&stack, &subject).await?;
     is_told(&stack, &["ExpiredTokenException", "renew them where they come from"]).await?;
     aws.double.set_credentials_expired(false);
 
+    let is_well = || async { Ok(complaint(&stack).await?.is_none().then_some(())) };
     eventually(PATIENCE * 2, "the authority issues again", is_well).await?;
     stack.administrator()?.enrol("client", "after.example").await?;
     ensure!(!stack.logs().join("\n").contains("a-secret-of-the-tests"));

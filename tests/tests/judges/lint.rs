@@ -8,6 +8,7 @@ use anyhow::{Context, ensure};
 use ca_api::certificate::{
     Certificate, NewCertificate, SubjectAlternativeName, SubjectAlternativeNameType as NameType,
 };
+use ca_e2e::acm_pca::AcmPcaAuthority;
 use ca_e2e::client::{Client, eventually};
 use ca_e2e::identity::{Identity, dns, name};
 use ca_e2e::stack::{Site, Stack};
@@ -64,10 +65,13 @@ fn pkilint_finds_nothing() -> anyhow::Result<()> {
         everything_of(key_type, &borrowed(&settings), &[key_type], &folder, &mut exhibits)
             .with_context(|| format!("a hierarchy of {key_type} in a token"))?;
     }
+    let of_aws = folder.path().join("aws");
+    everything_of_aws(&of_aws, &mut exhibits).context("an authority of AWS Private CA")?;
     // Root, two subordinates, operator and api-server; the profiles; three complete lists, a shard and a delta; five answers.
     let subjects = KEY_TYPES.len() + 6 + TOKEN_KEY_TYPES.len();
     let hierarchies = KEY_TYPES.len() + TOKEN_KEY_TYPES.len();
-    ensure!(exhibits.0.len() == hierarchies * (5 + 5 + 5) + 3 * subjects, "{} exhibits", exhibits.0.len());
+    let of_aws = 2 + 2 + 2;
+    ensure!(exhibits.0.len() == hierarchies * (5 + 5 + 5) + 3 * subjects + of_aws, "{} exhibits", exhibits.0.len());
 
     let list: String = exhibits.0.iter().map(|(kind, path)| format!("{kind} {}\n", path.display())).collect();
     let said = Tool::python("lint_judge.py").input(list).run()?.accepts()?.text();
@@ -151,6 +155,39 @@ fn everything_of(
     // Never issued: `unknown`.
     ask("document", "0x123456789abcdef0", &["-no_nonce"])?;
     Ok(())
+}
+
+/// What an authority makes that AWS Private CA holds, and what is told of it: two certificates of the service, those of two profiles, and
+/// two answers. Authority and list are AWS's.
+fn everything_of_aws(folder: &Path, exhibits: &mut Exhibits) -> anyhow::Result<()> {
+    std::fs::create_dir(folder)?;
+    let aws = AcmPcaAuthority::start()?;
+    let stack = aws.initialised(&[])?.serve()?;
+    let administrator = stack.administrator()?;
+    let operator = std::fs::read_to_string(stack.data_folder().join("admin/admin.crt"))?;
+    exhibits.certificate(folder, "operator", &first_certificate(&operator)?)?;
+    exhibits.certificate(folder, "api-server", &api_certificate(&stack)?)?;
+    write(folder, "root.pem", get(&stack, "/ca/tls-root.pem")?)?;
+    write(folder, "tls.pem", get(&stack, "/ca/tls.pem")?)?;
+    for profile in ["server", "client"] {
+        let request = NewCertificate {
+            profile: profile.to_owned(),
+            csr: csr("p256", "whoever")?,
+            subject: Some(format!("CN={profile} of AWS,OU=Engineering,O=Exemplo S.A.,L=São Paulo,ST=SP,C=BR")),
+            subject_alternative_names: Some(vec![
+                dns("api.example.com"),
+                name(NameType::Ip, "192.0.2.1"),
+                name(NameType::Ip, "2001:db8::1"),
+                name(NameType::Uri, "spiffe://example.org/web"),
+            ]),
+            validity: None,
+        };
+        let certificate = wait(administrator.issue(&request)).with_context(|| format!("{profile} of AWS"))?;
+        exhibits.certificate(folder, profile, &certificate.certificate)?;
+        verify(folder, &certificate, profile)?;
+    }
+    exhibits.status(&stack, folder, "tls", "server", &["-nonce"])?;
+    exhibits.status(&stack, folder, "tls", "client", &["-sha256", "-no_nonce"])
 }
 
 impl Exhibits {

@@ -57,7 +57,8 @@ fn the_key_of_an_authority_may_lie_in_kms() {
 
 #[test]
 fn an_authority_may_lie_at_aws_private_ca() {
-    const ARN: &str = "arn:aws:acm-pca:sa-east-1:111122223333:certificate-authority/1234abcd-12ab-34cd-56ef-1234567890ab";
+    const ARN: &str =
+        "arn:aws:acm-pca:sa-east-1:111122223333:certificate-authority/1234abcd-12ab-34cd-56ef-1234567890ab";
     let base = "[public]\nbase_url = \"http://pki.example\"\n";
     let tls = format!("{base}[authority.tls]\nkey = \"acm-pca:{ARN}\"\n");
     let config = check(&format!("{tls}[aws.acm_pca]\nissue = 5")).expect("no fault");
