@@ -1,6 +1,6 @@
 //! `authority`: what the authorities are, and on their host what is done with their keys.
 
-use ca_api::authority::{Authority, PublishedList, RevocationLists};
+use ca_api::authority::{Authority, IssuerElsewhere, IssuerList, PublishedList, RevocationLists};
 use ca_core::crl::ParsedCrl;
 use ca_core::id::AuthorityId;
 use ca_core::principal::Principal;
@@ -180,12 +180,34 @@ fn describe(authority: &Authority, printer: &Printer) -> String {
         ("Revocations visible within", authority.revocation_visible_within.clone()),
         ("SHA-256", authority.fingerprint_sha256.clone()),
     ]);
+    let told = authority.issuer.as_ref().map_or(told.clone(), |issuer| told + &lines(&issuer_lines(issuer)));
     let lists = list_rows(&authority.revocation_lists);
     if lists.is_empty() {
-        return format!("{told}\nno revocation list is published\n");
+        let why = match authority.issuer.as_ref().map(|issuer| issuer.list) {
+            Some(IssuerList::NotPublished) => {
+                ": its issuer is configured to publish none, and OCSP alone tells of revocations"
+            }
+            Some(IssuerList::NotMadeYet) => ": its issuer has made none yet",
+            Some(IssuerList::Unknown) => ": its issuer was not asked for it yet",
+            Some(IssuerList::Published) | None => "",
+        };
+        return format!("{told}\nno revocation list is published{why}\n");
     }
     let header = ["REVOCATION LIST", "NUMBER", "MADE", "UNTIL", "ENTRIES", "OCTETS", "URL"];
     format!("{told}\n{}", printer.table(header, lists))
+}
+
+fn issuer_lines(issuer: &IssuerElsewhere) -> [(&'static str, String); 3] {
+    let lag = match (issuer.unlisted_revocations, &issuer.unlisted_since) {
+        (0, _) => "none".to_owned(),
+        (count, Some(since)) => format!("{count}, the first since {since}"),
+        (count, None) => count.to_string(),
+    };
+    [
+        ("List made by", "its issuer".to_owned()),
+        ("OCSP tells within", issuer.ocsp_visible_within.clone()),
+        ("Revocations not on its list", lag),
+    ]
 }
 
 /// The lists by kind. Where there are more shards than are told one by one, a line stands for all of them.

@@ -1,6 +1,6 @@
 //! `revoke` and `unhold`.
 
-use ca_api::authority::Authority;
+use ca_api::authority::{Authority, IssuerList};
 use ca_api::certificate::Certificate as Record;
 use ca_api::revoke::RevokedCertificate;
 use serde::Serialize;
@@ -103,6 +103,14 @@ fn visibility(authority: &Authority, settings: &Settings) -> String {
         ),
         _ => String::new(),
     };
+    // An issuer elsewhere makes the list in its own time; what we answer does not wait for it.
+    if let Some(issuer) = &authority.issuer {
+        let list = match issuer.list {
+            IssuerList::NotPublished => "its issuer publishes no list".to_owned(),
+            _ => format!("its issuer's list within {}", authority.revocation_visible_within),
+        };
+        return format!("OCSP of this service tells it within {}; {list}", issuer.ocsp_visible_within);
+    }
     let kept =
         authority.crl.as_ref().map(|crl| format!("; lists fetched before may be kept until {}", crl.next_update));
     format!("OCSP tells it within {}{list}{}", authority.revocation_visible_within, kept.unwrap_or_default())

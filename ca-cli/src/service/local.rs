@@ -23,6 +23,7 @@ use ca_engine::engine::Engine;
 use ca_engine::error::{FlowError, FlowErrorKind};
 use ca_engine::flow::answer_status::answer_status;
 use ca_engine::flow::bulk_revoke::{self, BulkRevokeRequest};
+use ca_engine::flow::follow_issuer_list::{issuer_list_lag, list_source};
 use ca_engine::flow::gateway::{list_gateways, remove_gateway};
 use ca_engine::flow::issue::{IssueRequest, issue};
 use ca_engine::flow::list_urls::list_urls;
@@ -120,13 +121,20 @@ impl Local {
     async fn authority_of(&self, authority: &ca_engine::hierarchy::Authority) -> Result<Authority, Failure> {
         let lists = self.lists_of(authority.id()).await.map_err(refused)?;
         let is_in_file = authority.record().key_home.is_offline();
-        let key_is_here = authority.can_sign() || (is_in_file && self.runtime.data_folder.root_key_file().exists());
+        let key_is_here = authority.hand().is_ok() || (is_in_file && self.runtime.data_folder.root_key_file().exists());
         // What a server on this folder would answer by OCSP is kept for so long; of an offline authority only its list tells.
-        let visible_within = match is_in_file {
+        let mut visible_within = match is_in_file {
             true => self.engine().settings().offline_crl_validity,
             false => Lifetime::from_seconds(self.runtime.config.status.max_age.seconds() + 1),
         };
-        Ok(ca_wire::authority::authority(authority, self.engine().now(), lists, key_is_here, visible_within))
+        let mut issuer = None;
+        if authority.issues_elsewhere() {
+            let source = list_source(self.engine().store(), authority.id()).await.map_err(refused)?;
+            let lag = issuer_list_lag(self.engine(), authority.id()).await.map_err(refused)?;
+            issuer = Some(ca_wire::authority::issuer_elsewhere(source, lag, visible_within));
+            visible_within = ca_wire::authority::visible_by_issuer_within(source, visible_within);
+        }
+        Ok(ca_wire::authority::authority(authority, self.engine().now(), lists, key_is_here, visible_within, issuer))
     }
 
     async fn lists_of(&self, authority: &AuthorityId) -> Result<RevocationLists, FlowError> {

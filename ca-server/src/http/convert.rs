@@ -7,6 +7,7 @@ use ca_api::revoke::RevokedCertificate;
 use ca_core::name::GeneralName;
 use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::error::FlowError;
+use ca_engine::flow::follow_issuer_list::{issuer_list_lag, list_source};
 use ca_engine::flow::list_urls::list_urls;
 use ca_engine::flow::revoke::Revoked;
 use ca_engine::hierarchy::Authority;
@@ -44,8 +45,17 @@ pub(crate) async fn authority(state: &AppState, authority: &Authority) -> Result
         .map(|(part, file)| ListInPlace { part, intent: &file.intent, octets: file.der.count() })
         .collect();
     let lists = ca_wire::authority::revocation_lists(&lists, &list_urls(state.engine(), id).await?);
-    let visible_within = visible_within(state, &authority.record().key_home);
-    Ok(ca_wire::authority::authority(authority, state.engine().now(), lists, authority.can_sign(), visible_within))
+    let mut visible_within = visible_within(state, &authority.record().key_home);
+    let mut issuer = None;
+    if authority.issues_elsewhere() {
+        let engine = state.engine();
+        let source = list_source(engine.store(), id).await?;
+        let lag = issuer_list_lag(engine, id).await?;
+        issuer = Some(ca_wire::authority::issuer_elsewhere(source, lag, visible_within));
+        visible_within = ca_wire::authority::visible_by_issuer_within(source, visible_within);
+    }
+    let (now, key_is_here) = (state.engine().now(), authority.hand().is_ok());
+    Ok(ca_wire::authority::authority(authority, now, lists, key_is_here, visible_within, issuer))
 }
 
 /// The worst case until a revocation is seen: a kept OCSP answer, or, for an offline authority, its CRL's life.

@@ -1,11 +1,13 @@
-//! Asks the keys of authorities that are held elsewhere whether they would sign, without a signature: a key that was disabled, or
-//! may not be used any more, is told of by `/ready` before somebody wants a certificate. On every replica that uses them.
+//! Asks the keys of authorities that are held elsewhere whether they would sign, without a signature, and issuers elsewhere whether they
+//! issue: one that was disabled, or may not be used any more, is told of by `/ready` before somebody wants a certificate. On every replica that uses them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
+use ca_engine::hierarchy::Hand;
+use ca_engine::port::certificate_issuer::IssuerError;
 use ca_engine::port::signer::SignerError;
 use ca_engine::port::store::{AuthorityState, KeyHome};
 use tokio::sync::Mutex;
@@ -50,16 +52,22 @@ impl Job for AuthorityKeysJob {
                 state.set_unusable_key(id, None);
                 continue;
             }
-            let rest = if matches!(authority.record().key_home, KeyHome::Kms(_)) { REST } else { Duration::ZERO };
+            let is_far = matches!(authority.record().key_home, KeyHome::Kms(_) | KeyHome::AcmPca(_));
+            let rest = if is_far { REST } else { Duration::ZERO };
             if said.get(id).is_some_and(|said| said.elapsed() < rest) {
                 continue;
             }
-            let answer = match authority.signer() {
-                Ok(signer) => signer.check().await.map_err(|error| match error {
+            let answer = match authority.hand() {
+                Ok(Hand::Key(signer)) => signer.check().await.map_err(|error| match error {
                     // It is there and has much to do: no reason to send requests elsewhere.
                     SignerError::Busy { .. } => None,
                     error => Some(error.to_string()),
                 }),
+                Ok(Hand::Elsewhere(issuer)) => match issuer.state().await {
+                    Ok(state) => state.obstacle().map_or(Ok(()), |why| Err(Some(why))),
+                    Err(IssuerError::Busy { .. }) => Err(None),
+                    Err(error) => Err(Some(error.to_string())),
+                },
                 Err(error) => Err(Some(error.to_string())),
             };
             match answer {

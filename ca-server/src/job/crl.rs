@@ -9,6 +9,7 @@ use ca_core::principal::Principal;
 use ca_core::time::Lifetime;
 use ca_engine::flow::publish_crl::{is_due, lease_name, publish_crl};
 use ca_engine::flow::publish_partial::{due_scopes, publish_partial};
+use ca_engine::hierarchy::Authority;
 
 use super::driver::{Job, Outcome, lease, with_detail};
 use super::each_authority::EachAuthority;
@@ -79,7 +80,8 @@ impl Job for CrlJob {
     }
 
     async fn run(&self, state: &AppState) -> anyhow::Result<Outcome> {
-        let outcome = self.authorities.run(state, |id| async move { self.make(state, &id).await }).await;
+        let outcome =
+            self.authorities.run(state, Authority::can_sign, |id| async move { self.make(state, &id).await }).await;
         if outcome != Outcome::Done(0) {
             super::follow::refresh(state).await?;
         }

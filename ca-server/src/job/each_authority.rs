@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ca_core::id::AuthorityId;
+use ca_engine::hierarchy::Authority;
 use ca_engine::port::store::NOT_ANNOUNCED;
 use tokio::time::Instant;
 
@@ -25,8 +26,13 @@ impl EachAuthority {
         Self { job, rest, resting: Mutex::default() }
     }
 
-    /// Does `work` for every authority whose key can be used here and that has not ended; `work` tells how much it did.
-    pub(super) async fn run<W>(&self, state: &AppState, work: impl Fn(AuthorityId) -> W) -> Outcome
+    /// Does `work` for every authority that is `concerned` and has not ended; `work` tells how much it did.
+    pub(super) async fn run<W>(
+        &self,
+        state: &AppState,
+        concerned: impl Fn(&Authority) -> bool,
+        work: impl Fn(AuthorityId) -> W,
+    ) -> Outcome
     where
         W: Future<Output = anyhow::Result<u64>>,
     {
@@ -36,7 +42,7 @@ impl EachAuthority {
             let id = authority.id();
             // One that is being made is equipped by who makes it, and nobody waits for its lists.
             let is_made = authority.record().issues_from != NOT_ANNOUNCED;
-            if !is_made || !authority.can_sign() || authority.has_ended(engine.now()) || self.is_resting(id) {
+            if !is_made || !concerned(authority) || authority.has_ended(engine.now()) || self.is_resting(id) {
                 continue;
             }
             match work(id.clone()).await {

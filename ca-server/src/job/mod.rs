@@ -12,6 +12,7 @@ mod driver;
 mod each_authority;
 mod expiry;
 mod follow;
+mod issuer_lists;
 mod issuers;
 mod mirror;
 mod offline_lists;
@@ -45,7 +46,7 @@ pub(crate) struct Plan {
 }
 
 /// The names and descriptions of the jobs that `ca-server job` knows.
-pub(crate) const NAMES: [(&str, &str); 16] = [
+pub(crate) const NAMES: [(&str, &str); 17] = [
     ("anchor", "write what was published into the anchor, and compare the record with it"),
     ("audit-chain", "put committed audit events into the hash chain"),
     ("authority-keys", "ask the keys that are held elsewhere whether they would sign, without a signature"),
@@ -53,6 +54,7 @@ pub(crate) const NAMES: [(&str, &str); 16] = [
     ("crl", "make CRLs that are due, or stale since a revocation"),
     ("expiry", "drop idempotency keys and events that have expired"),
     ("issuances-elsewhere", "end what was ordered of AWS Private CA and never ended"),
+    ("issuer-lists", "take the lists of authorities that issue elsewhere from their issuers"),
     (MIRROR, "put the newest lists into the mirrors, as publish.s3 names one"),
     ("outbox", "deliver events to the sinks"),
     ("personal-data", "encrypt what of personal data lies in clear or under an older key"),
@@ -80,6 +82,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
         "crl" => Box::new(crl::CrlJob::new(crl_interval)),
         "expiry" => Box::new(expiry::ExpiryJob),
         "issuances-elsewhere" => Box::new(issuers::IssuancesElsewhereJob),
+        "issuer-lists" => Box::new(issuer_lists::IssuerListsJob::new()),
         MIRROR => Box::new(mirror::MirrorJob::default()),
         "outbox" => Box::new(outbox::OutboxJob::of_all()),
         "personal-data" => Box::new(personal_data::PersonalDataJob),

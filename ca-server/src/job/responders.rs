@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 use ca_core::principal::Principal;
 use ca_engine::flow::respond::{lease_name, make_responder, needs_responder};
+use ca_engine::hierarchy::Authority;
 
 use super::driver::{Job, Outcome, lease, with_detail};
 use super::each_authority::EachAuthority;
@@ -51,6 +52,8 @@ impl Job for RespondersJob {
     async fn run(&self, state: &AppState) -> anyhow::Result<Outcome> {
         // Another replica may have made one.
         state.engine().reload_hierarchy().await.map_err(with_detail)?;
-        Ok(self.authorities.run(state, |id| async move { self.make(state, &id).await }).await)
+        // The certificates of some are signed elsewhere.
+        let has_hand = |authority: &Authority| authority.hand().is_ok();
+        Ok(self.authorities.run(state, has_hand, |id| async move { self.make(state, &id).await }).await)
     }
 }

@@ -45,10 +45,44 @@ pub struct Authority {
     /// How long a revocation takes at most until OCSP and CRL tell it, caches of well-behaved clients included.
     #[schema(pattern = "^[0-9]{1,18}[smhd]$", example = "10s")]
     pub revocation_visible_within: String,
+    /// The issuer that holds its key and makes its certificates and its list; absent where this service signs them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<IssuerElsewhere>,
     /// Its certificate in PEM.
     pub certificate: String,
     /// The certificates above it in PEM, root left out; empty when the root issued it.
     pub chain: String,
+}
+
+/// What the issuer of an authority elsewhere does by itself, and how far it is behind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct IssuerElsewhere {
+    /// Its list, as it was found last.
+    pub list: IssuerList,
+    /// How long a revocation takes at most until the OCSP responder of this service tells it: it does not wait for the issuer.
+    #[schema(pattern = "^[0-9]{1,18}[smhd]$", example = "6s")]
+    pub ocsp_visible_within: String,
+    /// How many revocations on record its newest list here may not tell of yet.
+    #[schema(minimum = 0)]
+    pub unlisted_revocations: u64,
+    /// When the first of them was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = "date-time")]
+    pub unlisted_since: Option<String>,
+}
+
+/// What is known of the list that an issuer elsewhere publishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum IssuerList {
+    /// Nobody has looked yet.
+    Unknown,
+    /// It is configured to publish none: OCSP alone tells of revocations.
+    NotPublished,
+    /// It publishes one, and has made none yet.
+    NotMadeYet,
+    /// It publishes one.
+    Published,
 }
 
 /// What an authority still does.

@@ -1,11 +1,12 @@
 //! Authorities and their newest lists.
 
 use ca_api::authority::{
-    Authority as WireAuthority, AuthorityKey, AuthorityStatus, KeyHome, PublishedList, RevocationList, RevocationLists,
-    SHARDS_TOLD, ShardLists,
+    Authority as WireAuthority, AuthorityKey, AuthorityStatus, IssuerElsewhere, IssuerList, KeyHome, PublishedList,
+    RevocationList, RevocationLists, SHARDS_TOLD, ShardLists,
 };
 use ca_core::crl::PartialScope;
 use ca_core::time::{Lifetime, Timestamp};
+use ca_engine::flow::follow_issuer_list::{INTERVAL, LATEST, ListLag, ListSource};
 use ca_engine::flow::list_urls::ListUrls;
 use ca_engine::hierarchy::Authority;
 use ca_engine::port::store::{AuthorityState, CrlIntent, KeyHome as StoredHome};
@@ -23,14 +24,38 @@ pub struct ListInPlace<'a> {
     pub octets: u64,
 }
 
+/// What an issuer elsewhere publishes, and how far its list is behind.
+pub fn issuer_elsewhere(source: ListSource, lag: ListLag, ocsp_visible_within: Lifetime) -> IssuerElsewhere {
+    IssuerElsewhere {
+        list: match source {
+            ListSource::Unknown => IssuerList::Unknown,
+            ListSource::NotPublished => IssuerList::NotPublished,
+            ListSource::NotMadeYet => IssuerList::NotMadeYet,
+            ListSource::Published => IssuerList::Published,
+        },
+        ocsp_visible_within: ocsp_visible_within.to_string(),
+        unlisted_revocations: lag.revocations,
+        unlisted_since: lag.since.map(Timestamp::to_rfc3339),
+    }
+}
+
+/// How long it takes at the worst until OCSP and list tell of a revocation: the list is its issuer's, where there is one.
+pub fn visible_by_issuer_within(source: ListSource, ocsp_visible_within: Lifetime) -> Lifetime {
+    match source {
+        ListSource::NotPublished => ocsp_visible_within,
+        _ => Lifetime::from_seconds(LATEST.seconds() + INTERVAL.seconds()),
+    }
+}
+
 /// An authority as it stands at `now`; `lists` are those of all kinds that are in place, `key_is_here` whether its key can be used where this is asked, `visible_within` how
-/// long it takes at the worst until a revocation is seen.
+/// long it takes at the worst until a revocation is seen, `issuer` what is known of an issuer elsewhere.
 pub fn authority(
     authority: &Authority,
     now: Timestamp,
     lists: RevocationLists,
     key_is_here: bool,
     visible_within: Lifetime,
+    issuer: Option<IssuerElsewhere>,
 ) -> WireAuthority {
     let certificate = authority.certificate();
     let record = authority.record();
@@ -66,6 +91,7 @@ pub fn authority(
         }),
         revocation_lists: lists,
         revocation_visible_within: visible_within.to_string(),
+        issuer,
         certificate: certificate.to_pem(),
         chain: authority
             .ancestors()

@@ -101,12 +101,12 @@ fn init_says_what_is_wrong_with_an_authority_of_aws() -> anyhow::Result<()> {
         &with(&format!("acm-pca:{other}"))?,
         &["ResourceNotFoundException", "list-certificate-authorities"],
     )?;
-    is_refused(&aws, &with("acm-pca:tls")?, &["authority.tls.key", "arn:aws:acm-pca:"])?;
+    is_refused(&aws, &with("acm-pca:tls")?, &["CA__AUTHORITY__TLS__KEY", "arn:aws:acm-pca:"])?;
     let site = aws.empty(&[("CA__AUTHORITY__ROOT__KEY", &format!("acm-pca:{}", aws.arn))])?;
-    is_refused(&aws, &site, &["authority.root.key", "signs nothing for authorities"])?;
+    is_refused(&aws, &site, &["CA__AUTHORITY__ROOT__KEY", "signs nothing for authorities"])?;
     let mut site = aws.empty(&[])?;
     site.unset("CA__PUBLIC__BASE_URL");
-    is_refused(&aws, &site, &["authority.tls.key", "set `public.base_url`"])?;
+    is_refused(&aws, &site, &["CA__AUTHORITY__TLS__KEY", "set `public.base_url`"])?;
     for (status, helps) in [
         (AuthorityStatus::Disabled, "--status ACTIVE"),
         (AuthorityStatus::PendingCertificate, "import-certificate-authority-certificate"),

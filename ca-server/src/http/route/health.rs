@@ -80,8 +80,9 @@ fn checks(state: &AppState) -> Vec<ReadinessCheck> {
     for authority in hierarchy.authorities().iter().filter(expected) {
         let id = authority.id();
         let responder = hierarchy.responder(id, now);
-        // What others have to give is missed once they have given it.
+        // What others have to give is missed once they have given it. An issuer elsewhere gives the list alone, if it is set up to.
         let is_given = |there: bool| there || !authority.is_external();
+        let is_list_given = |there: bool| is_given(there) && (there || !authority.issues_elsewhere());
         let fresh = match crl_files.get(id) {
             None => Err("it has not published a CRL"),
             Some(file) if file.intent.next_update <= now => Err("its CRL is past its nextUpdate"),
@@ -90,7 +91,7 @@ fn checks(state: &AppState) -> Vec<ReadinessCheck> {
             }
             Some(_) => Ok(()),
         };
-        if is_given(crl_files.get(id).is_some()) {
+        if is_list_given(crl_files.get(id).is_some()) {
             checks.push(check(&format!("crl:{id}"), fresh));
         }
         if is_given(responder.is_some()) {
@@ -100,7 +101,7 @@ fn checks(state: &AppState) -> Vec<ReadinessCheck> {
         // The keys of some authorities are offline by design, of others with others, and the status role holds none.
         let is_elsewhere = authority.record().key_home.is_offline() || authority.is_external();
         if !is_elsewhere && !state.answers_only() {
-            let key = match (authority.signer(), state.unusable_key(id)) {
+            let key = match (authority.hand(), state.unusable_key(id)) {
                 (Err(error), _) => Err(error.to_string()),
                 (Ok(_), Some(why)) => Err(why),
                 (Ok(_), None) => Ok(()),

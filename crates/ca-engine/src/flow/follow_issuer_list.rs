@@ -43,7 +43,10 @@ pub enum FollowedList {
     /// There is none.
     None(ListSource),
     /// It is the one on record.
-    Unchanged,
+    Unchanged {
+        /// What to give as `seen` at the next look.
+        version: Option<String>,
+    },
     /// It is on record and published now.
     Taken {
         /// The list.
@@ -95,7 +98,7 @@ pub async fn follow_issuer_list(
     note_source(engine, authority_id, source).await?;
     let (der, version) = match found {
         IssuerList::NotPublished | IssuerList::NotMadeYet => return Ok(FollowedList::None(source)),
-        IssuerList::Unchanged => return Ok(FollowedList::Unchanged),
+        IssuerList::Unchanged => return Ok(FollowedList::Unchanged { version: seen.map(str::to_owned) }),
         IssuerList::Found { der, version } => (der, version),
     };
     // 2. Whose it is, and its place among those on record.
@@ -105,7 +108,7 @@ pub async fn follow_issuer_list(
     let intent = intent_of(engine, &authority, &list).await?;
     let place = place(engine, &intent).await?;
     if let Place::Published(_) = place {
-        return Ok(FollowedList::Unchanged);
+        return Ok(FollowedList::Unchanged { version });
     }
     // 3. It forgets nothing; and what it revokes is revoked here.
     let serials: BTreeSet<Serial> = list.entries().map(|entry| entry.serial).collect();

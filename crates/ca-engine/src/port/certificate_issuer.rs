@@ -80,6 +80,20 @@ pub struct IssuerState {
     pub publishes_list: bool,
 }
 
+impl IssuerState {
+    /// Why it issues nothing; `None` when it issues.
+    pub fn obstacle(&self) -> Option<String> {
+        let what = match self.condition {
+            IssuerCondition::Active => return None,
+            IssuerCondition::Pending => "the issuer has no certificate yet",
+            IssuerCondition::Disabled => "the issuer is disabled",
+            IssuerCondition::Expired => "the issuer's certificate has ended",
+            IssuerCondition::Gone => "the issuer was deleted, or its making failed",
+        };
+        Some(if self.detail.is_empty() { what.to_owned() } else { format!("{what}: {}", self.detail) })
+    }
+}
+
 /// Whether an issuer issues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -2,7 +2,7 @@
 
 use ca_core::revocation::RevocationReason;
 
-use crate::foundation::FOUNDATION;
+use crate::foundation::{ELSEWHERE, FOUNDATION};
 use crate::job::Job;
 use crate::lock;
 use crate::operation::{Known, Operation};
@@ -84,6 +84,28 @@ impl Simulation {
                 idempotency: None,
             },
         }
+    }
+
+    /// Something about the authority that issues elsewhere: a job of it, or a certificate, now and then of two processes at once.
+    pub(super) fn begin_elsewhere(&mut self, number: usize, running: &[usize]) {
+        let job = self.random.weighted(&[
+            (4, None),
+            (3, Some(Job::Elsewhere)),
+            (2, Some(Job::PassOn)),
+            (2, Some(Job::IssuerLists)),
+            (1, Some(Job::Responders)),
+        ]);
+        if let Some(job) = job {
+            return self.run_job(number, job);
+        }
+        let idempotency = self.random.one_in(2).then(|| 5 + self.random.below(3));
+        let subscriber = idempotency.unwrap_or_else(|| self.random.below(FOUNDATION.requests.len()));
+        let operation = Operation::Issue { profile: ELSEWHERE, subscriber, days: 30, idempotency };
+        if self.random.one_in(3) {
+            let other = self.random.pick(running);
+            self.ask_later(other, operation.clone(), 0);
+        }
+        self.ask_later(number, operation, 0);
     }
 
     /// A certificate changes its standing while many ask for its status, one after the other, two processes at the most.

@@ -13,6 +13,7 @@ use ca_core::profile::{self, Profile};
 use ca_core::time::Lifetime;
 use ca_core::usage::ExtendedKeyUsage;
 use ca_engine::engine::{Engine, NoncePolicy, OutboxSettings, PartialLists, Ports, Settings};
+use ca_engine::error::FlowError;
 use ca_engine::fake::{FakeClock, FlakyPublisher, MemoryStore, ScriptedAuthorizer, ScriptedSigner, SeededEntropy};
 use ca_engine::flow::establish::{AuthorityPlan, establish_authority};
 use ca_engine::port::external_keys::NoExternalKeys;
@@ -23,6 +24,7 @@ use ca_engine::port::store::KeyHome;
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 
 use crate::executor::at_once;
+use crate::issuer_elsewhere;
 use crate::keyring::{KeyPool, WitnessKeyring, pkcs8};
 use crate::random::Random;
 
@@ -45,12 +47,23 @@ pub(crate) const SINKS: [&str; 2] = ["gateway", "ledger"];
 /// How many subscribers' keys there are: few, so that the same key is certified again.
 const SUBSCRIBERS: u64 = 24;
 
-pub(crate) static FOUNDATION: LazyLock<Foundation> = LazyLock::new(Foundation::lay);
+pub(crate) static FOUNDATION: LazyLock<Foundation> = LazyLock::new(|| Foundation::lay(false));
 
-static PROFILES: LazyLock<Vec<Profile>> =
-    LazyLock::new(|| profile::built_in().iter().map(|text| text.profile().expect("a shipped profile")).collect());
+/// The same with the authority [`ELSEWHERE`].
+pub(crate) static FOUNDATION_ELSEWHERE: LazyLock<Foundation> = LazyLock::new(|| Foundation::lay(true));
 
-/// The shipped profiles.
+/// The authority that issues elsewhere, and the profile of what it issues.
+pub(crate) const ELSEWHERE: &str = "device";
+
+static PROFILES: LazyLock<Vec<Profile>> = LazyLock::new(|| {
+    let shipped = profile::built_in();
+    let server = shipped.iter().find(|text| text.name == "server").expect("a shipped profile").text;
+    let device = server.replace("\"server\"", "\"device\"").replace("authority = \"tls\"", "authority = \"device\"");
+    let device = Profile::from_toml(&device).expect("a profile");
+    shipped.iter().map(|text| text.profile().expect("a shipped profile")).chain([device]).collect()
+});
+
+/// The shipped profiles, and that of what is issued elsewhere.
 pub(crate) fn profiles() -> &'static [Profile] {
     &PROFILES
 }
@@ -86,7 +99,7 @@ pub(crate) fn authority(text: &str) -> AuthorityId {
 }
 
 impl Foundation {
-    fn lay() -> Self {
+    fn lay(elsewhere: bool) -> Self {
         let clock = FakeClock::default();
         let store = MemoryStore::new(clock.clone());
         let keys: Arc<Mutex<KeyPool>> = Arc::default();
@@ -111,19 +124,32 @@ impl Foundation {
         };
         let engine = at_once(Engine::start(ports, profiles().to_vec(), settings())).expect("an empty record");
         let root = Arc::new(ScriptedSigner::from_pkcs8(KeyType::Ed25519, &pkcs8("root", 1)));
-        establish(&engine, "root", None, KeyHome::File, root);
+        establish(&engine, "root", None, KeyHome::File, root).expect("an authority");
         for id in ONLINE {
             let (sealed, signer) =
                 at_once(engine.keyring().generate(KeyRoom::Authorities, KeyType::Ed25519)).expect("a key");
             let home = KeyHome::Sealed(sealed.id.clone());
             at_once(engine.store().add_key(sealed)).expect("a key on record");
-            establish(&engine, id, Some("root"), home, signer);
+            establish(&engine, id, Some("root"), home, signer).expect("an authority");
+        }
+        if elsewhere {
+            let home = KeyHome::AcmPca("arn:aws:acm-pca:sa-east-1:111122223333:certificate-authority/1".to_owned());
+            // It is on record; who has made it has no way to its issuer.
+            establish(&engine, ELSEWHERE, Some("root"), home, Arc::new(issuer_elsewhere::key()))
+                .expect_err("no responder");
+            engine.authority(&authority(ELSEWHERE)).expect("an authority");
         }
         Self { clock, store, keys, engine, requests: (0..SUBSCRIBERS).map(request).collect() }
     }
 }
 
-fn establish(engine: &Engine, id: &str, parent: Option<&str>, key_home: KeyHome, signer: Arc<dyn Signer>) {
+fn establish(
+    engine: &Engine,
+    id: &str,
+    parent: Option<&str>,
+    key_home: KeyHome,
+    signer: Arc<dyn Signer>,
+) -> Result<(), FlowError> {
     let purposes = match id {
         "root" => Vec::new(),
         "document" => vec![ExtendedKeyUsage::DOCUMENT_SIGNING, ExtendedKeyUsage::EMAIL_PROTECTION],
@@ -137,7 +163,7 @@ fn establish(engine: &Engine, id: &str, parent: Option<&str>, key_home: KeyHome,
         constraints: AuthorityConstraints { extended_key_usage: purposes, ..AuthorityConstraints::default() },
         key_home,
     };
-    at_once(establish_authority(engine, &Principal::LocalOperator, &plan, signer)).expect("an authority");
+    at_once(establish_authority(engine, &Principal::LocalOperator, &plan, signer))
 }
 
 /// A CSR that names nobody, of the `number`th subscriber's key.

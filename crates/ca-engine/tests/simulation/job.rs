@@ -13,7 +13,10 @@ use ca_engine::flow::bulk_revoke::{self, Advance, advance};
 use ca_engine::flow::deliver_events::{self, assign_messages, deliver_due, lease_name, welcome_back};
 use ca_engine::flow::expire::{self, drop_expired_idempotency, drop_stale_events};
 use ca_engine::flow::follow_anchor::{Anchored, compare_again, follow};
+use ca_engine::flow::follow_issuer_list::follow_issuer_list;
 use ca_engine::flow::follow_revocations::follow_revocations;
+use ca_engine::flow::issuance::elsewhere::settle;
+use ca_engine::flow::pass_on_revocations::{self, pass_on_revocations};
 use ca_engine::flow::publish_crl::{self, is_due, publish_crl};
 use ca_engine::flow::publish_partial::{due_scopes, publish_partial};
 use ca_engine::flow::reconcile::abandon_reservations_older_than;
@@ -23,7 +26,7 @@ use ca_engine::flow::sequence_audit::{self, sequence_audit};
 use ca_engine::flow::watch_clock::watch_clock;
 use ca_engine::port::store::Lease;
 
-use crate::foundation::{ONLINE, authority};
+use crate::foundation::{ELSEWHERE, ONLINE, authority};
 use crate::lock;
 use crate::shared_anchor::SharedAnchor;
 
@@ -32,6 +35,9 @@ const LEASE: Lifetime = Lifetime::from_seconds(8);
 
 /// No issuance takes this long.
 pub(crate) const PATIENCE: Lifetime = Lifetime::from_seconds(300);
+
+/// After so long an issuance elsewhere is looked at, which may still be under way.
+const AN_ISSUANCE: Lifetime = Lifetime::from_seconds(10);
 
 /// How long a list may lie unchanged.
 const CRL_INTERVAL: Lifetime = Lifetime::from_days(1);
@@ -51,6 +57,10 @@ pub(crate) enum Job {
     Outbox,
     Anchor,
     BulkRevocation,
+    /// What of the authority that issues elsewhere was ordered and never ended.
+    Elsewhere,
+    PassOn,
+    IssuerLists,
 }
 
 /// How many events go to a sink side by side.
@@ -109,8 +119,10 @@ impl Job {
             }
             Self::Responders => {
                 engine.reload_hierarchy().await?;
-                for id in ONLINE {
-                    responder(&engine, &holder, &authority(id)).await?;
+                for id in ONLINE.into_iter().chain([ELSEWHERE]).map(authority) {
+                    if engine.authority(&id).is_ok() {
+                        responder(&engine, &holder, &id).await?;
+                    }
                 }
             }
             Self::AuditChain => {
@@ -156,6 +168,26 @@ impl Job {
                             break;
                         }
                     }
+                }
+            }
+            Self::Elsewhere => {
+                let before = engine.now().minus(AN_ISSUANCE);
+                settle(&engine, &Principal::Job("issuances-elsewhere"), before).await?;
+            }
+            Self::PassOn => {
+                let id = authority(ELSEWHERE);
+                if engine.authority(&id)?.hand().is_ok()
+                    && lease(&engine, &pass_on_revocations::lease_name(&id), &holder).await?.is_some()
+                {
+                    pass_on_revocations(&engine, &id).await?;
+                }
+            }
+            Self::IssuerLists => {
+                let id = authority(ELSEWHERE);
+                if engine.authority(&id)?.hand().is_ok()
+                    && let Some(lease) = lease(&engine, &publish_crl::lease_name(&id), &holder).await?
+                {
+                    follow_issuer_list(&engine, &Principal::Job("issuer-lists"), &id, &lease, None).await?;
                 }
             }
             Self::Outbox => {
@@ -225,7 +257,7 @@ async fn crl(engine: &Engine, holder: &str, id: &AuthorityId) -> Result<(), Flow
 }
 
 async fn responder(engine: &Engine, holder: &str, id: &AuthorityId) -> Result<(), FlowError> {
-    if !can_serve(engine, id)? || !needs_responder(engine, id, engine.now()) {
+    if !has_hand(engine, id)? || !needs_responder(engine, id, engine.now()) {
         return Ok(());
     }
     let Some(lease) = lease(engine, &respond::lease_name(id), holder).await? else { return Ok(()) };
@@ -234,6 +266,12 @@ async fn responder(engine: &Engine, holder: &str, id: &AuthorityId) -> Result<()
         make_responder(engine, &Principal::Job("responders"), id, Some(&lease)).await?;
     }
     Ok(())
+}
+
+/// Whether an authority's certificates can be had here, and it is worth it.
+fn has_hand(engine: &Engine, id: &AuthorityId) -> Result<bool, FlowError> {
+    let authority = engine.authority(id)?;
+    Ok(authority.hand().is_ok() && !authority.has_ended(engine.now()))
 }
 
 /// Whether an authority's key can be used here, and is worth it.

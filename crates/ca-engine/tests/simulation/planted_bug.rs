@@ -97,11 +97,24 @@ pub(crate) enum PlantedBug {
     LostSerialLeftOut,
     /// The key signs octets that were never put on record.
     OtherOctetsSigned,
+    /// A serial that an issuer elsewhere chose is not on record when its certificate is released.
+    ReleasedBeforeAdopted,
+    /// That an issuer elsewhere was asked is not on record.
+    OrderNotOnRecord,
+    /// An issuer elsewhere is not told of a revocation.
+    RevocationNotPassedOn,
+}
+
+impl PlantedBug {
+    /// Whether it can be found only where an authority issues elsewhere.
+    pub(crate) fn is_elsewhere(self) -> bool {
+        matches!(self, Self::ReleasedBeforeAdopted | Self::OrderNotOnRecord | Self::RevocationNotPassedOn)
+    }
 }
 
 impl PlantedBug {
     /// Every bug.
-    pub(crate) const ALL: [Self; 46] = [
+    pub(crate) const ALL: [Self; 49] = [
         Self::SequenceNumberLost,
         Self::CompletionAcknowledgedBeforeCommit,
         Self::ReservationAcknowledgedBeforeCommit,
@@ -148,5 +161,8 @@ impl PlantedBug {
         Self::ShardLosesFirst,
         Self::LostSerialLeftOut,
         Self::OtherOctetsSigned,
+        Self::ReleasedBeforeAdopted,
+        Self::OrderNotOnRecord,
+        Self::RevocationNotPassedOn,
     ];
 }

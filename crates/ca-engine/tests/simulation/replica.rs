@@ -13,7 +13,7 @@ use ca_engine::fake::{FakeClock, ScriptedAuthorizer};
 use ca_engine::flow::follow_anchor::compare;
 use ca_engine::flow::watch_clock::watch_clock;
 use ca_engine::port::clock::Clock;
-use ca_engine::port::external_keys::NoExternalKeys;
+use ca_engine::port::external_keys::{ExternalKeys, NoExternalKeys};
 use ca_engine::port::shared_answers::SharedAnswers;
 use ca_engine::port::sink::Sink;
 use ca_engine::port::spool::MemorySpool;
@@ -22,7 +22,8 @@ use crate::auditor::{Auditor, Process, holder};
 use crate::careless_memory::CarelessMemory;
 use crate::database::planted::Planted;
 use crate::database::{Connection, Database};
-use crate::foundation::{Foundation, profiles, settings};
+use crate::foundation::{FOUNDATION, FOUNDATION_ELSEWHERE, Foundation, profiles, settings};
+use crate::issuer_elsewhere::{IssuerElsewhere, WayToIssuer};
 use crate::job::Habits;
 use crate::keyring::{KeyPool, WitnessKeyring};
 use crate::planted_bug::PlantedBug;
@@ -61,6 +62,9 @@ impl Clock for ReplicaClock {
 /// In one of so many seeds the record is anchored, and may be set back.
 const ANCHORED_ONE_IN: usize = 8;
 
+/// In one of so many seeds in which it is not, an authority issues elsewhere.
+const ELSEWHERE_ONE_IN: usize = 4;
+
 /// What every process of a seed shares.
 pub(crate) struct Surroundings {
     pub(crate) truth: FakeClock,
@@ -73,6 +77,8 @@ pub(crate) struct Surroundings {
     pub(crate) anchor: Option<SharedAnchor>,
     /// Where signed answers are shared, in seeds in which they are.
     pub(crate) shared_place: Option<SharedPlace>,
+    /// Who issues for the authority that issues elsewhere, in seeds in which there is one.
+    pub(crate) issuer: Option<IssuerElsewhere>,
     pub(crate) auditor: Arc<Mutex<Auditor>>,
     pub(crate) bug: Option<PlantedBug>,
 }
@@ -146,7 +152,11 @@ impl Replica {
             entropy: Arc::new(WeakEntropy::new(random.next(), surroundings.anchor.is_some())),
             store: Arc::new(Connection::new(surroundings.database.clone(), planted, self.number)),
             keyring: Arc::new(keyring),
-            external_keys: Arc::new(NoExternalKeys),
+            external_keys: match &surroundings.issuer {
+                Some(issuer) => Arc::new(WayToIssuer { issuer: (!self.status_only).then(|| issuer.clone()) })
+                    as Arc<dyn ExternalKeys>,
+                None => Arc::new(NoExternalKeys),
+            },
             authorizer: Arc::new(ScriptedAuthorizer::allow_all()),
             publisher: Arc::new(surroundings.folder.of_replica()),
             spool: Arc::new(MemorySpool),
@@ -173,13 +183,22 @@ async fn open(ports: Ports, anchor: Option<SharedAnchor>, bug: Option<PlantedBug
 }
 
 /// The record and keys of a seed before its first step.
-pub(crate) fn surroundings(foundation: &Foundation, seed: u64, bug: Option<PlantedBug>) -> Surroundings {
+pub(crate) fn surroundings(seed: u64, bug: Option<PlantedBug>) -> Surroundings {
+    let anchored = Random::new(seed ^ 0x5e7_bac).one_in(ANCHORED_ONE_IN);
+    // A record that is set back has forgotten serials that its issuer knows: that is not played.
+    let elsewhere =
+        !anchored && (Random::new(seed ^ 0xe15e).one_in(ELSEWHERE_ONE_IN) || bug.is_some_and(PlantedBug::is_elsewhere));
+    let foundation: &Foundation = if elsewhere { &FOUNDATION_ELSEWHERE } else { &FOUNDATION };
     let truth = FakeClock::at(foundation.clock.now());
     let store = foundation.store.forked(truth.clone());
     let auditor = Arc::new(Mutex::new(Auditor::new(store.clone(), truth.clone(), foundation)));
     let folder = SharedFolder::new(seed, auditor.clone(), bug);
-    let anchored = Random::new(seed ^ 0x5e7_bac).one_in(ANCHORED_ONE_IN);
+    let issuer = elsewhere.then(|| IssuerElsewhere::new(seed, truth.clone(), bug));
+    if let Some(elsewhere) = &issuer {
+        crate::lock(&auditor).watch_issuer(elsewhere.issuer.clone());
+    }
     Surroundings {
+        issuer,
         anchor: anchored.then(|| SharedAnchor::new(seed, folder.clone(), auditor.clone(), bug)),
         folder,
         shared_place: SharedPlace::of(seed, bug),

@@ -7,7 +7,7 @@ use ca_engine::engine::Engine;
 use ca_engine::fake::Record;
 use ca_engine::port::store::BulkRevocationState;
 
-use crate::foundation::{FOUNDATION, ONLINE, authority};
+use crate::foundation::{ELSEWHERE, FOUNDATION, ONLINE, authority};
 use crate::job::{Job, PATIENCE};
 use crate::lock;
 use crate::operation::Operation;
@@ -20,6 +20,9 @@ impl Simulation {
         self.settling = true;
         self.outage_until = 0;
         self.surroundings.receivers.values().for_each(Receiver::repair);
+        if let Some(issuer) = &self.surroundings.issuer {
+            issuer.repair();
+        }
         for number in 0..self.replicas.len() {
             self.replicas[number].clock.set_off(0);
         }
@@ -38,17 +41,33 @@ impl Simulation {
         {
             self.repeat(job)?;
         }
+        self.settle_elsewhere()?;
         self.ask_everybody(&engine)?;
         self.deliver_everything()?;
         let auditor = self.surroundings.auditor.clone();
         let auditor = lock(&auditor);
         auditor.check_no_reservation_is_open()?;
+        auditor.check_issuer_at_last()?;
         auditor.check_no_bulk_revocation_is_running()?;
         for id in ONLINE {
             auditor.check_list_is_whole(&authority(id))?;
         }
         auditor.check_partial_lists_are_whole(&authority("tls"))?;
         auditor.check_all_chained()
+    }
+
+    /// What was ordered elsewhere is settled, and its issuer knows of every revocation and has a list of them.
+    fn settle_elsewhere(&mut self) -> Result<(), String> {
+        if self.surroundings.issuer.is_none() {
+            return Ok(());
+        }
+        for job in [Job::Elsewhere, Job::Reservations, Job::PassOn, Job::IssuerLists, Job::Revocations, Job::AuditChain]
+        {
+            self.repeat(job)?;
+        }
+        let auditor = self.surroundings.auditor.clone();
+        // What its list revoked, it knows; and a list that has it was published.
+        lock(&auditor).check_list_of_issuer(&authority(ELSEWHERE))
     }
 
     /// Runs a job until it does its work; keys and folders may fail a few times.

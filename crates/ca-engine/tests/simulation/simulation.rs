@@ -8,7 +8,6 @@ use ca_engine::port::store::StoreError;
 
 use crate::database::Fate;
 use crate::executor::{Executor, naps};
-use crate::foundation::FOUNDATION;
 use crate::job::Job;
 use crate::lock;
 use crate::operation::{Client, Operation, Population};
@@ -34,6 +33,8 @@ pub(crate) struct Summary {
     pub(crate) shared: u64,
     /// How often a restoration opened a record that had been set back.
     pub(crate) restored: u64,
+    /// How many certificates an issuer elsewhere made.
+    pub(crate) elsewhere: u64,
     /// The same for two runs in which the same happened.
     pub(crate) digest: u64,
 }
@@ -109,7 +110,7 @@ pub(crate) fn run_telling(seed: u64, bug: Option<PlantedBug>, aloud: bool) -> Re
 impl Simulation {
     fn new(seed: u64, bug: Option<PlantedBug>, aloud: bool) -> Self {
         let mut random = Random::new(seed);
-        let surroundings = surroundings(&FOUNDATION, random.next(), bug);
+        let surroundings = surroundings(random.next(), bug);
         let count = random.weighted(&[(5, 2), (3, 3), (1, 4)]);
         // The first can do everything; others may have the responders' keys only.
         let replicas: Vec<Replica> = (0..count)
@@ -157,6 +158,7 @@ impl Simulation {
             remembered: tally.remembered,
             shared: tally.shared,
             restored: tally.restored,
+            elsewhere: self.surroundings.issuer.as_ref().map_or(0, |there| there.issuer.made().len() as u64),
             digest: lock(&self.client.trace).digest(),
         }
     }
@@ -265,6 +267,10 @@ impl Simulation {
         }
         self.left -= 1;
         let number = running[self.random.below(running.len())];
+        if self.surroundings.issuer.is_some() && self.random.one_in(3) {
+            self.begin_elsewhere(number, &running);
+            return;
+        }
         if self.random.one_in(3) {
             let job = self.random.weighted(&[
                 (12, Job::Crl),

@@ -235,9 +235,10 @@ async fn settle_one(engine: &Engine, principal: &Principal, open: &OpenUpstream)
                     note_name(engine, open.id, &name).await?;
                     name
                 }
+                // What it was asked before, it may have done, by an order whose answer nobody got.
                 Err(IssuerError::Refused { detail }) => {
                     tracing::warn!(certificate = %open.id, detail, "an issuer refused what was ordered before a crash");
-                    return abandon(engine, principal, open, None, "not-issued").await;
+                    return abandon(engine, principal, open, None, "unknown-at-issuer").await;
                 }
                 Err(error) => return Ok(waiting(open, &error)),
             }

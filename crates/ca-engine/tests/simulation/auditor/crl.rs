@@ -7,9 +7,10 @@ use ca_core::id::AuthorityId;
 use ca_core::revocation::Standing;
 use ca_core::time::Lifetime;
 use ca_engine::fake::Record;
-use ca_engine::port::store::CrlIntent;
+use ca_engine::port::store::{CrlIntent, RevocationRow};
 
 use super::{AHEAD, Auditor, Change, Finding};
+use crate::foundation::ELSEWHERE;
 
 /// A list may be dated when its newest entry is, as far ahead of its maker's clock as that clock may be of the truth.
 const LIST_AHEAD: Lifetime = Lifetime::from_seconds(AHEAD.seconds() + 60);
@@ -76,13 +77,17 @@ impl Auditor {
                     && later.standing == Standing::Active
             });
             let ended = previous.is_some_and(|previous| row.not_after < previous);
+            // A provisional serial is in no certificate.
+            let ended = ended || row.serial.is_provisional();
             let due = row.sequence <= intent.revocation_sequence && !ended && !released;
             if due && row.standing != Standing::Active && !listed.contains(&row.serial) {
                 return Err(format!("{what} says it holds the revocation {} and lacks it", row.sequence));
             }
         }
-        let revoked = |row: &&ca_engine::port::store::RevocationRow| row.standing != Standing::Active;
-        for serial in listed {
+        let revoked = |row: &&RevocationRow| row.standing != Standing::Active;
+        // What an issuer elsewhere revoked by itself may not be on record here.
+        let is_ours = intent.authority.as_str() != ELSEWHERE;
+        for serial in listed.into_iter().filter(|_| is_ours) {
             if !record.revocations.iter().filter(revoked).any(|row| row.serial == serial) {
                 return Err(format!("{what} lists {serial}, which was never revoked"));
             }
@@ -109,6 +114,22 @@ impl Auditor {
         if newest > number {
             self.violated(format!("CRL {number} of {list} was put in place of CRL {newest}"));
         }
+    }
+
+    /// The newest list of the authority that issues elsewhere tells of all that is revoked, but of what was revoked because of it.
+    pub(crate) fn check_list_of_issuer(&self, authority: &AuthorityId) -> Finding {
+        self.store.tables(|record| {
+            let is_its_own = |row: &&RevocationRow| row.authority == *authority && !row.serial.is_provisional();
+            let Some(last) = record.revocations.iter().rfind(is_its_own) else { return Ok(()) };
+            let lists = record.crls.values().filter(|row| row.intent.authority == *authority && row.der.is_some());
+            let told = lists.map(|row| row.intent.revocation_sequence).max().unwrap_or(0);
+            match told >= last.sequence {
+                true => Ok(()),
+                false => {
+                    Err(format!("the list of {authority} tells of revocations up to {told}, not of {}", last.sequence))
+                }
+            }
+        })
     }
 
     /// The newest list of an authority holds every serial that is revoked now.

@@ -91,7 +91,7 @@ impl Auditor {
         let mut new_rows = record.revocations.iter().skip(self.rows);
         for (id, issuance) in &record.issuances {
             let now = Phase::of(issuance);
-            let Some(history) = self.histories.get(id) else {
+            let Some(before) = self.histories.get(id).map(History::now) else {
                 if method == StoreMethod::RecordLostSerial {
                     self.check_lost(*id, issuance, new_rows.next(), changes)?;
                     continue;
@@ -99,7 +99,7 @@ impl Auditor {
                 self.check_reserved(record, *id, issuance)?;
                 continue;
             };
-            let before = history.now();
+            self.check_adopted(*id, issuance, method)?;
             if before == now {
                 continue;
             }
@@ -160,14 +160,22 @@ impl Auditor {
         let wrong = |what: &str| Err(format!("the lost serial {}: {what}", reservation.serial));
         let phase = Phase::of(issuance);
         let Phase::Abandoned(revocation) = phase else { return wrong("it is not revoked") };
-        if !self.was_revoked(&number) {
+        let late = self.came_too_late(&reservation.serial);
+        if late.is_none() && !self.was_revoked(&number) {
             return wrong("it was never revoked");
         }
         if self.numbers.contains_key(&number) {
             return wrong("it is another's");
         }
         check_row(row, issuance, Standing::Revoked(revocation))?;
-        changes.push(Change { actions: &[AuditAction::CertificateRevoked], subject: format!("certificate:{id}") });
+        changes.push(match late {
+            // Told of the issuance that was given up.
+            Some(made) => {
+                let subject = format!("certificate:{}", made.id);
+                Change { actions: &[AuditAction::IssuanceAbandoned], subject }
+            }
+            None => Change { actions: &[AuditAction::CertificateRevoked], subject: format!("certificate:{id}") },
+        });
         self.numbers.insert(number, id);
         self.histories.insert(id, History { phases: vec![(self.step, phase)], begun: self.truth.now() });
         Ok(())
@@ -230,6 +238,9 @@ impl Auditor {
             if self.is_ahead(issued_at, AHEAD) {
                 return Err(format!("it was completed at {issued_at}, in the future"));
             }
+        }
+        if self.issuer.is_some() {
+            self.check_serial_of(issuance)?;
         }
         if record.blocked_keys.contains(&issuance.reservation.spki_sha256) {
             return Err("its key is blocked".to_owned());

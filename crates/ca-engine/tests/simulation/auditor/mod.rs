@@ -6,6 +6,7 @@ mod bulk_revocation;
 mod chain;
 mod crl;
 mod delivery;
+mod elsewhere;
 mod issuance;
 mod partial_crl;
 mod process;
@@ -23,7 +24,7 @@ use ca_core::id::{AuthorityId, BulkRevocationId, CertificateId, TokenId};
 use ca_core::principal::Role;
 use ca_core::serial::Serial;
 use ca_core::time::{Lifetime, Timestamp};
-use ca_engine::fake::{FakeClock, MemoryStore, Record, StoreMethod};
+use ca_engine::fake::{FakeClock, MemoryStore, Record, ScriptedIssuer, StoreMethod};
 use ca_engine::port::clock::Clock;
 use ca_engine::port::store::{CrlIntent, Lease};
 
@@ -86,6 +87,8 @@ pub(crate) struct Auditor {
     sequence_floor: u64,
     answers: BTreeMap<String, CertificateId>,
     issuers: BTreeMap<AuthorityId, ca_core::certificate::Certificate>,
+    /// Who issues for the authority that issues elsewhere, where there is one.
+    issuer: Option<ScriptedIssuer>,
 }
 
 /// How far ahead of the truth something may be dated: the tolerance of the clock's comparison, and how long one counts.
@@ -123,6 +126,7 @@ impl Auditor {
             deliveries: Deliveries::new(settings().outbox),
             answers: BTreeMap::new(),
             issuers,
+            issuer: None,
         };
         let store = auditor.store.clone();
         store.tables(|record| auditor.remember(record));

@@ -5,6 +5,7 @@
 //! what they tell, and a transaction whose caller died may still commit.
 
 pub(crate) mod planted;
+mod planted_elsewhere;
 mod planted_outbox;
 mod ports;
 
@@ -252,5 +253,9 @@ fn is_write(method: StoreMethod) -> bool {
             | HastenDeliveries
             | ReplayDelivery
             | DropDeliveries
+            | IntendUpstream
+            | NameUpstream
+            | AdoptSerial
+            | ForgetSettledUpstream
     )
 }

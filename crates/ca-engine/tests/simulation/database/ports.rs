@@ -243,11 +243,11 @@ room!(LeaseStore {
 
 room!(UpstreamStore {
     IntendUpstream = intend_upstream(intent: UpstreamIntent) -> bool
-        | None, |store| store.sound.intend_upstream(intent);
+        | None, |store| store.intend_upstream(intent);
     NameUpstream = name_upstream(id: CertificateId, name: &str = name.to_owned()) -> ()
-        | None, |store| store.sound.name_upstream(id, &name);
+        | None, |store| store.name_upstream(id, &name);
     AdoptSerial = adopt_serial(id: CertificateId, serial: &Serial = serial.clone()) -> AdoptOutcome
-        | None, |store| store.sound.adopt_serial(id, &serial);
+        | None, |store| store.adopt_serial(id, &serial);
     OpenUpstream = open_upstream(before: Timestamp, after: Option<(Timestamp, CertificateId)>) -> Vec<OpenUpstream>
         | None, |store| store.sound.open_upstream(before, after);
     ForgetSettledUpstream = forget_settled_upstream() -> u64
