@@ -84,6 +84,41 @@ fn an_order_whose_answer_is_lost_is_placed_again_and_makes_one_certificate() {
     assert!(elsewhere.is_issued());
 }
 
+/// A process that stood still would else have a second certificate made by an order whose first answer was lost.
+#[test]
+fn an_order_is_not_placed_again_when_its_issuer_has_forgotten_it() {
+    let elsewhere = Elsewhere::new();
+    elsewhere.issuer.script(IssuerCall::Order, IssuerFault::AnswerLost);
+    let mut issuing = Box::pin(issue(&elsewhere.engine, &LOCAL, server(csr(&key()))));
+    while elsewhere.issuer.made().is_empty() {
+        assert!(poll_once(issuing.as_mut()).is_none(), "it waits for its answer");
+    }
+    elsewhere.world.clock.advance(Lifetime::from_seconds(600));
+    assert_eq!(refused(block_on(issuing)), Kind::Unavailable);
+    assert_eq!(elsewhere.issuer.calls(), [IssuerCall::Order]);
+    assert_eq!(elsewhere.settle(), SettledElsewhere { abandoned: 1, ..SettledElsewhere::default() });
+    assert_eq!((elsewhere.issuer.made().len(), elsewhere.causes()), (1, vec!["unknown-at-issuer".to_owned()]));
+}
+
+/// Whoever is refused late cannot say that nothing was made: another may have asked by the same id meanwhile.
+#[test]
+fn a_refusal_that_comes_late_leaves_the_issuance_to_be_settled() {
+    let elsewhere = Elsewhere::new();
+    elsewhere.issuer.script(IssuerCall::Order, IssuerFault::Before(unavailable()));
+    let mut issuing = Box::pin(issue(&elsewhere.engine, &LOCAL, server(csr(&key()))));
+    while elsewhere.issuer.calls().is_empty() {
+        elsewhere.world.clock.advance(SECOND);
+        assert!(poll_once(issuing.as_mut()).is_none(), "it waits for its answer");
+        if elsewhere.open() == 1 {
+            elsewhere.world.clock.advance(Lifetime::from_seconds(40));
+        }
+    }
+    assert_eq!(refused(block_on(issuing)), Kind::Unavailable);
+    assert_eq!((elsewhere.open(), elsewhere.causes().len()), (1, 0));
+    assert_eq!(elsewhere.settle().completed, 1);
+    assert!(elsewhere.is_issued());
+}
+
 #[test]
 fn an_issuer_that_does_not_answer_leaves_the_issuance_open_until_it_does() {
     let elsewhere = Elsewhere::new();

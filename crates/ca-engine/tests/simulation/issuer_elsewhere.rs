@@ -10,11 +10,12 @@ use ca_core::serial::Serial;
 use ca_core::time::Lifetime;
 use ca_engine::fake::{FakeClock, IssuerCall, IssuerFault, ScriptedIssuer, ScriptedSigner};
 use ca_engine::port::certificate_issuer::{CertificateIssuer, IssuerError, IssuerList, IssuerOrder, IssuerState};
+use ca_engine::port::clock::Clock;
 use ca_engine::port::external_keys::ExternalKeys;
 use ca_engine::port::signer::{Signer, SignerError};
 use ca_engine::port::store::KeyHome;
 
-use crate::executor::naps;
+use crate::executor::{at_once, naps};
 use crate::keyring::pkcs8;
 use crate::lock;
 use crate::planted_bug::PlantedBug;
@@ -33,6 +34,7 @@ pub(crate) fn key() -> ScriptedSigner {
 pub(crate) struct IssuerElsewhere {
     /// What it has made and was told.
     pub(crate) issuer: ScriptedIssuer,
+    truth: FakeClock,
     state: Arc<Mutex<State>>,
     bug: Option<PlantedBug>,
 }
@@ -45,10 +47,10 @@ struct State {
 
 impl IssuerElsewhere {
     pub(crate) fn new(seed: u64, truth: FakeClock, bug: Option<PlantedBug>) -> Self {
-        let issuer = ScriptedIssuer::new(key(), truth);
+        let issuer = ScriptedIssuer::new(key(), truth.clone());
         issuer.publish_lists();
         let state = State { random: Random::new(seed ^ 0x15_54e4), lists: 0, is_repaired: false };
-        Self { issuer, state: Arc::new(Mutex::new(state)), bug }
+        Self { issuer, truth, state: Arc::new(Mutex::new(state)), bug }
     }
 
     /// From now on it does what it is asked.
@@ -94,20 +96,27 @@ impl CertificateIssuer for IssuerElsewhere {
     }
 
     async fn order(&self, order: &IssuerOrder<'_>) -> Result<String, IssuerError> {
+        let begun = self.truth.now();
         self.reach().await?;
+        // What is under way for so long is cut off: its signature is not taken any more.
+        if self.truth.now().since(begun) > Lifetime::from_seconds(30) {
+            return Err(IssuerError::Unavailable { detail: "the request came too late".to_owned() });
+        }
         match self.drawn(7) {
             Some(0..2) => self.issuer.script(IssuerCall::Order, IssuerFault::Another),
             Some(_) => self.issuer.script(IssuerCall::Order, IssuerFault::AnswerLost),
             None => {}
         }
-        self.issuer.order(order).await
+        let answer = at_once(self.issuer.order(order));
+        naps(1).await;
+        answer
     }
 
     async fn collect(&self, name: &str) -> Result<Option<Vec<u8>>, IssuerError> {
         self.reach().await?;
         match self.drawn(5) {
             Some(_) => Ok(None),
-            None => self.issuer.collect(name).await,
+            None => at_once(self.issuer.collect(name)),
         }
     }
 
@@ -119,7 +128,9 @@ impl CertificateIssuer for IssuerElsewhere {
         if self.drawn(8).is_some() {
             self.issuer.script(IssuerCall::Revoke, IssuerFault::AnswerLost);
         }
-        self.issuer.revoke(serial, reason).await
+        let answer = at_once(self.issuer.revoke(serial, reason));
+        naps(1).await;
+        answer
     }
 
     async fn list(&self, seen: Option<&str>) -> Result<IssuerList, IssuerError> {
@@ -128,7 +139,7 @@ impl CertificateIssuer for IssuerElsewhere {
         if self.drawn(6).is_some()
             && let Some(made) = self.issuer.made().last()
         {
-            self.issuer.revoke(&made.serial, RevocationReason::Superseded).await?;
+            at_once(self.issuer.revoke(&made.serial, RevocationReason::Superseded))?;
         }
         let is_made = {
             let mut state = lock(&self.state);
@@ -137,7 +148,7 @@ impl CertificateIssuer for IssuerElsewhere {
         if is_made {
             self.make_list();
         }
-        self.issuer.list(seen).await
+        at_once(self.issuer.list(seen))
     }
 
     async fn state(&self) -> Result<IssuerState, IssuerError> {

@@ -15,7 +15,7 @@ use ca_engine::flow::expire::{self, drop_expired_idempotency, drop_stale_events}
 use ca_engine::flow::follow_anchor::{Anchored, compare_again, follow};
 use ca_engine::flow::follow_issuer_list::follow_issuer_list;
 use ca_engine::flow::follow_revocations::follow_revocations;
-use ca_engine::flow::issuance::elsewhere::settle;
+use ca_engine::flow::issuance::elsewhere::{SETTLED_AFTER, settle};
 use ca_engine::flow::pass_on_revocations::{self, pass_on_revocations};
 use ca_engine::flow::publish_crl::{self, is_due, publish_crl};
 use ca_engine::flow::publish_partial::{due_scopes, publish_partial};
@@ -35,9 +35,6 @@ const LEASE: Lifetime = Lifetime::from_seconds(8);
 
 /// No issuance takes this long.
 pub(crate) const PATIENCE: Lifetime = Lifetime::from_seconds(300);
-
-/// After so long an issuance elsewhere is looked at, which may still be under way.
-const AN_ISSUANCE: Lifetime = Lifetime::from_seconds(10);
 
 /// How long a list may lie unchanged.
 const CRL_INTERVAL: Lifetime = Lifetime::from_days(1);
@@ -171,7 +168,7 @@ impl Job {
                 }
             }
             Self::Elsewhere => {
-                let before = engine.now().minus(AN_ISSUANCE);
+                let before = engine.now().minus(SETTLED_AFTER);
                 settle(&engine, &Principal::Job("issuances-elsewhere"), before).await?;
             }
             Self::PassOn => {

@@ -21,7 +21,7 @@ use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::flow::reconcile::abandonment;
 use crate::flow::respond::take_up;
-use crate::flow::watch_clock::dependable_now;
+use crate::flow::watch_clock::{TOLERANCE, dependable_now};
 use crate::hierarchy::{Authority, Hand};
 use crate::port::certificate_issuer::{CertificateIssuer, IssuerError, IssuerOrder, OrderPurpose};
 use crate::port::store::{
@@ -33,6 +33,14 @@ const ORDERS: usize = 3;
 
 /// How many issuances are looked at in one reading: what [`crate::port::store::UpstreamStore::open_upstream`] gives at most.
 const PAGE: usize = 100;
+
+/// For so long after its reservation an issuance belongs to the process that began it: what that one is refused was not made.
+/// Afterwards another may have asked by the same id ([`settle`]), and a refusal says nothing any more.
+const UNDER_WAY: Lifetime = Lifetime::from_seconds(30);
+
+/// How long after its reservation an issuance is settled by whoever comes, so that it is no longer under way by any clock. An
+/// issuer must remember for longer.
+pub const SETTLED_AFTER: Lifetime = Lifetime::from_seconds(UNDER_WAY.seconds() + 2 * TOLERANCE.seconds());
 
 /// Where the status of what an authority issues is found. The list of one that issues elsewhere is its issuer's.
 pub(in crate::flow) fn endpoints(engine: &Engine, authority: &Authority, shard: Option<&str>) -> Endpoints {
@@ -75,12 +83,19 @@ pub(super) async fn carry_on(
         }
     };
     // 1. On record before the issuer is asked.
+    let asked_at = match engine.store().database_time().await {
+        Ok(asked_at) => asked_at,
+        Err(error) => {
+            give_up(engine, &order, "not-ordered").await;
+            return Err(error.into());
+        }
+    };
     let intent = UpstreamIntent {
         id: order.id,
         csr: order.commitment.is_none().then(|| csr.to_vec()),
         inherit_roles: order.renews.is_some_and(|predecessor| is_held_by(predecessor, order.principal)),
         request_id: order.request_id.map(str::to_owned),
-        asked_at: order.reserved_at,
+        asked_at,
     };
     match engine.store().intend_upstream(intent).await {
         Ok(true) => {}
@@ -92,9 +107,11 @@ pub(super) async fn carry_on(
     }
     // 2. Order.
     let purpose = purpose_of(&asked_for);
-    let name = match place(issuer, &IssuerOrder { id: order.id, csr, asked_for: &asked_for, purpose }).await {
+    let placed = IssuerOrder { id: order.id, csr, asked_for: &asked_for, purpose };
+    let name = match place(engine, issuer, &placed, asked_at).await {
         Ok(name) => name,
         Err(error @ IssuerError::Unknown { .. }) => return Err(left_open(order.id, &error)),
+        Err(error) if is_others_too(engine, asked_at).await => return Err(left_open(order.id, &error)),
         Err(error) => {
             give_up(engine, &order, "not-issued").await;
             return Err(error.into());
@@ -154,7 +171,8 @@ pub struct SettledElsewhere {
     pub waiting: u64,
 }
 
-/// Settles what was reserved before `before`, ordered, and never ended: asks again by the same id while the issuer remembers it,
+/// Settles what was reserved before `before` ([`SETTLED_AFTER`] ago, unless whoever reserved it is known to be dead), ordered, and
+/// never ended: asks again by the same id while the issuer remembers it,
 /// collects what has a name, completes what is as it was asked for, and abandons the rest, with what is known of it in the audit
 /// trail. Many may do so at once. Refused while the record is not known to be the newest.
 pub async fn settle(engine: &Engine, principal: &Principal, before: Timestamp) -> Result<SettledElsewhere, FlowError> {
@@ -175,15 +193,17 @@ pub async fn settle(engine: &Engine, principal: &Principal, before: Timestamp) -
     Ok(settled)
 }
 
-/// Settles what was ordered for responders of an authority and never ended, however recently, so that no other is ordered beside it.
+/// Settles what was ordered for responders of an authority and never ended, so that no other is ordered beside it. What may be under
+/// way still counts as waiting.
 pub(in crate::flow) async fn settle_responders(
     engine: &Engine,
     principal: &Principal,
     authority: &AuthorityId,
 ) -> Result<SettledElsewhere, FlowError> {
     let mut settled = SettledElsewhere::default();
+    let now = engine.now();
     // Whoever reserved one may have a clock that is ahead.
-    let before = engine.now().plus(Lifetime::from_days(1));
+    let before = now.plus(Lifetime::from_days(1));
     let mut after = None;
     loop {
         let page = engine.store().open_upstream(before, after).await?;
@@ -192,9 +212,13 @@ pub(in crate::flow) async fn settle_responders(
                 .profiles()
                 .get(&open.profile)
                 .is_some_and(|profile| profile.kind() == ProfileKind::OcspResponder);
-            if is_for_responder && open.authority == *authority {
-                settled.count(&settle_one(engine, principal, open).await?);
+            if !is_for_responder || open.authority != *authority {
+                continue;
             }
+            settled.count(&match now.since(open.reserved_at) < SETTLED_AFTER {
+                true => waiting(open, &"it may be under way"),
+                false => settle_one(engine, principal, open).await?,
+            });
         }
         after = page.last().map(|open| (open.reserved_at, open.id));
         if page.len() < PAGE {
@@ -228,9 +252,10 @@ async fn settle_one(engine: &Engine, principal: &Principal, open: &OpenUpstream)
     };
     let name = match (&open.name, &open.order, &asked_for) {
         (Some(name), _, _) => name.clone(),
-        (None, Some(order), Some(asked_for)) if is_remembered(engine, issuer, open).await? => {
+        (None, Some(order), Some(asked_for)) if is_remembered(engine, issuer, open.asked_at).await? => {
             let purpose = purpose_of(asked_for);
-            match place(issuer, &IssuerOrder { id: open.id, csr: &order.csr, asked_for, purpose }).await {
+            let order = IssuerOrder { id: open.id, csr: &order.csr, asked_for, purpose };
+            match place(engine, issuer, &order, open.asked_at).await {
                 Ok(name) => {
                     note_name(engine, open.id, &name).await?;
                     name
@@ -284,12 +309,19 @@ async fn settle_one(engine: &Engine, principal: &Principal, open: &OpenUpstream)
     }
 }
 
+/// Whether others may have asked for what this process is asking.
+async fn is_others_too(engine: &Engine, asked_at: Timestamp) -> bool {
+    engine.store().database_time().await.map_or(true, |now| now.since(asked_at) >= UNDER_WAY)
+}
+
+/// Whether an issuer still knows an order that was first placed at `asked_at`, at the earliest. By the database's clock, which is one:
+/// an order that it has forgotten makes a second certificate.
 async fn is_remembered(
     engine: &Engine,
     issuer: &dyn CertificateIssuer,
-    open: &OpenUpstream,
-) -> Result<bool, FlowError> {
-    Ok(dependable_now(engine).await? < open.asked_at.plus(issuer.remembers_for()))
+    asked_at: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(engine.store().database_time().await? < asked_at.plus(issuer.remembers_for()))
 }
 
 async fn complete(
@@ -405,20 +437,34 @@ fn purpose_of(asked_for: &AskedFor) -> OrderPurpose {
     }
 }
 
-/// Places an order, again by the same id when the answer is lost.
-async fn place(issuer: &dyn CertificateIssuer, order: &IssuerOrder<'_>) -> Result<String, IssuerError> {
-    let mut answer = issuer.order(order).await;
-    for _ in 1..ORDERS {
-        if !matches!(answer, Err(IssuerError::Unknown { .. })) {
-            break;
+/// Places an order, again by the same id when the answer is lost, and never when the issuer may have forgotten what was ordered before.
+async fn place(
+    engine: &Engine,
+    issuer: &dyn CertificateIssuer,
+    order: &IssuerOrder<'_>,
+    asked_at: Timestamp,
+) -> Result<String, IssuerError> {
+    let mut lost = None;
+    for _ in 0..ORDERS {
+        // This process may have stood still.
+        match is_remembered(engine, issuer, asked_at).await {
+            Ok(true) => {}
+            Ok(false) => {
+                return Err(IssuerError::Unknown {
+                    detail: "it was first asked longer ago than it remembers".to_owned(),
+                });
+            }
+            Err(error) => return Err(IssuerError::Unknown { detail: error.to_string() }),
         }
-        answer = match issuer.order(order).await {
+        match issuer.order(order).await {
+            Ok(name) => return Ok(name),
+            Err(error @ IssuerError::Unknown { .. }) => lost = Some(error),
             // What the first one did is still not known.
-            Err(error) => Err(IssuerError::Unknown { detail: error.to_string() }),
-            named => named,
-        };
+            Err(error) if lost.is_some() => lost = Some(IssuerError::Unknown { detail: error.to_string() }),
+            Err(error) => return Err(error),
+        }
     }
-    answer
+    Err(lost.unwrap_or(IssuerError::Unknown { detail: "it was not asked".to_owned() }))
 }
 
 /// Records a name; once more when the acknowledgement was lost.

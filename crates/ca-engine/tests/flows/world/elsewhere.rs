@@ -122,6 +122,14 @@ pub(crate) fn cut_off<T>(mut future: Pin<Box<dyn Future<Output = T> + '_>>, poll
     None
 }
 
+/// Polls a future once.
+pub(crate) fn poll_once<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
+    match future.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => None,
+    }
+}
+
 /// What an issuer says that cannot be reached.
 pub(crate) fn unavailable() -> IssuerError {
     IssuerError::Unavailable { detail: "cut off by the test".to_owned() }

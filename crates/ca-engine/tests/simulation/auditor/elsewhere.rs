@@ -79,7 +79,11 @@ impl Auditor {
             for made in &made {
                 let is_on_record = record.serials.contains_key(&(of.clone(), made.serial.clone()));
                 if !is_on_record && !is_given_up(record, made.id) {
-                    return Err(format!("the issuer made {} for {}, and nobody knows of it", made.serial, made.id));
+                    let told = events_of(record, made.id);
+                    return Err(format!(
+                        "the issuer made {} for {}, and nobody knows of it: {told:?}",
+                        made.serial, made.id
+                    ));
                 }
             }
             let revoked = record.revocations.iter().filter(|row| row.authority == of && !row.serial.is_provisional());
@@ -95,6 +99,12 @@ impl Auditor {
 
 fn is_reserved(record: &Record, id: CertificateId) -> bool {
     record.issuances.get(&id).is_some_and(|issuance| matches!(issuance.state, IssuanceState::Reserved))
+}
+
+fn events_of(record: &Record, id: CertificateId) -> Vec<String> {
+    let subject = format!("certificate:{id}");
+    let events = record.events.iter().map(|row| &row.event).filter(|event| event.subject == subject);
+    events.map(|event| format!("{:?} {:?}", event.action, event.details)).collect()
 }
 
 /// Nobody could say any more whether there is a certificate: the event has the id that it was ordered by, and says so.
