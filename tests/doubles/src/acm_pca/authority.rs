@@ -210,6 +210,12 @@ impl PrivateAuthority {
         self.issued.iter().map(|issued| issued.certificate.clone()).collect()
     }
 
+    pub(super) fn make_ready(&mut self) {
+        for issued in &mut self.issued {
+            issued.waits = 0;
+        }
+    }
+
     /// The state at an instant: what has ended, has.
     pub(super) fn status_at(&self, now: i64) -> AuthorityStatus {
         if self.status == AuthorityStatus::Active && now > self.not_after {

@@ -110,6 +110,14 @@ impl AcmPca {
         self.waits = times;
     }
 
+    /// Makes everything ready that was held back, and what comes from now on.
+    pub fn make_ready(&mut self) {
+        self.waits = 0;
+        for authority in self.authorities.values_mut() {
+            authority.make_ready();
+        }
+    }
+
     /// Every certificate that an authority has issued, oldest first.
     pub fn issued(&self, arn: &str) -> Vec<IssuedHere> {
         self.authorities.get(arn).map(PrivateAuthority::issued).unwrap_or_default()

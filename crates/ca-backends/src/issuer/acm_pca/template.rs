@@ -187,7 +187,8 @@ fn usages(asked: ca_core::usage::KeyUsages) -> Usages {
         .build()
 }
 
-/// By AWS's name for those that it has a name for.
+/// By AWS's name for those of RFC 5280. What AWS calls DOCUMENT_SIGNING is older than the purpose of RFC 9336, which goes by its
+/// identifier.
 fn purpose(asked: &ExtendedKeyUsage) -> Purpose {
     let known = match *asked {
         ExtendedKeyUsage::SERVER_AUTH => Some(PurposeType::ServerAuth),
@@ -196,7 +197,6 @@ fn purpose(asked: &ExtendedKeyUsage) -> Purpose {
         ExtendedKeyUsage::EMAIL_PROTECTION => Some(PurposeType::EmailProtection),
         ExtendedKeyUsage::TIME_STAMPING => Some(PurposeType::TimeStamping),
         ExtendedKeyUsage::OCSP_SIGNING => Some(PurposeType::OcspSigning),
-        ExtendedKeyUsage::DOCUMENT_SIGNING => Some(PurposeType::DocumentSigning),
         _ => None,
     };
     match known {
