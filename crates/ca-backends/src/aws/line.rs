@@ -1,8 +1,8 @@
 //! A line in which callers wait for their turn, first come, first served, at a pace that yields when AWS says that it is too fast.
 //!
 //! Who was turned away by AWS keeps its place: it is first when the next turn comes, so that nobody overtakes it and nobody starves.
-//! Each time AWS refuses, the pace is halved, once a second at the most; each second without a refusal it recovers by a tenth of what
-//! is configured, and never beyond that.
+//! When AWS refuses, the pace is halved, once in half a second at the most, since several may have been on their way; each second
+//! without a refusal it recovers by a tenth of what is configured, and never beyond that.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +15,8 @@ use super::pace::QueueFull;
 
 /// The slowest pace that AWS's refusals lead to: a turn every two seconds.
 const SLOWEST: f64 = 0.5;
+/// Refusals within so long of each other are one.
+const TOGETHER: Duration = Duration::from_millis(500);
 
 /// Callers in the order in which they came.
 pub(crate) struct Line(Mutex<Queue>);
@@ -34,8 +36,10 @@ struct Queue {
     full: f64,
     /// The pace of now.
     pace: f64,
-    /// When the pace was last changed.
-    changed: Instant,
+    /// When the pace was last halved.
+    halved: Option<Instant>,
+    /// When AWS last refused, or the pace last recovered.
+    unquiet: Instant,
     longest_wait: Duration,
 }
 
@@ -96,7 +100,16 @@ impl Line {
 impl Queue {
     fn new(per_second: u32, longest_wait: Duration, now: Instant) -> Self {
         let full = f64::from(per_second.max(1));
-        Self { waiting: BTreeMap::new(), arrivals: 0, next: now, full, pace: full, changed: now, longest_wait }
+        Self {
+            waiting: BTreeMap::new(),
+            arrivals: 0,
+            next: now,
+            full,
+            pace: full,
+            halved: None,
+            unquiet: now,
+            longest_wait,
+        }
     }
 
     fn join(&mut self, now: Instant) -> Result<Place, QueueFull> {
@@ -123,18 +136,19 @@ impl Queue {
     }
 
     fn too_fast(&mut self, now: Instant) {
-        if self.pace >= self.full || now >= self.changed + Duration::from_secs(1) {
+        if self.halved.is_none_or(|halved| now >= halved + TOGETHER) {
             self.pace = (self.pace / 2.0).max(SLOWEST).min(self.full);
-            self.changed = now;
+            self.halved = Some(now);
         }
+        self.unquiet = now;
         self.next = self.next.max(now + Duration::from_secs_f64(1.0 / self.pace));
     }
 
     fn recover(&mut self, now: Instant) {
-        let quiet = now.saturating_duration_since(self.changed).as_secs();
+        let quiet = now.saturating_duration_since(self.unquiet).as_secs();
         if self.pace < self.full && quiet > 0 {
             self.pace = (self.pace + self.full / 10.0 * quiet as f64).min(self.full);
-            self.changed = now;
+            self.unquiet = now;
         }
     }
 }

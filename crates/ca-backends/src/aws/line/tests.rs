@@ -106,7 +106,7 @@ fn the_pace_recovers_and_never_beyond_what_is_configured() {
     for _ in 0..10 {
         queue.too_fast(start);
     }
-    assert!((queue.pace - 12.5).abs() < 1e-9, "halved once a second: {}", queue.pace);
+    assert!((queue.pace - 12.5).abs() < 1e-9, "halved once: {}", queue.pace);
     let later = start + Duration::from_secs(3_600);
     queue.recover(later);
     assert!((queue.pace - 25.0).abs() < 1e-9, "{}", queue.pace);
