@@ -219,6 +219,8 @@ mod tests {
         let root = golden::round_trips::<Authority>(include_str!("../testdata/authority_root.json"));
         assert_eq!(root.parent, None);
         golden::round_trips::<Page<Authority>>(include_str!("../testdata/authorities.json"));
+        let elsewhere = golden::round_trips::<Authority>(include_str!("../testdata/authority_elsewhere.json"));
+        assert_eq!(elsewhere.issuer.map(|issuer| issuer.list), Some(IssuerList::Published));
     }
 
     #[test]
@@ -231,6 +233,11 @@ mod tests {
         assert_eq!(
             serde_json::to_value([KeyHome::Software, KeyHome::Kms, KeyHome::Pkcs11, KeyHome::AcmPca]).expect("strings"),
             serde_json::json!(["software", "kms", "pkcs11", "acm-pca"])
+        );
+        let lists = [IssuerList::Unknown, IssuerList::NotPublished, IssuerList::NotMadeYet, IssuerList::Published];
+        assert_eq!(
+            serde_json::to_value(lists).expect("strings"),
+            serde_json::json!(["unknown", "not-published", "not-made-yet", "published"])
         );
     }
 }

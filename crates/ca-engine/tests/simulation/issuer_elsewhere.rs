@@ -10,7 +10,6 @@ use ca_core::serial::Serial;
 use ca_core::time::Lifetime;
 use ca_engine::fake::{FakeClock, IssuerCall, IssuerFault, ScriptedIssuer, ScriptedSigner};
 use ca_engine::port::certificate_issuer::{CertificateIssuer, IssuerError, IssuerList, IssuerOrder, IssuerState};
-use ca_engine::port::clock::Clock;
 use ca_engine::port::external_keys::ExternalKeys;
 use ca_engine::port::signer::{Signer, SignerError};
 use ca_engine::port::store::KeyHome;
@@ -34,7 +33,6 @@ pub(crate) fn key() -> ScriptedSigner {
 pub(crate) struct IssuerElsewhere {
     /// What it has made and was told.
     pub(crate) issuer: ScriptedIssuer,
-    truth: FakeClock,
     state: Arc<Mutex<State>>,
     bug: Option<PlantedBug>,
 }
@@ -47,10 +45,10 @@ struct State {
 
 impl IssuerElsewhere {
     pub(crate) fn new(seed: u64, truth: FakeClock, bug: Option<PlantedBug>) -> Self {
-        let issuer = ScriptedIssuer::new(key(), truth.clone());
+        let issuer = ScriptedIssuer::new(key(), truth);
         issuer.publish_lists();
         let state = State { random: Random::new(seed ^ 0x15_54e4), lists: 0, is_repaired: false };
-        Self { issuer, truth, state: Arc::new(Mutex::new(state)), bug }
+        Self { issuer, state: Arc::new(Mutex::new(state)), bug }
     }
 
     /// From now on it does what it is asked.
@@ -96,12 +94,7 @@ impl CertificateIssuer for IssuerElsewhere {
     }
 
     async fn order(&self, order: &IssuerOrder<'_>) -> Result<String, IssuerError> {
-        let begun = self.truth.now();
         self.reach().await?;
-        // What is under way for so long is cut off: its signature is not taken any more.
-        if self.truth.now().since(begun) > Lifetime::from_seconds(30) {
-            return Err(IssuerError::Unavailable { detail: "the request came too late".to_owned() });
-        }
         match self.drawn(7) {
             Some(0..2) => self.issuer.script(IssuerCall::Order, IssuerFault::Another),
             Some(_) => self.issuer.script(IssuerCall::Order, IssuerFault::AnswerLost),

@@ -7,7 +7,7 @@ use crate::simulation::run;
 const SEEDS: u64 = 10_000;
 
 /// Which seed finds which bug. A change of what a seed does changes these: `search_anew` prints the table.
-const FOUND_BY: [(PlantedBug, u64); 46] = [
+const FOUND_BY: [(PlantedBug, u64); 49] = [
     (PlantedBug::SequenceNumberLost, 57),
     (PlantedBug::CompletionAcknowledgedBeforeCommit, 0),
     (PlantedBug::ReservationAcknowledgedBeforeCommit, 0),
@@ -54,6 +54,9 @@ const FOUND_BY: [(PlantedBug, u64); 46] = [
     (PlantedBug::ShardLosesFirst, 0),
     (PlantedBug::LostSerialLeftOut, 373),
     (PlantedBug::OtherOctetsSigned, 0),
+    (PlantedBug::ReleasedBeforeAdopted, 0),
+    (PlantedBug::OrderNotOnRecord, 0),
+    (PlantedBug::RevocationNotPassedOn, 1524),
 ];
 
 #[test]

@@ -187,7 +187,7 @@ pub(crate) fn surroundings(seed: u64, bug: Option<PlantedBug>) -> Surroundings {
     let anchored = Random::new(seed ^ 0x5e7_bac).one_in(ANCHORED_ONE_IN);
     // A record that is set back has forgotten serials that its issuer knows: that is not played.
     let elsewhere =
-        !anchored && (Random::new(seed ^ 0xe15e).one_in(ELSEWHERE_ONE_IN) || bug.is_some_and(PlantedBug::is_elsewhere));
+        !anchored && (Random::new(seed ^ 0x1924).one_in(ELSEWHERE_ONE_IN) || bug.is_some_and(PlantedBug::is_elsewhere));
     let foundation: &Foundation = if elsewhere { &FOUNDATION_ELSEWHERE } else { &FOUNDATION };
     let truth = FakeClock::at(foundation.clock.now());
     let store = foundation.store.forked(truth.clone());

@@ -437,7 +437,8 @@ fn purpose_of(asked_for: &AskedFor) -> OrderPurpose {
     }
 }
 
-/// Places an order, again by the same id when the answer is lost, and never when the issuer may have forgotten what was ordered before.
+/// Places an order, again by the same id when the answer is lost. It counts for nothing where the issuer may have forgotten what was
+/// ordered before: then there may be two certificates, and both are given up under the id that they were ordered by.
 async fn place(
     engine: &Engine,
     issuer: &dyn CertificateIssuer,
@@ -447,17 +448,10 @@ async fn place(
     let mut lost = None;
     for _ in 0..ORDERS {
         // This process may have stood still.
-        match is_remembered(engine, issuer, asked_at).await {
-            Ok(true) => {}
-            Ok(false) => {
-                return Err(IssuerError::Unknown {
-                    detail: "it was first asked longer ago than it remembers".to_owned(),
-                });
-            }
-            Err(error) => return Err(IssuerError::Unknown { detail: error.to_string() }),
-        }
+        check_remembered(engine, issuer, asked_at).await?;
         match issuer.order(order).await {
-            Ok(name) => return Ok(name),
+            // And again: between the look and the order, too.
+            Ok(name) => return check_remembered(engine, issuer, asked_at).await.map(|()| name),
             Err(error @ IssuerError::Unknown { .. }) => lost = Some(error),
             // What the first one did is still not known.
             Err(error) if lost.is_some() => lost = Some(IssuerError::Unknown { detail: error.to_string() }),
@@ -465,6 +459,18 @@ async fn place(
         }
     }
     Err(lost.unwrap_or(IssuerError::Unknown { detail: "it was not asked".to_owned() }))
+}
+
+async fn check_remembered(
+    engine: &Engine,
+    issuer: &dyn CertificateIssuer,
+    asked_at: Timestamp,
+) -> Result<(), IssuerError> {
+    match is_remembered(engine, issuer, asked_at).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(IssuerError::Unknown { detail: "it was first asked longer ago than it remembers".to_owned() }),
+        Err(error) => Err(IssuerError::Unknown { detail: error.to_string() }),
+    }
 }
 
 /// Records a name; once more when the acknowledgement was lost.
