@@ -5,9 +5,10 @@
 //! reads CRLs, `gateway` is an mTLS server that trusts them, `cli` runs `ca-cli`, `tools` runs programs that others wrote; `load`
 //! issues and revokes, and `ledger` has what was promised; `outage` kills the service under that load and judges what came of it,
 //! `survival` does everything to a cluster while `status_watch` asks; `record` reads what lies on the disk, `receiver` takes
-//! webhooks, `kms` and `token_keys` hold keys, `pkilint` lints what was signed, `fake_clock` sets the time, `small_disk` fills up,
+//! webhooks, `kms` and `token_keys` hold keys, `acm_pca` an authority, `pkilint` lints what was signed, `fake_clock` sets the time, `small_disk` fills up,
 //! `many` issues hundreds of certificates, `anchor` is what lies beside the record. Tests themselves stand in `tests/`.
 
+pub mod acm_pca;
 pub mod anchor;
 pub mod chance;
 pub mod cli;

@@ -48,6 +48,9 @@ pub(super) fn tell(progress: Progress) {
         Progress::MakingKey { authority, key_type } => say(format!("making the {key_type} key of `{authority}` …")),
         Progress::MadeInKms { authority, arn } => say(format!("the key of `{authority}` is {arn}")),
         Progress::Established { authority } => say(format!("authority `{authority}` is established")),
+        Progress::PublishesNoList { authority } => {
+            say(format!("`{authority}` publishes no list at AWS, so there will be none: relying parties ask OCSP"));
+        }
         _ => {}
     }
 }

@@ -13,6 +13,7 @@ mod each_authority;
 mod expiry;
 mod follow;
 mod issuer_lists;
+mod issuers;
 mod mirror;
 mod offline_lists;
 mod outbox;
@@ -45,13 +46,14 @@ pub(crate) struct Plan {
 }
 
 /// The names and descriptions of the jobs that `ca-server job` knows.
-pub(crate) const NAMES: [(&str, &str); 15] = [
+pub(crate) const NAMES: [(&str, &str); 17] = [
     ("anchor", "write what was published into the anchor, and compare the record with it"),
     ("audit-chain", "put committed audit events into the hash chain"),
     ("authority-keys", "ask the keys that are held elsewhere whether they would sign, without a signature"),
     ("bulk-revocation", "go on with the revocations of many certificates that are running"),
     ("crl", "make CRLs that are due, or stale since a revocation"),
     ("expiry", "drop idempotency keys and events that have expired"),
+    ("issuances-elsewhere", "end what was ordered of AWS Private CA and never ended"),
     ("issuer-lists", "take the lists of authorities that issue elsewhere from their issuers"),
     (MIRROR, "put the newest lists into the mirrors, as publish.s3 names one"),
     ("outbox", "deliver events to the sinks"),
@@ -60,6 +62,7 @@ pub(crate) const NAMES: [(&str, &str); 15] = [
     ("reservations", "close issuances that were begun and never finished"),
     ("responders", "renew OCSP responders past half of their life"),
     ("retention", "remove certificates that ended longer ago than retention.expired says"),
+    ("revocations-elsewhere", "tell AWS Private CA what was revoked"),
     ("rollover", "retire generations of authorities that are succeeded, and make their last lists"),
 ];
 
@@ -78,6 +81,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
         "bulk-revocation" => Box::new(bulk_revocation::BulkRevocationJob),
         "crl" => Box::new(crl::CrlJob::new(crl_interval)),
         "expiry" => Box::new(expiry::ExpiryJob),
+        "issuances-elsewhere" => Box::new(issuers::IssuancesElsewhereJob),
         "issuer-lists" => Box::new(issuer_lists::IssuerListsJob::new()),
         MIRROR => Box::new(mirror::MirrorJob::default()),
         "outbox" => Box::new(outbox::OutboxJob::of_all()),
@@ -86,6 +90,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
         "reservations" => Box::new(reservations::ReservationsJob),
         "responders" => Box::new(responders::RespondersJob::new()),
         "retention" => Box::new(retention::RetentionJob::default()),
+        "revocations-elsewhere" => Box::new(issuers::RevocationsElsewhereJob::default()),
         "rollover" => Box::new(rollover::RolloverJob::default()),
         _ => return None,
     })

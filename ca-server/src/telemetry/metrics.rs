@@ -56,6 +56,8 @@ const PERSONAL_DATA_OLDER: &str = "ca_personal_data_under_older_keys";
 const RETENTION_REMOVED: &str = "ca_retention_removed_total";
 const RETENTION_BUSY: &str = "ca_retention_months_waiting";
 const AUTHORITY_KEY: &str = "ca_authority_key_usable";
+const OPEN_ELSEWHERE: &str = "ca_issuances_open_elsewhere";
+const TO_PASS_ON: &str = "ca_revocations_to_pass_on";
 const AWS_CALLS: &str = "ca_aws_calls_total";
 const AWS_COST: &str = "ca_aws_cost_microdollars_total";
 const CLOCK_RIGHT: &str = "ca_clock_right";
@@ -131,6 +133,11 @@ pub(crate) fn start() -> anyhow::Result<()> {
     metrics::describe_gauge!(
         AUTHORITY_KEY,
         "1 while the key of an authority would sign, asked without a signature; 0 while it would not"
+    );
+    metrics::describe_gauge!(OPEN_ELSEWHERE, "Issuances of which an issuer elsewhere has not said what became of them");
+    metrics::describe_gauge!(
+        TO_PASS_ON,
+        "Entries of the sequence of revocations that an issuer elsewhere was not told of yet"
     );
     metrics::describe_counter!(
         AWS_CALLS,
@@ -257,6 +264,16 @@ fn shared(state: &AppState) {
 /// Tells whether the key of an authority would sign.
 pub(crate) fn authority_key(authority: &AuthorityId, usable: bool) {
     metrics::gauge!(AUTHORITY_KEY, "authority" => authority.to_string()).set(if usable { 1.0 } else { 0.0 });
+}
+
+/// Tells how many issuances are open of which an issuer elsewhere has not said what became of them.
+pub(crate) fn open_elsewhere(count: u64) {
+    metrics::gauge!(OPEN_ELSEWHERE).set(count as f64);
+}
+
+/// Tells how many entries of the sequence of revocations the issuer of an authority was not told of yet, the most of all such.
+pub(crate) fn revocations_to_pass_on(count: u64) {
+    metrics::gauge!(TO_PASS_ON).set(count as f64);
 }
 
 /// Tells of the calls of AWS so far; nothing where there are none.

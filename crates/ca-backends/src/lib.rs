@@ -6,6 +6,7 @@
 
 pub mod anchor;
 pub mod aws;
+pub mod issuer;
 pub mod publisher;
 pub mod shared_answers;
 pub mod signer;

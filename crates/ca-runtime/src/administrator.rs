@@ -20,10 +20,11 @@ use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::config::{ApiConfig, Config};
+use crate::config::{ApiConfig, Config, KeyPlan};
 use crate::file::{self, Access, Existing};
 use crate::open::Runtime;
 use crate::operator_message::operator_message;
+use crate::private_ca::{PrivateCaError, first_certificate};
 
 /// The profile of administrators' certificates.
 const PROFILE: &str = "operator";
@@ -99,7 +100,7 @@ impl Runtime {
             }
         };
         // 2. The certificate, which gives its holder nothing yet.
-        let certificate = issue_operator(&self.engine, csr, subject).await?;
+        let certificate = issue_operator(&self.engine, csr, subject).await.map_err(|error| self.of_tls(error))?;
         // 3. What the command line needs.
         let chain = chain_pem(&self.engine, &certificate)?;
         replace(&folder.join(CERTIFICATE_FILE), chain.as_bytes(), Access::Public)?;
@@ -111,6 +112,18 @@ impl Runtime {
         //    the next `init` makes one; not one whose files nobody has.
         grant_role(&self.engine, &Principal::LocalOperator, certificate.id, Role::Administrator).await?;
         Ok(Administrator { certificate: certificate.id, settings_file })
+    }
+}
+
+impl Runtime {
+    /// The first certificate of an authority that AWS Private CA holds is an administrator's: what is wrong with it is wrong with all.
+    fn of_tls(&self, error: AdministratorError) -> AdministratorError {
+        match (&self.config.authorities.tls.key, error) {
+            (KeyPlan::PrivateCa(arn), AdministratorError::Flow(error)) => {
+                AdministratorError::PrivateCa(first_certificate(arn, error))
+            }
+            (_, error) => error,
+        }
     }
 }
 
@@ -214,6 +227,9 @@ pub enum AdministratorError {
     /// A flow; the operator sees what callers do not.
     #[error("{}", operator_message(.0))]
     Flow(FlowError),
+    /// An authority that AWS Private CA holds.
+    #[error(transparent)]
+    PrivateCa(#[from] PrivateCaError),
     /// A built-in name that is none.
     #[error(transparent)]
     Name(#[from] NameError),

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ca_core::key::PublicKey;
+use ca_engine::port::certificate_issuer::CertificateIssuer;
 use ca_engine::port::external_keys::ExternalKeys;
 use ca_engine::port::signer::{Signer, SignerError};
 use ca_engine::port::store::{KeyHome, Store, StoreError};
 
 use crate::config::{AuthorityConfig, Config, KeyPlan};
+use crate::private_cas::PrivateCas;
 use crate::token_keys::TokenKeys;
 
 #[cfg(feature = "backend-kms")]
@@ -24,6 +26,7 @@ pub(crate) struct HeldKeys {
     /// Opened when a key is known to be there.
     kms: Option<Kms>,
     tokens: TokenKeys,
+    private_cas: PrivateCas,
 }
 
 /// Calls of AWS so far, of one kind and with one outcome.
@@ -49,12 +52,18 @@ impl HeldKeys {
         if may_use && (planned.is_some() || makes) {
             kms = open_kms(config, planned.as_deref()).await;
         }
-        Ok(Self { may_use, kms, tokens: TokenKeys::new(config.pkcs11.clone()) })
+        let private_cas = PrivateCas::open(config, store, may_use).await?;
+        Ok(Self { may_use, kms, tokens: TokenKeys::new(config.pkcs11.clone()), private_cas })
     }
 
     /// Keys in tokens.
     pub(crate) fn tokens(&self) -> &TokenKeys {
         &self.tokens
+    }
+
+    /// Authorities that AWS Private CA holds.
+    pub(crate) fn private_cas(&self) -> &PrivateCas {
+        &self.private_cas
     }
 
     /// What makes keys in KMS, and its region.
@@ -71,7 +80,9 @@ impl HeldKeys {
 
     /// Calls of AWS so far.
     pub(crate) fn aws_calls(&self) -> Vec<AwsCalls> {
-        self.kms.as_ref().map(calls_of).unwrap_or_default()
+        let mut calls = self.kms.as_ref().map(calls_of).unwrap_or_default();
+        calls.extend(self.private_cas.calls());
+        calls
     }
 }
 
@@ -80,7 +91,7 @@ async fn first_in_kms(config: &Config, store: &dyn Store) -> Result<Option<Strin
     let authorities = &config.authorities;
     let planned = [&authorities.root, &authorities.tls, &authorities.document].map(|authority| match &authority.key {
         KeyPlan::External(home) => Some(home.clone()),
-        KeyPlan::Software(_) | KeyPlan::MadeInKms(_) | KeyPlan::Token { .. } => None,
+        KeyPlan::Software(_) | KeyPlan::MadeInKms(_) | KeyPlan::Token { .. } | KeyPlan::PrivateCa(_) => None,
     });
     let recorded = store.authorities().await?.into_iter().map(|record| record.key_home);
     Ok(planned.into_iter().flatten().chain(recorded).find_map(|home| match home {
@@ -150,6 +161,14 @@ impl ExternalKeys for HeldKeys {
             (KeyHome::Pkcs11(uri), _) => self.tokens.open(uri, public_key).map(Some),
             #[cfg(feature = "backend-kms")]
             (KeyHome::Kms(arn), Some(kms)) => Ok(Some(Arc::new(kms.open(&parsed(arn)?, public_key)?))),
+            _ => Err(no_adapter(home)),
+        }
+    }
+
+    fn issuer(&self, home: &KeyHome) -> Result<Option<Arc<dyn CertificateIssuer>>, SignerError> {
+        match home {
+            KeyHome::AcmPca(_) if !self.may_use => Ok(None),
+            KeyHome::AcmPca(arn) => self.private_cas.issuer(arn).map(Some),
             _ => Err(no_adapter(home)),
         }
     }

@@ -256,6 +256,9 @@ impl Runtime {
                 made.map_err(ExternalRootError::Init)?;
                 HELD_ELSEWHERE.to_owned()
             }
+            KeyPlan::PrivateCa(arn) => {
+                return Err(ExternalRootError::Init(InitError::HeldByAws { arn: arn.to_string() }));
+            }
             KeyPlan::Token { uri, make } => {
                 let made = self.find_or_make_in_token(id, uri, *make, progress).await;
                 made.map_err(ExternalRootError::Init)?;

@@ -24,6 +24,7 @@ use thiserror::Error;
 use crate::config::{AuthorityConfig, KeyPlan};
 use crate::open::Runtime;
 use crate::operator_message::operator_message;
+pub use crate::private_ca::PrivateCaError;
 use crate::root_key::{RootKeyError, RootKeyFile};
 
 /// The id of the first root.
@@ -67,6 +68,11 @@ pub enum Progress {
         /// Which.
         authority: AuthorityId,
     },
+    /// An authority that another holds publishes no list, so there will be none.
+    PublishesNoList {
+        /// Which.
+        authority: AuthorityId,
+    },
 }
 
 impl Runtime {
@@ -107,28 +113,42 @@ impl Runtime {
             .filter(|id| self.engine.hierarchy().authority(id).is_none())
             .cloned()
             .collect();
+        // What AWS Private CA holds is not made here; a root is, if anything is to be below it.
+        let (private, own): (Vec<_>, Vec<_>) =
+            subordinates.into_iter().partition(|(id, _)| self.private_ca_of(id).is_some());
         let is_external = self.engine.hierarchy().authority(&root).is_some_and(|root| root.is_external());
-        if !missing.is_empty() && (is_external || self.waits_for_certificates().await?) {
+        let is_missing = |id: &AuthorityId| missing.contains(id);
+        let makes_own = !own.is_empty() && (is_missing(&root) || own.iter().any(|(id, _)| is_missing(id)));
+        if makes_own && (is_external || self.waits_for_certificates().await?) {
             return Err(InitError::WaitsForCertificates);
         }
         // The first CRL is the last thing an authority is given: without it, its set-up was interrupted. Of a root that others
         // hold it is theirs to give.
-        if !is_external && (!missing.is_empty() || !publish_crl::has_published_list(&self.engine, &root).await?) {
+        if !own.is_empty()
+            && !is_external
+            && (makes_own || !publish_crl::has_published_list(&self.engine, &root).await?)
+        {
             // What an interrupted set-up reserved is closed first: nobody else is at work here.
             abandon_reservations_before(&self.engine, &Principal::LocalOperator, self.engine.now()).await?;
-            let made = self.make_missing(&root, &subordinates, &missing, progress).await;
+            let made = self.make_missing(&root, &own, &missing, progress).await;
             // Whatever came of it: the root's key is given back.
             self.engine.return_signer(&root).await?;
             made?;
         }
-        for (id, _) in &subordinates {
+        for (id, purposes) in private.iter().filter(|(id, _)| is_missing(id)) {
+            if let Some(arn) = self.private_ca_of(id) {
+                self.adopt_private_ca(id, arn, purposes, own.is_empty(), progress).await?;
+            }
+        }
+        for (id, _) in own.iter().chain(&private) {
             // One whose time is over after a rollover makes no list and no responder any more.
             let authority = self.engine.authority(id)?;
             if authority.record().state != AuthorityState::Retired && !authority.has_ended(self.engine.now()) {
                 equip_authority(&self.engine, &Principal::LocalOperator, id).await?;
             }
         }
-        Ok(missing)
+        // A root above authorities of AWS has an id of theirs where there is none of this service.
+        Ok(missing.into_iter().filter(|id| self.engine.hierarchy().authority(id).is_some()).collect())
     }
 
     /// The yearly ceremony on the host that holds the root's key file: the root's next CRL, and its next OCSP responder once
@@ -196,6 +216,7 @@ impl Runtime {
                 progress(Progress::MakingKey { authority: id.clone(), key_type: *key_type });
                 (KeyHome::File, self.root_key_file()?.load_or_generate(*key_type, &self.entropy).await?)
             }
+            (None, KeyPlan::PrivateCa(arn)) => return Err(InitError::HeldByAws { arn: arn.to_string() }),
             (None, _) => return Err(InitError::KeyNotMade { authority: id.clone() }),
         };
         let plan = AuthorityPlan {
@@ -229,6 +250,7 @@ impl Runtime {
                 self.engine.store().add_key(sealed).await?;
                 (key_home, signer)
             }
+            (None, KeyPlan::PrivateCa(arn)) => return Err(InitError::HeldByAws { arn: arn.to_string() }),
             (None, _) => return Err(InitError::KeyNotMade { authority: id.clone() }),
         };
         let plan = AuthorityPlan {
@@ -329,6 +351,18 @@ pub enum InitError {
     /// A key that is held elsewhere.
     #[error(transparent)]
     ExternalKey(#[from] SignerError),
+    /// AWS Private CA certifies no authority of this service.
+    #[error(
+        "{arn} is held by AWS Private CA, which gives its key to nobody: a root, and a hierarchy below a root of others, have keys of \
+             their own"
+    )]
+    HeldByAws {
+        /// Which.
+        arn: String,
+    },
+    /// An authority that AWS Private CA holds.
+    #[error(transparent)]
+    PrivateCa(#[from] PrivateCaError),
     /// The record.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -25,6 +25,8 @@ pub mod lock;
 mod mirrors;
 pub mod open;
 mod operator_message;
+mod private_ca;
+mod private_cas;
 pub mod profiles;
 mod record;
 pub mod reseal;

@@ -41,6 +41,7 @@ pub use crate::external_keys::{AwsCalls, NotBuiltIn};
 use crate::lock::{Lock, LockError};
 pub use crate::mirrors::{Mirror, MirrorFault};
 use crate::operator_message::operator_message;
+use crate::private_cas;
 use crate::profiles::{self, ProfileLoadFault};
 use crate::record::Record;
 use crate::root_key::RootKeyFile;
@@ -194,6 +195,7 @@ impl Runtime {
         let shared_answers = shared.map(shared_answers::open).transpose()?;
         let mirrors = if purpose.fills_mirrors() { mirrors::open(&config).await? } else { Vec::new() };
         external_keys::check(&config)?;
+        private_cas::check(&config)?;
         let external_keys = Arc::new(HeldKeys::open(&config, &*store, purpose != Purpose::ServeStatus).await?);
         // 5. The engine. A clock that is wrong is no fault of opening: the engine answers, and signs nothing until it is right.
         let ports = Ports {
@@ -278,6 +280,7 @@ pub fn check_policies(config: &Config) -> Result<(), OpenError> {
     config.redis.as_ref().map(shared_answers::check).transpose()?;
     mirrors::check(config)?;
     external_keys::check(config)?;
+    private_cas::check(config)?;
     seal_sources::check(config)?;
     token_keys::check(config)?;
     Ok(())
@@ -416,6 +419,9 @@ pub enum OpenError {
     /// Keys that are held elsewhere.
     #[error(transparent)]
     ExternalKeys(#[from] NotBuiltIn),
+    /// Authorities that AWS Private CA holds.
+    #[error(transparent)]
+    PrivateCas(#[from] private_cas::NotBuiltIn),
     /// What opens the seal.
     #[error(transparent)]
     SealSource(#[from] SealSourceFault),

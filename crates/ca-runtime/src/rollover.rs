@@ -73,6 +73,9 @@ impl Runtime {
                 let signer = self.engine.external_keys().find(home).await.map_err(InitError::from)?;
                 GenerationKey::Given { home: home.clone(), signer }
             }
+            KeyPlan::PrivateCa(arn) => {
+                return Err(RolloverError::Root(InitError::HeldByAws { arn: arn.to_string() }));
+            }
             KeyPlan::MadeInKms(key_type) => match self.generation_to_come(id).await? {
                 Some(next) => GenerationKey::given(self.key_made_in_kms(&next, *key_type).await?),
                 None => self.no_key(&line).await?,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request, Response};
@@ -24,6 +25,11 @@ pub trait JsonService: Send + 'static {
 
     /// Does what is asked and answers; a refusal changes nothing.
     fn serve(&mut self, operation: &str, input: &Input) -> Result<Value, AwsError>;
+
+    /// What everybody may fetch under this path, as from a bucket that the service writes to.
+    fn published(&mut self, _path: &str) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// A refusal as AWS words it.
@@ -259,6 +265,10 @@ impl<S: JsonService> JsonDouble<S> {
 
 impl<S: JsonService> State<S> {
     fn answer(&mut self, request: &Request<Bytes>) -> Answer {
+        if *request.method() == Method::GET {
+            let octets = self.service.published(request.uri().path());
+            return Answer::Respond(publish(request, octets), self.latency);
+        }
         let target = header(request, "x-amz-target").and_then(|target| target.split_once('.'));
         let operation = match target {
             Some((service, operation)) if service == S::TARGET && *request.method() == Method::POST => {
@@ -370,6 +380,23 @@ impl<S: JsonService> State<S> {
 fn said_by_the_double(status: u16, code: &'static str) -> AwsError {
     let message = if code == "ThrottlingException" { "Rate exceeded" } else { "Said by the double" };
     AwsError { status, code, message: message.to_owned() }
+}
+
+/// Octets under a tag of their own, or 404.
+fn publish(request: &Request<Bytes>, octets: Option<Vec<u8>>) -> Response<Full<Bytes>> {
+    let Some(octets) = octets else {
+        let mut nothing = Response::new(Full::new(Bytes::new()));
+        *nothing.status_mut() = hyper::StatusCode::NOT_FOUND;
+        return nothing;
+    };
+    let tag = format!("\"{}\"", hex::encode(digest(&SHA256, &octets)));
+    let is_seen = header(request, "if-none-match") == Some(tag.as_str());
+    let (status, body) = if is_seen { (304, Bytes::new()) } else { (200, Bytes::from(octets)) };
+    Response::builder()
+        .status(status)
+        .header("etag", tag)
+        .body(Full::new(body))
+        .expect("a status and a header that are ones")
 }
 
 fn respond(id: &str, outcome: Result<Value, AwsError>) -> Response<Full<Bytes>> {

@@ -1,6 +1,7 @@
 //! nginx, configured by the snippets as they are shipped, with a sidecar that feeds it.
 
 use anyhow::{Context, ensure};
+use ca_e2e::acm_pca::AcmPcaAuthority;
 use ca_e2e::stack::PATIENCE;
 use serde_json::{Value, json};
 
@@ -26,6 +27,22 @@ fn nginx_refuses_within_seconds_who_was_revoked() -> anyhow::Result<()> {
     sidecar.wait_for_line("is in place: 1 entries", PATIENCE)?;
     ensure!(nginx.0.lines().iter().all(|line| !line.contains("[emerg]")), "{:?}", nginx.0.lines());
     Ok(())
+}
+
+#[test]
+fn nginx_refuses_at_once_who_was_revoked_at_an_authority_of_aws() -> anyhow::Result<()> {
+    let aws = AcmPcaAuthority::start()?;
+    let world = World::of(aws.initialised(&[])?.serve()?, &["alice", "bob"])?;
+    // AWS's own list is half an hour late: OCSP of the service is what nginx asks. For AWS's root only AWS answers.
+    world.ship("nginx/mtls-ocsp.conf")?;
+    let snippet = world.terminal.read("cartorio/mtls-ocsp.conf")?;
+    world.terminal.write("cartorio/leaf.conf", &snippet.replace("ssl_ocsp               on;", "ssl_ocsp leaf;"))?;
+    let _nginx = world.nginx_with("leaf.conf")?;
+    world.lets_in("alice")?;
+    world.lets_in("bob")?;
+    world.revoke("bob")?;
+    world.refuses("bob")?;
+    world.lets_in("alice")
 }
 
 #[test]

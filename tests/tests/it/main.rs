@@ -3,6 +3,9 @@
 //! One binary, linked once. Tests share a service where they can; those that stop it, change its settings or count what is on
 //! record start their own.
 
+mod acm_pca;
+mod acm_pca_cut_off;
+mod acm_pca_refusals;
 mod alerts;
 mod audit;
 mod authorisation;

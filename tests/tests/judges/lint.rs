@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use ca_api::certificate::{
     Certificate, NewCertificate, SubjectAlternativeName, SubjectAlternativeNameType as NameType,
 };
+use ca_e2e::acm_pca::AcmPcaAuthority;
 use ca_e2e::client::{Client, eventually};
 use ca_e2e::identity::{Identity, dns, name};
 use ca_e2e::pkilint::Exhibits;
@@ -35,9 +36,11 @@ fn pkilint_finds_nothing() -> anyhow::Result<()> {
     ];
     everything_of("rsa2048", &by_pss, &["rsa2048"], &folder.path().join("pss"), &mut exhibits)
         .context("a hierarchy that signs by PSS")?;
+    everything_of_aws(&folder.path().join("aws"), &mut exhibits).context("an authority of AWS Private CA")?;
+    let of_aws = 2 + 2 + 2;
     // Root, two subordinates, operator and api-server; the profiles; three complete lists, a shard and a delta; five answers.
     let (hierarchies, subjects) = (KEY_TYPES.len() + 1, KEY_TYPES.len() + 6 + 1);
-    ensure!(exhibits.len() == hierarchies * (5 + 5 + 5) + 3 * subjects, "{} exhibits", exhibits.len());
+    ensure!(exhibits.len() == hierarchies * (5 + 5 + 5) + 3 * subjects + of_aws, "{} exhibits", exhibits.len());
     let verdict = exhibits.lint()?;
     ensure!(verdict.unexplained.is_empty(), "pkilint found:\n{:#?}", verdict.unexplained);
     // Each must be said, or it has no place in the list any more.
@@ -113,6 +116,39 @@ fn everything_of(
 fn exhibit(exhibits: &mut Exhibits, folder: &Path, name: &str, pem: &str) -> anyhow::Result<()> {
     exhibits.certificate(write(folder, &format!("{name}.pem"), pem)?);
     Ok(())
+}
+
+/// What an authority makes that AWS Private CA holds, and what is told of it: two certificates of the service, those of two profiles, and
+/// two answers. Authority and list are AWS's.
+fn everything_of_aws(folder: &Path, exhibits: &mut Exhibits) -> anyhow::Result<()> {
+    std::fs::create_dir(folder)?;
+    let aws = AcmPcaAuthority::start()?;
+    let stack = aws.initialised(&[])?.serve()?;
+    let administrator = stack.administrator()?;
+    let operator = std::fs::read_to_string(stack.data_folder().join("admin/admin.crt"))?;
+    exhibit(exhibits, folder, "operator", &first_certificate(&operator)?)?;
+    exhibit(exhibits, folder, "api-server", &api_certificate(&stack)?)?;
+    write(folder, "root.pem", get(&stack, "/ca/tls-root.pem")?)?;
+    write(folder, "tls.pem", get(&stack, "/ca/tls.pem")?)?;
+    for profile in ["server", "client"] {
+        let request = NewCertificate {
+            profile: profile.to_owned(),
+            csr: csr("p256", "whoever")?,
+            subject: Some(format!("CN={profile} of AWS,OU=Engineering,O=Exemplo S.A.,L=São Paulo,ST=SP,C=BR")),
+            subject_alternative_names: Some(vec![
+                dns("api.example.com"),
+                name(NameType::Ip, "192.0.2.1"),
+                name(NameType::Ip, "2001:db8::1"),
+                name(NameType::Uri, "spiffe://example.org/web"),
+            ]),
+            validity: None,
+        };
+        let certificate = wait(administrator.issue(&request)).with_context(|| format!("{profile} of AWS"))?;
+        exhibit(exhibits, folder, profile, &certificate.certificate)?;
+        verify(folder, &certificate, profile)?;
+    }
+    status(exhibits, &stack, folder, "tls", "server", &["-nonce"])?;
+    status(exhibits, &stack, folder, "tls", "client", &["-sha256", "-no_nonce"])
 }
 
 /// The answer about a certificate, or about a serial number.

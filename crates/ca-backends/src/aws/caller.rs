@@ -12,6 +12,7 @@ use tracing::warn;
 
 use super::breaker::{Breaker, Open};
 use super::failure::{Failure, Refusal};
+use super::line::{Line, Place};
 use super::pace::{Pace, QueueFull};
 use super::tally::{CallOutcome, Tally};
 
@@ -32,7 +33,7 @@ pub(crate) struct Patience {
 
 /// Calls that AWS counts together share it: of one service, account and region, and of KMS of one family of keys.
 pub(crate) struct Caller {
-    pace: Pace,
+    turns: Turns,
     /// Of the endpoint, which calls that are counted apart have in common.
     breaker: Arc<Breaker>,
     patience: Patience,
@@ -40,6 +41,14 @@ pub(crate) struct Caller {
     /// Spreads the pauses of those that failed together.
     spread: RandomState,
     pauses: AtomicU64,
+}
+
+/// Who goes out when.
+enum Turns {
+    /// Each at the next turn that is free; who is refused by AWS comes back behind the others, after a pause.
+    Steady(Pace),
+    /// In the order of arrival, whatever AWS refuses in between.
+    InLine(Line),
 }
 
 /// An operation, and what an answer to it costs.
@@ -73,8 +82,18 @@ pub(crate) enum CallError {
 impl Caller {
     /// `per_second` calls go out at most; none waits longer than `longest_wait` for its turn.
     pub(crate) fn new(per_second: u32, longest_wait: Duration, patience: Patience, tally: Arc<Tally>) -> Self {
+        Self::with(Turns::Steady(Pace::new(per_second, longest_wait)), patience, tally)
+    }
+
+    /// The same in a [`Line`]: for calls of which AWS takes few, so that many wait.
+    #[cfg_attr(not(feature = "backend-acm-pca"), expect(dead_code, reason = "only AWS Private CA is asked so seldom"))]
+    pub(crate) fn in_line(per_second: u32, longest_wait: Duration, patience: Patience, tally: Arc<Tally>) -> Self {
+        Self::with(Turns::InLine(Line::new(per_second, longest_wait)), patience, tally)
+    }
+
+    fn with(turns: Turns, patience: Patience, tally: Arc<Tally>) -> Self {
         Self {
-            pace: Pace::new(per_second, longest_wait),
+            turns,
             breaker: Arc::new(Breaker::new(patience.first_rest)),
             patience,
             tally,
@@ -103,8 +122,9 @@ impl Caller {
         let operation = call.operation;
         let begun = Instant::now();
         let mut made = 0;
+        let mut place = None;
         loop {
-            self.enter(operation).await?;
+            self.enter(operation, &mut place).await?;
             made += 1;
             let failure = match attempt().await {
                 Ok(answer) => {
@@ -127,6 +147,13 @@ impl Caller {
                 Failure::Throttled(refusal) => {
                     self.breaker.answered();
                     self.tally.count(operation, CallOutcome::Throttled, 0);
+                    if let Turns::InLine(line) = &self.turns {
+                        line.too_fast();
+                        if made < self.patience.attempts && begun.elapsed() < self.patience.within {
+                            // First in the line again, which has slowed down: no pause besides.
+                            continue;
+                        }
+                    }
                     CallError::Busy {
                         detail: format!("{operation} is refused with {refusal}, {made} times in a row"),
                         retry_after: Duration::from_secs(1),
@@ -148,7 +175,7 @@ impl Caller {
         }
     }
 
-    async fn enter(&self, operation: &'static str) -> Result<(), CallError> {
+    async fn enter(&self, operation: &'static str, place: &mut Option<Place>) -> Result<(), CallError> {
         if let Err(Open { retry_after }) = self.breaker.admit(Instant::now()) {
             self.tally.count(operation, CallOutcome::Resting, 0);
             let detail = format!(
@@ -157,11 +184,22 @@ impl Caller {
             );
             return Err(CallError::Unavailable { detail });
         }
-        self.pace.turn().await.map_err(|QueueFull { retry_after }| {
+        let full = |QueueFull { retry_after }| {
             self.tally.count(operation, CallOutcome::QueueFull, 0);
             let detail = format!("too many calls wait for their turn; {operation} was not tried");
             CallError::Busy { detail, retry_after }
-        })
+        };
+        match &self.turns {
+            Turns::Steady(pace) => pace.turn().await.map_err(full),
+            Turns::InLine(line) => {
+                let place = match *place {
+                    Some(kept) => kept,
+                    None => *place.insert(line.join().map_err(full)?),
+                };
+                line.turn(place).await;
+                Ok(())
+            }
+        }
     }
 
     /// Any time up to a limit that doubles: what failed together does not come back together.

@@ -47,7 +47,8 @@ const THROTTLING: [&str; 11] = [
     "PriorRequestNotComplete",
 ];
 /// What passes although its status does not say so.
-const PASSING: [&str; 5] = [
+const PASSING: [&str; 6] = [
+    "ConcurrentModificationException",
     "KMSInternalException",
     "DependencyTimeoutException",
     "KeyUnavailableException",
@@ -132,6 +133,7 @@ mod tests {
             (503, "DependencyTimeoutException"),
             (502, ""),
             (400, "KeyUnavailableException"),
+            (400, "ConcurrentModificationException"),
         ] {
             assert!(matches!(of(status, code), Failure::Passing(_)), "{status} {code}");
         }

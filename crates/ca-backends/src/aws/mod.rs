@@ -11,8 +11,11 @@ mod failure;
 mod key;
 mod key_order;
 #[cfg(feature = "aws-calls")]
+mod line;
+#[cfg(feature = "aws-calls")]
 mod pace;
 mod place;
+mod private_ca;
 #[cfg(feature = "aws-calls")]
 mod tally;
 
@@ -27,6 +30,7 @@ pub(crate) use failure::{Failure, Refusal};
 pub use key::{KeyProblem, KmsKeyArn};
 pub use key_order::{AUTHORITY_TAG, CREATION_TAG, KeyPolicy, KmsKeyOrder, PrincipalArn, PrincipalProblem, key_spec_of};
 pub use place::{AwsPlace, EndpointUrl, PlaceProblem, Region};
+pub use private_ca::{PrivateCaArn, PrivateCaProblem};
 #[cfg(feature = "aws-calls")]
 pub(crate) use tally::Tally;
 #[cfg(feature = "aws-calls")]

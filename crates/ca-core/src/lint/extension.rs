@@ -31,6 +31,9 @@ pub(super) const RULES: &[Rule] = rules![
 /// The name of a rule for responders that are made here; see [`super::check_received`].
 pub(super) const RESPONDER_POINTS_NOWHERE: &str = "responder_points_at_no_status_service";
 
+/// Likewise.
+pub(super) const CONSTRAINING_CRITICAL: &str = "constraining_extensions_are_critical";
+
 fn extensions_are_known(seen: &Inspection<'_>) -> Result<(), String> {
     let unknown = seen.view.extensions.iter().find(|extension| !KNOWN.iter().any(|oid| extension.is(oid)));
     ensure(unknown.is_none(), || {

@@ -19,9 +19,10 @@ use thiserror::Error;
 
 use crate::hash;
 use crate::key::{PublicKey, SignatureAlgorithm, SignatureInvalid};
-use crate::profile::Profile;
+use crate::profile::{Profile, ProfileKind};
 use crate::signing::{self, Message, Signable, Signature, sealed};
-use crate::tbs::{CertificateDer, TbsDer};
+use crate::tbs::extension::id;
+use crate::tbs::{CertificateDer, TbsDer, TbsView};
 use crate::template::Issuer;
 
 /// A rule that something about to be signed breaks.
@@ -66,13 +67,28 @@ pub fn check(tbs: TbsDer, context: &LintContext<'_>) -> Result<LintedTbs, Vec<Fi
     Ok(LintedTbs { der, signature_algorithm })
 }
 
-/// Holds the TBSCertificate of a certificate that another issuer made against every rule; every finding is told. One rule is for those
-/// only that are made here: such an issuer adds to all that it makes where its own status is found, and from a responder with
-/// id-pkix-ocsp-nocheck nobody goes there (RFC 6960 §4.2.2.2.1).
+/// Holds the TBSCertificate of a certificate that another issuer made against every rule; every finding is told. Of responders such an
+/// issuer has ways of its own, which [`is_a_way_of_issuers`] lets pass.
 pub fn check_received(to_be_signed: &[u8], context: &LintContext<'_>) -> Result<(), Vec<Finding>> {
     let Err(mut findings) = catalogue::check(to_be_signed, context) else { return Ok(()) };
-    findings.retain(|finding| finding.rule != extension::RESPONDER_POINTS_NOWHERE);
+    if context.profile.kind() == ProfileKind::OcspResponder {
+        findings.retain(|finding| !is_a_way_of_issuers(finding, to_be_signed));
+    }
     if findings.is_empty() { Ok(()) } else { Err(findings) }
+}
+
+/// Whether a finding about a responder is how AWS Private CA makes one, and does no harm: it adds to all that it makes where its own
+/// status is found, and from a responder with id-pkix-ocsp-nocheck nobody goes there (RFC 6960 §4.2.2.2.1); its template makes
+/// OCSPSigning critical, which binds no less, and basicConstraints not, which RFC 5280 §4.2.1.9 leaves open for end entities.
+fn is_a_way_of_issuers(finding: &Finding, to_be_signed: &[u8]) -> bool {
+    match finding.rule {
+        extension::RESPONDER_POINTS_NOWHERE | usage::PURPOSES_NOT_CRITICAL => true,
+        extension::CONSTRAINING_CRITICAL => TbsView::read(to_be_signed).is_ok_and(|view| {
+            let lax = |oid| view.extensions.iter().any(|extension| extension.is(oid) && !extension.critical);
+            !lax(&id::KEY_USAGE) && !lax(&id::NAME_CONSTRAINTS)
+        }),
+        _ => false,
+    }
 }
 
 impl LintedTbs {

@@ -20,6 +20,9 @@ pub(super) const RULES: &[Rule] = rules![
     ocsp_signing_is_an_end_entitys => "RFC 6960 §4.2.2.2",
 ];
 
+/// The name of a rule; see [`super::check_received`].
+pub(super) const PURPOSES_NOT_CRITICAL: &str = "purposes_are_critical_for_time_stamping_alone";
+
 fn key_usage_is_there(seen: &Inspection<'_>) -> Result<(), String> {
     ensure(seen.key_usage.is_some_and(|usages| !usages.is_empty()), || "keyUsage is missing or empty".to_owned())
 }

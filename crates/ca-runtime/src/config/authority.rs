@@ -2,7 +2,7 @@
 //! authority is made; changing it later changes no authority, but for `signature`, `shards` and `delta`, which are read at every
 //! start.
 
-use ca_backends::aws::{KmsKeyArn, key_spec_of};
+use ca_backends::aws::{KmsKeyArn, PrivateCaArn, key_spec_of};
 use ca_core::key::{KeyType, SignatureAlgorithm};
 use ca_core::name::{DistinguishedName, NameConstraints, Subtree};
 use ca_core::pkcs11_uri::{Pkcs11Uri, Pkcs11UriError};
@@ -57,6 +57,8 @@ pub enum KeyPlan {
         /// What kind is made where the token has none; `None`: it must be there.
         make: Option<KeyType>,
     },
+    /// Held by AWS Private CA, which issues with it. Subject and validity are those of the certificate that it has there.
+    PrivateCa(PrivateCaArn),
 }
 
 struct Keys {
@@ -140,6 +142,10 @@ impl AuthoritiesConfig {
                 );
                 settings.invalid(keys.validity, detail);
             }
+        }
+        refuse_private_root(settings, &root);
+        for (keys, child) in [(&tls_keys, &tls), (&document_keys, &document)] {
+            refuse_what_a_private_ca_cannot(settings, keys, child);
         }
         refuse_equal_keys(
             settings,
@@ -255,11 +261,12 @@ fn key_home(settings: &mut Settings, key: &'static str, fallback: KeyType) -> Ke
             // No value of a URI is quoted: one may be a PIN.
             Err(error) => ConfigProblem::Invalid { detail: Pkcs11UriError::to_string(&error) },
         },
-        ("acm-pca", _) => ConfigProblem::NotSupported {
-            what: "keys are made by the service, as in `software:p256`, or lie in AWS KMS (`kms:ARN`) or in a token (`pkcs11:token=hsm;object=tls-ca`); ACM-PCA comes later",
+        ("acm-pca", _) => match PrivateCaArn::parse(rest) {
+            Ok(arn) => return KeyPlan::PrivateCa(arn),
+            Err(problem) => ConfigProblem::Invalid { detail: problem.to_string() },
         },
         _ => ConfigProblem::Invalid {
-            detail: "it does not say where the key is; write it like `software:p256`, `kms:ARN` or `pkcs11:token=hsm;object=tls-ca`"
+            detail: "it does not say where the key is; write it like `software:p256`, `kms:ARN`, `pkcs11:token=hsm;object=tls-ca` or `acm-pca:ARN`"
                 .to_owned(),
         },
     };
@@ -307,11 +314,44 @@ fn refuse_equal_subjects(settings: &mut Settings, authorities: [(&'static str, &
     }
 }
 
+/// AWS certifies authorities by templates of its own, and never what a ceremony of this service writes.
+fn refuse_private_root(settings: &mut Settings, root: &AuthorityConfig) {
+    if matches!(root.key, KeyPlan::PrivateCa(_)) {
+        settings.invalid(
+            "authority.root.key",
+            "AWS Private CA signs nothing for authorities of this service; name its authorities at `authority.tls.key` and \
+             `authority.document.key`: those above them are taken on record with them",
+        );
+    }
+}
+
+/// What it issues must say where OCSP of this service is; its list is its own, and whole.
+fn refuse_what_a_private_ca_cannot(settings: &mut Settings, keys: &Keys, authority: &AuthorityConfig) {
+    if !matches!(authority.key, KeyPlan::PrivateCa(_)) {
+        return;
+    }
+    if settings.text("public.base_url").is_none() {
+        let detail = "certificates of AWS Private CA must say where OCSP of this service is, which knows of a revocation at once; \
+                      set `public.base_url`";
+        settings.invalid(keys.key, detail);
+    }
+    let Some((shards, delta)) = keys.lists else { return };
+    for (key, is_wanted) in [(shards, authority.partial_lists.shards > 0), (delta, authority.partial_lists.delta)] {
+        if is_wanted {
+            settings.invalid(
+                key,
+                "the list of an authority that AWS Private CA holds is made there, in one piece; leave it out",
+            );
+        }
+    }
+}
+
 /// Two authorities of one key are one authority: who may use the key signs for both.
 fn refuse_equal_keys(settings: &mut Settings, authorities: [(&'static str, &AuthorityConfig); 3]) {
     for (index, (key, authority)) in authorities.iter().enumerate() {
         let is_same = |other: &AuthorityConfig| match (&authority.key, &other.key) {
             (KeyPlan::External(one), KeyPlan::External(other)) => one == other,
+            (KeyPlan::PrivateCa(one), KeyPlan::PrivateCa(other)) => one == other,
             (KeyPlan::Token { uri: one, .. }, KeyPlan::Token { uri: other, .. }) => one.identity() == other.identity(),
             _ => false,
         };

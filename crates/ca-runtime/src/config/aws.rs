@@ -50,6 +50,29 @@ fn principals(settings: &mut Settings, key: &'static str) -> Vec<PrincipalArn> {
     principals
 }
 
+/// How many calls of AWS Private CA this process makes in a second at most, in each account and region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcmPcaLimits {
+    /// Of IssueCertificate: what AWS gives a whole account in a region is 25, unless Service Quotas say otherwise.
+    pub issue: u32,
+    /// Of GetCertificate: 75 likewise.
+    pub get: u32,
+    /// Of RevokeCertificate: 20 likewise.
+    pub revoke: u32,
+}
+
+/// The most that may be said: AWS raises the quotas of some accounts.
+const LARGEST_ACM_PCA_LIMIT: u32 = 1_000;
+
+pub(super) fn read_acm_pca_limits(settings: &mut Settings) -> AcmPcaLimits {
+    let mut limit = |key, usual| settings.number(key, 1..=LARGEST_ACM_PCA_LIMIT, usual);
+    AcmPcaLimits {
+        issue: limit("aws.acm_pca.issue", 25),
+        get: limit("aws.acm_pca.get", 75),
+        revoke: limit("aws.acm_pca.revoke", 20),
+    }
+}
+
 pub(super) fn read(settings: &mut Settings) -> AwsPlace {
     AwsPlace {
         region: value(settings, "aws.region", Region::parse),

@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 pub use anchor::AnchorConfig;
 pub use api::ApiConfig;
 pub use authority::{AuthoritiesConfig, AuthorityConfig, KeyPlan};
-pub use aws::KmsQuotaConfig;
+pub use aws::{AcmPcaLimits, KmsQuotaConfig};
 pub use database::DatabaseConfig;
 pub use fault::{ConfigFault, ConfigProblem};
 pub use listen::ListenConfig;
@@ -88,6 +88,8 @@ pub struct Config {
     pub kms_quota: KmsQuotaConfig,
     /// The policy of keys that are made in KMS; `None`: the one that KMS writes by itself, by which IAM decides.
     pub kms_policy: Option<KeyPolicy>,
+    /// How many calls of AWS Private CA this process makes in a second at most.
+    pub acm_pca: AcmPcaLimits,
     /// The bucket that mirrors the lists, if there is one.
     pub s3: Option<S3Target>,
     /// Where replicas share signed OCSP answers; `None` where each signs its own.
@@ -139,6 +141,7 @@ impl Config {
             aws: aws::read(&mut settings),
             kms_quota: aws::read_kms_quota(&mut settings),
             kms_policy: aws::read_kms_policy(&mut settings),
+            acm_pca: aws::read_acm_pca_limits(&mut settings),
             s3,
             redis: redis::read(&mut settings, &data_dir),
             webhooks: webhook::read(&mut settings, &data_dir),

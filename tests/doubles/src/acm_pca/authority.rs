@@ -210,6 +210,12 @@ impl PrivateAuthority {
         self.issued.iter().map(|issued| issued.certificate.clone()).collect()
     }
 
+    pub(super) fn make_ready(&mut self) {
+        for issued in &mut self.issued {
+            issued.waits = 0;
+        }
+    }
+
     /// The state at an instant: what has ended, has.
     pub(super) fn status_at(&self, now: i64) -> AuthorityStatus {
         if self.status == AuthorityStatus::Active && now > self.not_after {
@@ -221,6 +227,12 @@ impl PrivateAuthority {
 
     pub(super) fn describe(&self, now: i64) -> Value {
         let list = self.plan.list_url.as_ref();
+        let mut lists = json!({ "Enabled": list.is_some(), "ExpirationInDays": LIST_LIFETIME / 86_400 });
+        if let Some(host) = list.and_then(|url| url.strip_prefix("http://")?.split('/').next()) {
+            lists["CustomCname"] = host.into();
+            lists["S3BucketName"] = "lists-of-an-authority".into();
+            lists["CrlType"] = "COMPLETE".into();
+        }
         json!({ "CertificateAuthority": {
             "Arn": self.arn,
             "Status": self.status_at(now).name(),
@@ -234,7 +246,7 @@ impl PrivateAuthority {
                 "Subject": { "CommonName": self.plan.common_name },
             },
             "RevocationConfiguration": {
-                "CrlConfiguration": { "Enabled": list.is_some(), "ExpirationInDays": LIST_LIFETIME / 86_400 },
+                "CrlConfiguration": lists,
                 "OcspConfiguration": { "Enabled": self.plan.ocsp_url.is_some() },
             },
         }})

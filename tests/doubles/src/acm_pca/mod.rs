@@ -68,9 +68,29 @@ impl AcmPca {
         Ok(arn)
     }
 
+    /// The ARN of who issued an authority's certificate; `None` for a root.
+    pub fn parent_of(&self, arn: &str) -> Option<String> {
+        self.authorities.get(arn)?.plan.parent.clone()
+    }
+
     /// The certificate of an authority, in DER.
     pub fn certificate_of(&self, arn: &str) -> Option<Vec<u8>> {
         self.authorities.get(arn).map(|authority| authority.der.clone())
+    }
+
+    /// Where an authority's list is published, as its owner configures it; `host` is where the double listens.
+    pub fn publish_list(&mut self, arn: &str, host: &str) {
+        if let Some(authority) = self.authorities.get_mut(arn) {
+            let id = arn.rsplit('/').next().unwrap_or_default();
+            authority.plan.list_url = Some(format!("http://{host}/crl/{id}.crl"));
+        }
+    }
+
+    /// Whether AuthorityInfoAccess from the API gets into an authority's certificates from now on.
+    pub fn take_access(&mut self, arn: &str, takes: bool) {
+        if let Some(authority) = self.authorities.get_mut(arn) {
+            authority.plan.takes_access = takes;
+        }
     }
 
     /// Changes the state of an authority, as its owner does at the console.
@@ -90,6 +110,14 @@ impl AcmPca {
         self.waits = times;
     }
 
+    /// Makes everything ready that was held back, and what comes from now on.
+    pub fn make_ready(&mut self) {
+        self.waits = 0;
+        for authority in self.authorities.values_mut() {
+            authority.make_ready();
+        }
+    }
+
     /// Every certificate that an authority has issued, oldest first.
     pub fn issued(&self, arn: &str) -> Vec<IssuedHere> {
         self.authorities.get(arn).map(PrivateAuthority::issued).unwrap_or_default()
@@ -105,6 +133,13 @@ impl AcmPca {
 impl JsonService for AcmPca {
     const TARGET: &'static str = "ACMPrivateCA";
     const SIGNING_NAME: &'static str = "acm-pca";
+
+    /// Lists, by the last part of their authority's ARN.
+    fn published(&mut self, path: &str) -> Option<Vec<u8>> {
+        let id = path.strip_prefix("/crl/")?.strip_suffix(".crl")?;
+        let arn = self.authorities.keys().find(|arn| arn.ends_with(id)).cloned()?;
+        self.list(&arn).ok().flatten()
+    }
 
     fn serve(&mut self, operation: &str, input: &Input) -> Result<Value, AwsError> {
         let mut known = vec!["CertificateAuthorityArn"];

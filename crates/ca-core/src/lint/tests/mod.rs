@@ -27,6 +27,22 @@ fn faultless_certificates_break_no_rule() {
 }
 
 #[test]
+fn a_responder_of_another_issuer_may_be_made_in_its_way_and_nobody_else() {
+    let in_aws_s_way = |scene: &mut Scene| {
+        scene.set_critical(id::EXTENDED_KEY_USAGE, true);
+        scene.set(id::BASIC_CONSTRAINTS, false, &[0x30, 0]);
+    };
+    assert!(Scene::responder().with(in_aws_s_way).lint().is_err());
+    assert_eq!(Scene::responder().with(in_aws_s_way).lint_received(), [""; 0]);
+    assert_eq!(
+        Scene::server().with(in_aws_s_way).lint_received(),
+        [extension::CONSTRAINING_CRITICAL, usage::PURPOSES_NOT_CRITICAL]
+    );
+    let lax = Scene::responder().with(in_aws_s_way).with(|scene| scene.set_critical(id::KEY_USAGE, false));
+    assert_eq!(lax.lint_received(), [extension::CONSTRAINING_CRITICAL]);
+}
+
+#[test]
 fn every_rule_fires_on_what_breaks_it() {
     let spoiled =
         [spoiled::fields(), spoiled::names(), spoiled::extensions(), spoiled::usages(), spoiled::agreements()];

@@ -2,7 +2,7 @@
 
 use const_oid::ObjectIdentifier;
 
-use super::super::{Finding, LintContext, LintedTbs, check};
+use super::super::{Finding, LintContext, LintedTbs, check, check_received};
 use crate::hierarchy::{
     Authority, Owner, SigningKey, by_service, document_constraints, name, profile, request, subject, tls_constraints,
 };
@@ -176,6 +176,14 @@ impl Scene {
     pub(super) fn lint(&self) -> Result<LintedTbs, Vec<Finding>> {
         let issuer = self.issuer();
         check(TbsDer::from_bytes(self.der()), &LintContext { issuer, public_key: &self.key, profile: &self.profile })
+    }
+
+    /// As what another issuer made: the rules that it breaks.
+    pub(super) fn lint_received(&self) -> Vec<&'static str> {
+        let issuer = self.facts.as_ref().map_or(Issuer::Itself, Issuer::Authority);
+        let context = LintContext { issuer, public_key: &self.key, profile: &self.profile };
+        let findings = check_received(&self.der(), &context).err().unwrap_or_default();
+        findings.into_iter().map(|finding| finding.rule).collect()
     }
 }
 

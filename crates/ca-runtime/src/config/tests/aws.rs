@@ -80,6 +80,34 @@ fn kms_may_be_asked_to_make_a_key_and_told_who_signs_with_it() {
 }
 
 #[test]
+fn an_authority_may_lie_at_aws_private_ca() {
+    const ARN: &str =
+        "arn:aws:acm-pca:sa-east-1:111122223333:certificate-authority/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let base = "[public]\nbase_url = \"http://pki.example\"\n";
+    let tls = format!("{base}[authority.tls]\nkey = \"acm-pca:{ARN}\"\n");
+    let config = check(&format!("{tls}[aws.acm_pca]\nissue = 5")).expect("no fault");
+    let KeyPlan::PrivateCa(arn) = &config.authorities.tls.key else { panic!("{:?}", config.authorities.tls.key) };
+    assert_eq!(arn.as_str(), ARN);
+    assert_eq!((config.acm_pca.issue, config.acm_pca.get, config.acm_pca.revoke), (5, 75, 20));
+    for (text, key, part) in [
+        (format!("[authority.tls]\nkey = \"acm-pca:{ARN}\""), "`authority.tls.key`", "public.base_url"),
+        (format!("{base}[authority.tls]\nkey = \"acm-pca:tls\""), "`authority.tls.key`", "arn:aws:acm-pca:"),
+        (format!("{base}[authority.root]\nkey = \"acm-pca:{ARN}\""), "`authority.root.key`", "authority.document.key"),
+        (format!("{tls}shards = 2"), "`authority.tls.shards`", "leave it out"),
+        (format!("{tls}delta = true"), "`authority.tls.delta`", "leave it out"),
+        (format!("{tls}[aws.acm_pca]\nissue = 0"), "`aws.acm_pca.issue`", "from 1 to 1000"),
+        (
+            format!("{tls}[authority.document]\nkey = \"acm-pca:{ARN}\""),
+            "`authority.document.key`",
+            "the same key as `authority.tls.key`",
+        ),
+    ] {
+        let found = faults(&text, &[]);
+        assert!(found.len() == 1 && found[0].starts_with(key) && found[0].contains(part), "{text}: {found:#?}");
+    }
+}
+
+#[test]
 fn tells_what_is_wrong_and_what_would_be_right() {
     let long = format!(
         "[publish.s3]\nkms_key = \"{}\"",
