@@ -24,7 +24,8 @@ use crate::config::{ApiConfig, Config, KeyPlan};
 use crate::file::{self, Access, Existing};
 use crate::open::Runtime;
 use crate::operator_message::operator_message;
-use crate::private_ca::{PrivateCaError, first_certificate};
+use crate::private_ca::first_certificate;
+use crate::private_ca_fault::PrivateCaError;
 
 /// The profile of administrators' certificates.
 const PROFILE: &str = "operator";

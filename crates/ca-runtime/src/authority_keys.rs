@@ -26,7 +26,7 @@ impl Runtime {
         let mut to_make = Vec::new();
         for id in of {
             let found = match &self.authority_config(id).key {
-                KeyPlan::Software(_) => continue,
+                KeyPlan::Software(_) | KeyPlan::PrivateCa(_) => continue,
                 KeyPlan::External(home) => (home.clone(), self.engine.external_keys().find(home).await?),
                 KeyPlan::MadeInKms(key_type) => self.key_made_in_kms(id, *key_type).await?,
                 KeyPlan::Token { uri, make } => match self.find_in_token(id, uri, *make).await? {

@@ -9,6 +9,7 @@ use ca_engine::port::external_keys::ExternalKeys;
 use ca_engine::port::signer::{Signer, SignerError};
 use ca_engine::port::store::{KeyHome, Store, StoreError};
 
+use crate::aws_calls::AwsCalls;
 use crate::config::{AuthorityConfig, Config, KeyPlan};
 use crate::private_cas::PrivateCas;
 use crate::token_keys::TokenKeys;
@@ -27,21 +28,6 @@ pub(crate) struct HeldKeys {
     kms: Option<Kms>,
     tokens: TokenKeys,
     private_cas: PrivateCas,
-}
-
-/// Calls of AWS so far, of one kind and with one outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AwsCalls {
-    /// The service, as in `kms`.
-    pub service: &'static str,
-    /// The operation, as in `Sign`.
-    pub operation: &'static str,
-    /// What became of them, as metrics name it.
-    pub outcome: &'static str,
-    /// How many.
-    pub calls: u64,
-    /// What they cost by the price list, in millionths of a US dollar.
-    pub micro_dollars: u64,
 }
 
 impl HeldKeys {

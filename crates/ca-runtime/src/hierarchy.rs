@@ -24,7 +24,7 @@ use thiserror::Error;
 use crate::config::{AuthorityConfig, KeyPlan};
 use crate::open::Runtime;
 use crate::operator_message::operator_message;
-pub use crate::private_ca::PrivateCaError;
+pub use crate::private_ca_fault::PrivateCaError;
 use crate::root_key::{RootKeyError, RootKeyFile};
 
 /// The id of the first root.
@@ -362,7 +362,7 @@ pub enum InitError {
     },
     /// An authority that AWS Private CA holds.
     #[error(transparent)]
-    PrivateCa(#[from] PrivateCaError),
+    PrivateCa(Box<PrivateCaError>),
     /// The record.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -377,5 +377,11 @@ pub enum InitError {
 impl From<FlowError> for InitError {
     fn from(error: FlowError) -> Self {
         Self::Flow(error)
+    }
+}
+
+impl From<PrivateCaError> for InitError {
+    fn from(error: PrivateCaError) -> Self {
+        Self::PrivateCa(Box::new(error))
     }
 }

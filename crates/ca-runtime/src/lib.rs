@@ -6,6 +6,7 @@
 
 pub mod administrator;
 mod authority_keys;
+mod aws_calls;
 pub mod backup;
 pub mod ceremony;
 pub mod clock;
@@ -26,6 +27,7 @@ mod mirrors;
 pub mod open;
 mod operator_message;
 mod private_ca;
+mod private_ca_fault;
 mod private_cas;
 pub mod profiles;
 mod record;

@@ -32,12 +32,13 @@ use ca_engine::port::store::{Store, StoreError};
 use ca_store::OpenMode;
 use thiserror::Error;
 
+pub use crate::aws_calls::AwsCalls;
 use crate::clock::SystemClock;
 use crate::config::{ApiConfig, Config, PassphraseSource};
 use crate::data_folder::{DataFolder, DataFolderError, PASSPHRASE_FILE};
 use crate::entropy::SystemEntropy;
+pub use crate::external_keys::NotBuiltIn;
 use crate::external_keys::{self, HeldKeys};
-pub use crate::external_keys::{AwsCalls, NotBuiltIn};
 use crate::lock::{Lock, LockError};
 pub use crate::mirrors::{Mirror, MirrorFault};
 use crate::operator_message::operator_message;

@@ -6,22 +6,19 @@
 
 use ca_backends::aws::PrivateCaArn;
 use ca_core::chain;
-use ca_core::chain::ChainFinding;
 use ca_core::chain::subordinate::{AskedAuthority, judge_subordinate};
-use ca_core::id::{AuthorityId, IdError};
+use ca_core::id::AuthorityId;
 use ca_core::policy::AuthorityConstraints;
 use ca_core::principal::Principal;
 use ca_core::usage::ExtendedKeyUsage;
 use ca_engine::error::FlowError;
 use ca_engine::flow::adopt::{Adoption, adopt_authorities};
-use ca_engine::port::certificate_issuer::IssuerError;
 use ca_engine::port::store::KeyHome;
-use thiserror::Error;
 
 use crate::config::KeyPlan;
 use crate::hierarchy::{Progress, ROOT};
 use crate::open::Runtime;
-use crate::operator_message::operator_message;
+use crate::private_ca_fault::PrivateCaError;
 
 impl Runtime {
     /// Where AWS Private CA holds an authority, if it does.
@@ -112,42 +109,4 @@ pub(crate) fn first_certificate(arn: &PrivateCaArn, error: FlowError) -> Private
         true => PrivateCaError::NoStatus { arn: arn.to_string() },
         false => PrivateCaError::Flow(error),
     }
-}
-
-/// Why an authority of AWS Private CA was not taken on record.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum PrivateCaError {
-    /// AWS does not show it, or it does not issue.
-    #[error(transparent)]
-    Issuer(#[from] IssuerError),
-    /// Its chain does not hold, or is not what the configuration asks for.
-    #[error("{arn} cannot be used as it is:{}", lines(.findings))]
-    Chain {
-        /// Which.
-        arn: String,
-        /// Everything that is wrong.
-        findings: Vec<ChainFinding>,
-    },
-    /// What it issues does not say where our OCSP is.
-    #[error(
-        "{arn}: the first certificate that it made does not say where OCSP and the issuer's certificate of this service are, so no \
-         relying party would hear of a revocation in time; the certificate was put on record as revoked. Give this authority OCSP \
-         of no name of its own (`aws acm-pca update-certificate-authority --revocation-configuration \
-         OcspConfiguration={{Enabled=false}}`), and run `ca-server init` again"
-    )]
-    NoStatus {
-        /// Which.
-        arn: String,
-    },
-    /// A flow; the operator sees what callers do not.
-    #[error("{}", operator_message(.0))]
-    Flow(FlowError),
-    /// An id that is none.
-    #[error(transparent)]
-    Id(#[from] IdError),
-}
-
-fn lines(findings: &[ChainFinding]) -> String {
-    findings.iter().map(|finding| format!("\n  {finding}")).collect()
 }

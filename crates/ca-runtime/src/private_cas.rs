@@ -8,8 +8,8 @@ use ca_engine::port::certificate_issuer::{CertificateIssuer, IssuerError};
 use ca_engine::port::signer::SignerError;
 use ca_engine::port::store::{KeyHome, Store, StoreError};
 
+use crate::aws_calls::AwsCalls;
 use crate::config::{Config, KeyPlan};
-use crate::external_keys::AwsCalls;
 
 #[cfg(feature = "backend-acm-pca")]
 type Authorities = ca_backends::issuer::acm_pca::AcmPca;

@@ -105,7 +105,7 @@ impl Caller {
     /// The same way to the same endpoint, at a pace of its own: for calls that AWS counts apart.
     pub(crate) fn counted_apart(&self, per_second: u32, longest_wait: Duration) -> Self {
         Self {
-            pace: Pace::new(per_second, longest_wait),
+            turns: Turns::Steady(Pace::new(per_second, longest_wait)),
             breaker: Arc::clone(&self.breaker),
             patience: self.patience,
             tally: Arc::clone(&self.tally),

@@ -203,6 +203,10 @@ fn signature(settings: &mut Settings, keys: &Keys, key: &KeyPlan) -> Option<Sign
         KeyPlan::Software(key_type) | KeyPlan::MadeInKms(key_type) | KeyPlan::Token { make: Some(key_type), .. } => {
             *key_type
         }
+        KeyPlan::PrivateCa(_) => {
+            settings.invalid(keys.signature, "AWS Private CA signs by what its key is made for; leave it out");
+            return None;
+        }
         KeyPlan::External(_) | KeyPlan::Token { make: None, .. } => return Some(algorithm),
     };
     if !algorithm.fits(key_type) {

@@ -244,6 +244,9 @@ fn algorithm(asked: SignatureAlgorithm) -> Result<SigningAlgorithm, IssuerError>
         SignatureAlgorithm::EcdsaSha256 => Ok(SigningAlgorithm::Sha256Withecdsa),
         SignatureAlgorithm::EcdsaSha384 => Ok(SigningAlgorithm::Sha384Withecdsa),
         SignatureAlgorithm::EcdsaSha512 => Ok(SigningAlgorithm::Sha512Withecdsa),
+        SignatureAlgorithm::RsaPssSha256 | SignatureAlgorithm::RsaPssSha384 | SignatureAlgorithm::RsaPssSha512 => {
+            Err(refused("AWS Private CA signs by PKCS#1 v1.5 only; leave `signature` out"))
+        }
         SignatureAlgorithm::Ed25519 => Err(refused("AWS Private CA has no Ed25519")),
     }
 }

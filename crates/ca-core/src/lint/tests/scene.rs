@@ -180,8 +180,7 @@ impl Scene {
 
     /// As what another issuer made: the rules that it breaks.
     pub(super) fn lint_received(&self) -> Vec<&'static str> {
-        let issuer = self.facts.as_ref().map_or(Issuer::Itself, Issuer::Authority);
-        let context = LintContext { issuer, public_key: &self.key, profile: &self.profile };
+        let context = LintContext { issuer: self.issuer(), public_key: &self.key, profile: &self.profile };
         let findings = check_received(&self.der(), &context).err().unwrap_or_default();
         findings.into_iter().map(|finding| finding.rule).collect()
     }
