@@ -1,25 +1,15 @@
 //! The script of a ceremony: TOML that people review before it is run. Every fault is told at once where its shape is right.
 
 use serde::Deserialize;
-use thiserror::Error;
 
+use super::fault::{Faults, ScriptFault};
+use super::root::{Kind, RootScript, RootTable, read_root};
 use crate::id::AuthorityId;
-use crate::key::KeyType;
-use crate::name::{DistinguishedName, NameConstraints, Subtree};
+use crate::name::{NameConstraints, Subtree};
 use crate::policy::AuthorityConstraints;
 use crate::revocation::RevocationReason;
 use crate::time::Lifetime;
 use crate::usage::ExtendedKeyUsage;
-
-/// What kind of ceremony it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// A new root.
-    Establish,
-    /// A root of an earlier ceremony signs again: further authorities, lists and responders; an emergency list.
-    Continue,
-}
 
 /// A script that can be planned.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,23 +36,6 @@ pub struct Script {
     pub subordinates: Vec<Subordinate>,
     /// Certificates that are revoked.
     pub revocations: Vec<Revocation>,
-}
-
-/// What a script says of the root.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RootScript {
-    /// Its subject; of a root that is there, what its certificate says.
-    pub subject: Option<DistinguishedName>,
-    /// The kind of its key, when it is made.
-    pub key_type: KeyType,
-    /// How long it lives, when it is made.
-    pub validity: Lifetime,
-    /// Its key's file: encrypted PKCS#8. Written when it is made, and must not be there.
-    pub key_file: String,
-    /// File whose first line is the key's passphrase.
-    pub passphrase_file: String,
-    /// The output folder of the ceremony before this one.
-    pub previous: Option<String>,
 }
 
 /// An authority whose request is signed.
@@ -113,17 +86,6 @@ struct CeremonyTable {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RootTable {
-    subject: Option<String>,
-    key: Option<String>,
-    validity: Option<String>,
-    key_file: String,
-    passphrase_file: String,
-    previous: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct PassphraseTable {
     passphrase_file: String,
 }
@@ -148,16 +110,6 @@ struct RevokeTable {
     reason: String,
 }
 
-/// Something wrong with a script.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{path}: {message}")]
-pub struct ScriptFault {
-    /// The key, as `root.validity`.
-    pub path: String,
-    /// What is wrong and what would be right.
-    pub message: String,
-}
-
 impl Script {
     /// Reads a script.
     pub fn parse(text: &str) -> Result<Self, Vec<ScriptFault>> {
@@ -167,22 +119,6 @@ impl Script {
         let mut faults = Faults::default();
         let script = read(document, &mut faults);
         if faults.0.is_empty() { Ok(script) } else { Err(faults.0) }
-    }
-}
-
-#[derive(Default)]
-struct Faults(Vec<ScriptFault>);
-
-impl Faults {
-    fn add(&mut self, path: impl Into<String>, message: impl ToString) {
-        self.0.push(ScriptFault { path: path.into(), message: message.to_string() });
-    }
-
-    fn take<T, E: ToString>(&mut self, path: &str, read: Result<T, E>, otherwise: T) -> T {
-        read.unwrap_or_else(|error| {
-            self.add(path, error.to_string());
-            otherwise
-        })
     }
 }
 
@@ -247,47 +183,6 @@ fn read(document: Document, faults: &mut Faults) -> Script {
         responder_passphrase_file: document.responders.passphrase_file,
         subordinates,
         revocations,
-    }
-}
-
-fn read_root(table: RootTable, kind: Kind, faults: &mut Faults) -> RootScript {
-    let given =
-        [("subject", table.subject.is_some()), ("key", table.key.is_some()), ("validity", table.validity.is_some())];
-    for (key, is_given) in given {
-        match kind {
-            Kind::Establish if !is_given => faults.add(format!("root.{key}"), "missing: a new root needs it"),
-            Kind::Continue if is_given => {
-                faults.add(format!("root.{key}"), "the root is there already and has its own");
-            }
-            _ => {}
-        }
-    }
-    match (kind, &table.previous) {
-        (Kind::Continue, None) => {
-            faults.add("root.previous", "missing: name the output folder of the ceremony before this one");
-        }
-        (Kind::Establish, Some(_)) => faults.add("root.previous", "a new root has no ceremony before it"),
-        _ => {}
-    }
-    let key = table.key.as_deref().unwrap_or("software:p384");
-    let key_type = match key.strip_prefix("software:") {
-        Some(kind) => faults.take("root.key", kind.parse(), KeyType::P384),
-        None => {
-            faults.add("root.key", "say `software:TYPE`, as `software:rsa4096` or `software:p384`");
-            KeyType::P384
-        }
-    };
-    let subject = table
-        .subject
-        .map(|text| faults.take("root.subject", DistinguishedName::from_rfc4514(&text), DistinguishedName::empty()));
-    let validity = table.validity.as_deref().unwrap_or("1d").parse();
-    RootScript {
-        subject,
-        key_type,
-        validity: faults.take("root.validity", validity, Lifetime::ZERO),
-        key_file: table.key_file,
-        passphrase_file: table.passphrase_file,
-        previous: table.previous,
     }
 }
 
