@@ -33,5 +33,6 @@ fn main() -> ExitCode {
         printer.failure(&failure);
         failure.exit()
     });
+    ca_runtime::close_token_modules();
     exit.into()
 }

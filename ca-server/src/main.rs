@@ -25,11 +25,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    match command::run(args) {
-        Ok(code) => code,
-        Err(error) => {
-            command::complain(&error);
-            ExitCode::FAILURE
-        }
-    }
+    let code = command::run(args).unwrap_or_else(|error| {
+        command::complain(&error);
+        ExitCode::FAILURE
+    });
+    ca_runtime::close_token_modules();
+    code
 }

@@ -35,3 +35,5 @@ mod seal_sources;
 mod shared_answers;
 mod sinks;
 mod token_keys;
+
+pub use token_keys::close_token_modules;

@@ -20,6 +20,13 @@ pub(crate) struct TokenKeys {
     tokens: Pkcs11Tokens,
 }
 
+/// Ends the use of tokens, for a process that is about to end. To be called last: a module must not be torn down by the exit of the
+/// process while a thread is inside of it.
+pub fn close_token_modules() {
+    #[cfg(feature = "backend-pkcs11")]
+    ca_backends::signer::pkcs11::close_modules();
+}
+
 /// A way to a key that cannot be gone as it is configured, whether the key is there or not.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{configured_as}: {detail}")]

@@ -29,6 +29,8 @@ mod work;
 #[cfg(feature = "backend-pkcs11")]
 mod worker;
 
+#[cfg(feature = "backend-pkcs11")]
+pub use module::close_modules;
 pub use settings::{ModulePlace, PinSource, TokenSettings};
 #[cfg(feature = "backend-pkcs11")]
 pub use signer::{Pkcs11Signer, Pkcs11Tokens};

@@ -29,6 +29,13 @@ const LONGEST_START: Duration = Duration::from_secs(10);
 /// The modules of this process, by their files.
 static LOADED: Mutex<BTreeMap<PathBuf, Arc<Module>>> = Mutex::new(BTreeMap::new());
 
+/// Ends the use of all modules, for a process that is about to end: what a module and its libraries tear down at the exit must not
+/// be torn down under a thread that is inside. Keys in tokens sign nothing after it.
+pub fn close_modules() {
+    let loaded: Vec<Arc<Module>> = hold(&LOADED).values().cloned().collect();
+    loaded.iter().for_each(|module| module.close());
+}
+
 /// A loaded module.
 pub(super) struct Module {
     path: PathBuf,
@@ -45,6 +52,8 @@ struct Life {
     is_initialised: bool,
     /// A thread is about to finalise or initialise it.
     is_changing: bool,
+    /// Nobody goes in any more.
+    is_closed: bool,
     /// Threads that are inside.
     visits: usize,
     last_change: Option<Instant>,
@@ -68,6 +77,7 @@ impl Module {
             generation: 0,
             is_initialised: false,
             is_changing: false,
+            is_closed: false,
             visits: 0,
             last_change: None,
             fault: None,
@@ -105,7 +115,7 @@ impl Module {
     /// Goes in when the module is still of `generation` and is not about to change; never waits.
     pub(super) fn enter_again(&self, generation: u64) -> Option<Visit<'_>> {
         let mut life = hold(&self.life);
-        if life.is_changing || !life.is_initialised || life.generation != generation {
+        if life.is_closed || life.is_changing || !life.is_initialised || life.generation != generation {
             return None;
         }
         life.visits += 1;
@@ -141,9 +151,29 @@ impl Module {
         life.is_initialised
     }
 
+    /// Lets nobody in any more, and finalises the module when all are out. Left alone when a call does not return.
+    fn close(&self) {
+        let mut life = hold(&self.life);
+        life.is_closed = true;
+        let is_busy = |life: &mut Life| life.visits > 0 || life.is_changing;
+        let waited = self.changed.wait_timeout_while(life, LONGEST_CALL, is_busy);
+        let (mut life, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        self.changed.notify_all();
+        if timeout.timed_out() || !std::mem::take(&mut life.is_initialised) {
+            return;
+        }
+        drop(life);
+        if let Err(error) = self.context.clone().finalize() {
+            tracing::debug!(module = %self.path.display(), said = said(&error), "a PKCS #11 module was not finalised");
+        }
+    }
+
     fn wait_while_changing<'a>(&self, life: MutexGuard<'a, Life>) -> Result<MutexGuard<'a, Life>, TokenFault> {
-        let waited = self.changed.wait_timeout_while(life, LONGEST_START, |life| life.is_changing);
+        let waited = self.changed.wait_timeout_while(life, LONGEST_START, |life| life.is_changing && !life.is_closed);
         let (life, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if life.is_closed {
+            return Err(TokenFault::Lost { said: "the process is about to end".to_owned() });
+        }
         if life.is_changing { Err(TokenFault::Hung) } else { Ok(life) }
     }
 
@@ -205,7 +235,7 @@ impl Drop for Visit<'_> {
     fn drop(&mut self) {
         let mut life = hold(&self.module.life);
         life.visits -= 1;
-        if life.visits == 0 && life.is_changing {
+        if life.visits == 0 && (life.is_changing || life.is_closed) {
             self.module.changed.notify_all();
         }
     }
