@@ -1,5 +1,6 @@
 //! What becomes of a ceremony in the years after it: what was sealed is opened in its time and taken by the service, an emergency comes
-//! after that. And a disk that fills up in the middle of it. Clocks are set for the programs.
+//! after that. And a disk that fills up in the middle of it. Clocks are set for the programs, and
+//! so the record is the embedded one: a database has a clock of its own.
 
 use std::fs;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use ca_e2e::cli::Terminal;
 use ca_e2e::client::eventually;
 use ca_e2e::fake_clock::{FakeClock, environment};
 use ca_e2e::small_disk::SmallDisk;
-use ca_e2e::stack::{Site, Stack};
+use ca_e2e::stack::{EMBEDDED, Site, Stack};
 use ca_e2e::tools::{openssl, run};
 
 use crate::ceremony_table::{EMERGENCY, carry_out, done, fingerprint, names, table};
@@ -17,8 +18,16 @@ use crate::ceremony_table::{EMERGENCY, carry_out, done, fingerprint, names, tabl
 /// A running server learns of a new responder within a minute.
 const RELOAD: Duration = Duration::from_secs(150);
 
-const OPEN: [&str; 8] =
-    ["--passphrase-file", "sealed.passphrase", "--operator", "Ana Souza", "--operator", "Bruno Lima", "ceremony", "open"];
+const OPEN: [&str; 8] = [
+    "--passphrase-file",
+    "sealed.passphrase",
+    "--operator",
+    "Ana Souza",
+    "--operator",
+    "Bruno Lima",
+    "ceremony",
+    "open",
+];
 
 /// `ceremony open FOLDER NUMBER`, by two people.
 fn opening<'a>(folder: &'a str, number: &'a str) -> Vec<&'a str> {
@@ -58,7 +67,7 @@ async fn published_number(terminal: &Terminal, stack: &Stack) -> anyhow::Result<
 
 #[tokio::test]
 async fn what_was_sealed_is_opened_in_its_time_and_an_emergency_list_comes_after_it() -> anyhow::Result<()> {
-    let mut site = Site::empty(&[])?;
+    let mut site = Site::empty(&[EMBEDDED])?;
     let (terminal, clock) = table_with_clock(&mut site)?;
     carry_out(&terminal, "script.toml", &[])?;
     let folder = terminal.path("root-2026");
@@ -156,7 +165,7 @@ async fn what_was_sealed_is_opened_in_its_time_and_an_emergency_list_comes_after
 #[test]
 fn a_disk_that_fills_up_leaves_nothing_that_counts_and_the_ceremony_is_carried_out_when_there_is_room()
 -> anyhow::Result<()> {
-    let mut site = Site::empty(&[])?;
+    let mut site = Site::empty(&[EMBEDDED])?;
     let (mut terminal, clock) = table_with_clock(&mut site)?;
     let table = terminal.path("table");
     fs::create_dir(&table)?;

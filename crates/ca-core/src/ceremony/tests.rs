@@ -87,7 +87,9 @@ fn the_roots_key_is_where_the_script_says_with_what_is_needed_there_and_nothing_
     assert_eq!(first(&script), Act::MakeRoot);
     let arn = "kms:arn:aws:kms:sa-east-1:111122223333:key/1";
     let script = Script::parse(&keyed(arn)).expect("a script");
-    assert!(matches!(&script.root.key, RootKey::Kms { arn: named, endpoint_url: None } if arn.ends_with(named.as_str())));
+    assert!(
+        matches!(&script.root.key, RootKey::Kms { arn: named, endpoint_url: None } if arn.ends_with(named.as_str()))
+    );
     assert_eq!(first(&script), Act::CertifyRoot);
 
     assert_eq!(faults(&SCRIPT.replace("software:p384", arn)), ["root.key_file", "root.passphrase_file"]);

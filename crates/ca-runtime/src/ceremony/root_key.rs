@@ -165,7 +165,8 @@ pub(super) fn check(key: &RootKey) -> Result<(), CeremonyError> {
 }
 
 fn in_kms(arn: &str, endpoint_url: Option<&str>) -> Result<(KmsKeyArn, AwsPlace), CeremonyError> {
-    let fault = |path: &str, message: String| CeremonyError::Script(vec![ScriptFault { path: path.to_owned(), message }]);
+    let fault =
+        |path: &str, message: String| CeremonyError::Script(vec![ScriptFault { path: path.to_owned(), message }]);
     let arn = KmsKeyArn::parse(arn).map_err(|problem| fault("root.key", problem.to_string()))?;
     let endpoint_url = endpoint_url
         .map(EndpointUrl::parse)

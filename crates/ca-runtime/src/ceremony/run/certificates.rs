@@ -66,7 +66,11 @@ impl Run<'_> {
     }
 
     /// On record before the key is used.
-    pub(super) async fn certify(&mut self, order: Order<'_>, signer: &dyn Signer) -> Result<Certificate, CeremonyError> {
+    pub(super) async fn certify(
+        &mut self,
+        order: Order<'_>,
+        signer: &dyn Signer,
+    ) -> Result<Certificate, CeremonyError> {
         let (what, issuer) = (order.what, order.issuer);
         let prepared = issue::prepare(order)?;
         let intent = self.entry("intent").with("to_be_signed_sha256", hex::encode(prepared.linted.sha256()));
