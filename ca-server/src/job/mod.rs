@@ -21,6 +21,7 @@ mod responders;
 mod retention;
 mod revocations;
 mod rollover;
+mod scheduled_rollover;
 mod sign_ahead;
 
 use std::sync::Arc;
@@ -44,7 +45,7 @@ pub(crate) struct Plan {
 }
 
 /// The names and descriptions of the jobs that `ca-server job` knows.
-pub(crate) const NAMES: [(&str, &str); 14] = [
+pub(crate) const NAMES: [(&str, &str); 15] = [
     ("anchor", "write what was published into the anchor, and compare the record with it"),
     ("audit-chain", "put committed audit events into the hash chain"),
     ("authority-keys", "ask the keys that are held elsewhere whether they would sign, without a signature"),
@@ -58,11 +59,15 @@ pub(crate) const NAMES: [(&str, &str); 14] = [
     ("reservations", "close issuances that were begun and never finished"),
     ("responders", "renew OCSP responders past half of their life"),
     ("retention", "remove certificates that ended longer ago than retention.expired says"),
+    (SCHEDULED_ROLLOVER, "make the next generations that rollover_every asks for, or write their requests"),
     ("rollover", "retire generations of authorities that are succeeded, and make their last lists"),
 ];
 
 /// The job that is there only where there are mirrors.
 const MIRROR: &str = "mirror";
+
+/// The job that is there only where the configuration asks for it.
+const SCHEDULED_ROLLOVER: &str = "scheduled-rollover";
 
 /// The one job that no server starts by itself.
 const REPLACE_KEY: &str = "personal-data-key";
@@ -84,6 +89,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
         "responders" => Box::new(responders::RespondersJob::new()),
         "retention" => Box::new(retention::RetentionJob::default()),
         "rollover" => Box::new(rollover::RolloverJob::default()),
+        SCHEDULED_ROLLOVER => Box::new(scheduled_rollover::ScheduledRolloverJob),
         _ => return None,
     })
 }
@@ -98,7 +104,9 @@ pub(crate) fn start(state: &AppState, plan: Plan, jobs: &mut Jobs) {
         jobs.start(state, Box::new(outbox::OutboxJob::of(sink.clone())));
     }
     for (name, _) in NAMES.into_iter().filter(|(name, _)| !["outbox", REPLACE_KEY].contains(name)) {
-        if name == MIRROR && state.mirrors().is_empty() {
+        if name == MIRROR && state.mirrors().is_empty()
+            || name == SCHEDULED_ROLLOVER && state.rollover_schedule().is_none()
+        {
             continue;
         }
         if let Some(job) = by_name(name, plan.crl_interval) {

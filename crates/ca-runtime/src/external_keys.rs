@@ -134,8 +134,7 @@ impl ExternalKeys for HeldKeys {
 
 #[cfg(feature = "backend-kms")]
 fn parsed(arn: &str) -> Result<KmsKeyArn, SignerError> {
-    KmsKeyArn::parse(arn)
-        .map_err(|problem| SignerError::Refused { detail: format!("`{arn}` on record: {problem}") })
+    KmsKeyArn::parse(arn).map_err(|problem| SignerError::Refused { detail: format!("`{arn}` on record: {problem}") })
 }
 
 /// A key in KMS for who has neither record nor configuration: a ceremony, which signs a few times.

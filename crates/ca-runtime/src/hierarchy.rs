@@ -17,12 +17,14 @@ use ca_engine::flow::publish_crl;
 use ca_engine::flow::reconcile::abandon_reservations_before;
 use ca_engine::flow::respond::{make_responder, needs_responder};
 use ca_engine::generation::line_of;
+use ca_engine::port::external_keys::ExternalKeys;
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError};
 use ca_engine::port::signer::{Signer, SignerError};
 use ca_engine::port::store::{AuthorityState, KeyHome, Lease, StoreError};
 use thiserror::Error;
 
 use crate::config::{AuthorityConfig, KeyPlan};
+use crate::external_keys::HeldKeys;
 use crate::open::Runtime;
 use crate::operator_message::operator_message;
 use crate::root_key::{RootKeyError, RootKeyFile};
@@ -230,7 +232,7 @@ impl Runtime {
         Ok(())
     }
 
-    /// The key of a URI as it is in its token, or made there. One that an interrupted set-up made is found and used.
+    /// As [`find_or_make_in_token`].
     pub(crate) async fn find_or_make_in_token(
         &self,
         id: &AuthorityId,
@@ -238,38 +240,42 @@ impl Runtime {
         make: Option<KeyType>,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<(KeyHome, Arc<dyn Signer>), InitError> {
-        // What a URI says of the way to a token is true on one host; the record is read on all.
-        let home = KeyHome::Pkcs11(uri.identity().to_string());
-        let signer = match (self.external_keys.tokens().find_if_there(uri).await?, make) {
-            (Some(signer), _) => signer,
-            (None, Some(key_type)) => {
-                progress(Progress::MakingKey { authority: id.clone(), key_type });
-                self.external_keys.tokens().make(uri, key_type).await?
-            }
-            // It says what is missing.
-            (None, None) => self.engine.external_keys().find(&home).await?,
-        };
-        if let Some(key_type) = make.filter(|key_type| *key_type != signer.public_key().key_type()) {
-            return Err(InitError::OtherKeyType {
-                authority: id.clone(),
-                found: signer.public_key().key_type(),
-                key_type,
-            });
-        }
-        Ok((home, signer))
+        find_or_make_in_token(&self.external_keys, id, uri, make, progress).await
     }
 
     pub(crate) fn subordinate_config(&self, id: &AuthorityId) -> &AuthorityConfig {
-        match line_of(id).as_str() {
-            "tls" => &self.config.authorities.tls,
-            _ => &self.config.authorities.document,
-        }
+        self.config.authorities.of_line(&line_of(id))
     }
 
     /// The root's key file, or why this process has none.
     pub(crate) fn root_key_file(&self) -> Result<&RootKeyFile, InitError> {
         self.root_key.as_ref().ok_or(InitError::NoRootKey)
     }
+}
+
+/// The key of a URI as it is in its token, or made there. One that an interrupted set-up made is found and used.
+pub(crate) async fn find_or_make_in_token(
+    keys: &HeldKeys,
+    id: &AuthorityId,
+    uri: &Pkcs11Uri,
+    make: Option<KeyType>,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<(KeyHome, Arc<dyn Signer>), InitError> {
+    // What a URI says of the way to a token is true on one host; the record is read on all.
+    let home = KeyHome::Pkcs11(uri.identity().to_string());
+    let signer = match (keys.tokens().find_if_there(uri).await?, make) {
+        (Some(signer), _) => signer,
+        (None, Some(key_type)) => {
+            progress(Progress::MakingKey { authority: id.clone(), key_type });
+            keys.tokens().make(uri, key_type).await?
+        }
+        // It says what is missing.
+        (None, None) => keys.find(&home).await?,
+    };
+    if let Some(key_type) = make.filter(|key_type| *key_type != signer.public_key().key_type()) {
+        return Err(InitError::OtherKeyType { authority: id.clone(), found: signer.public_key().key_type(), key_type });
+    }
+    Ok((home, signer))
 }
 
 /// Why the hierarchy was not made.

@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 pub mod administrator;
+mod anchors;
 pub mod backup;
 pub mod ceremony;
 pub mod clock;
@@ -30,6 +31,7 @@ pub mod restore;
 pub mod rollover;
 pub mod root_key;
 pub mod root_password;
+pub mod scheduled_rollover;
 pub mod seal;
 mod seal_sources;
 mod shared_answers;

@@ -4,6 +4,7 @@
 //! record start their own.
 
 mod alerts;
+mod anchors;
 mod audit;
 mod authorisation;
 mod authority_lists;
@@ -47,5 +48,6 @@ mod restore;
 mod restore_cut_off;
 mod retention;
 mod revoke;
+mod scheduled_rollover;
 mod start;
 mod token;

@@ -1,6 +1,7 @@
 //! The stories of the service, one file each. Steps are numbered; each consumes what the one before it made.
 
 pub mod adopt;
+pub mod anchors;
 pub mod answer_status;
 mod audit_text;
 pub mod authenticate;
