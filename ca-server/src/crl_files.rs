@@ -63,7 +63,7 @@ impl CrlFiles {
             let name = ListName::partial(authority, scope);
             let Some(list) = engine.published_partial(&name, number).await? else { continue };
             let place = (name.authority, scope);
-            let file = CrlFile::of(&list.intent.crl, &ListOctets::from(&list.der[..]), before.partial.get(&place));
+            let file = CrlFile::of(&list.intent.crl, &list.der, before.partial.get(&place));
             files.partial.insert(place, file);
         }
         Ok(files)

@@ -8,7 +8,7 @@ use anyhow::Context;
 use crate::client::eventually;
 
 /// Within this time the anchor has what was committed, once it can be written.
-const ANCHORED: Duration = Duration::from_secs(30);
+const ANCHORED: Duration = Duration::from_secs(60);
 
 /// Everything that lies in the anchor's logs.
 pub fn anchored(folder: &Path) -> anyhow::Result<String> {

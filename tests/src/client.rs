@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use crate::identity::{Identity, SubjectKey, request};
 
 /// Nothing that is asked here takes longer.
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A caller of a service, with or without proof of who it is.
 #[derive(Clone)]

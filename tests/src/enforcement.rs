@@ -41,7 +41,7 @@ const REFUSED_FOR: Duration = Duration::from_millis(500);
 const GIVES_UP: Duration = Duration::from_secs(60);
 
 /// How long a call may take.
-const CALL: Duration = Duration::from_secs(30);
+const CALL: Duration = Duration::from_secs(60);
 
 /// How the gateway learns of revocations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

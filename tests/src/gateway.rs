@@ -25,7 +25,7 @@ use crate::identity::Identity;
 const REFRESH: Duration = Duration::from_millis(200);
 
 /// How long a handshake and its one request may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running gateway; it ends when it is dropped.
 pub struct Gateway {

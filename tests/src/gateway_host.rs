@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use crate::cli::Terminal;
 use crate::client::eventually;
-use crate::port;
 use crate::process::Process;
-use crate::stack::Stack;
+use crate::stack::{PATIENCE, Stack};
 use crate::tools::{find, run};
 use anyhow::{Context, bail, ensure};
+use ca_test_services::port;
 
 /// The name of the gateway.
 pub const NAME: &str = "gw.test";
@@ -59,7 +59,7 @@ impl World {
     /// What the public listener has under a path.
     pub fn fetch(&self, path: &str) -> anyhow::Result<String> {
         let url = format!("{}{path}", self.stack.public_url());
-        let said = run("curl", ["-sf", "--max-time", "10", &url], self.folder())?;
+        let said = run("curl", ["-sf", "--max-time", "60", &url], self.folder())?;
         ensure!(said.succeeded, "{url}: {}", said.all());
         Ok(said.text())
     }
@@ -129,7 +129,7 @@ impl World {
         let url = format!("https://{NAME}:{}/", self.port);
         let (certificate, key) = (format!("{who}.crt"), format!("{who}.key"));
         let fixed =
-            ["-s", "-S", "--max-time", "10", "--resolve", &resolve, "--cacert", "ca.crt", "--cert", &certificate];
+            ["-s", "-S", "--max-time", "60", "--resolve", &resolve, "--cacert", "ca.crt", "--cert", &certificate];
         let said = run("curl", [&fixed[..], &["--key", &key], options, &[&url]].concat(), self.folder())?;
         let is_in = said.succeeded && said.text().starts_with("hello ");
         Ok((is_in, said.all()))
@@ -187,10 +187,10 @@ pub fn begin() -> Instant {
     Instant::now()
 }
 
-/// Asks until there is an answer, for 20 s at most.
+/// Asks until there is an answer, for a minute at most.
 pub fn soon<T>(what: &str, mut question: impl FnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(eventually(Duration::from_secs(20), what, || {
+    runtime.block_on(eventually(PATIENCE, what, || {
         let answer = question();
         async move { answer }
     }))

@@ -28,7 +28,6 @@ pub mod mutation;
 pub mod outage;
 pub mod outcome;
 pub mod percentiles;
-pub mod port;
 pub mod process;
 pub mod programs;
 pub mod receiver;

@@ -26,7 +26,7 @@ use crate::stack::{Site, Stack};
 use crate::status::Subject;
 
 /// How long an answer is waited for. What is allowed is for the caller to say.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How many requests may be open at once: what comes on top waits, and is counted as slow.
 const OPEN: usize = 256;

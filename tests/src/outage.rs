@@ -21,8 +21,8 @@ use crate::record;
 use crate::stack::{Site, Stack};
 use crate::status::Subject;
 
-/// How soon CRL and OCSP agree (invariant 6 of the design).
-pub const AGREEMENT: Duration = Duration::from_secs(5);
+/// How soon CRL and OCSP agree on a machine that has much other work (where they have not: invariant 6 of the design, in `make soak`).
+pub const AGREEMENT: Duration = Duration::from_secs(60);
 
 /// How many OCSP requests are under way at once.
 const ASKERS: usize = 8;

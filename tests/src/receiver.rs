@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, ensure};
+use ca_test_services::port;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -129,7 +130,12 @@ pub struct Receiver {
 impl Receiver {
     /// Listens on a free port, or on `address`, and takes into `inbox`.
     pub async fn start(inbox: &Inbox, address: Option<SocketAddr>, tls: Option<TlsAcceptor>) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(address.unwrap_or(([127, 0, 0, 1], 0).into())).await.context("no port")?;
+        // One that is come back to must be free then, too.
+        let address = match address {
+            Some(address) => address,
+            None => ([127, 0, 0, 1], port::free()?).into(),
+        };
+        let listener = TcpListener::bind(address).await.context("no port")?;
         let address = listener.local_addr()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let inbox = inbox.clone();

@@ -60,6 +60,14 @@ impl SmallDisk {
         Ok(())
     }
 
+    /// Leaves so many octets of room.
+    pub fn fill_but(&self, octets: u64) -> anyhow::Result<()> {
+        self.fill()?;
+        let file = File::options().write(true).open(self.filler())?;
+        let length = file.metadata()?.len().checked_sub(octets).context("the disk had less room before")?;
+        Ok(file.set_len(length)?)
+    }
+
     /// Makes room again.
     pub fn make_room(&self) -> anyhow::Result<()> {
         std::fs::remove_file(self.filler()).context("the filler cannot be removed")

@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use ca_test_services::port;
 use tempfile::TempDir;
 
 use crate::client::Client;
 use crate::identity::Identity;
-use crate::port;
 use crate::process::Process;
 use crate::programs::programs;
 use crate::shared_record;
@@ -26,7 +26,7 @@ const DATABASE_URL: &str = "CA__DATABASE__URL";
 pub const EMBEDDED: (&str, &str) = (DATABASE_URL, "sqlite:ca.db");
 
 /// How long a service may take to start or to stop.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running service.
 pub struct Stack {

@@ -14,7 +14,8 @@ use ca_core::time::Timestamp;
 use reqwest::Method;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
-use crate::client::{Answer, Client, send};
+use crate::client::{Answer, Client, eventually, send};
+use crate::stack::PATIENCE;
 use crate::tools::run;
 
 /// A certificate, by its serial number, and its issuer, as relying parties know them.
@@ -51,8 +52,20 @@ impl Subject {
         request::encode(&[CertId::new(CertIdHash::Sha256, &self.issuer_identity(), &self.serial)], Some(nonce))
     }
 
-    /// Asks OCSP by POST.
+    /// Asks OCSP by POST, and again while the answer is `tryLater`: a replica that could not look at the record for three seconds, on
+    /// a machine that has other work, says so.
     pub async fn ask_ocsp(&self, public: &Client) -> anyhow::Result<CertStatus> {
+        eventually(PATIENCE, "OCSP says more than tryLater", || async {
+            match self.ask_ocsp_once(public).await {
+                Err(error) if is_try_later(&error) => Ok(None),
+                answer => answer.map(Some),
+            }
+        })
+        .await
+    }
+
+    /// Asks OCSP by POST. `tryLater` is an error ([`is_try_later`]).
+    pub async fn ask_ocsp_once(&self, public: &Client) -> anyhow::Result<CertStatus> {
         let asked = public.request(Method::POST, "/ocsp").header("content-type", "application/ocsp-request");
         let answer = send(asked.body(self.ocsp_request(CertIdHash::Sha1))).await?.expect(200)?;
         self.read_ocsp(&answer)
@@ -91,6 +104,11 @@ impl Subject {
     fn issuer_identity(&self) -> IssuerIdentity {
         IssuerIdentity::new(self.issuer.subject().as_der(), self.issuer.public_key().subject_public_key())
     }
+}
+
+/// Whether an answer to an OCSP request was `tryLater`.
+pub fn is_try_later(error: &anyhow::Error) -> bool {
+    error.to_string().contains("OCSP refused: TryLater")
 }
 
 /// What openssl's OCSP client is told of a serial number (hexadecimal): `good`, `revoked` or `unknown`; `None` when nobody answers

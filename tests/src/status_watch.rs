@@ -24,10 +24,7 @@ use crate::cluster::Disturbances;
 use crate::ledger::{Acknowledged, Promises};
 use crate::outage::Lists;
 use crate::stack::Stack;
-use crate::status::{Subject, openssl_ocsp};
-
-/// How soon a replica stops saying `good` (invariant 4 of the design).
-const TOLD_WITHIN: Duration = Duration::from_secs(5);
+use crate::status::{Subject, is_try_later, openssl_ocsp};
 
 /// The pause between two questions of one asker.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -81,6 +78,7 @@ struct Asker {
     issuer: Certificate,
     promises: Promises,
     disturbances: Disturbances,
+    told_within: Duration,
     stop: Arc<AtomicBool>,
     turn: Arc<AtomicU64>,
 }
@@ -102,8 +100,13 @@ impl Trust {
 }
 
 impl StatusWatch {
-    /// Starts four askers and one who fetches lists for each of the replicas.
-    pub async fn start(replicas: &[&Stack], promises: &Promises, disturbances: &Disturbances) -> anyhow::Result<Self> {
+    /// Starts four askers and one who fetches lists for each of the replicas, which stop saying `good` within this time.
+    pub async fn start(
+        replicas: &[&Stack],
+        promises: &Promises,
+        disturbances: &Disturbances,
+        told_within: Duration,
+    ) -> anyhow::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let failed = Arc::new(AtomicBool::new(false));
         let first = replicas.first().context("no replica")?;
@@ -116,6 +119,7 @@ impl StatusWatch {
                 issuer: issuer.clone(),
                 promises: promises.clone(),
                 disturbances: disturbances.clone(),
+                told_within,
                 stop: Arc::clone(&stop),
                 turn: Arc::new(AtomicU64::new(number)),
             };
@@ -169,7 +173,7 @@ impl Asker {
         while !self.stopped() {
             sleep(PAUSE).await;
             let Some(promise) = self.promises.to_be_revoked(self.chance()) else { continue };
-            match Subject::numbered(promise.serial.parse()?, self.issuer.clone()).ask_ocsp(&self.public).await {
+            match Subject::numbered(promise.serial.parse()?, self.issuer.clone()).ask_ocsp_once(&self.public).await {
                 Ok(CertStatus::Good) => seen.good += 1,
                 // Meanwhile.
                 Ok(CertStatus::Revoked { .. }) => {}
@@ -188,7 +192,7 @@ impl Asker {
             let Some(revocation) = self.promises.revocation(self.chance()) else { continue };
             let subject = Subject::numbered(revocation.promise.serial.parse()?, self.issuer.clone());
             let asked = Instant::now();
-            match subject.ask_ocsp(&self.public).await {
+            match subject.ask_ocsp_once(&self.public).await {
                 Ok(CertStatus::Revoked { reason: Some(told), .. }) if told.as_str() == revocation.reason => {
                     seen.revoked += 1;
                 }
@@ -220,7 +224,7 @@ impl Asker {
     /// `good` is wrong unless the replica could not have heard by the time it was asked.
     fn excuse(&self, revocation: &Acknowledged, asked: Instant, seen: &mut Seen) -> anyhow::Result<()> {
         let after = asked.saturating_duration_since(revocation.at);
-        let is_late = self.disturbances.excuse(revocation.at, TOLD_WITHIN).is_some_and(|until| asked > until);
+        let is_late = self.disturbances.excuse(revocation.at, self.told_within).is_some_and(|until| asked > until);
         ensure!(!is_late, "{} was revoked {after:?} ago, and OCSP says `good`", revocation.promise.serial);
         seen.still_good += 1;
         seen.latest_good = seen.latest_good.max(after);
@@ -245,5 +249,5 @@ impl Asker {
 /// Whether nobody answered, or said that it cannot answer now: anything else that is no answer is a wrong one.
 fn is_silence(error: &anyhow::Error) -> bool {
     let nobody = error.chain().any(|cause| cause.downcast_ref::<reqwest::Error>().is_some());
-    nobody || error.to_string().contains("OCSP refused: TryLater")
+    nobody || is_try_later(error)
 }

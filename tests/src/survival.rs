@@ -13,7 +13,7 @@ use crate::cluster::{Cluster, Disturbances, Fault};
 use crate::ledger::Ledger;
 use crate::load::{Callers, Load};
 use crate::outage::{self, Judge, Lists};
-use crate::stack::Stack;
+use crate::stack::{PATIENCE, Stack};
 use crate::status_watch::{Seen, StatusWatch};
 
 /// How many callers issue, and how many revoke: 64 clients.
@@ -58,10 +58,10 @@ pub struct Figures {
 }
 
 /// Lets clients work until every fault was done at least once and they have done `operations`; then judges. Fails as soon as
-/// anything is found that must not be.
-pub async fn survive(operations: usize) -> anyhow::Result<Figures> {
+/// anything is found that must not be, such as a `good` longer than `told_within` after a revocation was acknowledged.
+pub async fn survive(operations: usize, told_within: Duration) -> anyhow::Result<Figures> {
     let mut cluster = Cluster::start()?;
-    let (callers, ledger, seen, faults, took) = besiege(&mut cluster, operations).await?;
+    let (callers, ledger, seen, faults, took) = besiege(&mut cluster, operations, told_within).await?;
     let verdict = judge(&mut cluster, &callers, &ledger).await?;
     Ok(Figures {
         operations: ledger.issued.len() + ledger.revoked.len(),
@@ -85,13 +85,14 @@ type Faults = BTreeMap<Fault, (usize, Duration)>;
 async fn besiege(
     cluster: &mut Cluster,
     operations: usize,
+    told_within: Duration,
 ) -> anyhow::Result<(Callers, Ledger, Seen, Faults, Duration)> {
     let replicas: Vec<&Stack> = cluster.replicas().collect();
     let callers = Callers::of_replicas(&replicas, ISSUERS, REVOKERS).await?;
     let started = Instant::now();
     let load = callers.start();
     let disturbances = Disturbances::default();
-    let watch = StatusWatch::start(&replicas, &load.promises(), &disturbances).await?;
+    let watch = StatusWatch::start(&replicas, &load.promises(), &disturbances, told_within).await?;
     drop(replicas);
     let mut faults = Faults::new();
     let struck = strike_in_turn(cluster, &load, &watch, &disturbances, operations, &mut faults).await;
@@ -126,7 +127,7 @@ async fn strike_in_turn(
         let has_failed = || load.has_failed() || watch.has_failed();
         // Clients come back to work after each fault, or the rest would prove nothing.
         let works = || async { Ok((has_failed() || load.operations() > before + ISSUERS).then_some(())) };
-        eventually(Duration::from_secs(60), "clients are served again", works).await?;
+        eventually(PATIENCE, "clients are served again", works).await?;
         if has_failed() || (faults.len() == Fault::ALL.len() && load.operations() >= operations) {
             return Ok(());
         }
@@ -150,7 +151,7 @@ async fn judge(cluster: &mut Cluster, callers: &Callers, ledger: &Ledger) -> any
     let (one, other) = (cluster.replica(0)?, cluster.replica(1)?);
     let judge = Judge::new(one).await?;
     let closed = || async { Ok(judge.nothing_is_open().is_ok().then_some(())) };
-    eventually(Duration::from_secs(30), "what was left open is closed", closed).await?;
+    eventually(PATIENCE, "what was left open is closed", closed).await?;
     judge.after_a_crash(callers, ledger, &mut Lists::default(), &mut figures).await?;
     judge.one_certificate_for_each_application(callers, ledger)?;
     // The other replica answers the same.

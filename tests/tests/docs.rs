@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use ca_e2e::process::Process;
 use ca_e2e::programs::programs;
+use ca_e2e::stack::PATIENCE;
 
 #[test]
 fn readme() -> anyhow::Result<()> {
@@ -169,7 +170,7 @@ fn follow(document: &str) -> anyhow::Result<()> {
     }
     ensure!(followed > 0, "{document} has no block to follow");
     for mut server in servers {
-        server.stop(Duration::from_secs(15))?;
+        server.stop(PATIENCE)?;
     }
     Ok(())
 }
@@ -186,7 +187,7 @@ fn start(command: &str, environment: &BTreeMap<String, String>, here: &Path, pla
     let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
     let server = Process::start(&programs()?.server, &arguments, environment, here)?;
     let admin = environment.get("CA__LISTEN__ADMIN").cloned().unwrap_or_default();
-    for _ in 0..300 {
+    for _ in 0..600 {
         let ready = Command::new("curl").args(["-sf", "-o", "/dev/null", &format!("http://{admin}/ready")]).status()?;
         if ready.success() {
             return Ok(server);
@@ -195,7 +196,7 @@ fn start(command: &str, environment: &BTreeMap<String, String>, here: &Path, pla
         #[expect(clippy::disallowed_methods, reason = "polls a process that has no other way to say that it is ready")]
         std::thread::sleep(Duration::from_millis(100));
     }
-    bail!("{place}: `{}` is not ready after 30 s; it said:\n{}", command.trim(), server.lines().join("\n"))
+    bail!("{place}: `{}` is not ready after a minute; it said:\n{}", command.trim(), server.lines().join("\n"))
 }
 
 /// Runs a block with a shell that stops at the first failure; returns the folder that it ended in.
@@ -250,7 +251,7 @@ fn environment(ports: &[(String, String)]) -> anyhow::Result<BTreeMap<String, St
 
 /// A free port for each that is written.
 fn free_ports(written: &[&str]) -> anyhow::Result<Vec<(String, String)>> {
-    written.iter().map(|written| Ok(((*written).to_owned(), ca_e2e::port::free()?.to_string()))).collect()
+    written.iter().map(|written| Ok(((*written).to_owned(), ca_test_services::port::free()?.to_string()))).collect()
 }
 
 fn blocks(text: &str) -> Vec<Block> {

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use ca_e2e::client::eventually;
-use ca_e2e::stack::Site;
+use ca_e2e::stack::{PATIENCE, Site};
 use ca_test_services::PostgresServer;
 
 /// `make test-postgres` for a database: whether it succeeded, and what it said.
@@ -38,7 +37,7 @@ async fn test_postgres_judges_the_server_that_is_named_and_leaves_nothing_there(
     ensure!(!said.contains("its) own"), "the password is shown: {said}");
     let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'cartorio_test%'";
     let gone = || async { Ok((postgres.run_sql(&database, schemas)?.trim() == "0").then_some(())) };
-    eventually(Duration::from_secs(60), "every schema is dropped", gone).await?;
+    eventually(PATIENCE, "every schema is dropped", gone).await?;
     // At once: an orderly end would first write down what was dropped.
     postgres.end("QUIT")
 }

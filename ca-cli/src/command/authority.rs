@@ -3,7 +3,9 @@
 use ca_api::authority::{Authority, PublishedList, RevocationLists};
 use ca_core::crl::ParsedCrl;
 use ca_core::id::AuthorityId;
+use ca_core::key::KeyType;
 use ca_core::principal::Principal;
+use ca_engine::flow::collect_list::LONGEST_HELD;
 use ca_runtime::root_password;
 use ca_runtime::seal::Passphrase;
 use secrecy::ExposeSecret;
@@ -178,6 +180,7 @@ fn describe(authority: &Authority, printer: &Printer) -> String {
         ("Valid until", authority.not_after.clone()),
         ("Key", key(authority)),
         ("Revocations visible within", authority.revocation_visible_within.clone()),
+        ("Longest revocation list", longest_list(authority)),
         ("SHA-256", authority.fingerprint_sha256.clone()),
     ]);
     let lists = list_rows(&authority.revocation_lists);
@@ -186,6 +189,14 @@ fn describe(authority: &Authority, printer: &Printer) -> String {
     }
     let header = ["REVOCATION LIST", "NUMBER", "MADE", "UNTIL", "ENTRIES", "OCTETS", "URL"];
     format!("{told}\n{}", printer.table(header, lists))
+}
+
+/// Told where a key sets a bound of its own.
+fn longest_list(authority: &Authority) -> String {
+    match authority.key.kind == KeyType::Ed25519.as_str() {
+        true => format!("{LONGEST_HELD} octets, since a key of Ed25519 signs no digest"),
+        false => String::new(),
+    }
 }
 
 /// The lists by kind. Where there are more shards than are told one by one, a line stands for all of them.

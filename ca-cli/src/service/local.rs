@@ -139,7 +139,7 @@ impl Local {
             }
         }
         let complete = complete.iter().map(|list| (None, &list.intent, list.der.count()));
-        let partial = partial.iter().map(|list| (Some(list.intent.scope), &list.intent.crl, list.der.len() as u64));
+        let partial = partial.iter().map(|list| (Some(list.intent.scope), &list.intent.crl, list.der.count()));
         let lists: Vec<_> =
             complete.chain(partial).map(|(part, intent, octets)| ListInPlace { part, intent, octets }).collect();
         Ok(ca_wire::authority::revocation_lists(&lists, &list_urls(engine, authority).await?))

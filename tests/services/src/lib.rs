@@ -5,6 +5,7 @@
 mod keeper;
 mod moto;
 mod pgbouncer;
+pub mod port;
 mod postgres;
 mod redis;
 mod slow_way;

@@ -1,6 +1,5 @@
 //! A Redis on a free port of the loopback interface, or any other way that it is told.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -8,6 +7,7 @@ use anyhow::{Context, ensure};
 use tempfile::TempDir;
 
 use crate::keeper::{Keeper, Owner, need, wait_until};
+use crate::port;
 
 /// Where Debian's packages `redis-server` and `redis-tools` put the programs.
 const PROGRAM: &str = "/usr/bin/redis-server";
@@ -36,9 +36,7 @@ impl RedisServer {
     fn start_with(certificate: Option<(&str, &str)>) -> anyhow::Result<Self> {
         need(Path::new(PROGRAM), "redis-server")?;
         let folder = tempfile::Builder::new().prefix("ca-redis-").tempdir().context("no temporary folder")?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
-        let port = listener.local_addr()?.port();
-        drop(listener);
+        let port = port::free()?;
         if let Some((certificate, key)) = certificate {
             std::fs::write(folder.path().join("certificate.pem"), certificate).context("the certificate")?;
             std::fs::write(folder.path().join("key.pem"), key).context("its key")?;

@@ -1,7 +1,5 @@
 //! A clock that is wrong, and the ends of validities: nothing is signed that would not be believed, and the service says so.
 
-use std::time::Duration;
-
 use anyhow::{Context, ensure};
 use ca_api::health::Readiness;
 use ca_api::problem::ProblemType;
@@ -12,12 +10,9 @@ use ca_e2e::client::{Client, eventually, send};
 use ca_e2e::fake_clock::FakeClock;
 use ca_e2e::identity::{SubjectKey, dns, request};
 use ca_e2e::outage::{AGREEMENT, Lists};
-use ca_e2e::stack::{Site, Stack};
+use ca_e2e::stack::{PATIENCE, Site, Stack};
 use ca_e2e::status::Subject;
 use reqwest::Method;
-
-/// The clock is compared every 5 s.
-const NOTICED: Duration = Duration::from_secs(12);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn starts_with_a_clock_before_its_lists_and_signs_nothing() -> anyhow::Result<()> {
@@ -72,12 +67,12 @@ async fn stops_signing_when_the_clock_is_set_back_and_begins_again_when_it_is_ri
     // A revocation waits for no clock; what tells of it is signed later, and nothing says `good` meanwhile.
     administrator.revoke(&certificate.id, "superseded").await?;
     ensure!(ocsp_error(&stack, &subject).await? == Some(ResponderError::TryLater), "OCSP answered");
-    let why = eventually(NOTICED, "not ready", || async { Ok(not_ready(&stack, "clock").await.ok()) }).await?;
+    let why = eventually(PATIENCE, "not ready", || async { Ok(not_ready(&stack, "clock").await.ok()) }).await?;
     ensure!(why.contains("the clock was set back"), "{why}");
     ensure!(lists.fetch(&public).await?.number() == before, "a list was made with a wrong clock");
 
     clock.set("+0")?;
-    eventually(NOTICED, "ready", || async { Ok(ready(&stack).await.ok()) }).await?;
+    eventually(PATIENCE, "ready", || async { Ok(ready(&stack).await.ok()) }).await?;
     ensure!(matches!(subject.ask_ocsp(&public).await?, CertStatus::Revoked { .. }), "not revoked in OCSP");
     eventually(AGREEMENT, "the revocation in the CRL", || async {
         let list = public.get("/crl/tls.crl").await?.expect(200)?;

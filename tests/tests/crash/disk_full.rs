@@ -1,9 +1,12 @@
 //! The disk is full: changes are refused with 503 and nothing is half done; status is told all the same, even after a restart;
 //! and all is well once there is room.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use ca_api::bulk_revocation::{BulkRevocation, BulkRevocationState};
 use ca_api::certificate::{Certificate, NewCertificate};
 use ca_api::problem::ProblemType;
 use ca_api::route;
@@ -13,13 +16,16 @@ use ca_e2e::cli::Terminal;
 use ca_e2e::client::{eventually, send};
 use ca_e2e::identity::{SubjectKey, request};
 use ca_e2e::ledger::Ledger;
+use ca_e2e::many::issue_many;
 use ca_e2e::outage::{AGREEMENT, Judge, Lists};
-use ca_e2e::record::damage;
+use ca_e2e::record::{damage, number};
 use ca_e2e::small_disk::SmallDisk;
-use ca_e2e::stack::{Site, Stack};
+use ca_e2e::stack::{EMBEDDED, PATIENCE, Site, Stack};
 use ca_e2e::status::Subject;
+use ca_e2e::tools::run;
 use reqwest::Method;
 use reqwest::header::ACCEPT_ENCODING;
+use serde_json::json;
 
 /// How many changes the database may still hold in room that it had taken before.
 const SOON: usize = 200;
@@ -67,7 +73,7 @@ async fn refuses_changes_while_the_disk_is_full_and_goes_on_when_there_is_room()
     ensure!(subject.ask_ocsp(&stack.public()?).await? == CertStatus::Good, "no status after a restart");
 
     disk.make_room()?;
-    let issued = eventually(Duration::from_secs(10), "a certificate", || async {
+    let issued = eventually(PATIENCE, "a certificate", || async {
         let answer = administrator.post(route::CERTIFICATES, &order("in-time.example")?).await?;
         Ok(if answer.status == 201 { Some(answer.json::<Certificate>()?) } else { None })
     })
@@ -154,6 +160,100 @@ async fn a_list_for_whose_compressed_form_there_is_no_room_is_sent_as_it_is() ->
     ensure!(compressed.header("content-encoding") == "gzip", "not compressed with room");
     ensure!(compressed.body.len() > 4 << 20, "it needed no room: {}", compressed.body.len());
     Ok(())
+}
+
+/// So many are revoked.
+const MANY: usize = 1_500;
+
+/// What is left on the disk: enough for some of them.
+const LEFT: u64 = 512 * 1024;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bulk_revocation_that_meets_a_full_disk_goes_on_when_there_is_room() -> anyhow::Result<()> {
+    let mut site = Site::empty(&[EMBEDDED])?;
+    let disk = SmallDisk::under(&mut site, 64)?;
+    let (made, said) = site.run(&["init"])?;
+    ensure!(made, "{said}");
+    let mut stack = site.serve()?;
+    let administrator = Arc::new(stack.administrator()?);
+    let issued = issue_many(Arc::clone(&administrator), "client", "full.example.test", MANY).await?;
+    // On record, and held up until the disk is full.
+    hold_up(&stack, FAR_AWAY)?;
+    let body = json!({ "filter": { "profile": "client" }, "reason": "superseded", "expected_count": MANY });
+    let begun: BulkRevocation = administrator.post("/v1/certificates/revoke", &body).await?.expect(202)?.json()?;
+    let path = format!("/v1/revocations/{}", begun.id);
+    release_without_room_in_the_log(&mut stack, &disk).await?;
+    eventually(PATIENCE, "the log says that the job has no room", || async {
+        Ok(stack.logs().iter().any(|line| line.contains("bulk") && line.contains("no space left")).then_some(()))
+    })
+    .await?;
+    let stuck: BulkRevocation = administrator.get(&path).await?.expect(200)?.json()?;
+    ensure!(stuck.state == BulkRevocationState::Running && stuck.remaining > 0, "{stuck:?}");
+    ensure!(stuck.revoked + stuck.remaining == MANY as u64, "{stuck:?}");
+    // What is told to be revoked is, and nothing else: one entry of the sequence for each.
+    let revoked = "SELECT count(*) FROM revocations";
+    ensure!(number(&stack, revoked)? == i64::try_from(stuck.revoked)?, "{stuck:?}");
+    let single = format!("/v1/certificates/{}/revoke", issued[0].id);
+    let refused = administrator.post(&single, &json!({ "reason": "keyCompromise" })).await?;
+    ensure!(refused.expect_problem(ProblemType::Unavailable)?.detail.contains("storage"));
+
+    // A process that dies meanwhile changes nothing of it.
+    let stack = stack.kill().serve().context("with a full disk")?;
+    let administrator = stack.administrator()?;
+    let still: BulkRevocation = administrator.get(&path).await?.expect(200)?.json()?;
+    ensure!((still.state, still.revoked) == (BulkRevocationState::Running, stuck.revoked), "{still:?}");
+    disk.make_room()?;
+    let ended = eventually(PATIENCE, "the bulk revocation ends", || async {
+        let there: BulkRevocation = administrator.get(&path).await?.expect(200)?.json()?;
+        Ok((there.state != BulkRevocationState::Running).then_some(there))
+    })
+    .await?;
+    ensure!((ended.revoked, ended.skipped, ended.remaining) == (MANY as u64, 0, 0), "{ended:?}");
+    let public = stack.public()?;
+    eventually(PATIENCE, "the list has all of them", || async {
+        let list = ParsedCrl::from_der(public.get("/crl/tls.crl").await?.expect(200)?.body)?;
+        Ok((list.entries().count() == MANY).then_some(()))
+    })
+    .await?;
+    // Each once, whatever was begun and taken back.
+    ensure!(number(&stack, revoked)? == MANY as i64);
+    Judge::new(&stack).await?.audit_chain_is_whole(&Ledger::default()).await
+}
+
+/// An instant that no test sees.
+const FAR_AWAY: i64 = 99_999_999_999_999;
+
+/// Takes the lease of bulk revocations away from the service until an instant.
+fn hold_up(site: &Site, until: i64) -> anyhow::Result<()> {
+    let sql = format!(
+        "INSERT INTO leases (name, holder, token, expires_at) VALUES ('bulk-revocation', 'a test', 1000, {until})
+         ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = leases.token + 1,
+             expires_at = excluded.expires_at;
+         PRAGMA wal_checkpoint(TRUNCATE);"
+    );
+    damage(site, &sql)
+}
+
+/// Gives that lease back and fills the disk while the server stands still. Its write-ahead log is empty then: one that was folded
+/// into the database keeps its length, and would hold megabytes of changes on a full disk.
+async fn release_without_room_in_the_log(stack: &mut Stack, disk: &SmallDisk) -> anyhow::Result<()> {
+    let pid = stack.process().id().to_string();
+    let signal = |signal: &str| run("kill", [signal, &pid], Path::new("/")).map(drop);
+    let stack = &*stack;
+    let log = disk.seen_at().join("ca.db-wal");
+    eventually(Duration::from_secs(180), "the server stands still and holds no lock", || async {
+        signal("-STOP")?;
+        // In the middle of a commit it would hold one for ever.
+        if hold_up(stack, 0).is_ok() && std::fs::metadata(&log)?.len() == 0 {
+            return Ok(Some(()));
+        }
+        signal("-CONT")?;
+        hold_up(stack, FAR_AWAY)?;
+        Ok(None)
+    })
+    .await?;
+    disk.fill_but(LEFT)?;
+    signal("-CONT")
 }
 
 /// The administrator's command line says that the operator must make room, and that trying again may help.

@@ -6,9 +6,14 @@ use ca_e2e::outage::kill_rounds;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_every_promise_through_a_kill_under_load() -> anyhow::Result<()> {
-    let delays = [700, 1_500, 1_100].map(Duration::from_millis);
-    let figures = kill_rounds(50, &delays).await?;
-    println!("{figures:#?}");
-    assert!(figures.issued > 0 && figures.revoked > 0, "the load did nothing: {figures:?}");
-    Ok(())
+    // On a machine that has much other work the load comes to nothing in so short a time; longer ones follow then.
+    for times in [1, 5, 20] {
+        let delays = [700, 1_500, 1_100].map(|delay| Duration::from_millis(delay * times));
+        let figures = kill_rounds(50, &delays).await?;
+        println!("{figures:#?}");
+        if figures.issued > 0 && figures.revoked > 0 {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("the load did nothing")
 }

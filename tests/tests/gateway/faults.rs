@@ -256,7 +256,7 @@ before=$(cat away/crls.pem)
 sh -c "$happens"
 "$CA_CLI" --config "$CONFIG" revoke bob.crt
 said=0
-for try in $(seq 100); do
+for try in $(seq 600); do
     "$@" 2>said || said=$?
     [ "$said" = 0 ] || break
     sleep 0.1

@@ -79,7 +79,7 @@ fn a_revocation_that_is_waited_for_is_enforced_when_it_is_said() -> anyhow::Resu
     // It was said, so it is so: at once, whichever worker answers.
     world.refuses("bob")?;
     world.lets_in("alice")?;
-    let report: Value = world.terminal.json(&["revoke", "alice.crt", "--wait=20s"])?;
+    let report: Value = world.terminal.json(&["revoke", "alice.crt", "--wait=60s"])?;
     ensure!(report["status"] == "revoked" && report["enforcement"]["missing"] == json!([]), "{report}");
     // One event, however often it speaks.
     let events = world.terminal.done(&["audit", "list", "--action", "gateway-registered"])?;

@@ -1,8 +1,8 @@
 //! nginx that asks a sidecar on loopback by OCSP goes on while the service is away.
 
 use anyhow::ensure;
-use ca_e2e::port;
 use ca_e2e::stack::PATIENCE;
+use ca_test_services::port;
 
 use ca_e2e::gateway_host::World;
 use ca_e2e::sidecar::start;

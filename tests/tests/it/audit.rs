@@ -1,13 +1,11 @@
 //! The audit trail: one event for each change, in a chain that anybody can check.
 
-use std::time::Duration;
-
 use ca_api::audit::AuditEvent;
 use ca_api::page::Page;
 use ca_api::problem::ProblemType;
 use ca_api::route;
 use ca_e2e::client::{Client, eventually};
-use ca_e2e::stack::Stack;
+use ca_e2e::stack::{PATIENCE, Stack};
 use serde_json::json;
 
 async fn events(client: &Client, query: &str) -> anyhow::Result<Page<AuditEvent>> {
@@ -18,7 +16,7 @@ async fn events(client: &Client, query: &str) -> anyhow::Result<Page<AuditEvent>
 async fn every_change_has_exactly_one_event() -> anyhow::Result<()> {
     let stack = Stack::start()?;
     let administrator = stack.administrator()?;
-    let before = eventually(Duration::from_secs(5), "the chain has begun", || async {
+    let before = eventually(PATIENCE, "the chain has begun", || async {
         let page = events(&administrator, "?limit=1000").await?;
         Ok(page.items.last().map(|event| event.sequence))
     })
@@ -44,7 +42,7 @@ async fn every_change_has_exactly_one_event() -> anyhow::Result<()> {
         "token-deleted",
     ];
     let own = certificate.owner.clone();
-    let mine = eventually(Duration::from_secs(5), "six events of the administrator", || async {
+    let mine = eventually(PATIENCE, "six events of the administrator", || async {
         let page = events(&administrator, &format!("?limit=1000&after={before}&principal={own}")).await?;
         Ok((page.items.len() >= expected.len()).then_some(page.items))
     })
@@ -63,7 +61,7 @@ async fn the_chain_has_no_gaps_and_comes_in_pages() -> anyhow::Result<()> {
     let stack = Stack::start()?;
     let administrator = stack.administrator()?;
     administrator.enrol("client", "chained.example.test").await?;
-    eventually(Duration::from_secs(5), "the issuance is in the chain", || async {
+    eventually(PATIENCE, "the issuance is in the chain", || async {
         let page = events(&administrator, "?action=certificate-issued&limit=1000").await?;
         Ok(page.items.iter().any(|event| event.request_id.is_some()).then_some(()))
     })

@@ -1,15 +1,13 @@
 //! What a server refuses, as `ca-cli` tells it: exit status 1 and one line that says what is wrong and what would be right; 2
 //! where the command line itself makes no sense. Nothing is left of a refusal.
 
-use std::time::Duration;
-
 use ca_api::certificate::Certificate;
 use ca_api::problem::ProblemType;
 use ca_api::route;
 use ca_e2e::cli::Terminal;
 use ca_e2e::client::eventually;
 use ca_e2e::identity::SubjectKey;
-use ca_e2e::stack::{Stack, shared};
+use ca_e2e::stack::{PATIENCE, Stack, shared};
 use ca_e2e::tools::openssl;
 
 use crate::bad_request::broken_csr;
@@ -111,7 +109,7 @@ async fn a_token_that_has_expired() -> anyhow::Result<()> {
     let stack = shared()?;
     let machine = newcomer_with_token(&stack, "late.example.test", "1s")?;
     let bearer = stack.bearer(machine.read("secret")?.trim())?;
-    eventually(Duration::from_secs(5), "the token expires", || async {
+    eventually(PATIENCE, "the token expires", || async {
         Ok(bearer.get(route::PROFILES).await?.expect_problem(ProblemType::TokenExpired).ok())
     })
     .await?;

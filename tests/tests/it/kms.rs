@@ -74,7 +74,8 @@ async fn issues_renews_revokes_answers_and_lists_with_keys_in_kms() -> anyhow::R
         Ok(told.then_some(()))
     })
     .await?;
-    ensure!(kms.count("Sign").1 <= before + 1, "answers cost signatures of KMS");
+    // A list of what was revoked before may come yet.
+    ensure!(kms.count("Sign").1 < before + 10, "answers cost signatures of KMS");
     ensure!(!stack.logs().join("\n").contains("a-secret-of-the-tests"));
     // A start needs no answer of KMS: the public keys are on record.
     let site = stack.stop()?;

@@ -1,7 +1,5 @@
 //! Stopping, restarting, being killed, the jobs, and the way back in for whoever has the host.
 
-use std::time::Duration;
-
 use ca_api::problem::ProblemType;
 use ca_api::route;
 use ca_core::ocsp::CertStatus;
@@ -19,13 +17,16 @@ async fn an_open_request_ends_before_the_service_does() -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(&address).await?;
     let body = b"\x30\x03\x0a\x01\x01";
     let head = format!(
-        "POST /ocsp HTTP/1.1\r\nhost: ca\r\ncontent-type: application/ocsp-request\r\ncontent-length: {}\r\n\r\n",
+        "POST /ocsp HTTP/1.1\r\nhost: ca\r\ncontent-type: application/ocsp-request\r\ncontent-length: {}\r\n\
+         expect: 100-continue\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).await?;
+    // It is being answered once the service asks for its body (RFC 9110 §10.1.1).
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).await?;
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
     stream.write_all(&body[..2]).await?;
-    // It has been read: a request over another connection was answered after it.
-    stack.public()?.get(route::HEALTH).await?.expect(200)?;
     stack.process().ask_to_stop()?;
     stack.process().wait_for_line("stopping", PATIENCE)?;
     let refused = TcpStream::connect(&address);
@@ -149,9 +150,7 @@ async fn a_replica_for_status_only_holds_no_key_and_answers() -> anyhow::Result<
     assert_eq!(Subject::of(&certificate)?.ask_ocsp(&public).await?, CertStatus::Good);
     public.get("/crl/tls.crl").await?.expect(200)?;
     assert!(
-        tokio::time::timeout(Duration::from_secs(2), TcpStream::connect(site.api_url().replace("https://", "")))
-            .await?
-            .is_err(),
+        tokio::time::timeout(PATIENCE, TcpStream::connect(site.api_url().replace("https://", ""))).await?.is_err(),
         "a status replica has no API"
     );
     Ok(())

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use ca_api::certificate::Certificate;
@@ -142,7 +141,7 @@ pub(super) async fn lose() -> anyhow::Result<Lost> {
         let list = list(&public, stack.work_folder()).await?;
         Ok(revoked.iter().all(|certificate| list.has(certificate)).then_some(list))
     };
-    let number = eventually(Duration::from_secs(10), "the list has all five", complete).await?.number;
+    let number = eventually(PATIENCE, "the list has all five", complete).await?.number;
     let serials: Vec<&str> = revoked.iter().map(|certificate| certificate.serial.as_str()).collect();
     wait_for_anchor(&stack, &serials).await?;
     let serials = old.iter().chain(&new).map(|(certificate, _)| certificate.serial.clone()).collect();
@@ -196,12 +195,12 @@ async fn what_was_revoked_after_the_backup_stays_revoked_and_no_number_is_used_t
         let list = list(&public, stack.work_folder()).await?;
         Ok((list.number > after.number).then_some(()))
     };
-    eventually(Duration::from_secs(10), "the next list", risen).await?;
+    eventually(PATIENCE, "the next list", risen).await?;
     let chained = || async {
         let events = audit_events(&administrator).await?;
         Ok(events.iter().any(|event| event.action == "record-restored").then_some(events))
     };
-    rehash(&eventually(Duration::from_secs(10), "the event of the restoration", chained).await?)?;
+    rehash(&eventually(PATIENCE, "the event of the restoration", chained).await?)?;
     // Nothing is missing, then and after a restart.
     let site = stack.stop()?;
     let (succeeded, said) = site.run(&["restore", "--reconcile"])?;
@@ -237,7 +236,7 @@ async fn without_an_anchor_nothing_is_signed_until_the_operator_decides() -> any
 /// Nothing is signed or changed, no list is served, nobody is admitted, and it says what to do.
 async fn assert_closed(stack: &Stack, certificate: &Certificate) -> anyhow::Result<()> {
     let public = stack.public()?;
-    assert!(Subject::of(certificate)?.ask_ocsp(&public).await.is_err(), "never `good`");
+    assert!(Subject::of(certificate)?.ask_ocsp_once(&public).await.is_err(), "never `good`");
     public.get("/crl/tls.crl").await?.expect_problem(ProblemType::SigningSuspended)?;
     public.get("/ready").await?.expect(503)?;
     let ready = stack.admin()?.get("/ready").await?.expect(503)?.text();

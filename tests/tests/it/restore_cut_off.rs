@@ -5,10 +5,14 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use ca_e2e::client::eventually;
 use ca_e2e::record::{audit_events, rehash};
+use ca_e2e::stack::PATIENCE;
 
 use super::restore::{Lost, list, lose, ocsp};
 
-/// How much longer each attempt lives than the one before.
+/// How long the first attempt lives.
+const FIRST: Duration = Duration::from_millis(40);
+
+/// How much longer each attempt lives than the one before: so much, and an eighth, or a slow machine would never come to its end.
 const STEP: Duration = Duration::from_millis(40);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -16,7 +20,7 @@ async fn a_restoration_that_is_killed_anywhere_is_begun_again_and_ends_whole() -
     let Lost { site, backup, old, new, revoked, number, .. } = lose().await?;
     let (restore, reconcile) = (backup.restore_command(), ["restore".to_owned(), "--reconcile".to_owned()]);
     let (mut kills, mut kills_when_loaded, mut is_loaded) = (0, 0, false);
-    for life in (1..).map(|step| STEP * step) {
+    for life in std::iter::successors(Some(FIRST), |life| Some(*life + STEP.max(*life / 8))) {
         let arguments: Vec<&str> =
             if is_loaded { &reconcile[..] } else { &restore[..] }.iter().map(String::as_str).collect();
         let mut process = site.start(&arguments)?;
@@ -33,7 +37,7 @@ async fn a_restoration_that_is_killed_anywhere_is_begun_again_and_ends_whole() -
                 kills_when_loaded += u32::from(is_loaded);
             }
         }
-        if life > Duration::from_secs(60) {
+        if life > Duration::from_secs(120) {
             bail!("the restoration does not end");
         }
     }
@@ -53,7 +57,7 @@ async fn a_restoration_that_is_killed_anywhere_is_begun_again_and_ends_whole() -
         let events = audit_events(&administrator).await?;
         Ok(events.iter().any(|event| event.action == "record-restored").then_some(events))
     };
-    let events = eventually(Duration::from_secs(10), "the event of the restoration", chained).await?;
+    let events = eventually(PATIENCE, "the event of the restoration", chained).await?;
     rehash(&events)?;
     let restored = events.iter().filter(|event| event.action == "record-restored").count();
     ensure!(restored == 1, "restored {restored} times");

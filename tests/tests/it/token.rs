@@ -1,14 +1,12 @@
 //! Enrolment tokens: made, listed, withdrawn, used as often as they may be, for what they are bound to and nothing else.
 
-use std::time::Duration;
-
 use ca_api::page::Page;
 use ca_api::problem::ProblemType;
 use ca_api::route;
 use ca_api::token::{CreatedEnrolmentToken, EnrolmentToken, NewEnrolmentToken};
 use ca_e2e::client::{Client, eventually};
 use ca_e2e::identity::{SubjectKey, dns, request};
-use ca_e2e::stack::shared;
+use ca_e2e::stack::{PATIENCE, shared};
 use serde_json::json;
 
 /// Makes a token that is bound to these names, the first of them being its common name.
@@ -78,7 +76,7 @@ async fn an_expired_token_is_told_so() -> anyhow::Result<()> {
     let created = stack.administrator()?.post(route::ENROLMENT_TOKENS, &body).await?.expect(201)?;
     let token: CreatedEnrolmentToken = created.json()?;
     let bearer = stack.bearer(token.secret.expose())?;
-    let problem = eventually(Duration::from_secs(5), "the token expires", || async {
+    let problem = eventually(PATIENCE, "the token expires", || async {
         Ok(bearer.get(route::PROFILES).await?.expect_problem(ProblemType::TokenExpired).ok())
     })
     .await?;

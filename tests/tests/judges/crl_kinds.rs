@@ -9,7 +9,7 @@ use ca_api::certificate::Certificate;
 use ca_core::crl::{EntryReason, ParsedCrl};
 use ca_e2e::client::{Client, eventually};
 use ca_e2e::identity::Identity;
-use ca_e2e::stack::{Site, Stack};
+use ca_e2e::stack::{PATIENCE, Site, Stack};
 
 use crate::material::{Files, issue_client, wait, write};
 use crate::tool::{Tool, workspace};
@@ -124,7 +124,7 @@ async fn issue_in_shard(administrator: &Client, name: &str, wanted: u32) -> anyh
 /// Waits for a list that is as wanted.
 async fn fetch(public: &Client, name: &str, wanted: impl Fn(&ParsedCrl) -> bool) -> anyhow::Result<ParsedCrl> {
     let path = format!("/crl/{name}");
-    eventually(Duration::from_secs(20), &format!("{name} is as it should be"), || async {
+    eventually(PATIENCE, &format!("{name} is as it should be"), || async {
         let answer = public.get(&path).await?;
         if answer.status == 404 {
             return Ok(None);

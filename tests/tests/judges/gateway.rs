@@ -1,9 +1,8 @@
 //! A real gateway lets in who holds a certificate in force, and nobody else, however it learns of revocations.
 
-use std::time::Duration;
-
 use anyhow::ensure;
 use ca_e2e::client::eventually;
+use ca_e2e::stack::PATIENCE;
 
 use crate::material::{Material, free_port, wait};
 use crate::nginx::Nginx;
@@ -102,7 +101,7 @@ fn nginx_staples_an_answer_that_curl_demands_however_it_judges_clients() -> anyh
         let directives = format!("ssl_stapling on; ssl_stapling_verify on; {judging}");
         let nginx = Nginx::start(&material, &format!("nginx-stapling-{number}"), &directives)?;
         // nginx fetches the answer when the first client has come, and staples it to the next.
-        wait(eventually(Duration::from_secs(10), "curl is content with what nginx staples", || async {
+        wait(eventually(PATIENCE, "curl is content with what nginx staples", || async {
             Ok(nginx.ask(None, "/health", &["--cert-status"]).ok())
         }))?;
         let reply = nginx.ask(Some("good"), "/", &["--cert-status"])?;

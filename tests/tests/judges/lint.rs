@@ -2,7 +2,6 @@
 //! authorities. Where it is wrong, `tests/pkilint/divergences.json` says why. OpenSSL and GnuTLS verify every one of the chains.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use ca_api::certificate::{
@@ -10,7 +9,7 @@ use ca_api::certificate::{
 };
 use ca_e2e::client::{Client, eventually};
 use ca_e2e::identity::{Identity, dns, name};
-use ca_e2e::stack::{Site, Stack};
+use ca_e2e::stack::{PATIENCE, Site, Stack};
 use ca_e2e::token_keys::{TokenKeys, borrowed};
 use serde::Deserialize;
 
@@ -137,7 +136,7 @@ fn everything_of(
     }
     for name in ["root.crl", "tls.crl", "document.crl", "tls/1.crl", "tls-delta.crl"] {
         // The delta comes within a second or two of the complete list.
-        let list = wait(eventually(Duration::from_secs(10), name, || async {
+        let list = wait(eventually(PATIENCE, name, || async {
             let answer = stack.public()?.get(&format!("/crl/{name}")).await?;
             Ok((answer.status != 404).then_some(answer))
         }))?;

@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use ca_api::certificate::{Certificate, SubjectAlternativeNameType as NameType};
 use ca_e2e::client::{Client, eventually};
 use ca_e2e::identity::{Identity, SubjectKey, dns, name, request};
-use ca_e2e::stack::{Site, Stack};
+use ca_e2e::stack::{PATIENCE, Site, Stack};
 use ca_e2e::token_keys::{TokenKeys, borrowed};
 
 use crate::tool::Tool;
@@ -123,7 +122,7 @@ pub(crate) fn wait<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::
 
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
-    ca_e2e::port::free()
+    ca_test_services::port::free()
 }
 
 /// Writes a file into a folder.
@@ -202,7 +201,7 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 pub(crate) async fn wait_until_listed(public: &Client, revoked: &Certificate) -> anyhow::Result<()> {
     let path = format!("/crl/{}.crl", revoked.authority);
     let entry = format!("Serial Number: {}\n", revoked.serial.to_uppercase());
-    eventually(Duration::from_secs(10), "the CRL lists what was revoked", || async {
+    eventually(PATIENCE, "the CRL lists what was revoked", || async {
         let list = public.get(&path).await?.expect(200)?.body;
         let read = Tool::new("openssl").args(["crl", "-inform", "DER", "-noout", "-text"]).input(list).run()?;
         Ok(read.accepts()?.text().contains(&entry).then_some(()))
@@ -252,7 +251,7 @@ async fn outlive(administrator: &Client, folder: &Path) -> anyhow::Result<()> {
     let said = serial.run()?.accepts()?.text();
     let serial = said.trim().strip_prefix("serial=").context("openssl names serials otherwise")?.to_lowercase();
     ensure!(!serial.is_empty(), "a certificate without a serial");
-    eventually(Duration::from_secs(10), "a certificate of one second expires", || async {
+    eventually(PATIENCE, "a certificate of one second expires", || async {
         let record = administrator.get(&format!("/v1/certificates/tls:{serial}")).await?.expect(200)?;
         let record: Certificate = record.json()?;
         Ok((record.status == ca_api::certificate::CertificateStatus::Expired).then_some(()))

@@ -2,11 +2,11 @@
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use ca_e2e::client::eventually;
 use ca_e2e::process::Process;
+use ca_e2e::stack::PATIENCE;
 use ca_e2e::tools::find;
 
 use crate::material::{Material, SERVER_NAME, free_port, wait, write};
@@ -47,7 +47,7 @@ impl Nginx {
     }
 
     fn wait_until_it_listens(&self) -> anyhow::Result<()> {
-        let listening = wait(eventually(Duration::from_secs(10), "nginx listens", || async {
+        let listening = wait(eventually(PATIENCE, "nginx listens", || async {
             Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok())
         }));
         listening.map(drop).with_context(|| format!("nginx said:\n{}", self.process.lines().join("\n")))

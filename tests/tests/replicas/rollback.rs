@@ -39,7 +39,7 @@ async fn is_closed(replica: &Stack, kept: &Certificate) -> anyhow::Result<()> {
     public.get("/ready").await?.expect(503)?;
     ensure!(replica.admin()?.get("/ready").await?.expect(503)?.text().contains("\"anchor\""));
     public.get("/crl/tls.crl").await?.expect_problem(ProblemType::SigningSuspended)?;
-    ensure!(Subject::of(kept)?.ask_ocsp(&public).await.is_err(), "what is not known is not called good");
+    ensure!(Subject::of(kept)?.ask_ocsp_once(&public).await.is_err(), "what is not known is not called good");
     let body = serde_json::json!({ "reason": "superseded" });
     let refused = administrator.post(&format!("/v1/certificates/{}/revoke", kept.id), &body).await?;
     let problem = refused.expect_problem(ProblemType::SigningSuspended)?;
@@ -86,7 +86,7 @@ async fn replicas_that_find_an_older_record_at_their_address_close_until_it_is_d
         loop {
             for certificate in [&revoked, &lost] {
                 let asked = set_back.elapsed();
-                match Subject::of(certificate)?.ask_ocsp(&public).await {
+                match Subject::of(certificate)?.ask_ocsp_once(&public).await {
                     Ok(CertStatus::Good) if asked > FOUND_OUT => {
                         bail!("`good` {asked:?} after the record was set back")
                     }

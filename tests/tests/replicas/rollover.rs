@@ -18,8 +18,8 @@ use tokio::task::{JoinSet, block_in_place};
 
 use super::{Cluster, chain_is_whole};
 
-/// How long after its announcement the next generation issues: little more than the least.
-const NOTICE: &str = "16s";
+/// How long after its announcement the next generation issues: more than the least, for machines that have other work.
+const NOTICE: &str = "25s";
 
 /// How many callers issue at a time.
 const CALLERS: usize = 6;

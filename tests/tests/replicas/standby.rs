@@ -1,7 +1,5 @@
 //! Replicas that can only read: over a hot standby, until it takes over, and with a user who may do no more.
 
-use std::time::Duration;
-
 use anyhow::ensure;
 use ca_api::certificate::{Certificate, IDEMPOTENCY_KEY};
 use ca_api::health::{Readiness, ReadinessStatus, RecordAccess};
@@ -18,9 +16,6 @@ use tokio::time::Instant;
 use super::chain_is_whole;
 
 const URL: &str = "CA__DATABASE__URL";
-
-/// How soon a replica sees that its database can be changed.
-const TAKEN_OVER: Duration = Duration::from_secs(15);
 
 async fn is_ready(admin: &Client, access: RecordAccess) -> anyhow::Result<()> {
     let ready: Readiness = admin.get(route::READY).await?.expect(200)?.json()?;
@@ -73,17 +68,17 @@ async fn over_a_standby_it_tells_and_refuses_until_the_standby_takes_over() -> a
     // It takes over; the replica that runs over it finds out by itself.
     standby.promote()?;
     let issued = || async { Ok(administrator.enrol("client", "after.example.com").await.ok()) };
-    let (after, _) = eventually(TAKEN_OVER, "it issues", issued).await?;
+    let (after, _) = eventually(PATIENCE, "it issues", issued).await?;
     administrator.revoke(&good.id, "superseded").await?;
     ensure!(matches!(Subject::of(&good)?.ask_ocsp(&public).await?, CertStatus::Revoked { .. }));
     ensure!(Subject::of(&after)?.ask_ocsp(&public).await? == CertStatus::Good);
     let writable = || async { Ok(is_ready(&stack.admin()?, RecordAccess::ReadWrite).await.ok()) };
-    eventually(TAKEN_OVER, "it says that it can write", writable).await?;
+    eventually(PATIENCE, "it says that it can write", writable).await?;
     let listed = || async {
         let list = public.get("/crl/tls.crl").await?.expect(200)?;
         Ok(Subject::of(&good)?.is_listed(&list.body)?.then_some(()))
     };
-    eventually(TAKEN_OVER, "its jobs work again", listed).await?;
+    eventually(PATIENCE, "its jobs work again", listed).await?;
     stack.stop().map(drop)
 }
 
@@ -148,7 +143,7 @@ async fn a_new_replica_over_a_standby_has_no_api_and_answers_about_status() -> a
         let status = Subject::of(&certificate)?.ask_ocsp(&public).await?;
         Ok(matches!(status, CertStatus::Revoked { .. }).then_some(()))
     };
-    eventually(Duration::from_secs(5), "the standby's replica says revoked", told).await
+    eventually(PATIENCE, "the standby's replica says revoked", told).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,5 +169,5 @@ async fn the_status_role_is_content_with_a_user_who_may_only_read() -> anyhow::R
     is_ready(&Client::plain(&site.admin_url())?, RecordAccess::ReadOnly).await?;
     stack.administrator()?.revoke(&certificate.id, "superseded").await?;
     let told = || async { Ok(matches!(subject.ask_ocsp(&public).await?, CertStatus::Revoked { .. }).then_some(())) };
-    eventually(Duration::from_secs(2), "it says revoked", told).await
+    eventually(PATIENCE, "it says revoked", told).await
 }

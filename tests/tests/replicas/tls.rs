@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use ca_core::ocsp::CertStatus;
 use ca_e2e::cli::Terminal;
-use ca_e2e::port;
 use ca_e2e::stack::Site;
 use ca_e2e::status::Subject;
 use ca_e2e::tools::openssl;
-use ca_test_services::{PASSWORD, PostgresServer, USER};
+use ca_test_services::{PASSWORD, PostgresServer, USER, port};
 
 use super::opening::serve_is_refused;
 

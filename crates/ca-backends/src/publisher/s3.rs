@@ -16,17 +16,18 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ServerSideEncryption;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use bytes::Bytes;
 use ca_core::crl::{CrlOutline, ListName};
 use ca_engine::port::list_octets::ListOctets;
 use ca_engine::port::publisher::{PublishError, Publisher};
 
 use self::failure::Failure;
+use self::upload::{SignedByDigest, Unreadable, body_of};
 use super::bucket::S3Target;
 use super::number::number_in;
 use crate::aws::{ATTEMPT, AwsAccess, CONNECT};
 
 mod failure;
+mod upload;
 
 /// Publishes into a bucket. Processes that share it need not know of each other.
 pub struct S3Publisher {
@@ -136,12 +137,13 @@ impl S3Publisher {
     }
 
     async fn put(&self, key: &str, list: &List<'_>, condition: &Condition) -> Result<(), Failure> {
+        let unreadable = Unreadable::default();
         let mut request = self
             .client
             .put_object()
             .bucket(self.target.bucket.as_str())
             .key(key)
-            .body(ByteStream::from(list.octets().await?))
+            .body(body_of(list.der, &unreadable))
             .content_type("application/pkix-crl")
             .cache_control(format!("public, no-transform, must-revalidate, max-age={}", self.target.max_age.seconds()))
             .checksum_sha256(&list.sha256_base64)
@@ -158,9 +160,14 @@ impl S3Publisher {
                 // One call of KMS for many objects.
                 .bucket_key_enabled(true);
         }
-        match request.customize().config_override(self.patience(list.der.count())).send().await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Failure::of_put(&error)),
+        let request = request
+            .customize()
+            .interceptor(SignedByDigest::new(&list.sha256_hex))
+            .config_override(self.patience(list.der.count()));
+        match (request.send().await, unreadable.take()) {
+            (Ok(_), _) => Ok(()),
+            (Err(_), Some(reason)) => Err(Failure::Unreadable(reason)),
+            (Err(error), None) => Err(Failure::of_put(&error)),
         }
     }
 
@@ -201,16 +208,6 @@ impl<'a> List<'a> {
     fn new(number: u64, der: &'a ListOctets) -> Self {
         let hash = der.sha256();
         Self { number, der, sha256_hex: hex::encode(hash), sha256_base64: BASE64_STANDARD.encode(hash) }
-    }
-}
-
-impl List<'_> {
-    /// All of it, for attempts that each begin anew.
-    async fn octets(&self) -> Result<Bytes, Failure> {
-        let der = self.der.clone();
-        // It may lie on a disk: not on the async threads.
-        let read = tokio::task::spawn_blocking(move || der.to_vec()).await.map_err(|_| Failure::CutOff)?;
-        read.map(Bytes::from).map_err(|error| Failure::Unreadable(error.to_string()))
     }
 }
 

@@ -75,6 +75,14 @@ impl<'a> CrlLint<'a> {
         Self { context, stream, entries, broken: None, sha256: Sha256::new(), digest, octets: 0 }
     }
 
+    /// Makes room for so many octets where the list is held until it is signed, and for no more: growing would take twice as much.
+    pub fn expecting(mut self, octets: usize) -> Self {
+        if let Digest::Whole(whole) = &mut self.digest {
+            whole.reserve_exact(octets);
+        }
+        self
+    }
+
     /// Takes the octets that follow.
     pub fn update(&mut self, octets: &[u8]) {
         self.octets += octets.len();

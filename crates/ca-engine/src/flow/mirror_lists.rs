@@ -9,7 +9,6 @@ use futures::StreamExt;
 
 use crate::engine::Engine;
 use crate::error::FlowError;
-use crate::port::list_octets::ListOctets;
 use crate::port::publisher::{PublishError, Publisher};
 
 /// After how long a list that is in place is looked at again: somebody else may have changed or removed it.
@@ -100,10 +99,9 @@ async fn put(engine: &Engine, mirror: &dyn Publisher, name: ListName, number: u6
         None => {
             engine.published_list(&name.authority, number).await?.map(|list| (list.intent.number, list.der.clone()))
         }
-        Some(_) => engine
-            .published_partial(&name, number)
-            .await?
-            .map(|list| (list.intent.crl.number, ListOctets::from(&list.der[..]))),
+        Some(_) => {
+            engine.published_partial(&name, number).await?.map(|list| (list.intent.crl.number, list.der.clone()))
+        }
     };
     let Some((number, der)) = newest else { return Ok(None) };
     let outcome = mirror.publish_crl(&name, number, &der).await;

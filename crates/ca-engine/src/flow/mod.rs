@@ -6,6 +6,7 @@ pub mod answer_status;
 mod audit_text;
 pub mod authenticate;
 pub mod bulk_revoke;
+pub mod collect_list;
 pub mod deliver_events;
 pub mod establish;
 pub mod expire;

@@ -11,10 +11,9 @@ use ca_core::revocation::Standing;
 use ca_core::serial::{Serial, ShardNumber};
 use ca_core::time::{Lifetime, Timestamp};
 
+use super::collect_list::{Place, check_authority_validity, collect};
 use super::list_scope::ListScope;
-use super::publish_crl::{
-    Place, check_authority_validity, collect, is_concerned, no_room, publication_of, put_in_place, sign,
-};
+use super::publish_crl::{is_concerned, publication_of, put_in_place, sign};
 use super::shards;
 use super::watch_clock::assure_clock;
 use crate::engine::Engine;
@@ -68,11 +67,11 @@ pub async fn publish_partial(
     // 5. Sign, and check the signature.
     let der = sign(&authority, &**signer, collected, place.number).await?;
     // 6. On record, then out.
-    let list = Arc::new(PublishedPartial { intent, der: der.to_vec().map_err(no_room)?.into() });
+    let list = Arc::new(PublishedPartial { intent, der });
     record(engine, principal, lease, &list).await?;
     let name = ListName::partial(authority_id.clone(), scope);
     engine.published_lists().keep_partial(&name, Arc::clone(&list));
-    put_in_place(engine, &name, list.intent.crl.number, &der).await?;
+    put_in_place(engine, &name, list.intent.crl.number, &list.der).await?;
     Ok(list)
 }
 
@@ -86,7 +85,7 @@ async fn record(
     let PartialIntent { scope, crl, .. } = &list.intent;
     let journal = publication_of(engine, principal, crl, Some(*scope));
     let publish = || {
-        let (der, journal) = (Arc::clone(&list.der), journal.clone());
+        let (der, journal) = (list.der.clone(), journal.clone());
         engine.store().publish_partial_crl(lease, &crl.authority, *scope, crl.number, der, journal)
     };
     match publish().await {

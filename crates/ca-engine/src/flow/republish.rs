@@ -5,7 +5,6 @@ use ca_core::crl::ListName;
 use super::publish_crl::{put_in_place, put_out};
 use crate::engine::Engine;
 use crate::error::FlowError;
-use crate::port::list_octets::ListOctets;
 
 /// Puts the newest list of every kind in place that this process has not put there yet, as after a start or a failed
 /// publication. Cheap when there is nothing to do, so that it can be called every second. Nothing while the record is not known to be
@@ -28,7 +27,7 @@ pub async fn republish(engine: &Engine) -> Result<(), FlowError> {
             continue;
         }
         if let Some(list) = engine.published_partial(&name, number).await? {
-            put_in_place(engine, &name, list.intent.crl.number, &ListOctets::from(&list.der[..])).await?;
+            put_in_place(engine, &name, list.intent.crl.number, &list.der).await?;
         }
     }
     Ok(())

@@ -53,7 +53,7 @@ fn make(world: &World) {
 fn make_one(world: &World, scope: PartialScope) -> ParsedCrl {
     let lease = world.crl_lease("tls", "test");
     let list = block_on(publish_partial(&world.engine, &Principal::Job("crl"), &id("tls"), scope, &lease));
-    world.read_list("tls", &list.expect("a list").der[..].into())
+    world.read_list("tls", &list.expect("a list").der)
 }
 
 /// The list that readers get.
@@ -186,7 +186,7 @@ fn another_number_or_base_url_moves_no_certificate() {
     let lease = world.crl_lease("tls", "test");
     let scope = shard(shard_of(&old));
     let list = block_on(publish_partial(&none, &Principal::Job("crl"), &id("tls"), scope, &lease)).expect("a list");
-    let list = world.read_list("tls", &list.der[..].into());
+    let list = world.read_list("tls", &list.der);
     assert_eq!(list.distribution_point(), Some(old_uri.as_str()));
     assert!(list.find(&old.serial).is_some());
 }

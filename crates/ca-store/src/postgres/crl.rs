@@ -4,12 +4,13 @@
 
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
-use ca_engine::port::list_octets::{ListOctets, PIECE};
+use ca_engine::port::list_octets::ListOctets;
 use ca_engine::port::store::{CrlIntent, CrlRecord, CrlStore, Journal, Lease, PublishedCrl, StoreError};
 use sqlx::FromRow;
 
 use super::error::Failure;
 use super::lease::fence;
+use super::list_octets::{self, REPLACEMENTS};
 use super::newest_crl::{TURN, highest_delta, newest};
 use super::transaction::{Change, Transaction, read};
 use super::{PostgresStore, journal};
@@ -71,9 +72,6 @@ struct PublishedHead {
     octets: i64,
 }
 
-/// How often a list is begun anew because the next one took its place while it was read.
-const REPLACEMENTS: usize = 5;
-
 impl PostgresStore {
     /// The octets of a published list; `None` when it is replaced meanwhile.
     async fn published_octets(
@@ -85,24 +83,11 @@ impl PostgresStore {
         const SQL: &str =
             "SELECT substring(der FROM $3 FOR $4) FROM published_crls WHERE authority = $1 AND number = $2";
         let number = row::signed("the CRL number", number)?;
-        let mut writer = self.spool().begin().map_err(row::crl::not_kept)?;
-        let mut read_so_far = 0;
-        while read_so_far < octets {
-            let from = i32::try_from(read_so_far + 1)
-                .map_err(|_| row::inconsistent("published_crls", "a list above 2 GiB"))?;
-            let length = (octets - read_so_far).min(PIECE as u64);
-            let count = i32::try_from(length).unwrap_or(i32::MAX);
-            let query = || sqlx::query_as(SQL).bind(authority.as_str()).bind(number).bind(from).bind(count);
-            let rows: Vec<(Vec<u8>,)> = read(&self.reads, query).await?;
-            let Some((found,)) = rows.into_iter().next() else { return Ok(None) };
-            if found.len() as u64 != length {
-                return Err(row::inconsistent("published_crls", "a list has another length than it says"));
-            }
-            writer.append(&found).map_err(row::crl::not_kept)?;
-            read_so_far += length;
-        }
-        let kept = writer.finish().and_then(ListOctets::spooled);
-        Ok(Some(kept.map_err(row::crl::not_kept)?))
+        let read = |from, count| {
+            let query = move || sqlx::query_as(SQL).bind(authority.as_str()).bind(number).bind(from).bind(count);
+            async move { read(&self.reads, query).await }
+        };
+        list_octets::collect(octets, self.spool(), read).await
     }
 }
 
@@ -160,30 +145,14 @@ impl Publication {
 }
 
 impl Publication {
-    async fn put_at_once(&self, number: i64, transaction: &mut Transaction) -> Result<(), Failure> {
-        const SQL: &str = "INSERT INTO published_crls (authority, number, der) VALUES ($1, $2, $3)
+    async fn put(&self, number: i64, transaction: &mut Transaction) -> Result<(), Failure> {
+        const PUT: &str = "INSERT INTO published_crls (authority, number, der) VALUES ($1, $2, $3)
                  ON CONFLICT (authority) DO UPDATE SET number = excluded.number, der = excluded.der";
-        let der = self.der.to_vec().map_err(row::crl::not_kept)?;
-        transaction.execute(sqlx::query(SQL).bind(self.authority.as_str()).bind(number).bind(der)).await?;
-        Ok(())
-    }
-
-    /// A large list is joined by the server: as one parameter it would lie in memory here three times. Its pieces wait in a table
-    /// that is this transaction's alone, and goes with it.
-    async fn put_in_pieces(&self, number: i64, transaction: &mut Transaction) -> Result<(), Failure> {
-        const TABLE: &str =
-            "CREATE TEMPORARY TABLE crl_pieces (place BIGINT NOT NULL, octets BYTEA NOT NULL) ON COMMIT DROP";
-        const PUT: &str = "INSERT INTO pg_temp.crl_pieces (place, octets) VALUES ($1, $2)";
         const JOIN: &str = "INSERT INTO published_crls (authority, number, der)
                  SELECT $1, $2, string_agg(octets, ''::bytea ORDER BY place) FROM pg_temp.crl_pieces
                  ON CONFLICT (authority) DO UPDATE SET number = excluded.number, der = excluded.der";
-        transaction.execute(sqlx::query(TABLE)).await?;
-        for (place, piece) in (0_i64..).zip(self.der.pieces()) {
-            let piece = piece.map_err(row::crl::not_kept)?;
-            transaction.execute(sqlx::query(PUT).bind(place).bind(piece)).await?;
-        }
-        transaction.execute(sqlx::query(JOIN).bind(self.authority.as_str()).bind(number)).await?;
-        Ok(())
+        let of_list = |sql: &'static str| sqlx::query(sql).bind(self.authority.as_str()).bind(number);
+        list_octets::put(&self.der, transaction, |octets| of_list(PUT).bind(octets), of_list(JOIN)).await
     }
 }
 
@@ -203,11 +172,7 @@ impl Change for Publication {
             .bind(self.authority.as_str())
             .bind(number);
         transaction.execute(mark).await?;
-        if self.der.count() <= PIECE as u64 {
-            self.put_at_once(number, transaction).await?;
-        } else {
-            self.put_in_pieces(number, transaction).await?;
-        }
+        self.put(number, transaction).await?;
         journal::store(&[&self.journal], transaction).await
     }
 }

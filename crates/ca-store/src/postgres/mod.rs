@@ -26,6 +26,7 @@ mod hints;
 mod holder;
 mod journal;
 mod lease;
+mod list_octets;
 mod month;
 mod newest_crl;
 mod outbox;

@@ -1,12 +1,10 @@
 //! Shards and deltas: intents that only rise, and the newest published list of each scope.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use ca_core::crl::PartialScope;
-use ca_core::hash::sha256;
 use ca_core::id::AuthorityId;
 use ca_core::time::Timestamp;
+use ca_engine::port::list_octets::ListOctets;
 use ca_engine::port::store::{
     CrlIntent, CrlRecord, Journal, Lease, PartialCrlStore, PartialIntent, PartialRecord, PublishedPartial, StoreError,
 };
@@ -14,6 +12,7 @@ use sqlx::FromRow;
 
 use super::error::Failure;
 use super::lease::fence;
+use super::list_octets::{self, REPLACEMENTS};
 use super::newest_crl::{TURN, column, newest, newest_partial};
 use super::transaction::{Change, Transaction, read};
 use super::{PostgresStore, journal};
@@ -41,7 +40,7 @@ impl PartialCrlStore for PostgresStore {
         authority: &AuthorityId,
         scope: PartialScope,
         number: u64,
-        der: Arc<[u8]>,
+        der: ListOctets,
         journal: Journal,
     ) -> Result<(), StoreError> {
         self.change(Publication { lease: lease.clone(), authority: authority.clone(), scope, number, der, journal })
@@ -54,14 +53,22 @@ impl PartialCrlStore for PostgresStore {
         scope: PartialScope,
     ) -> Result<Option<PublishedPartial>, StoreError> {
         const SQL: &str = "SELECT c.authority, c.scope::bigint AS scope, c.number, c.base_number, c.this_update,
-                 c.next_update, c.entries, c.revocation_sequence, c.to_be_signed_sha256, TRUE AS published, p.der
+                 c.next_update, c.entries, c.revocation_sequence, c.to_be_signed_sha256, TRUE AS published,
+                 octet_length(p.der)::bigint AS octets
              FROM published_partial_crls AS p
                  JOIN partial_crls AS c ON c.authority = p.authority AND c.scope = p.scope AND c.number = p.number
              WHERE p.authority = $1 AND p.scope = $2";
-        let query = || sqlx::query_as(SQL).bind(authority.as_str()).bind(column(scope));
-        let rows: Vec<PublishedPartialRow> = read(&self.reads, query).await?;
-        let Some(PublishedPartialRow { intent, der }) = rows.into_iter().next() else { return Ok(None) };
-        Ok(Some(PublishedPartial { intent: PartialRecord::try_from(intent)?.intent, der: der.into() }))
+        for _ in 0..REPLACEMENTS {
+            let query = || sqlx::query_as(SQL).bind(authority.as_str()).bind(column(scope));
+            let rows: Vec<PublishedHead> = read(&self.reads, query).await?;
+            let Some(head) = rows.into_iter().next() else { return Ok(None) };
+            let octets = row::unsigned("the size of a CRL", head.octets)?;
+            let intent = PartialRecord::try_from(head.intent)?.intent;
+            if let Some(der) = self.partial_octets(authority, scope, intent.crl.number, octets).await? {
+                return Ok(Some(PublishedPartial { intent, der }));
+            }
+        }
+        Err(StoreError::Unavailable { detail: format!("the {scope} of {authority} was replaced whenever it was read") })
     }
 
     async fn published_partial_numbers(&self) -> Result<Vec<(AuthorityId, PartialScope, u64)>, StoreError> {
@@ -89,11 +96,32 @@ impl PartialCrlStore for PostgresStore {
     }
 }
 
+/// A published list without its octets.
 #[derive(FromRow)]
-struct PublishedPartialRow {
+struct PublishedHead {
     #[sqlx(flatten)]
     intent: PartialRow,
-    der: Vec<u8>,
+    octets: i64,
+}
+
+impl PostgresStore {
+    /// The octets of a published list; `None` when it is replaced meanwhile.
+    async fn partial_octets(
+        &self,
+        authority: &AuthorityId,
+        scope: PartialScope,
+        number: u64,
+        octets: u64,
+    ) -> Result<Option<ListOctets>, StoreError> {
+        const SQL: &str = "SELECT substring(p.der FROM $4 FOR $5) FROM published_partial_crls AS p
+             WHERE p.authority = $1 AND p.scope = $2 AND p.number = $3";
+        let number = row::signed("the CRL number", number)?;
+        let read = |from, count| {
+            let of_list = move || sqlx::query_as(SQL).bind(authority.as_str()).bind(column(scope)).bind(number);
+            async move { read(&self.reads, || of_list().bind(from).bind(count)).await }
+        };
+        list_octets::collect(octets, self.spool(), read).await
+    }
 }
 
 struct Intention {
@@ -136,7 +164,7 @@ struct Publication {
     authority: AuthorityId,
     scope: PartialScope,
     number: u64,
-    der: Arc<[u8]>,
+    der: ListOctets,
     journal: Journal,
 }
 
@@ -148,12 +176,25 @@ impl Publication {
              FROM (SELECT 1) AS always
                  LEFT JOIN published_partial_crls AS p ON p.authority = $1 AND p.scope = $2";
         // The digest, not the octets: a list may be large, and is sent once.
-        let digest = sha256(&self.der);
+        let digest = self.der.sha256();
         let query =
             sqlx::query_as(SQL).bind(self.authority.as_str()).bind(column(self.scope)).bind(number).bind(&digest[..]);
         let found: Option<PublicationCircumstances> = transaction.row(query).await?;
         let found = found.ok_or_else(|| row::inconsistent("published_partial_crls", "no row was returned"))?;
         Ok(found.is_due(&self.authority, number)?)
+    }
+}
+
+impl Publication {
+    async fn put(&self, number: i64, transaction: &mut Transaction) -> Result<(), Failure> {
+        const PUT: &str = "INSERT INTO published_partial_crls (authority, scope, number, der) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (authority, scope) DO UPDATE SET number = excluded.number, der = excluded.der";
+        const JOIN: &str = "INSERT INTO published_partial_crls (authority, scope, number, der)
+                 SELECT $1, $2, $3, string_agg(octets, ''::bytea ORDER BY place) FROM pg_temp.crl_pieces
+                 ON CONFLICT (authority, scope) DO UPDATE SET number = excluded.number, der = excluded.der";
+        let of_list =
+            |sql: &'static str| sqlx::query(sql).bind(self.authority.as_str()).bind(column(self.scope)).bind(number);
+        list_octets::put(&self.der, transaction, |octets| of_list(PUT).bind(octets), of_list(JOIN)).await
     }
 }
 
@@ -169,11 +210,7 @@ impl Change for Publication {
         if !self.is_due(number, transaction).await? {
             return Ok(());
         }
-        const SQL: &str = "INSERT INTO published_partial_crls (authority, scope, number, der) VALUES ($1, $2, $3, $4)
-                 ON CONFLICT (authority, scope) DO UPDATE SET number = excluded.number, der = excluded.der";
-        let publish =
-            sqlx::query(SQL).bind(self.authority.as_str()).bind(column(self.scope)).bind(number).bind(&self.der[..]);
-        transaction.execute(publish).await?;
+        self.put(number, transaction).await?;
         journal::store(&[&self.journal], transaction).await
     }
 }

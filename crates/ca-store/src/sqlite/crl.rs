@@ -5,6 +5,7 @@
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 use ca_engine::port::list_octets::ListOctets;
+use ca_engine::port::spool::Spool;
 use ca_engine::port::store::{CrlIntent, CrlRecord, CrlStore, Journal, Lease, PublishedCrl, StoreError};
 use sqlx::{SqliteConnection, SqlitePool};
 
@@ -13,6 +14,7 @@ use super::change::Change;
 use super::error::Failure;
 use super::journal::{self, journal_sql};
 use super::lease::fence;
+use super::list_octets::{Place, is_same, put, read};
 use super::newest_crl::{highest_delta, newest};
 use crate::row;
 use crate::row::crl::{PublicationCircumstances, PublishedRow, check_above, check_rises};
@@ -35,17 +37,11 @@ impl CrlStore for SqliteStore {
         der: ListOctets,
         journal: Journal,
     ) -> Result<(), StoreError> {
-        // SQLite takes a value whole.
-        let der = der.to_vec().map_err(row::crl::not_kept)?;
         self.change(Publication { lease: lease.clone(), authority: authority.clone(), number, der, journal }).await
     }
 
     async fn published_crl(&self, authority: &AuthorityId) -> Result<Option<PublishedCrl>, StoreError> {
-        let Some(row) = published(&self.readers, authority).await? else { return Ok(None) };
-        let mut writer = self.spool().begin().map_err(row::crl::not_kept)?;
-        let kept = writer.append(&row.der).and_then(|()| writer.finish()).and_then(ListOctets::spooled);
-        let intent = CrlRecord::try_from(row.crl)?.intent;
-        Ok(Some(PublishedCrl { intent, der: kept.map_err(row::crl::not_kept)? }))
+        Ok(published(&self.readers, self.spool(), authority).await?)
     }
 
     async fn published_numbers(&self) -> Result<Vec<(AuthorityId, u64)>, StoreError> {
@@ -87,7 +83,7 @@ struct Publication {
     lease: Lease,
     authority: AuthorityId,
     number: u64,
-    der: Vec<u8>,
+    der: ListOctets,
     journal: Journal,
 }
 
@@ -95,15 +91,16 @@ impl Publication {
     /// Whether there is anything to do.
     async fn is_due(&self, number: i64, connection: &mut SqliteConnection) -> Result<bool, Failure> {
         const SQL: &str = "SELECT EXISTS (SELECT 1 FROM crls WHERE authority = $1 AND number = $2) AS intended,
-                 p.number AS published, p.der = $3 AS same_octets
+                 p.number AS published, CASE WHEN p.number = $2 THEN p.der END AS in_row
              FROM (SELECT 1) LEFT JOIN published_crls AS p ON p.authority = $1";
-        let found: PublicationCircumstances = sqlx::query_as(SQL)
-            .bind(self.authority.as_str())
-            .bind(number)
-            .bind(&self.der[..])
-            .fetch_one(connection)
-            .await?;
-        Ok(found.is_due(&self.authority, number)?)
+        let query = sqlx::query_as(SQL).bind(self.authority.as_str()).bind(number);
+        let (intended, published, in_row) = query.fetch_one(&mut *connection).await?;
+        let in_row: Option<Vec<u8>> = in_row;
+        let same_octets = match in_row {
+            Some(in_row) => Some(is_same(Place::complete(&self.authority), &in_row, &self.der, connection).await?),
+            None => None,
+        };
+        Ok(PublicationCircumstances { intended, published, same_octets }.is_due(&self.authority, number)?)
     }
 }
 
@@ -117,6 +114,7 @@ impl Change for Publication {
         if !self.is_due(number, connection).await? {
             return Ok(());
         }
+        let in_row = put(Place::complete(&self.authority), &self.der, connection).await?;
         const SQL: &str = concat!(
             journal_sql!(),
             "UPDATE crls SET published = 1 WHERE authority = $7 AND number = $8;
@@ -126,19 +124,29 @@ impl Change for Publication {
         journal::bind(SQL, &self.journal)
             .bind(self.authority.as_str())
             .bind(number)
-            .bind(&self.der[..])
+            .bind(in_row)
             .execute(connection)
             .await?;
         Ok(())
     }
 }
 
-async fn published(readers: &SqlitePool, authority: &AuthorityId) -> Result<Option<PublishedRow>, Failure> {
+async fn published(
+    readers: &SqlitePool,
+    spool: &dyn Spool,
+    authority: &AuthorityId,
+) -> Result<Option<PublishedCrl>, Failure> {
     const SQL: &str = "SELECT c.authority, c.number, c.this_update, c.next_update, c.entries, c.revocation_sequence,
              c.to_be_signed_sha256, c.published, p.der
          FROM published_crls AS p JOIN crls AS c ON c.authority = p.authority AND c.number = p.number
          WHERE p.authority = $1";
-    Ok(sqlx::query_as(SQL).bind(authority.as_str()).fetch_optional(readers).await?)
+    // One state of the record for the row and the pieces.
+    let mut transaction = readers.begin().await?;
+    let row: Option<PublishedRow> =
+        sqlx::query_as(SQL).bind(authority.as_str()).fetch_optional(&mut *transaction).await?;
+    let Some(row) = row else { return Ok(None) };
+    let der = read(Place::complete(authority), &row.der, spool, &mut transaction).await?;
+    Ok(Some(PublishedCrl { intent: CrlRecord::try_from(row.crl)?.intent, der }))
 }
 
 async fn published_numbers(readers: &SqlitePool) -> Result<Vec<(AuthorityId, u64)>, Failure> {

@@ -19,6 +19,7 @@ mod error;
 mod gateway;
 mod journal;
 mod lease;
+mod list_octets;
 mod newest_crl;
 mod outbox;
 mod partial_crl;

@@ -1,11 +1,11 @@
 //! Shards and deltas: intents that only rise, and the newest published list of each scope.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use ca_core::crl::PartialScope;
 use ca_core::id::AuthorityId;
 use ca_core::time::Timestamp;
+use ca_engine::port::list_octets::ListOctets;
+use ca_engine::port::spool::Spool;
 use ca_engine::port::store::{
     CrlIntent, CrlRecord, Journal, Lease, PartialCrlStore, PartialIntent, PartialRecord, PublishedPartial, StoreError,
 };
@@ -16,6 +16,7 @@ use super::change::Change;
 use super::error::Failure;
 use super::journal::{self, journal_sql};
 use super::lease::fence;
+use super::list_octets::{Place, is_same, put, read};
 use super::newest_crl::{newest, newest_partial};
 use crate::row;
 use crate::row::crl::{CrlRow, PartialRow, PublicationCircumstances, check_partial_rises};
@@ -40,7 +41,7 @@ impl PartialCrlStore for SqliteStore {
         authority: &AuthorityId,
         scope: PartialScope,
         number: u64,
-        der: Arc<[u8]>,
+        der: ListOctets,
         journal: Journal,
     ) -> Result<(), StoreError> {
         self.change(Publication { lease: lease.clone(), authority: authority.clone(), scope, number, der, journal })
@@ -52,7 +53,7 @@ impl PartialCrlStore for SqliteStore {
         authority: &AuthorityId,
         scope: PartialScope,
     ) -> Result<Option<PublishedPartial>, StoreError> {
-        Ok(published(&self.readers, authority, scope).await?)
+        Ok(published(&self.readers, self.spool(), authority, scope).await?)
     }
 
     async fn published_partial_numbers(&self) -> Result<Vec<(AuthorityId, PartialScope, u64)>, StoreError> {
@@ -108,25 +109,29 @@ struct Publication {
     authority: AuthorityId,
     scope: PartialScope,
     number: u64,
-    der: Arc<[u8]>,
+    der: ListOctets,
     journal: Journal,
 }
 
 impl Publication {
+    fn place(&self) -> Place<'_> {
+        Place::partial(&self.authority, self.scope)
+    }
+
     /// Whether there is anything to do.
     async fn is_due(&self, number: i64, connection: &mut SqliteConnection) -> Result<bool, Failure> {
         const SQL: &str = "SELECT
                  EXISTS (SELECT 1 FROM partial_crls WHERE authority = $1 AND scope = $2 AND number = $3) AS intended,
-                 p.number AS published, p.der = $4 AS same_octets
+                 p.number AS published, CASE WHEN p.number = $3 THEN p.der END AS in_row
              FROM (SELECT 1) LEFT JOIN published_partial_crls AS p ON p.authority = $1 AND p.scope = $2";
-        let found: PublicationCircumstances = sqlx::query_as(SQL)
-            .bind(self.authority.as_str())
-            .bind(self.scope.to_column())
-            .bind(number)
-            .bind(&self.der[..])
-            .fetch_one(connection)
-            .await?;
-        Ok(found.is_due(&self.authority, number)?)
+        let query = sqlx::query_as(SQL).bind(self.authority.as_str()).bind(self.scope.to_column()).bind(number);
+        let (intended, published, in_row) = query.fetch_one(&mut *connection).await?;
+        let in_row: Option<Vec<u8>> = in_row;
+        let same_octets = match in_row {
+            Some(in_row) => Some(is_same(self.place(), &in_row, &self.der, connection).await?),
+            None => None,
+        };
+        Ok(PublicationCircumstances { intended, published, same_octets }.is_due(&self.authority, number)?)
     }
 }
 
@@ -140,6 +145,7 @@ impl Change for Publication {
         if !self.is_due(number, connection).await? {
             return Ok(());
         }
+        let in_row = put(self.place(), &self.der, connection).await?;
         const SQL: &str = concat!(
             journal_sql!(),
             "INSERT INTO published_partial_crls (authority, scope, number, der) VALUES ($7, $8, $9, $10)
@@ -149,7 +155,7 @@ impl Change for Publication {
             .bind(self.authority.as_str())
             .bind(self.scope.to_column())
             .bind(number)
-            .bind(&self.der[..])
+            .bind(in_row)
             .execute(connection)
             .await?;
         Ok(())
@@ -160,11 +166,12 @@ impl Change for Publication {
 struct PublishedPartialRow {
     #[sqlx(flatten)]
     intent: PartialRow,
-    der: Arc<[u8]>,
+    der: Vec<u8>,
 }
 
 async fn published(
     readers: &SqlitePool,
+    spool: &dyn Spool,
     authority: &AuthorityId,
     scope: PartialScope,
 ) -> Result<Option<PublishedPartial>, Failure> {
@@ -173,9 +180,12 @@ async fn published(
          FROM published_partial_crls AS p
              JOIN partial_crls AS c ON c.authority = p.authority AND c.scope = p.scope AND c.number = p.number
          WHERE p.authority = $1 AND p.scope = $2";
-    let row: Option<PublishedPartialRow> =
-        sqlx::query_as(SQL).bind(authority.as_str()).bind(scope.to_column()).fetch_optional(readers).await?;
+    // One state of the record for the row and the pieces.
+    let mut transaction = readers.begin().await?;
+    let query = sqlx::query_as(SQL).bind(authority.as_str()).bind(scope.to_column());
+    let row: Option<PublishedPartialRow> = query.fetch_optional(&mut *transaction).await?;
     let Some(PublishedPartialRow { intent, der }) = row else { return Ok(None) };
+    let der = read(Place::partial(authority, scope), &der, spool, &mut transaction).await?;
     Ok(Some(PublishedPartial { intent: PartialRecord::try_from(intent)?.intent, der }))
 }
 

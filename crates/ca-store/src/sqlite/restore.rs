@@ -73,7 +73,8 @@ impl Change for Gaps {
             journal_sql!(),
             "UPDATE counters SET value = MAX(value, $7) WHERE name = 'revocations';
              UPDATE leases SET token = token + $8 WHERE name >= '';
-             DELETE FROM published_partial_crls WHERE authority >= '';"
+             DELETE FROM published_partial_crls WHERE authority >= '';
+             DELETE FROM published_list_pieces WHERE authority >= '' AND scope >= 0;"
         );
         journal::bind(SQL, &self.journal)
             .bind(row::signed("the revocation sequence", self.revocation_sequence)?)

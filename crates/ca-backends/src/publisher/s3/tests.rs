@@ -2,14 +2,15 @@
 //! refuses, is silent, loses answers, or somebody else is quicker.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ca_core::crl::ListName;
 use ca_core::time::Lifetime;
 use ca_engine::fake::contract::publisher::{PublisherUnderTest, check_publisher};
-use ca_engine::port::list_octets::ListOctets;
+use ca_engine::port::list_octets::{ListOctets, PIECE};
+use ca_engine::port::spool::SpooledOctets;
 use ca_test_doubles::{Fault, Operation, S3Double, StoredObject};
 use ca_test_services::MotoServer;
 
@@ -159,6 +160,53 @@ async fn a_list_says_what_it_is_and_is_sent_with_its_checksum() {
     // The next look finds it in place and fetches nothing.
     publisher.publish_crl(&tls(), 3, &der).await.expect("there");
     assert_eq!(double.requests().len(), 3);
+}
+
+/// A list in pieces, and how often each was read; from a place on nothing can be read.
+struct Watched {
+    octets: Vec<u8>,
+    reads: Mutex<Vec<(u64, usize)>>,
+    readable: AtomicUsize,
+}
+
+impl SpooledOctets for Watched {
+    fn count(&self) -> u64 {
+        self.octets.len() as u64
+    }
+
+    fn read(&self, from: u64, into: &mut [u8]) -> std::io::Result<()> {
+        let start = usize::try_from(from).expect("within");
+        if start + into.len() > self.readable.load(Ordering::Relaxed) {
+            return Err(std::io::Error::other("the disk is gone"));
+        }
+        self.reads.lock().expect("no panic").push((from, into.len()));
+        into.copy_from_slice(&self.octets[start..start + into.len()]);
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_list_is_never_held_as_a_whole_and_begun_anew_when_an_attempt_fails() {
+    let (double, publisher) = of_double().await;
+    let watched = Arc::new(Watched {
+        octets: (0..3 * PIECE + 5).map(|place| (place / 3 + place / 1_000) as u8).collect(),
+        reads: Mutex::default(),
+        readable: AtomicUsize::new(usize::MAX),
+    });
+    let large = ListOctets::spooled(Arc::clone(&watched) as Arc<dyn SpooledOctets>).expect("read once");
+    watched.reads.lock().expect("no panic").clear();
+    double.fail(Operation::Put, [Fault::Refuse(503, "SlowDown")]);
+    publisher.publish_crl(&tls(), 2, &large).await.expect("put");
+    assert!(double.object(KEY).expect("a list").octets == watched.octets);
+    let reads = watched.reads.lock().expect("no panic").clone();
+    let one = [(0, PIECE), (PIECE as u64, PIECE), (2 * PIECE as u64, PIECE), (3 * PIECE as u64, 5)];
+    assert_eq!(reads, [one, one].concat());
+    // Where it cannot be read to its end, what is in place stays, and the reason is told.
+    watched.readable.store(2 * PIECE, Ordering::Relaxed);
+    double.plant(KEY, object(1, &list(1).await));
+    let error = publisher.publish_crl(&tls(), 2, &large).await.expect_err("unreadable");
+    assert!(error.detail.contains("the list to be put there cannot be read: the disk is gone"), "{error}");
+    assert_eq!(double.object(KEY), Some(object(1, &list(1).await)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

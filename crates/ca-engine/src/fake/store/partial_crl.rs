@@ -1,7 +1,5 @@
 //! Shards and deltas, intended and published.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use ca_core::crl::PartialScope;
 use ca_core::id::AuthorityId;
@@ -9,6 +7,7 @@ use ca_core::time::Timestamp;
 
 use super::record::Record;
 use super::{MemoryStore, StoreMethod};
+use crate::port::list_octets::ListOctets;
 use crate::port::store::{
     CrlIntent, Journal, Lease, PartialCrlStore, PartialIntent, PartialRecord, PublishedPartial, StoreError,
 };
@@ -45,7 +44,7 @@ impl PartialCrlStore for MemoryStore {
         authority: &AuthorityId,
         scope: PartialScope,
         number: u64,
-        der: Arc<[u8]>,
+        der: ListOctets,
         journal: Journal,
     ) -> Result<(), StoreError> {
         self.transact(StoreMethod::PublishPartialCrl, |record, _| {
@@ -133,7 +132,7 @@ impl Record {
         &mut self,
         key: (AuthorityId, PartialScope),
         number: u64,
-        der: Arc<[u8]>,
+        der: ListOctets,
         journal: Journal,
     ) -> Result<(), StoreError> {
         let conflict = |detail| Err(StoreError::Conflict { detail });

@@ -14,6 +14,7 @@ use ca_core::signing::Message;
 use ca_core::time::Timestamp;
 
 use crate::port::keyring::SealedKey;
+use crate::port::list_octets::ListOctets;
 use crate::port::store::{
     AuthorityRecord, BulkRevocation, CrlIntent, Delivery, GatewayRecord, Idempotency, Journal, Lease, OutboxMessage,
     PartialIntent, Reservation, ResponderRecord, RevocationRow, StoreError, TokenRecord, UpstreamIntent,
@@ -90,7 +91,7 @@ pub struct UpstreamRow {
 }
 
 /// Published shards and deltas: the number of each, and its octets.
-pub type PublishedPartials = BTreeMap<(AuthorityId, PartialScope), (u64, Arc<[u8]>)>;
+pub type PublishedPartials = BTreeMap<(AuthorityId, PartialScope), (u64, ListOctets)>;
 
 /// A message that goes to no sink yet.
 #[derive(Clone, Debug)]

@@ -1,14 +1,13 @@
 //! CRLs that cover a part of what an authority has revoked: shards and the delta. Kept like complete lists, each by its scope, and
 //! beside them: nobody who looks for a complete list comes upon one of these.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use ca_core::crl::PartialScope;
 use ca_core::id::AuthorityId;
 use ca_core::time::Timestamp;
 
 use super::{CrlIntent, Journal, Lease, StoreError};
+use crate::port::list_octets::ListOctets;
 
 /// What is on record before such a list is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +35,7 @@ pub struct PublishedPartial {
     /// What was intended.
     pub intent: PartialIntent,
     /// Its DER.
-    pub der: Arc<[u8]>,
+    pub der: ListOctets,
 }
 
 /// Shards and deltas on record.
@@ -61,7 +60,7 @@ pub trait PartialCrlStore: Send + Sync {
         authority: &AuthorityId,
         scope: PartialScope,
         number: u64,
-        der: Arc<[u8]>,
+        der: ListOctets,
         journal: Journal,
     ) -> Result<(), StoreError>;
 

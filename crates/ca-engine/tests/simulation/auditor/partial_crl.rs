@@ -65,6 +65,7 @@ impl Auditor {
             }
             if published {
                 let (_, der) = &record.published_partials[&(authority.clone(), *scope)];
+                let der = der.to_vec().map_err(|error| format!("{what}: {error}"))?;
                 self.check_partial_list(record, &what, intent, der)?;
                 let subject = format!("authority:{authority}");
                 changes.push(Change { actions: &[AuditAction::CrlPublished], subject });
@@ -100,8 +101,8 @@ impl Auditor {
         }
     }
 
-    fn check_partial_list(&self, record: &Record, what: &str, intent: &PartialIntent, der: &[u8]) -> Finding {
-        let list = ParsedCrl::from_der(der.to_vec()).map_err(|error| format!("{what}: {error}"))?;
+    fn check_partial_list(&self, record: &Record, what: &str, intent: &PartialIntent, der: Vec<u8>) -> Finding {
+        let list = ParsedCrl::from_der(der).map_err(|error| format!("{what}: {error}"))?;
         let crl = &intent.crl;
         if sha256(list.to_be_signed()) != crl.to_be_signed_sha256 || list.number() != Some(crl.number) {
             return Err(format!("{what} is not what was put on record before it was signed"));

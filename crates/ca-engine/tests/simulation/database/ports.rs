@@ -112,7 +112,7 @@ room!(PartialCrlStore {
         authority: &AuthorityId = authority.clone(),
         scope: PartialScope,
         number: u64,
-        der: std::sync::Arc<[u8]>,
+        der: ListOctets,
         journal: Journal
     ) -> ()
         | Some(lease.clone()), |store| store.sound.publish_partial_crl(&lease, &authority, scope, number, der, journal);

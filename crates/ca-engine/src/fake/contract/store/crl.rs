@@ -53,9 +53,8 @@ async fn a_published_list_is_kept_as_it_was_given(fixture: Fixture) {
 async fn a_large_list_is_kept_to_its_last_octet(fixture: Fixture) {
     let lease = prepared(&fixture).await;
     for (number, octets) in [(1, 3 * 1024 * 1024 + 5), (2, 2 * 1024 * 1024), (3, 0)] {
-        let octets: Vec<u8> =
-            (0..octets).map(|place: u32| place.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
-        let der = ListOctets::from(octets);
+        let all: Vec<u8> = (0..octets).map(|place: u32| place.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+        let der = ListOctets::from(all);
         fixture.store.intend_crl(&lease, crl_intent("tls", number)).await.expect("intend_crl");
         let journal = Journal::of(event(AuditAction::CrlPublished, "authority:tls"));
         let published =
@@ -65,8 +64,11 @@ async fn a_large_list_is_kept_to_its_last_octet(fixture: Fixture) {
         assert!(read.intent.number == number && read.der == der, "{der:?} came back as {:?}", read.der);
         let again = fixture.store.publish_crl(&lease, &authority("tls"), number, der, journal.clone()).await;
         assert_eq!(again, Ok(()), "repeating is harmless");
-        let other = fixture.store.publish_crl(&lease, &authority("tls"), number, vec![1; 7].into(), journal).await;
-        assert!(matches!(other, Err(StoreError::Conflict { .. })), "{other:?}");
+        for others in [vec![1; 7], vec![1; octets as usize + 1], vec![2; octets.max(1) as usize]] {
+            let journal = journal.clone();
+            let other = fixture.store.publish_crl(&lease, &authority("tls"), number, others.into(), journal).await;
+            assert!(matches!(other, Err(StoreError::Conflict { .. })), "{other:?}");
+        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! Shards and deltas: intended, then published, each scope by itself; withdrawn by a restoration.
 
-use std::sync::Arc;
-
 use ca_core::audit::AuditAction;
 use ca_core::crl::PartialScope;
 use ca_core::serial::ShardNumber;
@@ -10,11 +8,13 @@ use futures::future::join_all;
 
 use super::super::case::{Case, cases};
 use super::fixture::{Fixture, NOW, authority, crl_intent, event};
+use crate::port::list_octets::ListOctets;
 use crate::port::store::{CrlIntent, Gaps, Journal, Lease, PartialIntent, PublishedPartial, StoreError};
 
 pub(super) fn cases() -> Vec<Case<Fixture>> {
     cases![
         a_partial_list_is_intended_then_published,
+        a_large_list_of_a_scope_is_kept_to_its_last_octet,
         each_scope_counts_for_itself,
         numbers_and_times_of_a_scope_only_rise,
         complete_lists_and_deltas_share_one_sequence,
@@ -57,6 +57,34 @@ async fn a_partial_list_is_intended_then_published(fixture: Fixture) {
     }
     assert_eq!(fixture.store.published_numbers().await, Ok(Vec::new()), "none of them is a complete list");
     assert_eq!(fixture.store.newest_crl(&authority("tls")).await, Ok(None));
+}
+
+/// Larger than whatever a store reads or writes at a time, and smaller again; the lists of other scopes stay as they are.
+async fn a_large_list_of_a_scope_is_kept_to_its_last_octet(fixture: Fixture) {
+    let (lease, tls) = (prepared(&fixture).await, authority("tls"));
+    let of = |scope: PartialScope, number: u64, octets: u32| -> ListOctets {
+        let seed = number as u32 * 7 + scope.to_column();
+        let octets = (0..octets).map(|place| (place ^ seed).wrapping_mul(2_654_435_761).to_be_bytes()[0]);
+        octets.collect::<Vec<u8>>().into()
+    };
+    for (number, octets) in [(1, 3 * 1024 * 1024 + 5), (2, 2 * 1024 * 1024), (3, 1024 * 1024 + 1), (4, 10)] {
+        for scope in [DELTA, shard(1), shard(2)] {
+            let der = of(scope, number, octets);
+            fixture.store.intend_partial_crl(&lease, intent(scope, number)).await.expect("intended");
+            let put = |der| {
+                let journal = Journal::of(event(AuditAction::CrlPublished, "authority:tls"));
+                fixture.store.publish_partial_crl(&lease, &tls, scope, number, der, journal)
+            };
+            assert_eq!(put(der.clone()).await, Ok(()));
+            assert_eq!(put(der).await, Ok(()), "repeating is harmless");
+            let other = put(of(scope, number + 1, octets)).await;
+            assert!(matches!(other, Err(StoreError::Conflict { .. })), "{other:?}");
+        }
+        for scope in [DELTA, shard(1), shard(2)] {
+            let read = fixture.store.published_partial_crl(&tls, scope).await.expect("answers").expect("a list");
+            assert!(read.intent.crl.number == number && read.der == of(scope, number, octets), "{scope}: {read:?}");
+        }
+    }
 }
 
 async fn each_scope_counts_for_itself(fixture: Fixture) {
@@ -134,7 +162,7 @@ async fn a_publication_of_a_scope_that_is_repeated_is_one_event(fixture: Fixture
     }
     assert_eq!(fixture.events().await.split_off(before).len(), 1);
     let journal = Journal::of(event(AuditAction::CrlPublished, "authority:tls"));
-    let other = fixture.store.publish_partial_crl(&lease, &authority("tls"), DELTA, 1, Arc::from([1]), journal).await;
+    let other = fixture.store.publish_partial_crl(&lease, &authority("tls"), DELTA, 1, vec![1].into(), journal).await;
     assert!(matches!(other, Err(StoreError::Conflict { .. })), "{other:?}");
 }
 
@@ -219,6 +247,6 @@ async fn publish(fixture: &Fixture, lease: &Lease, scope: PartialScope, number: 
     fixture.store.publish_partial_crl(lease, &authority("tls"), scope, number, der(scope, number), journal).await
 }
 
-fn der(scope: PartialScope, number: u64) -> Arc<[u8]> {
+fn der(scope: PartialScope, number: u64) -> ListOctets {
     format!("{scope} {number}").into_bytes().into()
 }
