@@ -59,8 +59,8 @@ pub(crate) const NAMES: [(&str, &str); 15] = [
     ("reservations", "close issuances that were begun and never finished"),
     ("responders", "renew OCSP responders past half of their life"),
     ("retention", "remove certificates that ended longer ago than retention.expired says"),
-    (SCHEDULED_ROLLOVER, "make the next generations that rollover_every asks for, or write their requests"),
     ("rollover", "retire generations of authorities that are succeeded, and make their last lists"),
+    (SCHEDULED_ROLLOVER, "make the next generations that rollover_every asks for, or write their requests"),
 ];
 
 /// The job that is there only where there are mirrors.
