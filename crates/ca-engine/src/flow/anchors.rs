@@ -14,7 +14,7 @@ use ca_core::principal::Principal;
 use ca_core::revocation::Standing;
 
 use super::adopt::{Adoption, adopt_authorities, put_on_record};
-use super::rollover::permit_on_host;
+use super::on_host::permit_on_host;
 use super::watch_clock::assure_clock;
 use crate::engine::Engine;
 use crate::error::{Fault, FlowError, FlowErrorKind};

@@ -13,7 +13,7 @@ use ca_core::time::{Lifetime, Timestamp};
 
 use super::issuance::{Order, carry_out};
 use super::issue::{evaluate, profile};
-use super::rollover::permit_rollover;
+use super::on_host::permit_rollover;
 use super::{publish_crl, respond};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};

@@ -10,9 +10,9 @@ use ca_core::principal::Principal;
 use ca_core::profile::Retention;
 use ca_core::time::{Lifetime, Timestamp};
 
+use super::on_host::permit_on_host;
 use super::publish_crl::{self, publish_last_crl};
 use super::respond::PROFILE as RESPONDER;
-use super::rollover::permit_on_host;
 use super::watch_clock::{TOLERANCE, assure_clock};
 use crate::engine::{Engine, HIERARCHY_AGE};
 use crate::error::{FlowError, FlowErrorKind};

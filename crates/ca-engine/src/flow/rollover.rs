@@ -17,6 +17,7 @@ use ca_core::principal::Principal;
 use ca_core::time::{Lifetime, Timestamp};
 
 use super::establish::{AuthorityPlan, equip_authority, establish_generation};
+use super::on_host::permit_rollover;
 use super::publish_crl::has_published_list;
 use super::watch_clock::assure_clock;
 use crate::engine::Engine;
@@ -36,9 +37,6 @@ pub const LEASE: Lifetime = Lifetime::from_seconds(300);
 
 /// The name of the lease under which generations are made.
 pub const LEASE_NAME: &str = "rollover";
-
-/// The job that may roll over, because the operator's configuration asks for it.
-pub const SCHEDULED: &str = "scheduled-rollover";
 
 /// A generation to come.
 pub struct RolloverPlan {
@@ -231,22 +229,6 @@ pub(super) async fn announce(
     }
     forget_begun(engine, &line).await?;
     Ok(announced)
-}
-
-/// Refuses who is neither the operator of the host nor the job that the operator's configuration asks for.
-pub(super) fn permit_rollover(principal: &Principal) -> Result<(), FlowError> {
-    match principal {
-        Principal::Job(SCHEDULED) => Ok(()),
-        principal => permit_on_host(principal, "authorities are rolled over"),
-    }
-}
-
-/// Refuses who is not the operator of the host.
-pub(super) fn permit_on_host(principal: &Principal, what: &str) -> Result<(), FlowError> {
-    match principal {
-        Principal::LocalOperator => Ok(()),
-        _ => Err(FlowError::new(FlowErrorKind::AccessDenied, format!("{what} on the host of the service"))),
-    }
 }
 
 fn newest(engine: &Engine, line: &AuthorityId) -> Result<Arc<Authority>, FlowError> {
