@@ -88,6 +88,9 @@ pub(crate) struct InitArgs {
     /// CSR of the first administrator (PEM); without it a key is made in the data folder
     #[arg(long, value_name = "FILE")]
     pub(crate) admin_csr: Option<PathBuf>,
+    /// Have AWS KMS make the keys that the configuration asks for (`kms:create`) without asking; they are printed all the same
+    #[arg(long)]
+    pub(crate) yes: bool,
     /// Others hold the root: make the keys below it, and write the requests that they are to sign
     #[arg(long)]
     pub(crate) external_root: bool,
@@ -205,6 +208,9 @@ pub(crate) enum AuthorityCommand {
         /// Take the certificate that the request came back with (PEM or DER)
         #[arg(long, value_name = "FILE")]
         import: Option<PathBuf>,
+        /// Have AWS KMS make the key that the configuration asks for (`kms:create`) without asking; it is printed all the same
+        #[arg(long, conflicts_with = "import")]
+        yes: bool,
     },
     /// Take another root on record, as root-2: from then on /roots.pem has it too, and authorities may be rolled over below it
     ImportRoot {

@@ -5,8 +5,8 @@
 //! reads CRLs, `gateway` is an mTLS server that trusts them, `cli` runs `ca-cli`, `tools` runs programs that others wrote; `load`
 //! issues and revokes, and `ledger` has what was promised; `outage` kills the service under that load and judges what came of it,
 //! `survival` does everything to a cluster while `status_watch` asks; `record` reads what lies on the disk, `receiver` takes
-//! webhooks, `kms` holds keys, `fake_clock` sets the time, `small_disk` fills up, `many` issues hundreds of certificates, `anchor` is
-//! what lies beside the record. Tests themselves stand in `tests/`.
+//! webhooks, `kms` and `token_keys` hold keys, `pkilint` lints what was signed, `fake_clock` sets the time, `small_disk` fills up,
+//! `many` issues hundreds of certificates, `anchor` is what lies beside the record. Tests themselves stand in `tests/`.
 
 pub mod anchor;
 pub mod chance;
@@ -28,6 +28,7 @@ pub mod mutation;
 pub mod outage;
 pub mod outcome;
 pub mod percentiles;
+pub mod pkilint;
 pub mod process;
 pub mod programs;
 pub mod receiver;

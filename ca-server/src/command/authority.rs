@@ -9,16 +9,17 @@ use ca_core::time::Lifetime;
 use ca_runtime::file::{self, Access, Existing};
 use ca_runtime::open::{Purpose, Runtime};
 
-use super::{load, say};
+use super::init::tell;
+use super::{kms_keys, load, say};
 use crate::args::{AuthorityCommand, Global};
 
 pub(super) async fn authority(global: &Global, command: AuthorityCommand) -> anyhow::Result<()> {
     match command {
-        AuthorityCommand::Rollover { id, below, csr_out: Some(file), .. } => {
-            request(global, &id, below.as_ref(), &file).await
+        AuthorityCommand::Rollover { id, below, csr_out: Some(file), yes, .. } => {
+            request(global, &id, below.as_ref(), &file, yes).await
         }
-        AuthorityCommand::Rollover { id, below, issue_after, import, .. } => {
-            roll_over(global, &id, below.as_ref(), issue_after, import.as_deref()).await
+        AuthorityCommand::Rollover { id, below, issue_after, import, yes, .. } => {
+            roll_over(global, &id, below.as_ref(), issue_after, import.as_deref(), yes).await
         }
         AuthorityCommand::ImportRoot { file, root_fingerprint } => import_root(global, &file, &root_fingerprint).await,
         AuthorityCommand::ImportCross { file } => import_cross(global, &file).await,
@@ -27,8 +28,15 @@ pub(super) async fn authority(global: &Global, command: AuthorityCommand) -> any
 }
 
 /// The request for the next generation's certificate. It is no secret; a file that is there is left alone.
-async fn request(global: &Global, id: &AuthorityId, below: Option<&AuthorityId>, file: &Path) -> anyhow::Result<()> {
+async fn request(
+    global: &Global,
+    id: &AuthorityId,
+    below: Option<&AuthorityId>,
+    file: &Path,
+    yes: bool,
+) -> anyhow::Result<()> {
     let runtime = Runtime::open(load(global)?, Purpose::Job).await?;
+    make_kms_key(&runtime, id, false, yes).await?;
     let asked = runtime.request_generation(id, below).await;
     runtime.close().await;
     let (id, pem) = asked?;
@@ -38,16 +46,27 @@ async fn request(global: &Global, id: &AuthorityId, below: Option<&AuthorityId>,
     Ok(())
 }
 
+/// Has KMS make the key of the generation to come, if the configuration asks for that.
+async fn make_kms_key(runtime: &Runtime, id: &AuthorityId, signed_here: bool, yes: bool) -> anyhow::Result<()> {
+    let planned: Vec<_> = runtime.planned_kms_key_of_generation(id, signed_here).await?.into_iter().collect();
+    kms_keys::review(&planned, yes)?;
+    Ok(runtime.make_kms_keys(&planned, &tell).await?)
+}
+
 async fn roll_over(
     global: &Global,
     id: &AuthorityId,
     below: Option<&AuthorityId>,
     notice: Lifetime,
     import: Option<&Path>,
+    yes: bool,
 ) -> anyhow::Result<()> {
     let read = |file: &Path| std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()));
     let certificate = import.map(read).transpose()?;
     let runtime = Runtime::open(load(global)?, Purpose::Job).await?;
+    if certificate.is_none() {
+        make_kms_key(&runtime, id, true, yes).await?;
+    }
     let rolled = match &certificate {
         Some(octets) => runtime.import_generation(id, below, octets, notice).await,
         None => runtime.roll_over(id, below, notice).await,

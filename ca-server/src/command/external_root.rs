@@ -8,7 +8,7 @@ use ca_runtime::open::{Purpose, Runtime};
 
 use super::backup::read_passphrase;
 use super::init::{read_csr, tell, tell_administrator, tell_root};
-use super::{load, say, warn};
+use super::{kms_keys, load, say, warn};
 use crate::args::{Global, ImportResponderArgs, InitArgs};
 
 pub(super) async fn init(global: &Global, args: &InitArgs) -> anyhow::Result<()> {
@@ -24,6 +24,9 @@ pub(super) async fn init(global: &Global, args: &InitArgs) -> anyhow::Result<()>
 
 async fn request(runtime: &Runtime, args: &InitArgs) -> anyhow::Result<()> {
     let folder = args.requests.clone().unwrap_or_else(|| runtime.data_folder.path().join("requests"));
+    let planned = runtime.planned_kms_keys(true).await?;
+    kms_keys::review(&planned, args.yes)?;
+    runtime.make_kms_keys(&planned, &tell).await?;
     for requested in runtime.request_certificates(&folder, &tell).await? {
         say(format!("{}: the request of `{}`", requested.file.display(), requested.authority));
         say(format!("      SHA-256 of its public key {}", hex::encode(requested.spki_sha256)));

@@ -7,12 +7,15 @@ use ca_runtime::administrator::{Administrator, AdministratorKey, api_url};
 use ca_runtime::hierarchy::Progress;
 use ca_runtime::open::{Purpose, Runtime};
 
-use super::{load, say};
-use crate::args::Global;
+use super::{kms_keys, load, say};
+use crate::args::{Global, InitArgs};
 
-pub(super) async fn init(global: &Global, admin_csr: Option<&Path>) -> anyhow::Result<()> {
-    let csr = admin_csr.map(read_csr).transpose()?;
+pub(super) async fn init(global: &Global, args: &InitArgs) -> anyhow::Result<()> {
+    let csr = args.admin_csr.as_deref().map(read_csr).transpose()?;
     let runtime = Runtime::open(load(global)?, Purpose::Initialise).await?;
+    let planned = runtime.planned_kms_keys(false).await?;
+    kms_keys::review(&planned, args.yes)?;
+    runtime.make_kms_keys(&planned, &tell).await?;
     let made = runtime.init_hierarchy(&tell).await?;
     let key = csr.as_deref().map_or(AdministratorKey::MadeHere, AdministratorKey::OfCsr);
     let administrator = runtime.make_first_administrator(key, &api_url(&runtime.config)).await?;
@@ -43,6 +46,7 @@ pub(super) fn tell_administrator(administrator: Option<Administrator>) {
 pub(super) fn tell(progress: Progress) {
     match progress {
         Progress::MakingKey { authority, key_type } => say(format!("making the {key_type} key of `{authority}` …")),
+        Progress::MadeInKms { authority, arn } => say(format!("the key of `{authority}` is {arn}")),
         Progress::Established { authority } => say(format!("authority `{authority}` is established")),
         _ => {}
     }

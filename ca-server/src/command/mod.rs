@@ -8,6 +8,7 @@ mod dev;
 mod external_root;
 mod init;
 mod job;
+mod kms_keys;
 mod migrate;
 mod reseal;
 mod restore;
@@ -64,7 +65,7 @@ async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Dev => dev::dev(&global).await?,
         Command::Init(args) if args.external_root => external_root::init(&global, &args).await?,
-        Command::Init(args) => init::init(&global, args.admin_csr.as_deref()).await?,
+        Command::Init(args) => init::init(&global, &args).await?,
         Command::Serve { role } => serve::serve(&global, role).await?,
         Command::Migrate => migrate::migrate(&global).await?,
         Command::Backup(args) => backup::backup(&global, &args).await?,

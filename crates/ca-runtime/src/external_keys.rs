@@ -46,8 +46,9 @@ impl HeldKeys {
     /// Opens the way to every home that the configuration or the record names. Nothing is asked of any of them.
     pub(crate) async fn open(config: &Config, store: &dyn Store, may_use: bool) -> Result<Self, StoreError> {
         let mut kms = None;
-        if may_use && let Some(arn) = first_in_kms(config, store).await? {
-            kms = open_kms(config, &arn).await;
+        let (planned, makes) = (first_in_kms(config, store).await?, makes_in_kms(config));
+        if may_use && (planned.is_some() || makes) {
+            kms = open_kms(config, planned.as_deref()).await;
         }
         Ok(Self { may_use, kms, tokens: TokenKeys::new(config.pkcs11.clone()) })
     }
@@ -55,6 +56,18 @@ impl HeldKeys {
     /// Keys in tokens.
     pub(crate) fn tokens(&self) -> &TokenKeys {
         &self.tokens
+    }
+
+    /// What makes keys in KMS, and its region.
+    #[cfg(feature = "backend-kms")]
+    pub(crate) fn kms_maker(&self) -> Result<(&Kms, String), SignerError> {
+        let kms = self.kms.as_ref().ok_or_else(no_maker)?;
+        let no_region = || SignerError::Refused {
+            detail:
+                "no region is known in which KMS is to make keys; set `aws.region` (CA__AWS__REGION), or AWS_REGION"
+                    .to_owned(),
+        };
+        Ok((kms, kms.region().ok_or_else(no_region)?))
     }
 
     /// Calls of AWS so far.
@@ -68,7 +81,7 @@ async fn first_in_kms(config: &Config, store: &dyn Store) -> Result<Option<Strin
     let authorities = &config.authorities;
     let planned = [&authorities.root, &authorities.tls, &authorities.document].map(|authority| match &authority.key {
         KeyPlan::External(home) => Some(home.clone()),
-        KeyPlan::Software(_) | KeyPlan::Token { .. } => None,
+        KeyPlan::Software(_) | KeyPlan::MadeInKms(_) | KeyPlan::Token { .. } => None,
     });
     let recorded = store.authorities().await?.into_iter().map(|record| record.key_home);
     Ok(planned.into_iter().flatten().chain(recorded).find_map(|home| match home {
@@ -77,17 +90,26 @@ async fn first_in_kms(config: &Config, store: &dyn Store) -> Result<Option<Strin
     }))
 }
 
+/// Whether a key is to be made there.
+fn makes_in_kms(config: &Config) -> bool {
+    let authorities = &config.authorities;
+    [&authorities.root, &authorities.tls, &authorities.document]
+        .iter()
+        .any(|authority| matches!(authority.key, KeyPlan::MadeInKms(_)))
+}
+
 #[cfg(feature = "backend-kms")]
-async fn open_kms(config: &Config, arn: &str) -> Option<Kms> {
+async fn open_kms(config: &Config, arn: Option<&str>) -> Option<Kms> {
     use ca_backends::aws::AwsAccess;
 
     // What is no ARN of a key is refused when it is used, with a reason.
-    let region = KmsKeyArn::parse(arn).map_or_else(|_| String::new(), |arn| arn.region().to_owned());
+    let arn = arn.and_then(|arn| KmsKeyArn::parse(arn).ok());
+    let region = arn.map_or_else(String::new, |arn| arn.region().to_owned());
     Some(Kms::new(AwsAccess::find_for(&config.aws, &region).await, config.kms_quota))
 }
 
 #[cfg(not(feature = "backend-kms"))]
-async fn open_kms(_: &Config, _: &str) -> Option<Kms> {
+async fn open_kms(_: &Config, _: Option<&str>) -> Option<Kms> {
     None
 }
 
@@ -154,6 +176,11 @@ pub(crate) async fn find_in_kms(_: &AwsPlace, _: &KmsKeyArn) -> Result<Arc<dyn S
     Err(SignerError::Unavailable { detail: NotBuiltIn.to_string() })
 }
 
+#[cfg(feature = "backend-kms")]
+fn no_maker() -> SignerError {
+    SignerError::Unavailable { detail: "this process makes no keys in AWS KMS".to_owned() }
+}
+
 fn no_adapter(home: &KeyHome) -> SignerError {
     let detail = match home {
         KeyHome::Kms(_) if cfg!(feature = "backend-kms") => {
@@ -171,7 +198,7 @@ pub(crate) fn check(config: &Config) -> Result<(), NotBuiltIn> {
     let authorities = &config.authorities;
     let wants_kms = [&authorities.root, &authorities.tls, &authorities.document]
         .iter()
-        .any(|authority| matches!(&authority.key, KeyPlan::External(KeyHome::Kms(_))));
+        .any(|authority| matches!(&authority.key, KeyPlan::External(KeyHome::Kms(_)) | KeyPlan::MadeInKms(_)));
     match wants_kms && !cfg!(feature = "backend-kms") {
         true => Err(NotBuiltIn),
         false => Ok(()),

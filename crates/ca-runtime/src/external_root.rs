@@ -250,6 +250,11 @@ impl Runtime {
                 key_id
             }
             KeyPlan::External(_) => HELD_ELSEWHERE.to_owned(),
+            KeyPlan::MadeInKms(key_type) => {
+                let made = self.key_made_in_kms(id, *key_type).await;
+                made.map_err(ExternalRootError::Init)?;
+                HELD_ELSEWHERE.to_owned()
+            }
             KeyPlan::Token { uri, make } => {
                 let made = self.find_or_make_in_token(id, uri, *make, progress).await;
                 made.map_err(ExternalRootError::Init)?;
@@ -270,6 +275,9 @@ impl Runtime {
         match &self.subordinate_config(id).key {
             KeyPlan::External(home) if key == HELD_ELSEWHERE => {
                 Ok((home.clone(), self.engine.external_keys().find(home).await?))
+            }
+            KeyPlan::MadeInKms(key_type) if key == HELD_ELSEWHERE => {
+                self.key_made_in_kms(id, *key_type).await.map_err(ExternalRootError::Init)
             }
             KeyPlan::Token { uri, .. } if key == HELD_ELSEWHERE => {
                 // Made when its certificate was asked for: one that is gone is not made anew.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use ca_core::id::{AuthorityId, IdError};
 use ca_core::key::KeyType;
-use ca_core::pkcs11_uri::Pkcs11Uri;
 use ca_core::policy::AuthorityConstraints;
 use ca_core::principal::Principal;
 use ca_core::time::Lifetime;
@@ -17,14 +16,12 @@ use ca_engine::flow::publish_crl;
 use ca_engine::flow::reconcile::abandon_reservations_before;
 use ca_engine::flow::respond::{make_responder, needs_responder};
 use ca_engine::generation::line_of;
-use ca_engine::port::external_keys::ExternalKeys;
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError};
 use ca_engine::port::signer::{Signer, SignerError};
 use ca_engine::port::store::{AuthorityState, KeyHome, Lease, StoreError};
 use thiserror::Error;
 
 use crate::config::{AuthorityConfig, KeyPlan};
-use crate::external_keys::HeldKeys;
 use crate::open::Runtime;
 use crate::operator_message::operator_message;
 use crate::root_key::{RootKeyError, RootKeyFile};
@@ -44,6 +41,9 @@ pub(crate) const SUBORDINATES: [(&str, &[ExtendedKeyUsage]); 2] = [
     ("document", &[ExtendedKeyUsage::DOCUMENT_SIGNING, ExtendedKeyUsage::EMAIL_PROTECTION]),
 ];
 
+/// Where a key that is not made here is, and the key.
+pub(crate) type KeyElsewhere = (KeyHome, Arc<dyn Signer>);
+
 /// What is going on; RSA keys take a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -54,6 +54,13 @@ pub enum Progress {
         authority: AuthorityId,
         /// What kind.
         key_type: KeyType,
+    },
+    /// KMS has made a key, or had made it before, and the record says which.
+    MadeInKms {
+        /// Whose.
+        authority: AuthorityId,
+        /// Its ARN.
+        arn: String,
     },
     /// An authority has its certificate, its first CRL and its first OCSP responder.
     Established {
@@ -162,27 +169,34 @@ impl Runtime {
         missing: &[AuthorityId],
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<(), InitError> {
+        // Whatever is wrong with a key that is elsewhere is found out before the first authority is there.
+        let mut keys = self.keys_elsewhere(missing, progress).await?;
         if missing.contains(root) {
-            self.make_root(root, progress).await?;
+            self.make_root(root, keys.remove(root), progress).await?;
         } else {
             self.lend_root_key(root).await?;
             equip_authority(&self.engine, &Principal::LocalOperator, root).await?;
         }
         for (id, purposes) in subordinates.iter().filter(|(id, _)| missing.contains(id)) {
-            self.make_subordinate(root, id, purposes, progress).await?;
+            self.make_subordinate(root, id, purposes, keys.remove(id), progress).await?;
         }
         Ok(())
     }
 
-    async fn make_root(&self, id: &AuthorityId, progress: &(dyn Fn(Progress) + Sync)) -> Result<(), InitError> {
+    async fn make_root(
+        &self,
+        id: &AuthorityId,
+        elsewhere: Option<KeyElsewhere>,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<(), InitError> {
         let config = &self.config.authorities.root;
-        let (key_home, signer) = match &config.key {
-            KeyPlan::Software(key_type) => {
+        let (key_home, signer) = match (elsewhere, &config.key) {
+            (Some(found), _) => found,
+            (None, KeyPlan::Software(key_type)) => {
                 progress(Progress::MakingKey { authority: id.clone(), key_type: *key_type });
                 (KeyHome::File, self.root_key_file()?.load_or_generate(*key_type, &self.entropy).await?)
             }
-            KeyPlan::External(home) => (home.clone(), self.engine.external_keys().find(home).await?),
-            KeyPlan::Token { uri, make } => self.find_or_make_in_token(id, uri, *make, progress).await?,
+            (None, _) => return Err(InitError::KeyNotMade { authority: id.clone() }),
         };
         let plan = AuthorityPlan {
             id: id.clone(),
@@ -202,19 +216,20 @@ impl Runtime {
         root: &AuthorityId,
         id: &AuthorityId,
         purposes: &[ExtendedKeyUsage],
+        elsewhere: Option<KeyElsewhere>,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<(), InitError> {
         let config = self.subordinate_config(id);
-        let (key_home, signer) = match &config.key {
-            KeyPlan::Software(key_type) => {
+        let (key_home, signer) = match (elsewhere, &config.key) {
+            (Some(found), _) => found,
+            (None, KeyPlan::Software(key_type)) => {
                 progress(Progress::MakingKey { authority: id.clone(), key_type: *key_type });
                 let (sealed, signer) = self.keyring.generate(KeyRoom::Authorities, *key_type).await?;
                 let key_home = KeyHome::Sealed(sealed.id.clone());
                 self.engine.store().add_key(sealed).await?;
                 (key_home, signer)
             }
-            KeyPlan::External(home) => (home.clone(), self.engine.external_keys().find(home).await?),
-            KeyPlan::Token { uri, make } => self.find_or_make_in_token(id, uri, *make, progress).await?,
+            (None, _) => return Err(InitError::KeyNotMade { authority: id.clone() }),
         };
         let plan = AuthorityPlan {
             id: id.clone(),
@@ -232,17 +247,6 @@ impl Runtime {
         Ok(())
     }
 
-    /// As [`find_or_make_in_token`].
-    pub(crate) async fn find_or_make_in_token(
-        &self,
-        id: &AuthorityId,
-        uri: &Pkcs11Uri,
-        make: Option<KeyType>,
-        progress: &(dyn Fn(Progress) + Sync),
-    ) -> Result<(KeyHome, Arc<dyn Signer>), InitError> {
-        find_or_make_in_token(&self.external_keys, id, uri, make, progress).await
-    }
-
     pub(crate) fn subordinate_config(&self, id: &AuthorityId) -> &AuthorityConfig {
         self.config.authorities.of_line(&line_of(id))
     }
@@ -251,31 +255,6 @@ impl Runtime {
     pub(crate) fn root_key_file(&self) -> Result<&RootKeyFile, InitError> {
         self.root_key.as_ref().ok_or(InitError::NoRootKey)
     }
-}
-
-/// The key of a URI as it is in its token, or made there. One that an interrupted set-up made is found and used.
-pub(crate) async fn find_or_make_in_token(
-    keys: &HeldKeys,
-    id: &AuthorityId,
-    uri: &Pkcs11Uri,
-    make: Option<KeyType>,
-    progress: &(dyn Fn(Progress) + Sync),
-) -> Result<(KeyHome, Arc<dyn Signer>), InitError> {
-    // What a URI says of the way to a token is true on one host; the record is read on all.
-    let home = KeyHome::Pkcs11(uri.identity().to_string());
-    let signer = match (keys.tokens().find_if_there(uri).await?, make) {
-        (Some(signer), _) => signer,
-        (None, Some(key_type)) => {
-            progress(Progress::MakingKey { authority: id.clone(), key_type });
-            keys.tokens().make(uri, key_type).await?
-        }
-        // It says what is missing.
-        (None, None) => keys.find(&home).await?,
-    };
-    if let Some(key_type) = make.filter(|key_type| *key_type != signer.public_key().key_type()) {
-        return Err(InitError::OtherKeyType { authority: id.clone(), found: signer.public_key().key_type(), key_type });
-    }
-    Ok((home, signer))
 }
 
 /// Why the hierarchy was not made.
@@ -303,17 +282,46 @@ pub enum InitError {
     /// A key.
     #[error(transparent)]
     Key(#[from] KeyringError),
-    /// A key in a token is of another kind than the configuration says.
+    /// A key that is elsewhere is of another kind than the configuration says.
     #[error(
-        "the key of {authority} in its token is {found}, and `authority.{authority}.key_type` says {key_type}; correct one of them"
+        "the key of {authority} in {home} is {found}, and `authority.{authority}.key_type` says {key_type}; correct one of them"
     )]
     OtherKeyType {
         /// Whose key.
         authority: AuthorityId,
+        /// Where it is.
+        home: KeyHome,
         /// What it is.
         found: KeyType,
         /// What it should be.
         key_type: KeyType,
+    },
+    /// A token did not make a key.
+    #[error(
+        "the key of `{authority}` was not made in {home}: {source}; when that is put right, run this again: what was made is found"
+    )]
+    NotMadeInToken {
+        /// Whose key.
+        authority: AuthorityId,
+        /// Where.
+        home: KeyHome,
+        /// Why not.
+        source: SignerError,
+    },
+    /// A key that KMS is to make, which is the business of other commands.
+    #[error(
+        "the key of `{authority}` is to be made in AWS KMS, and was not yet: run `ca-server init`, or `ca-server authority rollover` \
+         for a later generation, which show first what they are going to make"
+    )]
+    KeyNotMade {
+        /// Whose key.
+        authority: AuthorityId,
+    },
+    /// A note about a key that KMS was asked for makes no sense.
+    #[error("what the record says of the key of `{authority}` in KMS is damaged; restore the database from a backup")]
+    DamagedNote {
+        /// Whose key.
+        authority: AuthorityId,
     },
     /// A key that is held elsewhere.
     #[error(transparent)]

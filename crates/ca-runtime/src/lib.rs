@@ -6,6 +6,7 @@
 
 pub mod administrator;
 mod anchors;
+mod authority_keys;
 pub mod backup;
 pub mod ceremony;
 pub mod clock;
@@ -19,6 +20,7 @@ pub mod external_status;
 pub mod file;
 pub mod hierarchy;
 pub mod key_export;
+pub mod kms_keys;
 pub mod local;
 pub mod lock;
 mod mirrors;

@@ -1,6 +1,7 @@
 //! Rollover on the host that holds the root's key: beside a running service, which need not stop for it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ca_core::certificate::Certificate;
 use ca_core::id::AuthorityId;
@@ -14,15 +15,16 @@ use ca_engine::flow::retire;
 use ca_engine::flow::rollover::{Announced, GenerationKey, LEASE, LEASE_NAME, LEAST_NOTICE, RolloverPlan, roll_over};
 use ca_engine::flow::rollover_elsewhere::{import_certificate, request_certificate};
 use ca_engine::generation::line_of;
+use ca_engine::hierarchy::Authority;
 use ca_engine::port::anchor::Anchor;
 use ca_engine::port::external_keys::ExternalKeys;
-use ca_engine::port::store::{Lease, StoreError};
+use ca_engine::port::store::{KeyHome, Lease, StoreError};
 use thiserror::Error;
 
 use crate::config::{AuthoritiesConfig, KeyPlan};
 use crate::external_keys::HeldKeys;
 use crate::file;
-use crate::hierarchy::{InitError, SUBORDINATES, find_or_make_in_token};
+use crate::hierarchy::{InitError, SUBORDINATES};
 use crate::open::Runtime;
 use crate::operator_message::operator_message;
 
@@ -83,13 +85,62 @@ impl Runtime {
         below: Option<&AuthorityId>,
         notice: Lifetime,
     ) -> Result<RolloverPlan, RolloverError> {
+        let line = line_of(id);
+        let known = SUBORDINATES.iter().any(|(known, _)| *known == line.as_str());
+        if !known {
+            return Err(RolloverError::NotALine { id: id.clone() });
+        }
+        let key = match &self.subordinate_config(&line).key {
+            KeyPlan::MadeInKms(key_type) => match self.generation_to_come(id).await? {
+                Some(next) => Some(GenerationKey::given(self.key_made_in_kms(&next, *key_type).await?)),
+                None => Some(self.no_key(&line).await?),
+            },
+            KeyPlan::Token { uri, make } => match self.generation_to_come(id).await? {
+                Some(_) => Some(GenerationKey::given(self.find_or_make_in_token(id, uri, *make, &|_| {}).await?)),
+                None => Some(self.no_key(&line).await?),
+            },
+            KeyPlan::Software(_) | KeyPlan::External(_) => None,
+        };
         let means = Means {
             engine: &self.engine,
             authorities: &self.config.authorities,
             external_keys: &self.external_keys,
             anchor: &*self.anchor,
         };
-        means.plan(id, below, notice).await
+        means.plan(id, below, key, notice).await
+    }
+
+    /// For a line whose next generation is made and not announced: the flow goes on with that one, and needs no key.
+    async fn no_key(&self, line: &AuthorityId) -> Result<GenerationKey, RolloverError> {
+        let newest = self.newest(line)?;
+        let home = newest.record().key_home.clone();
+        if matches!(home, KeyHome::Sealed(_) | KeyHome::File) {
+            return Ok(GenerationKey::Make(newest.certificate().public_key().key_type()));
+        }
+        let signer = self.engine.external_keys().find(&home).await.map_err(InitError::from)?;
+        Ok(GenerationKey::Given { home, signer })
+    }
+
+    fn newest(&self, line: &AuthorityId) -> Result<Arc<Authority>, RolloverError> {
+        let newest = self.engine.hierarchy().generations(line).pop().map(|(_, newest)| Arc::clone(newest));
+        newest.ok_or_else(|| RolloverError::NotALine { id: line.clone() })
+    }
+
+    /// How the key of a line's next generation comes to be; `None` for what is no line.
+    pub(crate) fn plan_of_line(&self, line: &AuthorityId) -> Option<&KeyPlan> {
+        let line = line_of(line);
+        let is_known = SUBORDINATES.iter().any(|(known, _)| *known == line.as_str());
+        is_known.then(|| &self.subordinate_config(&line).key)
+    }
+
+    /// Whether the key above a line can be had on this host; it is given back at once.
+    pub(crate) async fn parents_key_is_at_hand(&self, line: &AuthorityId) -> Result<(), RolloverError> {
+        let Some(parent) = self.newest(&line_of(line))?.record().parent.clone() else { return Ok(()) };
+        if !self.engine.authority(&parent)?.can_sign() {
+            self.lend_root_key(&parent).await?;
+            self.engine.return_signer(&parent).await?;
+        }
+        Ok(self.engine.authority(&parent).map(drop)?)
     }
 
     async fn rollover_lease(&self) -> Result<Lease, RolloverError> {
@@ -133,27 +184,27 @@ pub(crate) struct Means<'a> {
 }
 
 impl Means<'_> {
-    /// The next generation of the line that `id` is of, as the configuration describes the line now.
+    /// The next generation of the line that `id` is of, as the configuration describes the line now. `key` is its key where that was
+    /// found or made before.
     pub(crate) async fn plan(
         &self,
         id: &AuthorityId,
         below: Option<&AuthorityId>,
+        key: Option<GenerationKey>,
         notice: Lifetime,
     ) -> Result<RolloverPlan, RolloverError> {
         let line = line_of(id);
         let known = SUBORDINATES.iter().find(|(known, _)| *known == line.as_str());
         let Some((_, purposes)) = known else { return Err(RolloverError::NotALine { id: id.clone() }) };
         let config = self.authorities.of_line(&line);
-        let key = match &config.key {
-            KeyPlan::Software(key_type) => GenerationKey::Make(*key_type),
-            KeyPlan::External(home) => {
+        let key = match (key, &config.key) {
+            (Some(key), _) => key,
+            (None, KeyPlan::Software(key_type)) => GenerationKey::Make(*key_type),
+            (None, KeyPlan::External(home)) => {
                 let signer = self.external_keys.find(home).await.map_err(InitError::from)?;
                 GenerationKey::Given { home: home.clone(), signer }
             }
-            KeyPlan::Token { uri, make } => {
-                let (home, signer) = find_or_make_in_token(self.external_keys, id, uri, *make, &|_| {}).await?;
-                GenerationKey::Given { home, signer }
-            }
+            (None, KeyPlan::MadeInKms(_) | KeyPlan::Token { .. }) => return Err(RolloverError::KeyByHand { line }),
         };
         Ok(RolloverPlan {
             below: below.cloned(),
@@ -194,6 +245,15 @@ pub enum RolloverError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A key that nobody makes by itself.
+    #[error(
+        "the key of the next generation of `{line}` is to be made in a token or in AWS KMS: that is done by `ca-server authority \
+         rollover {line}`, by somebody who sees what is made and what it costs"
+    )]
+    KeyByHand {
+        /// The line.
+        line: AuthorityId,
     },
     /// Another process is at work.
     #[error("another rollover is at work on this database, or was cut off less than {} ago; try again then", LEASE)]

@@ -137,7 +137,7 @@ impl RolloverSchedule {
                 external_keys: &self.external_keys,
                 anchor: &*self.anchor,
             };
-            let plan = means.plan(&next.line, None, NOTICE).await?;
+            let plan = means.plan(&next.line, None, None, NOTICE).await?;
             let principal = Principal::Job(SCHEDULED);
             if next.is_by_itself {
                 return Ok(Outcome::Announced(roll_over(&self.engine, &principal, plan, &lease).await?));

@@ -148,7 +148,8 @@ type Intrusion<S> = Box<dyn FnOnce(&mut S) + Send>;
 
 struct State<S> {
     service: S,
-    faults: VecDeque<(String, Fault)>,
+    /// By operation; `None` for a request that is served.
+    faults: VecDeque<(String, Option<Fault>)>,
     intrusions: VecDeque<(String, Intrusion<S>)>,
     weather: Option<Weather>,
     latency: Duration,
@@ -198,7 +199,19 @@ impl<S: JsonService> JsonDouble<S> {
 
     /// How the next requests of an operation fail, one after the other.
     pub fn fail(&self, operation: &str, faults: impl IntoIterator<Item = Fault>) {
-        lock(&self.state).faults.extend(faults.into_iter().map(|fault| (operation.to_owned(), fault)));
+        self.fail_later(operation, 0, faults);
+    }
+
+    /// The same, after so many that are served.
+    pub fn fail_later(&self, operation: &str, served: usize, faults: impl IntoIterator<Item = Fault>) {
+        let before = std::iter::repeat_n(None, served);
+        let all = before.chain(faults.into_iter().map(Some)).map(|fault| (operation.to_owned(), fault));
+        lock(&self.state).faults.extend(all);
+    }
+
+    /// Takes back all faults that nothing has met yet.
+    pub fn mend(&self) {
+        lock(&self.state).faults.clear();
     }
 
     /// Changes the service just before the next request of an operation is judged: between a look and what relies on it.
@@ -256,6 +269,10 @@ impl<S: JsonService> State<S> {
         let fault = self.fault_of(&operation);
         let outcome = match fault {
             Some(Fault::Silence) => return self.note(operation, "silence", Answer::Silence),
+            Some(Fault::SilenceAfterwards) => {
+                let _done = self.serve(&operation, request);
+                return self.note(operation, "silence", Answer::Silence);
+            }
             Some(Fault::Refuse(status, code)) => Err(said_by_the_double(status, code)),
             Some(Fault::RefuseAfterwards(status, code)) => {
                 let _done = self.serve(&operation, request);
@@ -282,7 +299,7 @@ impl<S: JsonService> State<S> {
     fn fault_of(&mut self, operation: &str) -> Option<Fault> {
         let at = self.faults.iter().position(|(on, _)| on == operation);
         match at.and_then(|at| self.faults.remove(at)) {
-            Some((_, fault)) => Some(fault),
+            Some((_, fault)) => fault,
             None => self.weather.as_mut().and_then(Weather::next),
         }
     }

@@ -149,6 +149,10 @@ impl State {
         match fault.and_then(|at| self.faults.remove(at)).map(|(_, fault)| fault) {
             None => Answer::Respond(self.serve(operation, key, request), Duration::ZERO),
             Some(Fault::Silence) => Answer::Silence,
+            Some(Fault::SilenceAfterwards) => {
+                self.serve(operation, key, request);
+                Answer::Silence
+            }
             Some(Fault::Refuse(status, code)) => Answer::Respond(refusal(status, code), Duration::ZERO),
             Some(Fault::RefuseAfterwards(status, code)) => {
                 self.serve(operation, key, request);

@@ -26,6 +26,8 @@ pub enum Fault {
     RefuseAfterwards(u16, &'static str),
     /// It is never answered, and nothing happens.
     Silence,
+    /// It is done, and never answered.
+    SilenceAfterwards,
     /// It is done, and the connection ends without an answer.
     LoseAnswer,
 }

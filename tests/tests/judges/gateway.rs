@@ -37,15 +37,6 @@ fn judge_by_ocsp(nginx: &Nginx) -> anyhow::Result<()> {
 }
 
 #[test]
-fn nginx_judges_by_what_keys_in_a_token_signed() -> anyhow::Result<()> {
-    let material = Material::of_token_keys()?;
-    judge_by_ocsp(&Nginx::start(&material, "nginx-ocsp", "ssl_ocsp on;")?)?;
-    let nginx = Nginx::start(&material, "nginx-crl", &format!("ssl_crl {};", material.file("crls.pem").display()))?;
-    nginx.lets_in("good")?;
-    nginx.refuses("revoked", "certificate revoked")
-}
-
-#[test]
 fn nginx_reads_the_lists() -> anyhow::Result<()> {
     let material = Material::shared()?;
     let directives = format!("ssl_crl {};", material.file("crls.pem").display());

@@ -9,45 +9,14 @@ use ca_api::certificate::{
 };
 use ca_e2e::client::{Client, eventually};
 use ca_e2e::identity::{Identity, dns, name};
+use ca_e2e::pkilint::Exhibits;
 use ca_e2e::stack::{PATIENCE, Site, Stack};
-use ca_e2e::token_keys::{TokenKeys, borrowed};
-use serde::Deserialize;
 
 use crate::material::{wait, wait_until_listed, write};
 use crate::tool::{Tool, workspace};
 
 /// Every type of key that the service knows.
 const KEY_TYPES: [&str; 7] = ["p256", "p384", "p521", "ed25519", "rsa2048", "rsa3072", "rsa4096"];
-
-/// Of them those that authorities have in a token here.
-const TOKEN_KEY_TYPES: [&str; 2] = ["p384", "rsa2048"];
-
-const DIVERGENCES: &str = include_str!("../../pkilint/divergences.json");
-
-/// What pkilint says that is not so. Each must be said, or it has no place in the list any more.
-#[derive(Deserialize)]
-struct Divergence {
-    code: String,
-    /// What the finding's message begins with.
-    message: String,
-    #[serde(rename = "reason")]
-    _reason: String,
-}
-
-/// Something of pkilint's.
-#[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "what is not compared is shown")]
-struct Finding {
-    file: String,
-    node: String,
-    severity: String,
-    code: String,
-    message: Option<String>,
-}
-
-/// Files for pkilint, each with what it is.
-#[derive(Default)]
-struct Exhibits(Vec<(&'static str, PathBuf)>);
 
 #[test]
 fn pkilint_finds_nothing() -> anyhow::Result<()> {
@@ -56,61 +25,28 @@ fn pkilint_finds_nothing() -> anyhow::Result<()> {
     for key_type in KEY_TYPES {
         hierarchy_of(key_type, folder.path(), &mut exhibits).with_context(|| format!("a hierarchy of {key_type}"))?;
     }
-    for key_type in TOKEN_KEY_TYPES {
-        let token = TokenKeys::new()?;
-        let settings = token.settings(key_type);
-        let folder = folder.path().join(format!("token-{key_type}"));
-        everything_of(key_type, &borrowed(&settings), &[key_type], &folder, &mut exhibits)
-            .with_context(|| format!("a hierarchy of {key_type} in a token"))?;
-    }
     // Root, two subordinates, operator and api-server; the profiles; three complete lists, a shard and a delta; five answers.
-    let subjects = KEY_TYPES.len() + 6 + TOKEN_KEY_TYPES.len();
-    let hierarchies = KEY_TYPES.len() + TOKEN_KEY_TYPES.len();
-    ensure!(exhibits.0.len() == hierarchies * (5 + 5 + 5) + 3 * subjects, "{} exhibits", exhibits.0.len());
-
-    let list: String = exhibits.0.iter().map(|(kind, path)| format!("{kind} {}\n", path.display())).collect();
-    let said = Tool::python("lint_judge.py").input(list).run()?.accepts()?.text();
-    let findings: Vec<Finding> =
-        said.lines().map(serde_json::from_str).collect::<Result<_, _>>().context("pkilint says other things")?;
-    let divergences: Vec<Divergence> = serde_json::from_str(DIVERGENCES).context("the list of divergences")?;
-    let explains = |divergence: &Divergence, finding: &Finding| {
-        let message = finding.message.as_deref().unwrap_or("");
-        finding.code == divergence.code && message.starts_with(&divergence.message)
-    };
-    let unexplained: Vec<_> =
-        findings.iter().filter(|finding| !divergences.iter().any(|divergence| explains(divergence, finding))).collect();
-    ensure!(unexplained.is_empty(), "pkilint found:\n{unexplained:#?}");
-    for divergence in &divergences {
-        let still_said = findings.iter().any(|finding| explains(divergence, finding));
-        ensure!(
-            still_said,
-            "no divergence any more, take it from the list: {} {}",
-            divergence.code,
-            divergence.message
-        );
-    }
+    let subjects = KEY_TYPES.len() + 6;
+    ensure!(exhibits.len() == KEY_TYPES.len() * (5 + 5 + 5) + 3 * subjects, "{} exhibits", exhibits.len());
+    let verdict = exhibits.lint()?;
+    ensure!(verdict.unexplained.is_empty(), "pkilint found:\n{:#?}", verdict.unexplained);
+    // Each must be said, or it has no place in the list any more.
+    ensure!(
+        verdict.never_said.is_empty(),
+        "no divergences any more, take them from the list: {:#?}",
+        verdict.never_said
+    );
     Ok(())
 }
 
 /// A service whose authorities and administrator have keys of one type, and everything it signs.
 fn hierarchy_of(key_type: &str, folder: &Path, exhibits: &mut Exhibits) -> anyhow::Result<()> {
-    let key = format!("software:{key_type}");
+    let (key, folder) = (format!("software:{key_type}"), &folder.join(key_type));
     let authorities = ["CA__AUTHORITY__ROOT__KEY", "CA__AUTHORITY__TLS__KEY", "CA__AUTHORITY__DOCUMENT__KEY"];
     let settings = authorities.map(|setting| (setting, key.as_str()));
     let subject_key_types = if key_type == "p256" { &KEY_TYPES[..] } else { &[key_type] };
-    everything_of(key_type, &settings, subject_key_types, &folder.join(key_type), exhibits)
-}
-
-/// The same of a service with these settings; `folder` is made.
-fn everything_of(
-    key_type: &str,
-    settings: &[(&str, &str)],
-    subject_key_types: &[&str],
-    folder: &Path,
-    exhibits: &mut Exhibits,
-) -> anyhow::Result<()> {
     let partial_lists = [("CA__AUTHORITY__TLS__SHARDS", "1"), ("CA__AUTHORITY__TLS__DELTA", "true")];
-    let site = Site::empty(&[settings, &partial_lists].concat())?;
+    let site = Site::empty(&[&settings[..], &partial_lists].concat())?;
     std::fs::create_dir(folder)?;
     let admin_csr = write(folder, "admin.csr", csr(key_type, "an administrator")?)?;
     let admin_csr = admin_csr.to_str().context("a temporary folder's name is UTF-8")?;
@@ -120,16 +56,16 @@ fn everything_of(
     let operator = std::fs::read_to_string(stack.data_folder().join("admin/admin.crt"))?;
     let administrator = stack.holder(&Identity::from_pem(operator.clone(), key_pem(key_type)?))?;
 
-    exhibits.certificate(folder, "operator", &first_certificate(&operator)?)?;
-    exhibits.certificate(folder, "api-server", &api_certificate(&stack)?)?;
+    exhibit(exhibits, folder, "operator", &first_certificate(&operator)?)?;
+    exhibit(exhibits, folder, "api-server", &api_certificate(&stack)?)?;
     for (path, name) in [("/roots.pem", "root"), ("/ca/tls.pem", "tls"), ("/ca/document.pem", "document")] {
-        exhibits.certificate(folder, name, &get(&stack, path)?)?;
+        exhibit(exhibits, folder, name, &get(&stack, path)?)?;
     }
     for profile in ["server", "client", "document"] {
         for subject_key_type in subject_key_types {
             let certificate = issue(&administrator, profile, subject_key_type)?;
             let name = format!("{profile}.{subject_key_type}");
-            exhibits.certificate(folder, &name, &certificate.certificate)?;
+            exhibit(exhibits, folder, &name, &certificate.certificate)?;
             verify(folder, &certificate, &name)?;
             revoke(&stack, &administrator, &certificate, profile)?;
         }
@@ -140,9 +76,10 @@ fn everything_of(
             let answer = stack.public()?.get(&format!("/crl/{name}")).await?;
             Ok((answer.status != 404).then_some(answer))
         }))?;
-        exhibits.0.push(("crl", write(folder, &name.replace('/', "-"), list.expect(200)?.body)?));
+        exhibits.list(write(folder, &name.replace('/', "-"), list.expect(200)?.body)?);
     }
-    let mut ask = |issuer: &str, about: &str, options: &[&str]| exhibits.status(&stack, folder, issuer, about, options);
+    let mut ask =
+        |issuer: &str, about: &str, options: &[&str]| status(exhibits, &stack, folder, issuer, about, options);
     ask("tls", &format!("server.{key_type}"), &["-nonce"])?;
     ask("tls", &format!("client.{key_type}"), &["-sha256", "-no_nonce"])?;
     ask("document", &format!("document.{key_type}"), &["-no_nonce"])?;
@@ -152,34 +89,30 @@ fn everything_of(
     Ok(())
 }
 
-impl Exhibits {
-    fn certificate(&mut self, folder: &Path, name: &str, pem: &str) -> anyhow::Result<()> {
-        self.0.push(("certificate", write(folder, &format!("{name}.pem"), pem)?));
-        Ok(())
-    }
+fn exhibit(exhibits: &mut Exhibits, folder: &Path, name: &str, pem: &str) -> anyhow::Result<()> {
+    exhibits.certificate(write(folder, &format!("{name}.pem"), pem)?);
+    Ok(())
+}
 
-    /// The answer about a certificate, or about a serial number.
-    fn status(
-        &mut self,
-        stack: &Stack,
-        folder: &Path,
-        issuer: &str,
-        about: &str,
-        options: &[&str],
-    ) -> anyhow::Result<()> {
-        let pem = |name: &str| folder.join(format!("{name}.pem"));
-        let answer = folder.join(format!("{about}-by-{issuer}.ocsp"));
-        let tool =
-            Tool::new("openssl").arg("ocsp").args(options).arg("-url").arg(format!("{}/ocsp", stack.public_url()));
-        let tool =
-            tool.arg("-CAfile").arg(pem("root")).arg("-verify_other").arg(pem(issuer)).arg("-issuer").arg(pem(issuer));
-        let tool =
-            if about.starts_with("0x") { tool.args(["-serial", about]) } else { tool.arg("-cert").arg(pem(about)) };
-        let tool = tool.arg("-respout").arg(&answer);
-        tool.run()?.accepts()?.says("Response verify OK")?;
-        self.0.push(("ocsp", answer));
-        Ok(())
-    }
+/// The answer about a certificate, or about a serial number.
+fn status(
+    exhibits: &mut Exhibits,
+    stack: &Stack,
+    folder: &Path,
+    issuer: &str,
+    about: &str,
+    options: &[&str],
+) -> anyhow::Result<()> {
+    let pem = |name: &str| folder.join(format!("{name}.pem"));
+    let answer = folder.join(format!("{about}-by-{issuer}.ocsp"));
+    let tool = Tool::new("openssl").arg("ocsp").args(options).arg("-url").arg(format!("{}/ocsp", stack.public_url()));
+    let tool =
+        tool.arg("-CAfile").arg(pem("root")).arg("-verify_other").arg(pem(issuer)).arg("-issuer").arg(pem(issuer));
+    let tool = if about.starts_with("0x") { tool.args(["-serial", about]) } else { tool.arg("-cert").arg(pem(about)) };
+    let tool = tool.arg("-respout").arg(&answer);
+    tool.run()?.accepts()?.says("Response verify OK")?;
+    exhibits.response(answer);
+    Ok(())
 }
 
 /// Asks for a certificate with every kind of name that the profile knows.

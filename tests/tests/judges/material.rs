@@ -8,7 +8,6 @@ use ca_api::certificate::{Certificate, SubjectAlternativeNameType as NameType};
 use ca_e2e::client::{Client, eventually};
 use ca_e2e::identity::{Identity, SubjectKey, dns, name, request};
 use ca_e2e::stack::{PATIENCE, Site, Stack};
-use ca_e2e::token_keys::{TokenKeys, borrowed};
 
 use crate::tool::Tool;
 
@@ -25,8 +24,6 @@ pub(crate) const SERVER_NAME: &str = "gw.test";
 pub(crate) struct Material {
     stack: Stack,
     folder: PathBuf,
-    /// Where the authorities' keys are, when they are in a token.
-    _token: Option<TokenKeys>,
 }
 
 impl Material {
@@ -37,20 +34,14 @@ impl Material {
         if let Some(material) = shared.upgrade() {
             return Ok(material);
         }
-        let material = Arc::new(wait(Self::make(None))?);
+        let material = Arc::new(wait(Self::make())?);
         *shared = Arc::downgrade(&material);
         Ok(material)
     }
 
-    /// The same by a service whose authorities' keys are in a token.
-    pub(crate) fn of_token_keys() -> anyhow::Result<Arc<Self>> {
-        wait(Self::make(Some(TokenKeys::new()?))).map(Arc::new)
-    }
-
-    async fn make(token: Option<TokenKeys>) -> anyhow::Result<Self> {
-        let settings = token.as_ref().map(|token| token.settings("p256")).unwrap_or_default();
-        let site = Site::initialised(&borrowed(&settings))?;
-        let unrecorded = issue_unrecorded(&site, &settings).await?;
+    async fn make() -> anyhow::Result<Self> {
+        let site = Site::initialised(&[])?;
+        let unrecorded = issue_unrecorded(&site).await?;
         let stack = site.serve()?;
         let folder = stack.work_folder().join("material");
         std::fs::create_dir(&folder).context("the folder for the judges cannot be made")?;
@@ -80,7 +71,7 @@ impl Material {
         }
         make_foreign(&folder)?;
         outlive(&administrator, &folder).await?;
-        Ok(Self { stack, folder, _token: token })
+        Ok(Self { stack, folder })
     }
 
     /// The service.
@@ -171,11 +162,8 @@ async fn issue_server(administrator: &Client) -> anyhow::Result<Identity> {
 
 /// A certificate of the site's own authority that is on nobody's record: a twin, a copy of the data folder, issues it and is
 /// gone. (So does a service that is restored from a backup older than its last certificate.)
-async fn issue_unrecorded(site: &Site, settings: &[(&'static str, String)]) -> anyhow::Result<Identity> {
-    let base_url = site.public_url();
-    let mut settings = borrowed(settings);
-    settings.push(("CA__PUBLIC__BASE_URL", &base_url));
-    let twin = Site::empty(&settings)?;
+async fn issue_unrecorded(site: &Site) -> anyhow::Result<Identity> {
+    let twin = Site::empty(&[("CA__PUBLIC__BASE_URL", &site.public_url())])?;
     copy(&site.data_folder(), &twin.data_folder())?;
     let twin = twin.serve()?;
     let (_, identity) = issue_client(&twin.administrator()?, "unknown", None).await?;

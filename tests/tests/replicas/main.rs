@@ -2,6 +2,7 @@
 
 mod bulk_revocation;
 mod events;
+mod keys_elsewhere;
 mod opening;
 mod outage;
 mod propagation;
@@ -33,13 +34,28 @@ struct Cluster {
 
 impl Cluster {
     fn of(replicas: usize) -> anyhow::Result<Self> {
+        Self::with(replicas, &[], &["init"])
+    }
+
+    /// The same with settings that all replicas have, and the command that makes the hierarchy.
+    fn with(replicas: usize, settings: &[(&str, &str)], init: &[&str]) -> anyhow::Result<Self> {
         let postgres = PostgresServer::start()?;
         let pooler = PgBouncer::start(&postgres, 20)?;
         let url = format!("{}&pooler=transaction", pooler.url(&postgres.empty_database()?));
-        let first = Site::initialised(&[("CA__DATABASE__URL", &url)])?;
-        let others = (1..replicas).map(|_| first.replica()).collect::<anyhow::Result<Vec<_>>>()?;
-        let all = std::iter::once(first).chain(others);
-        Ok(Self { replicas: all.map(Site::serve).collect::<anyhow::Result<_>>()?, _pooler: pooler, postgres })
+        let first = Site::empty(&[settings, &[("CA__DATABASE__URL", url.as_str())][..]].concat())?;
+        let (succeeded, said) = first.run(init)?;
+        ensure!(succeeded, "the hierarchy is not made: {said}");
+        let mut all = Vec::new();
+        for _ in 1..replicas {
+            let mut replica = first.replica()?;
+            for (name, value) in settings {
+                replica.set(name, value);
+            }
+            all.push(replica);
+        }
+        all.insert(0, first);
+        let replicas = all.into_iter().map(Site::serve).collect::<anyhow::Result<_>>()?;
+        Ok(Self { replicas, _pooler: pooler, postgres })
     }
 }
 

@@ -97,6 +97,11 @@ impl AwsAccess {
         Self::load(loader, &place).await.expect("a region")
     }
 
+    /// The region that the configuration, the environment, the profile or the instance names.
+    pub fn region(&self) -> Option<String> {
+        self.config.region().map(ToString::to_string)
+    }
+
     pub(crate) fn config(&self) -> &SdkConfig {
         &self.config
     }

@@ -9,6 +9,7 @@ mod caller;
 #[cfg(feature = "aws-calls")]
 mod failure;
 mod key;
+mod key_order;
 #[cfg(feature = "aws-calls")]
 mod pace;
 mod place;
@@ -24,6 +25,7 @@ pub(crate) use caller::{Call, CallError, Caller, Patience};
 #[cfg(feature = "aws-calls")]
 pub(crate) use failure::{Failure, Refusal};
 pub use key::{KeyProblem, KmsKeyArn};
+pub use key_order::{AUTHORITY_TAG, CREATION_TAG, KeyPolicy, KmsKeyOrder, PrincipalArn, PrincipalProblem, key_spec_of};
 pub use place::{AwsPlace, EndpointUrl, PlaceProblem, Region};
 #[cfg(feature = "aws-calls")]
 pub(crate) use tally::Tally;

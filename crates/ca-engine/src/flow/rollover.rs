@@ -71,6 +71,13 @@ pub enum GenerationKey {
     },
 }
 
+impl GenerationKey {
+    /// One that is somewhere else.
+    pub fn given((home, signer): (KeyHome, Arc<dyn Signer>)) -> Self {
+        Self::Given { home, signer }
+    }
+}
+
 /// A generation that is announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announced {
@@ -169,6 +176,24 @@ pub(super) async fn next(
         return Err(FlowError::invalid("key", "/key", message));
     }
     Ok(Next::ToCome(ToCome { id, parent, subject, key_home, signer }))
+}
+
+/// The id of the generation that a rollover would make now, for whoever makes its key beforehand; `None` when one is made and not
+/// announced, so that no key is needed. Refused while one is announced that does not issue yet. `taken` as in [`RolloverPlan`].
+pub async fn generation_to_come(
+    engine: &Engine,
+    line: &AuthorityId,
+    taken: &[AuthorityId],
+) -> Result<Option<AuthorityId>, FlowError> {
+    engine.check_anchor()?;
+    engine.reload_hierarchy().await?;
+    let line = line_of(line);
+    let newest = newest(engine, &line)?;
+    if newest.record().issues_from == NOT_ANNOUNCED {
+        return Ok(None);
+    }
+    refuse_unfinished(engine, &newest)?;
+    generation_id(&line, next_number(engine, &line, taken)).map(Some).map_err(FlowError::internal)
 }
 
 /// The authority that a generation is to be.

@@ -2,7 +2,7 @@
 //! authority is made; changing it later changes no authority, but for `rollover_every`, `shards` and `delta`, which are
 //! read at every start.
 
-use ca_backends::aws::KmsKeyArn;
+use ca_backends::aws::{KmsKeyArn, key_spec_of};
 use ca_core::id::AuthorityId;
 use ca_core::key::KeyType;
 use ca_core::name::{DistinguishedName, NameConstraints, Subtree};
@@ -49,6 +49,8 @@ pub enum KeyPlan {
     Software(KeyType),
     /// Held elsewhere.
     External(KeyHome),
+    /// Made in AWS KMS, of this type, by `ca-server init` or `authority rollover`, which show first what they make.
+    MadeInKms(KeyType),
     /// Held in a PKCS#11 token.
     Token {
         /// Which key, and what the URI says of the way to it.
@@ -213,9 +215,18 @@ fn key_plan(settings: &mut Settings, keys: &Keys, fallback: KeyType) -> KeyPlan 
     let Some(text) = settings.text(keys.key_type).map(str::to_owned) else { return plan };
     match (plan, text.parse()) {
         (KeyPlan::Token { uri, .. }, Ok(key_type)) => KeyPlan::Token { uri, make: Some(key_type) },
+        (KeyPlan::MadeInKms(fallback), Ok(key_type)) => match key_spec_of(key_type) {
+            Some(_) => KeyPlan::MadeInKms(key_type),
+            None => {
+                let detail = format!("AWS KMS makes no {key_type} keys that sign lists; take RSA, p256, p384 or p521");
+                settings.invalid(keys.key_type, detail);
+                KeyPlan::MadeInKms(fallback)
+            }
+        },
         (KeyPlan::Software(one), Ok(same)) if one == same => KeyPlan::Software(one),
         (plan, Ok(_)) => {
-            let detail = format!("it says what kind of key is made in a token; of others `{}` says it", keys.key);
+            let detail =
+                format!("it says what kind of key is made in a token or in KMS; of others `{}` says it", keys.key);
             settings.invalid(keys.key_type, detail);
             plan
         }
@@ -227,11 +238,13 @@ fn key_plan(settings: &mut Settings, keys: &Keys, fallback: KeyType) -> KeyPlan 
 }
 
 fn key_home(settings: &mut Settings, key: &'static str, fallback: KeyType) -> KeyPlan {
+    let key_type = fallback;
     let fallback = KeyPlan::Software(fallback);
     let Some(text) = settings.text(key).map(str::to_owned) else { return fallback };
     let (home, rest) = text.split_once(':').unwrap_or(("", &text));
     let problem = match (home, rest.parse()) {
         ("software", Ok(key_type)) => return KeyPlan::Software(key_type),
+        ("kms", _) if rest == "create" => return KeyPlan::MadeInKms(key_type),
         ("kms", _) => match KmsKeyArn::parse(rest) {
             Ok(arn) => return KeyPlan::External(KeyHome::Kms(arn.to_string())),
             Err(problem) => ConfigProblem::Invalid { detail: problem.to_string() },

@@ -75,6 +75,8 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("aws.region", Text),
     ("aws.endpoint_url", Text),
     ("aws.kms.quota", Number),
+    ("aws.kms.signers", List),
+    ("aws.kms.administrators", List),
     ("redis.url", Text),
     ("redis.url_file", Text),
     ("redis.ca_file", Text),

@@ -45,7 +45,7 @@ pub use seal::{PassphraseSource, SealConfig, SealSource, read_seal_key};
 pub use status::StatusConfig;
 pub use webhook::WebhookConfig;
 
-use ca_backends::aws::AwsPlace;
+use ca_backends::aws::{AwsPlace, KeyPolicy};
 use ca_backends::publisher::S3Target;
 use ca_core::time::Lifetime;
 use ca_engine::engine::OutboxSettings;
@@ -85,6 +85,8 @@ pub struct Config {
     pub aws: AwsPlace,
     /// How many calls of KMS this process makes in a second at most, in each account and region.
     pub kms_quota: u32,
+    /// The policy of keys that are made in KMS; `None`: the one that KMS writes by itself, by which IAM decides.
+    pub kms_policy: Option<KeyPolicy>,
     /// The bucket that mirrors the lists, if there is one.
     pub s3: Option<S3Target>,
     /// Where replicas share signed OCSP answers; `None` where each signs its own.
@@ -135,6 +137,7 @@ impl Config {
             status,
             aws: aws::read(&mut settings),
             kms_quota: aws::read_kms_quota(&mut settings),
+            kms_policy: aws::read_kms_policy(&mut settings),
             s3,
             redis: redis::read(&mut settings, &data_dir),
             webhooks: webhook::read(&mut settings, &data_dir),

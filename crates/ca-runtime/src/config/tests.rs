@@ -92,6 +92,8 @@ fn the_template_shows_every_key_and_the_true_defaults() {
         "module",
         "pin_file",
         "sessions",
+        "signers",
+        "administrators",
     ];
     let uncommented = |line: &str| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).map(str::to_owned);
     let of_examples = |line: &str| examples.iter().any(|key| line.starts_with(key));

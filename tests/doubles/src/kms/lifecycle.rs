@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::material::{KeySpec, Material};
+use super::policy::{policy_of, tags_of};
 use super::{ACCOUNT, ARN_START, KeyState, Kms, arn_of, not_found, usage_of};
 use crate::json_protocol::{AwsError, Input};
 
@@ -25,8 +26,13 @@ impl Kms {
             )));
         }
         let description = input.text("Description")?.unwrap_or_default().to_owned();
+        let (tags, policy) = (tags_of(input)?, policy_of(input)?);
         let arn = self.create_key(spec, Material::generate(spec)?, description)?;
-        Ok(json!({"KeyMetadata": self.metadata(&self.find(&arn)?)}))
+        let id = self.find(&arn)?;
+        if let Some(key) = self.keys.get_mut(&id) {
+            (key.tags, key.policy) = (tags, policy);
+        }
+        Ok(json!({"KeyMetadata": self.metadata(&id)}))
     }
 
     pub(super) fn describe(&self, input: &Input) -> Result<Value, AwsError> {

@@ -1,4 +1,4 @@
-//! AWS KMS: keys with their states and aliases; signatures over messages and digests; what is sealed under symmetric keys.
+//! AWS KMS: keys with their states, policies, tags and aliases; signatures over messages and digests; what is sealed under symmetric keys.
 //!
 //! It does what the API reference and the table of key states say, also where emulators are more lenient: a digest is signed as
 //! it is and never hashed again, PSS salts are as long as the digest, disabled keys do nothing, algorithms belong to kinds of keys.
@@ -6,6 +6,7 @@
 mod ciphertext;
 mod lifecycle;
 mod material;
+mod policy;
 mod signature;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,11 @@ struct Key {
     deletion: Option<i64>,
     description: String,
     material: Material,
+    /// Who may what; `None`: the one that AWS writes by itself, which leaves everything to IAM.
+    policy: Option<Value>,
+    tags: Vec<(String, String)>,
+    /// How many more times keys are listed without it.
+    unlisted: usize,
 }
 
 /// The keys of one account in one region.
@@ -43,6 +49,8 @@ pub struct Kms {
     keys: BTreeMap<String, Key>,
     aliases: BTreeMap<String, String>,
     quota: Option<Quota>,
+    listing_lag: usize,
+    key_limit: Option<usize>,
 }
 
 /// So many signatures in a second; the others are throttled.
@@ -104,6 +112,9 @@ impl JsonService for Kms {
         match operation {
             "CreateKey" => self.create(input),
             "DescribeKey" => self.describe(input),
+            "ListKeys" => self.list(input),
+            "ListResourceTags" => self.list_tags(input),
+            "GetKeyPolicy" => self.policy(input),
             "GetPublicKey" => self.public_key(input),
             "Sign" => self.sign(input),
             "Encrypt" => self.encrypt(input),
@@ -134,8 +145,21 @@ impl Kms {
     }
 
     fn create_key(&mut self, spec: KeySpec, material: Material, description: String) -> Result<String, AwsError> {
+        if self.key_limit.is_some_and(|most| self.keys.len() >= most) {
+            return Err(AwsError::new("LimitExceededException", "The account has as many keys as it may."));
+        }
         let id = format!("1234abcd-12ab-34cd-56ef-{:012x}", self.keys.len() + 1);
-        self.keys.insert(id.clone(), Key { spec, state: KeyState::Enabled, deletion: None, description, material });
+        let key = Key {
+            spec,
+            state: KeyState::Enabled,
+            deletion: None,
+            description,
+            material,
+            policy: None,
+            tags: Vec::new(),
+            unlisted: self.listing_lag,
+        };
+        self.keys.insert(id.clone(), key);
         Ok(arn_of(&id))
     }
 

@@ -14,6 +14,7 @@ impl Kms {
     pub(super) fn public_key(&self, input: &Input) -> Result<Value, AwsError> {
         input.check_names(&["KeyId", "GrantTokens"])?;
         let id = self.find(input.required_text("KeyId")?)?;
+        self.permitted(&id, "kms:GetPublicKey", None)?;
         let key = self.usable(&id)?;
         if key.spec.is_symmetric() {
             return Err(AwsError::new(
@@ -45,6 +46,7 @@ impl Kms {
         }
         self.take_from_quota()?;
         let id = self.find(key_id)?;
+        self.permitted(&id, "kms:Sign", Some(algorithm))?;
         let key = self.usable(&id)?;
         if key.spec.is_symmetric() {
             return Err(usage(&id, "ENCRYPT_DECRYPT", "Sign"));

@@ -141,3 +141,55 @@ fn an_alias_leads_to_another_key_when_it_is_moved() {
     kms.ask("UpdateAlias", alias(&second)).expect("moved");
     assert_eq!(signed_by(), json!(second));
 }
+
+#[test]
+fn a_key_is_found_by_its_tags_once_it_is_listed() {
+    let kms = KmsDouble::start().expect("a double");
+    kms.create_key(KeySpec::EccNistP256);
+    kms.with(|kms| kms.set_listing_lag(1));
+    let tags = json!([{"TagKey": "of", "TagValue": "tests"}]);
+    let make = json!({"KeySpec": "ECC_NIST_P384", "KeyUsage": "SIGN_VERIFY", "Tags": tags});
+    let arn = kms.ask("CreateKey", make).expect("made")["KeyMetadata"]["Arn"].clone();
+    let listed = || kms.ask("ListKeys", json!({})).expect("listed")["Keys"].as_array().map(Vec::len);
+    assert_eq!((listed(), listed()), (Some(1), Some(2)));
+    assert_eq!(kms.ask("ListResourceTags", json!({"KeyId": arn})).expect("tags")["Tags"], tags);
+    let first = kms.ask("ListKeys", json!({"Limit": 1})).expect("a page");
+    assert_eq!((&first["Truncated"], first["Keys"].as_array().map(Vec::len)), (&json!(true), Some(1)));
+    let second = kms.ask("ListKeys", json!({"Limit": 1, "Marker": first["NextMarker"]})).expect("a page");
+    assert_eq!((&second["Truncated"], &second["Keys"][0]["KeyArn"]), (&json!(false), &arn));
+    assert_eq!(code(kms.ask("ListKeys", json!({"Limit": 0}))), "ValidationException");
+}
+
+#[test]
+fn a_policy_decides_who_signs_and_may_lock_nobody_out() {
+    let kms = KmsDouble::start().expect("a double");
+    let make = |statements: Value| {
+        let policy = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
+        kms.ask("CreateKey", json!({"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY", "Policy": policy}))
+    };
+    let to = |principal: &str, action: &str| {
+        let principal = format!("arn:aws:iam::111122223333:{principal}");
+        json!({"Effect": "Allow", "Principal": {"AWS": principal}, "Action": action, "Resource": "*"})
+    };
+    let refused = |statements| code(make(statements));
+    assert_eq!(refused(json!([to("role/ca", "kms:Sign")])), "MalformedPolicyDocumentException");
+    assert_eq!(refused(json!([to("role/others", "kms:PutKeyPolicy")])), "MalformedPolicyDocumentException");
+    let mut only_one = to("role/ca", "kms:Sign");
+    only_one["Condition"] = json!({"StringEquals": {"kms:SigningAlgorithm": "ECDSA_SHA_256"}});
+    for (statements, signs) in [
+        (json!([to("root", "kms:*")]), true),
+        (json!([to("root", "kms:PutKeyPolicy"), to("role/others", "kms:Sign")]), false),
+        (json!([to("root", "kms:PutKeyPolicy"), only_one]), true),
+    ] {
+        let made = make(statements.clone()).expect("made");
+        let arn = made["KeyMetadata"]["Arn"].as_str().expect("an ARN");
+        let answer = kms.ask("Sign", sign(arn, &[7; 32], "DIGEST", "ECDSA_SHA_256"));
+        assert_eq!(
+            answer.as_ref().err().map(|error| error.code),
+            (!signs).then_some("AccessDeniedException"),
+            "{statements}"
+        );
+    }
+    kms.with(|kms| kms.set_key_limit(Some(3)));
+    assert_eq!(refused(json!([to("root", "kms:*")])), "LimitExceededException");
+}

@@ -35,11 +35,32 @@ const PATIENCE: Patience = Patience {
     first_rest: Duration::from_secs(1),
 };
 
+/// What is not to be done twice is asked for once; whoever asks looks before asking again.
+const ONCE: Patience = Patience { attempts: 1, ..PATIENCE };
+
+/// How long KMS may take until all of it knows of a new key; tests wait for less.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settling {
+    /// How long after it was asked for a key may not be listed yet.
+    pub(super) listed_within: Duration,
+    /// How long one that was made just now may be unknown, or closed to its signer, in other places.
+    pub(super) known_within: Duration,
+    /// Between two looks.
+    pub(super) pause: Duration,
+}
+
+const SETTLING: Settling = Settling {
+    listed_within: Duration::from_secs(15),
+    known_within: Duration::from_secs(10),
+    pause: Duration::from_millis(500),
+};
+
 /// Keys in KMS, of any account and region that the credentials reach.
 pub struct KmsKeys {
     access: AwsAccess,
     quota: u32,
     attempt: Duration,
+    settling: Settling,
     tally: Arc<Tally>,
     callers: Mutex<BTreeMap<(String, String), Arc<Caller>>>,
     clients: Mutex<BTreeMap<String, Client>>,
@@ -57,6 +78,7 @@ impl KmsKeys {
             access,
             quota,
             attempt: ATTEMPT,
+            settling: SETTLING,
             tally: Arc::default(),
             callers: Mutex::default(),
             clients: Mutex::default(),
@@ -69,6 +91,17 @@ impl KmsKeys {
     pub(super) fn with_attempts_of(mut self, attempt: Duration) -> Self {
         self.attempt = attempt;
         self
+    }
+
+    /// The same that waits for less when it makes keys.
+    #[cfg(test)]
+    pub(super) fn settling_within(mut self, within: Duration) -> Self {
+        self.settling = Settling { listed_within: within, known_within: within, pause: Duration::from_millis(10) };
+        self
+    }
+
+    pub(super) fn settling(&self) -> Settling {
+        self.settling
     }
 
     /// A key as it is in KMS: asks for its public part.
@@ -95,6 +128,11 @@ impl KmsKeys {
         })
     }
 
+    /// The region in which keys are made.
+    pub fn region(&self) -> Option<String> {
+        self.access.region()
+    }
+
     /// Every call so far.
     pub fn calls(&self) -> Vec<CallCount> {
         self.tally.counts()
@@ -107,10 +145,14 @@ impl KmsKeys {
 
     /// A client of the region that the ARN names, whichever the configuration does.
     fn client(&self, key: &KmsKeyArn) -> Client {
+        self.client_in(key.region())
+    }
+
+    pub(super) fn client_in(&self, region: &str) -> Client {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let client = clients.entry(key.region().to_owned()).or_insert_with(|| {
+        let client = clients.entry(region.to_owned()).or_insert_with(|| {
             let config = aws_sdk_kms::config::Builder::from(self.access.config())
-                .region(Region::new(key.region().to_owned()))
+                .region(Region::new(region.to_owned()))
                 // It waits for seconds, and tries again what stays refused: `Caller` does better.
                 .retry_config(RetryConfig::disabled())
                 .timeout_config(
@@ -125,11 +167,24 @@ impl KmsKeys {
     }
 
     fn caller(&self, key: &KmsKeyArn) -> Arc<Caller> {
-        let place = (key.account().to_owned(), key.region().to_owned());
+        self.caller_of(key.account(), key.region(), PATIENCE)
+    }
+
+    /// Calls that look for keys in the account of the credentials, whichever that is.
+    pub(super) fn finder_in(&self, region: &str) -> Arc<Caller> {
+        self.caller_of("keys", region, PATIENCE)
+    }
+
+    /// Calls that make keys there.
+    pub(super) fn maker_in(&self, region: &str) -> Arc<Caller> {
+        self.caller_of("new keys", region, ONCE)
+    }
+
+    fn caller_of(&self, account: &str, region: &str, patience: Patience) -> Arc<Caller> {
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         let caller = callers
-            .entry(place)
-            .or_insert_with(|| Arc::new(Caller::new(self.quota, LONGEST_WAIT, PATIENCE, Arc::clone(&self.tally))));
+            .entry((account.to_owned(), region.to_owned()))
+            .or_insert_with(|| Arc::new(Caller::new(self.quota, LONGEST_WAIT, patience, Arc::clone(&self.tally))));
         Arc::clone(caller)
     }
 }

@@ -4,6 +4,7 @@
 //! RSA of 2,048 to 4,096 bits by PKCS#1 v1.5 with SHA-256, P-256, P-384 and P-521, each with the algorithm that a software key of
 //! its type signs with.
 
+mod create;
 mod keys;
 mod refusal;
 

@@ -2,6 +2,7 @@
 //! silent, or has another key than it should.
 
 mod conformance;
+mod making;
 
 use ca_core::signing::Signable;
 use ca_engine::fake::contract::signer::{check_signer, message};

@@ -1,5 +1,6 @@
 //! AWS, and the bucket that lists are put into.
 
+use ca_core::key::KeyType;
 use ca_core::time::Lifetime;
 use ca_engine::port::store::KeyHome;
 
@@ -56,6 +57,24 @@ fn the_key_of_an_authority_may_lie_in_kms() {
 }
 
 #[test]
+fn kms_may_be_asked_to_make_a_key_and_told_who_signs_with_it() {
+    let config =
+        check("[authority.root]\nkey = \"kms:create\"\nkey_type = \"p384\"\n[authority.tls]\nkey = \"kms:create\"");
+    let config = config.expect("no fault");
+    assert_eq!(config.authorities.root.key, KeyPlan::MadeInKms(KeyType::P384));
+    assert_eq!(config.authorities.tls.key, KeyPlan::MadeInKms(KeyType::P256), "as a key of the service's own");
+    assert_eq!(config.kms_policy, None, "IAM decides");
+    let role = "arn:aws:iam::111122223333:role/ca";
+    let named =
+        check(&format!("[aws.kms]\nsigners = [\"{role}\"]\nadministrators = [\"{role}-admin\"]")).expect("no fault");
+    let policy = named.kms_policy.expect("a policy").to_json(KeyType::P256);
+    assert!(policy.contains(&format!("\"{role}-admin\"")) && !policy.contains(":root"), "{policy}");
+    let environment = check_with("", &[("CA__AWS__KMS__SIGNERS", &format!("{role},{role}-2"))]).expect("no fault");
+    let policy = environment.kms_policy.expect("a policy").to_json(KeyType::P256);
+    assert!(policy.contains(":root") && policy.contains("role/ca-2"), "the account administers: {policy}");
+}
+
+#[test]
 fn tells_what_is_wrong_and_what_would_be_right() {
     let long = format!(
         "[publish.s3]\nkms_key = \"{}\"",
@@ -75,6 +94,22 @@ fn tells_what_is_wrong_and_what_would_be_right() {
         ("[authority.tls]\nkey = \"kms:lists\"", "`authority.tls.key`", "ARN"),
         ("[authority.tls]\nkey = \"kms:arn:aws:kms:sa-east-1:111122223333:alias/tls\"", "`authority.tls.key`", "alias"),
         ("[aws.kms]\nquota = 0", "`aws.kms.quota`", "from 1 to 100000"),
+        (
+            "[authority.tls]\nkey = \"kms:create\"\nkey_type = \"ed25519\"",
+            "`authority.tls.key_type`",
+            "makes no ed25519 keys",
+        ),
+        ("[aws.kms]\nsigners = [\"ca\"]", "`aws.kms.signers`", "role/ca"),
+        (
+            "[aws.kms]\nsigners = [\"arn:aws:sts::111122223333:assumed-role/ca/i\"]",
+            "`aws.kms.signers`",
+            "a session, which ends",
+        ),
+        (
+            "[aws.kms]\nadministrators = [\"arn:aws:iam::111122223333:role/ca\"]",
+            "`aws.kms.administrators`",
+            "`aws.kms.signers` must name",
+        ),
         ("publish = \"s3\"", "`publish`", "must be a table"),
     ] {
         let found = faults(text, &[]);
