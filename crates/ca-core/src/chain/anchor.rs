@@ -46,7 +46,7 @@ pub fn judge_cross(
     for authority in below {
         let chain = [(*authority).clone(), cross.clone(), by.clone()];
         let purposes = authority.extended_key_usage();
-        let found = purposes.iter().flat_map(|purpose| validate(&chain, now, Some(purpose.clone())));
+        let found = purposes.iter().flat_map(|purpose| validate(&chain, now, Some(*purpose)));
         let new: Vec<ChainFinding> = found.filter(|finding| finding.index < 2).collect();
         for finding in new {
             let is_known = |known: &ChainFinding| known.subject == finding.subject && known.detail == finding.detail;
