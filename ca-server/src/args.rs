@@ -196,6 +196,9 @@ pub(crate) enum AuthorityCommand {
     Rollover {
         /// The authority: tls or document
         id: AuthorityId,
+        /// The root that signs it, as root-2, where it is to be another than that of the generation before
+        #[arg(long, value_name = "ROOT")]
+        below: Option<AuthorityId>,
         /// How long after that it begins to issue: until then every gateway must have its certificate
         #[arg(long, value_name = "DURATION", default_value = "1d")]
         issue_after: Lifetime,
@@ -208,6 +211,19 @@ pub(crate) enum AuthorityCommand {
         /// Have AWS KMS make the key that the configuration asks for (`kms:create`) without asking; it is printed all the same
         #[arg(long, conflicts_with = "import")]
         yes: bool,
+    },
+    /// Take another root on record, as root-2: from then on /roots.pem has it too, and authorities may be rolled over below it
+    ImportRoot {
+        /// The root's certificate (PEM or DER)
+        file: PathBuf,
+        /// Its SHA-256 fingerprint, as its holders tell it on another way
+        #[arg(long, value_name = "HEX", value_parser = fingerprint)]
+        root_fingerprint: Vec<[u8; 32]>,
+    },
+    /// Take a cross-certificate on record: of one root on record, signed by another; /ca/ID.ROOT.pem then leads there
+    ImportCross {
+        /// The certificate (PEM or DER)
+        file: PathBuf,
     },
     /// Destroy the key of an authority that is retired, for ever; audited
     DestroyKey {

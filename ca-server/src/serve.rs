@@ -39,6 +39,7 @@ pub(crate) fn state_of(runtime: &Runtime, holder: impl Into<String>) -> AppState
         Arc::clone(&runtime.anchor),
         runtime.mirrors.clone(),
         Box::new(runtime.aws_calls()),
+        runtime.rollover_schedule(),
     )
 }
 

@@ -11,6 +11,7 @@ use ca_engine::engine::Engine;
 use ca_engine::port::anchor::Anchor;
 use ca_engine::port::store::Lease;
 use ca_runtime::open::{AwsCalls, Mirror};
+use ca_runtime::scheduled_rollover::RolloverSchedule;
 
 use crate::crl_files::CrlFiles;
 
@@ -35,6 +36,7 @@ struct Inner {
     /// Keys of authorities that would not sign when they were last asked, and why.
     unusable_keys: Mutex<BTreeMap<AuthorityId, String>>,
     aws_calls: Box<AwsCallsSoFar>,
+    rollover_schedule: Option<RolloverSchedule>,
 }
 
 /// Tells of the calls of AWS so far.
@@ -49,6 +51,7 @@ impl AppState {
         anchor: Arc<dyn Anchor>,
         mirrors: Vec<Mirror>,
         aws_calls: Box<AwsCallsSoFar>,
+        rollover_schedule: Option<RolloverSchedule>,
     ) -> Self {
         let inner = Inner {
             engine,
@@ -63,6 +66,7 @@ impl AppState {
             mirrors,
             unusable_keys: Mutex::default(),
             aws_calls,
+            rollover_schedule,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -79,6 +83,11 @@ impl AppState {
     /// Where lists are put too, beside the data folder.
     pub(crate) fn mirrors(&self) -> &[Mirror] {
         &self.inner.mirrors
+    }
+
+    /// The rollovers that the configuration asks for, if it asks for any.
+    pub(crate) fn rollover_schedule(&self) -> Option<&RolloverSchedule> {
+        self.inner.rollover_schedule.as_ref()
     }
 
     /// Calls of AWS so far.

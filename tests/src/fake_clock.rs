@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail};
 
 use crate::stack::Site;
 
@@ -47,12 +47,24 @@ pub fn environment(offset: &str) -> anyhow::Result<Vec<(String, String)>> {
 
 /// The library, where the `faketime` program says it lies.
 fn library() -> anyhow::Result<String> {
-    let output = Command::new("faketime")
-        .args(["-f", "+0", "env"])
-        .output()
-        .context("faketime cannot be started; tests/install.sh installs it")?;
-    ensure!(output.status.success(), "faketime: {}", String::from_utf8_lossy(&output.stderr));
-    let environment = String::from_utf8(output.stdout).context("faketime said what is not UTF-8")?;
+    // It names a semaphore by its process id, and may find one of that name that a process of earlier left: another id is tried.
+    let mut said = String::new();
+    for _ in 0..10 {
+        let output = Command::new("faketime")
+            .args(["-f", "+0", "env"])
+            .output()
+            .context("faketime cannot be started; tests/install.sh installs it")?;
+        if output.status.success() {
+            return preloaded(output.stdout);
+        }
+        said = String::from_utf8_lossy(&output.stderr).into_owned();
+    }
+    bail!("faketime: {said}")
+}
+
+/// The library, as the environment of what it starts names it.
+fn preloaded(environment: Vec<u8>) -> anyhow::Result<String> {
+    let environment = String::from_utf8(environment).context("faketime said what is not UTF-8")?;
     let library = environment.lines().find_map(|line| line.strip_prefix("LD_PRELOAD="));
     library.map(str::to_owned).context("faketime names no library")
 }

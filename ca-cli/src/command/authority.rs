@@ -117,7 +117,7 @@ async fn publish_crl(local: &Local, args: &PublishCrlArgs, printer: &Printer) ->
 }
 
 async fn roll_over(local: &Local, args: &RolloverArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let announced = local.runtime().roll_over(&args.id, args.issue_after).await.map_err(Failure::failed)?;
+    let announced = local.runtime().roll_over(&args.id, None, args.issue_after).await.map_err(Failure::failed)?;
     printer.result(&local.authority(&announced.id).await?, |authority| {
         let (id, from, before) = (&authority.id, announced.issues_from, &announced.before);
         format!("made {id} (`{}`), which issues from {from} on; {before} does until then", authority.subject)

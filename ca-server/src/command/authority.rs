@@ -15,19 +15,29 @@ use crate::args::{AuthorityCommand, Global};
 
 pub(super) async fn authority(global: &Global, command: AuthorityCommand) -> anyhow::Result<()> {
     match command {
-        AuthorityCommand::Rollover { id, csr_out: Some(file), yes, .. } => request(global, &id, &file, yes).await,
-        AuthorityCommand::Rollover { id, issue_after, import, yes, .. } => {
-            roll_over(global, &id, issue_after, import.as_deref(), yes).await
+        AuthorityCommand::Rollover { id, below, csr_out: Some(file), yes, .. } => {
+            request(global, &id, below.as_ref(), &file, yes).await
         }
+        AuthorityCommand::Rollover { id, below, issue_after, import, yes, .. } => {
+            roll_over(global, &id, below.as_ref(), issue_after, import.as_deref(), yes).await
+        }
+        AuthorityCommand::ImportRoot { file, root_fingerprint } => import_root(global, &file, &root_fingerprint).await,
+        AuthorityCommand::ImportCross { file } => import_cross(global, &file).await,
         AuthorityCommand::DestroyKey { id, confirm } => destroy_key(global, &id, &confirm).await,
     }
 }
 
 /// The request for the next generation's certificate. It is no secret; a file that is there is left alone.
-async fn request(global: &Global, id: &AuthorityId, file: &Path, yes: bool) -> anyhow::Result<()> {
+async fn request(
+    global: &Global,
+    id: &AuthorityId,
+    below: Option<&AuthorityId>,
+    file: &Path,
+    yes: bool,
+) -> anyhow::Result<()> {
     let runtime = Runtime::open(load(global)?, Purpose::Job).await?;
     make_kms_key(&runtime, id, false, yes).await?;
-    let asked = runtime.request_generation(id).await;
+    let asked = runtime.request_generation(id, below).await;
     runtime.close().await;
     let (id, pem) = asked?;
     file::write(file, pem.as_bytes(), Access::Public, Existing::Keep)
@@ -46,6 +56,7 @@ async fn make_kms_key(runtime: &Runtime, id: &AuthorityId, signed_here: bool, ye
 async fn roll_over(
     global: &Global,
     id: &AuthorityId,
+    below: Option<&AuthorityId>,
     notice: Lifetime,
     import: Option<&Path>,
     yes: bool,
@@ -57,8 +68,8 @@ async fn roll_over(
         make_kms_key(&runtime, id, true, yes).await?;
     }
     let rolled = match &certificate {
-        Some(octets) => runtime.import_generation(id, octets, notice).await,
-        None => runtime.roll_over(id, notice).await,
+        Some(octets) => runtime.import_generation(id, below, octets, notice).await,
+        None => runtime.roll_over(id, below, notice).await,
     };
     let key = runtime.data_folder.root_key_file();
     let public = runtime.config.public.base_url.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -75,6 +86,30 @@ async fn roll_over(
     if key.exists() {
         say(format!("the root's key lies in {}: take it away again", key.display()));
     }
+    Ok(())
+}
+
+async fn import_root(global: &Global, file: &Path, fingerprints: &[[u8; 32]]) -> anyhow::Result<()> {
+    let runtime = Runtime::open(load(global)?, Purpose::Job).await?;
+    let taken = runtime.import_root(file, fingerprints).await;
+    runtime.close().await;
+    let id = taken?;
+    say(format!(
+        "root `{id}` is on record; /roots.pem has it from now on, and everybody who is to trust it must be given it"
+    ));
+    say("its key is not here: give its lists to `ca-server import-crl FILE`, each before the one before it ends");
+    say(format!("next: ca-server authority rollover tls --below {id} --csr-out FILE"));
+    Ok(())
+}
+
+async fn import_cross(global: &Global, file: &Path) -> anyhow::Result<()> {
+    let runtime = Runtime::open(load(global)?, Purpose::Job).await?;
+    let taken = runtime.import_cross_certificate(file).await;
+    let public = runtime.config.public.base_url.as_ref().map(ToString::to_string).unwrap_or_default();
+    runtime.close().await;
+    let cross = taken?;
+    say(format!("whoever trusts `{}` comes to what is below `{}` by it: certificate {}", cross.by, cross.of, cross.id));
+    say(format!("of each authority ID below `{}`, {public}/ca/ID.{}.pem is the way there", cross.of, cross.by));
     Ok(())
 }
 

@@ -23,6 +23,7 @@ mod responders;
 mod retention;
 mod revocations;
 mod rollover;
+mod scheduled_rollover;
 mod sign_ahead;
 
 use std::sync::Arc;
@@ -46,7 +47,7 @@ pub(crate) struct Plan {
 }
 
 /// The names and descriptions of the jobs that `ca-server job` knows.
-pub(crate) const NAMES: [(&str, &str); 17] = [
+pub(crate) const NAMES: [(&str, &str); 18] = [
     ("anchor", "write what was published into the anchor, and compare the record with it"),
     ("audit-chain", "put committed audit events into the hash chain"),
     ("authority-keys", "ask the keys that are held elsewhere whether they would sign, without a signature"),
@@ -64,10 +65,14 @@ pub(crate) const NAMES: [(&str, &str); 17] = [
     ("retention", "remove certificates that ended longer ago than retention.expired says"),
     ("revocations-elsewhere", "tell AWS Private CA what was revoked"),
     ("rollover", "retire generations of authorities that are succeeded, and make their last lists"),
+    (SCHEDULED_ROLLOVER, "make the next generations that rollover_every asks for, or write their requests"),
 ];
 
 /// The job that is there only where there are mirrors.
 const MIRROR: &str = "mirror";
+
+/// The job that is there only where the configuration asks for it.
+const SCHEDULED_ROLLOVER: &str = "scheduled-rollover";
 
 /// The one job that no server starts by itself.
 const REPLACE_KEY: &str = "personal-data-key";
@@ -92,6 +97,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
         "retention" => Box::new(retention::RetentionJob::default()),
         "revocations-elsewhere" => Box::new(issuers::RevocationsElsewhereJob::default()),
         "rollover" => Box::new(rollover::RolloverJob::default()),
+        SCHEDULED_ROLLOVER => Box::new(scheduled_rollover::ScheduledRolloverJob),
         _ => return None,
     })
 }
@@ -106,7 +112,9 @@ pub(crate) fn start(state: &AppState, plan: Plan, jobs: &mut Jobs) {
         jobs.start(state, Box::new(outbox::OutboxJob::of(sink.clone())));
     }
     for (name, _) in NAMES.into_iter().filter(|(name, _)| !["outbox", REPLACE_KEY].contains(name)) {
-        if name == MIRROR && state.mirrors().is_empty() {
+        if name == MIRROR && state.mirrors().is_empty()
+            || name == SCHEDULED_ROLLOVER && state.rollover_schedule().is_none()
+        {
             continue;
         }
         if let Some(job) = by_name(name, plan.crl_interval) {

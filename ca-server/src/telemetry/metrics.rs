@@ -13,6 +13,8 @@ use ca_engine::port::store::{AuthorityState, Backlog};
 use ca_engine::shared_use::SharedOutcome;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use ca_runtime::scheduled_rollover::RolloverSchedule;
+
 use crate::state::AppState;
 
 static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -47,6 +49,7 @@ const RESPONDER_NOT_AFTER: &str = "ca_ocsp_responder_not_after_timestamp_seconds
 const AUTHORITY_NOT_AFTER: &str = "ca_authority_not_after_timestamp_seconds";
 const AUTHORITY_STATE: &str = "ca_authority_state";
 const AUTHORITY_ISSUES: &str = "ca_authority_issues";
+const ROLLOVER_DUE: &str = "ca_authority_rollover_due_timestamp_seconds";
 const ADMINISTRATOR_NOT_AFTER: &str = "ca_administrator_not_after_timestamp_seconds";
 const DELIVERIES: &str = "ca_outbox_deliveries_total";
 const OUTBOX_AGE: &str = "ca_outbox_oldest_undelivered_age_seconds";
@@ -116,6 +119,10 @@ pub(crate) fn start() -> anyhow::Result<()> {
     metrics::describe_gauge!(AUTHORITY_NOT_AFTER, "End of the authority's certificate");
     metrics::describe_gauge!(AUTHORITY_STATE, "1 for the state that the authority is in: active, retiring, retired");
     metrics::describe_gauge!(AUTHORITY_ISSUES, "1 for the newest generation of an authority that issues, or that will");
+    metrics::describe_gauge!(
+        ROLLOVER_DUE,
+        "When the next generation of a line is due, where rollover_every asks for it"
+    );
     metrics::describe_gauge!(ADMINISTRATOR_NOT_AFTER, "End of the administrator's certificate that lasts longest");
     metrics::describe_counter!(DELIVERIES, "Attempts to deliver events by sink and outcome: delivered, retried, dead");
     metrics::describe_gauge!(OUTBOX_AGE, "Age of the oldest event that a sink has not taken; 0 when it has taken all");
@@ -356,6 +363,9 @@ pub(crate) fn observe(state: &AppState) {
         metrics::gauge!(CRL_NEXT_UPDATE, "authority" => authority).set(seconds(file.intent.next_update));
     }
     observe_partial_lists(state);
+    for next in state.rollover_schedule().map(RolloverSchedule::next).unwrap_or_default() {
+        metrics::gauge!(ROLLOVER_DUE, "authority" => next.line.to_string()).set(seconds(next.due));
+    }
     let hierarchy = engine.hierarchy();
     for authority in hierarchy.authorities() {
         let id = authority.id().to_string();

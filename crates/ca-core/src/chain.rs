@@ -3,6 +3,7 @@
 //! The last certificate of a chain is the trust anchor: whoever calls decides that it is trusted. Revocation is not looked
 //! at here (that takes a CRL or an OCSP response), nor are certificate policies.
 
+pub mod anchor;
 pub mod subordinate;
 
 use std::fmt;

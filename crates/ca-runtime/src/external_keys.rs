@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use ca_backends::aws::{AwsPlace, KmsKeyArn};
 use ca_core::key::PublicKey;
 use ca_engine::port::certificate_issuer::CertificateIssuer;
 use ca_engine::port::external_keys::ExternalKeys;
@@ -96,7 +97,7 @@ fn makes_in_kms(config: &Config) -> bool {
 
 #[cfg(feature = "backend-kms")]
 async fn open_kms(config: &Config, arn: Option<&str>) -> Option<Kms> {
-    use ca_backends::aws::{AwsAccess, KmsKeyArn};
+    use ca_backends::aws::AwsAccess;
     use ca_backends::signer::kms::KmsQuotas;
 
     // What is no ARN of a key is refused when it is used, with a reason.
@@ -161,9 +162,25 @@ impl ExternalKeys for HeldKeys {
 }
 
 #[cfg(feature = "backend-kms")]
-fn parsed(arn: &str) -> Result<ca_backends::aws::KmsKeyArn, SignerError> {
-    ca_backends::aws::KmsKeyArn::parse(arn)
-        .map_err(|problem| SignerError::Refused { detail: format!("`{arn}` on record: {problem}") })
+fn parsed(arn: &str) -> Result<KmsKeyArn, SignerError> {
+    KmsKeyArn::parse(arn).map_err(|problem| SignerError::Refused { detail: format!("`{arn}` on record: {problem}") })
+}
+
+/// A key in KMS for who has neither record nor configuration: a ceremony, which signs a few times.
+#[cfg(feature = "backend-kms")]
+pub(crate) async fn find_in_kms(place: &AwsPlace, key: &KmsKeyArn) -> Result<Arc<dyn Signer>, SignerError> {
+    let access = ca_backends::aws::AwsAccess::find_for(place, key.region()).await;
+    Ok(Arc::new(Kms::new(access, CEREMONY_QUOTA).find(key).await?))
+}
+
+/// Calls a second: a ceremony makes a handful.
+#[cfg(feature = "backend-kms")]
+const CEREMONY_QUOTA: u32 = 10;
+
+/// Refused: what is asked for is never left out in silence.
+#[cfg(not(feature = "backend-kms"))]
+pub(crate) async fn find_in_kms(_: &AwsPlace, _: &KmsKeyArn) -> Result<Arc<dyn Signer>, SignerError> {
+    Err(SignerError::Unavailable { detail: NotBuiltIn.to_string() })
 }
 
 #[cfg(feature = "backend-kms")]

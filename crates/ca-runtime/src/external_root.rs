@@ -403,6 +403,12 @@ pub enum ExternalRootError {
         /// Its fingerprint.
         fingerprint: String,
     },
+    /// A file that should hold one certificate.
+    #[error("{} must hold one certificate, and no more", path.display())]
+    NotOne {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file in the way.
     #[error("{} is there and is no request of this service; move it away", path.display())]
     AnotherFile {

@@ -270,10 +270,7 @@ impl Runtime {
     }
 
     pub(crate) fn subordinate_config(&self, id: &AuthorityId) -> &AuthorityConfig {
-        match line_of(id).as_str() {
-            "tls" => &self.config.authorities.tls,
-            _ => &self.config.authorities.document,
-        }
+        self.config.authorities.of_line(&line_of(id))
     }
 
     /// The root's key file, or why this process has none.

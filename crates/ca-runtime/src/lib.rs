@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 pub mod administrator;
+mod anchors;
 mod authority_keys;
 mod aws_calls;
 pub mod backup;
@@ -36,6 +37,7 @@ pub mod restore;
 pub mod rollover;
 pub mod root_key;
 pub mod root_password;
+pub mod scheduled_rollover;
 pub mod seal;
 mod seal_sources;
 mod shared_answers;

@@ -53,6 +53,7 @@ async fn every_metric_that_is_named_exists_and_every_one_that_exists_is_document
     let stack = Site::initialised(&[
         ("CA__AUTHORITY__TLS__SHARDS", "1"),
         ("CA__AUTHORITY__TLS__DELTA", "true"),
+        ("CA__AUTHORITY__TLS__ROLLOVER_EVERY", "365d"),
         ("CA__REDIS__URL", &redis.url()),
         ("CA__AUTHORITY__TLS__SHARDS", "2"),
         ("CA__AUTHORITY__TLS__DELTA", "true"),

@@ -24,7 +24,7 @@ serial = serial
 crlnumber = crlnumber
 certificate = root.pem
 private_key = root.key
-default_md = sha256
+default_md = sha384
 default_crl_days = 30
 policy = anything
 copy_extensions = copyall
@@ -42,6 +42,22 @@ subjectKeyIdentifier = hash
 [of_authority]
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
+[of_cross]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+[of_cross_0]
+basicConstraints = critical, CA:TRUE, pathlen:0
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+[of_cross_mail]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign, cRLSign
+extendedKeyUsage = emailProtection
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
 [of_responder]
 basicConstraints = CA:FALSE
 keyUsage = digitalSignature
@@ -55,13 +71,18 @@ distinguished_name = name
 ";
 
 /// An openssl that holds a root, in a folder of its own.
-struct Others {
-    folder: PathBuf,
+pub(crate) struct Others {
+    pub(crate) folder: PathBuf,
 }
 
 impl Others {
     fn new(site: &Site) -> anyhow::Result<Self> {
-        let folder = site.work_folder().join("others");
+        Self::named(site, "others", "Root of others")
+    }
+
+    /// Another one, in a folder of its own and under its own name.
+    pub(crate) fn named(site: &Site, folder: &str, name: &str) -> anyhow::Result<Self> {
+        let folder = site.work_folder().join(folder);
         std::fs::create_dir(&folder)?;
         std::fs::write(folder.join("ca.cnf"), CONFIGURATION)?;
         std::fs::write(folder.join("index.txt"), "")?;
@@ -70,21 +91,22 @@ impl Others {
         let others = Self { folder };
         others.openssl(&["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384", "-out", "root.key"])?;
         let root = ["req", "-x509", "-new", "-key", "root.key", "-out", "root.pem", "-days", "3650"];
-        let how = ["-config", "ca.cnf", "-extensions", "of_root", "-subj", "/O=Others/CN=Root of others"];
+        let subject = format!("/O=Others/CN={name}");
+        let how = ["-config", "ca.cnf", "-extensions", "of_root", "-subj", &subject];
         others.openssl(&[&root[..], &how[..]].concat())?;
         Ok(others)
     }
 
-    fn openssl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+    pub(crate) fn openssl(&self, arguments: &[&str]) -> anyhow::Result<String> {
         Ok(openssl(arguments, &self.folder)?.text())
     }
 
-    fn path(&self, file: &str) -> String {
+    pub(crate) fn path(&self, file: &str) -> String {
         self.folder.join(file).display().to_string()
     }
 
     /// Signs a request with the extensions it asks for and those of a section.
-    fn sign(&self, csr: &Path, section: &str, out: &str, days: &str) -> anyhow::Result<()> {
+    pub(crate) fn sign(&self, csr: &Path, section: &str, out: &str, days: &str) -> anyhow::Result<()> {
         let csr = csr.display().to_string();
         let how =
             ["ca", "-batch", "-notext", "-preserveDN", "-config", "ca.cnf", "-extensions", section, "-days", days];
@@ -93,24 +115,24 @@ impl Others {
     }
 
     /// The next list.
-    fn list(&self, out: &str) -> anyhow::Result<String> {
+    pub(crate) fn list(&self, out: &str) -> anyhow::Result<String> {
         self.openssl(&["ca", "-gencrl", "-config", "ca.cnf", "-out", out])?;
         Ok(self.path(out))
     }
 
-    fn fingerprint(&self) -> anyhow::Result<String> {
+    pub(crate) fn fingerprint(&self) -> anyhow::Result<String> {
         let said = self.openssl(&["x509", "-in", "root.pem", "-noout", "-fingerprint", "-sha256"])?;
         Ok(said.split('=').nth(1).context("no fingerprint")?.trim().to_owned())
     }
 }
 
-fn done(site: &Site, arguments: &[&str]) -> anyhow::Result<String> {
+pub(crate) fn done(site: &Site, arguments: &[&str]) -> anyhow::Result<String> {
     let (succeeded, said) = site.run(arguments)?;
     ensure!(succeeded, "{arguments:?}: {said}");
     Ok(said)
 }
 
-fn refused(site: &Site, arguments: &[&str], hints: &[&str]) -> anyhow::Result<()> {
+pub(crate) fn refused(site: &Site, arguments: &[&str], hints: &[&str]) -> anyhow::Result<()> {
     let (succeeded, said) = site.run(arguments)?;
     ensure!(!succeeded && !said.contains("panicked"), "{arguments:?} should be refused: {said}");
     for hint in hints {
@@ -120,7 +142,7 @@ fn refused(site: &Site, arguments: &[&str], hints: &[&str]) -> anyhow::Result<()
 }
 
 /// A site whose requests were signed by others, nothing imported yet.
-fn requested() -> anyhow::Result<(Site, Others)> {
+pub(crate) fn requested() -> anyhow::Result<(Site, Others)> {
     let site = Site::empty(&[])?;
     let others = Others::new(&site)?;
     let requests = others.path("requests");
@@ -139,7 +161,7 @@ fn requested() -> anyhow::Result<(Site, Others)> {
     Ok((site, others))
 }
 
-fn import(site: &Site, others: &Others) -> anyhow::Result<()> {
+pub(crate) fn import(site: &Site, others: &Others) -> anyhow::Result<()> {
     let files = ["tls.pem", "document.pem", "root.pem"].map(|file| others.path(file));
     let [tls, document, root] = files.each_ref().map(String::as_str);
     let chain = ["init", "--external-root", "--import", tls, "--import", document, "--import", root];

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use ca_api::authority::Authority;
 use ca_api::certificate::{PEM_CERTIFICATE_CHAIN, PKIX_CERT};
 use ca_api::page::Page;
+use ca_engine::flow::anchors::chain_to_anchor;
 use ca_engine::flow::query::permit;
 use ca_engine::port::authorizer::{Action, Resource};
 
@@ -65,12 +66,13 @@ pub(crate) async fn get_authority(
     Ok(Json(convert::authority(&state, &authority).await?))
 }
 
-/// An authority's certificate: `ID.crt` (DER), or `ID.pem` (the authority, then its parents, the root left out).
+/// An authority's certificate: `ID.crt` (DER), or `ID.pem` (the authority, then its parents, the root left out). `ID.ROOT.pem` is the way
+/// to it from another root that is trusted, by a cross-certificate.
 #[utoipa::path(
     get,
     path = "/ca/{file}",
     tag = "public",
-    params(("file" = String, Path, description = "`{authority}.crt` or `{authority}.pem`", example = "tls.crt")),
+    params(("file" = String, Path, description = "`{authority}.crt`, `{authority}.pem` or `{authority}.{root}.pem`", example = "tls.crt")),
     responses(
         (status = 200, description = "The certificate", content(
             (Octets = "application/pkix-cert"),
@@ -84,6 +86,9 @@ pub(crate) async fn authority_certificate(
     PathText(file): PathText,
 ) -> Result<Response, ProblemResponse> {
     let (id, extension) = file.rsplit_once('.').ok_or_else(not_found)?;
+    if let (Some((id, anchor)), "pem") = (id.split_once('.'), extension) {
+        return chain_from(&state, id, anchor).await;
+    }
     let authority = named(&state, id).map_err(|_| not_found())?;
     match extension {
         "crt" => {
@@ -99,6 +104,14 @@ pub(crate) async fn authority_certificate(
         }
         _ => Err(not_found()),
     }
+}
+
+async fn chain_from(state: &AppState, id: &str, anchor: &str) -> Result<Response, ProblemResponse> {
+    let (id, anchor) = (id.parse().map_err(|_| not_found())?, anchor.parse().map_err(|_| not_found())?);
+    let chain = chain_to_anchor(state.engine(), &id, &anchor).await?;
+    let pem: String = chain.iter().map(|der| ca_core::pem::encode("CERTIFICATE", der)).collect();
+    // A cross-certificate may be revoked or replaced.
+    Ok(([(header::CONTENT_TYPE, PEM_CERTIFICATE_CHAIN), (header::CACHE_CONTROL, ONE_HOUR)], pem).into_response())
 }
 
 /// The roots. Compare the fingerprint before you trust one.

@@ -4,7 +4,8 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::script::{Kind, Script};
+use super::root::{Kind, RootKey};
+use super::script::Script;
 use crate::id::AuthorityId;
 use crate::revocation::RevocationReason;
 use crate::serial::Serial;
@@ -55,6 +56,8 @@ pub struct ListPeriod {
 pub enum Act {
     /// The root's key and certificate.
     MakeRoot,
+    /// The certificate of a root whose key is there already, in a token or in AWS KMS.
+    CertifyRoot,
     /// The root's key is brought, and held against its certificate.
     OpenRoot,
     /// An authority's request is signed.
@@ -82,7 +85,13 @@ pub struct Plan {
 pub fn plan(script: &Script, past: &Past, root_ends: Option<Timestamp>, now: Timestamp) -> Result<Plan, PlanFault> {
     let now = now.floor_to_second();
     let (first, root_ends) = match script.kind {
-        Kind::Establish => (Act::MakeRoot, now.plus(script.root.validity)),
+        Kind::Establish => {
+            let act = match script.root.key {
+                RootKey::File { .. } | RootKey::Token { make: Some(_), .. } => Act::MakeRoot,
+                RootKey::Token { make: None, .. } | RootKey::Kms { .. } => Act::CertifyRoot,
+            };
+            (act, now.plus(script.root.validity))
+        }
         Kind::Continue => (Act::OpenRoot, root_ends.ok_or(PlanFault::NoRoot)?),
     };
     if root_ends <= now {
@@ -114,6 +123,7 @@ impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MakeRoot => f.write_str("make the root's key, and its certificate"),
+            Self::CertifyRoot => f.write_str("take the root's key that is held elsewhere, and make its certificate"),
             Self::OpenRoot => f.write_str("open the root's key, and hold it against the root's certificate"),
             Self::SignSubordinate(id) => write!(f, "sign the request of `{id}`"),
             Self::Revoke(index) => write!(f, "revoke certificate {} of the script", index + 1),

@@ -1,25 +1,15 @@
 //! The script of a ceremony: TOML that people review before it is run. Every fault is told at once where its shape is right.
 
 use serde::Deserialize;
-use thiserror::Error;
 
+use super::fault::{Faults, ScriptFault};
+use super::root::{Kind, RootScript, RootTable, read_root};
 use crate::id::AuthorityId;
-use crate::key::{KeyType, SignatureAlgorithm};
-use crate::name::{DistinguishedName, NameConstraints, Subtree};
+use crate::name::{NameConstraints, Subtree};
 use crate::policy::AuthorityConstraints;
 use crate::revocation::RevocationReason;
 use crate::time::Lifetime;
 use crate::usage::ExtendedKeyUsage;
-
-/// What kind of ceremony it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// A new root.
-    Establish,
-    /// A root of an earlier ceremony signs again: further authorities, lists and responders; an emergency list.
-    Continue,
-}
 
 /// A script that can be planned.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,25 +36,6 @@ pub struct Script {
     pub subordinates: Vec<Subordinate>,
     /// Certificates that are revoked.
     pub revocations: Vec<Revocation>,
-}
-
-/// What a script says of the root.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RootScript {
-    /// Its subject; of a root that is there, what its certificate says.
-    pub subject: Option<DistinguishedName>,
-    /// The kind of its key, when it is made.
-    pub key_type: KeyType,
-    /// By what it signs, when it is made; one that is there signs by what its own certificate is signed by.
-    pub signature: SignatureAlgorithm,
-    /// How long it lives, when it is made.
-    pub validity: Lifetime,
-    /// Its key's file: encrypted PKCS#8. Written when it is made, and must not be there.
-    pub key_file: String,
-    /// File whose first line is the key's passphrase.
-    pub passphrase_file: String,
-    /// The output folder of the ceremony before this one.
-    pub previous: Option<String>,
 }
 
 /// An authority whose request is signed.
@@ -115,18 +86,6 @@ struct CeremonyTable {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RootTable {
-    subject: Option<String>,
-    key: Option<String>,
-    signature: Option<String>,
-    validity: Option<String>,
-    key_file: String,
-    passphrase_file: String,
-    previous: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct PassphraseTable {
     passphrase_file: String,
 }
@@ -151,16 +110,6 @@ struct RevokeTable {
     reason: String,
 }
 
-/// Something wrong with a script.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{path}: {message}")]
-pub struct ScriptFault {
-    /// The key, as `root.validity`.
-    pub path: String,
-    /// What is wrong and what would be right.
-    pub message: String,
-}
-
 impl Script {
     /// Reads a script.
     pub fn parse(text: &str) -> Result<Self, Vec<ScriptFault>> {
@@ -170,22 +119,6 @@ impl Script {
         let mut faults = Faults::default();
         let script = read(document, &mut faults);
         if faults.0.is_empty() { Ok(script) } else { Err(faults.0) }
-    }
-}
-
-#[derive(Default)]
-struct Faults(Vec<ScriptFault>);
-
-impl Faults {
-    fn add(&mut self, path: impl Into<String>, message: impl ToString) {
-        self.0.push(ScriptFault { path: path.into(), message: message.to_string() });
-    }
-
-    fn take<T, E: ToString>(&mut self, path: &str, read: Result<T, E>, otherwise: T) -> T {
-        read.unwrap_or_else(|error| {
-            self.add(path, error.to_string());
-            otherwise
-        })
     }
 }
 
@@ -251,63 +184,6 @@ fn read(document: Document, faults: &mut Faults) -> Script {
         subordinates,
         revocations,
     }
-}
-
-fn read_root(table: RootTable, kind: Kind, faults: &mut Faults) -> RootScript {
-    let given =
-        [("subject", table.subject.is_some()), ("key", table.key.is_some()), ("validity", table.validity.is_some())];
-    for (key, is_given) in given {
-        match kind {
-            Kind::Establish if !is_given => faults.add(format!("root.{key}"), "missing: a new root needs it"),
-            Kind::Continue if is_given => {
-                faults.add(format!("root.{key}"), "the root is there already and has its own");
-            }
-            _ => {}
-        }
-    }
-    match (kind, &table.previous) {
-        (Kind::Continue, None) => {
-            faults.add("root.previous", "missing: name the output folder of the ceremony before this one");
-        }
-        (Kind::Establish, Some(_)) => faults.add("root.previous", "a new root has no ceremony before it"),
-        _ => {}
-    }
-    let key = table.key.as_deref().unwrap_or("software:p384");
-    let key_type = match key.strip_prefix("software:") {
-        Some(kind) => faults.take("root.key", kind.parse(), KeyType::P384),
-        None => {
-            faults.add("root.key", "say `software:TYPE`, as `software:rsa4096` or `software:p384`");
-            KeyType::P384
-        }
-    };
-    let signature = read_signature(table.signature.as_deref(), kind, key_type, faults);
-    let subject = table
-        .subject
-        .map(|text| faults.take("root.subject", DistinguishedName::from_rfc4514(&text), DistinguishedName::empty()));
-    let validity = table.validity.as_deref().unwrap_or("1d").parse();
-    RootScript {
-        subject,
-        key_type,
-        signature,
-        validity: faults.take("root.validity", validity, Lifetime::ZERO),
-        key_file: table.key_file,
-        passphrase_file: table.passphrase_file,
-        previous: table.previous,
-    }
-}
-
-fn read_signature(name: Option<&str>, kind: Kind, key_type: KeyType, faults: &mut Faults) -> SignatureAlgorithm {
-    let own = key_type.signature_algorithm();
-    let Some(name) = name else { return own };
-    if kind == Kind::Continue {
-        faults.add("root.signature", "the root is there already and has its own");
-        return own;
-    }
-    let algorithm = faults.take("root.signature", SignatureAlgorithm::of_rsa(name), own);
-    if !algorithm.fits(key_type) {
-        faults.add("root.signature", format!("{algorithm} is for RSA keys, and the key is {key_type}; leave it out"));
-    }
-    algorithm
 }
 
 fn read_subordinate(table: SubordinateTable, path: &str, faults: &mut Faults) -> Option<Subordinate> {

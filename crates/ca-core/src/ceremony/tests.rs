@@ -68,7 +68,7 @@ fn every_fault_of_a_script_is_told_at_once() {
     assert_eq!(faults(&SCRIPT.replace("title", "name")), ["the script"]);
     assert_eq!(
         faults(&SCRIPT.replace("establish", "continue")),
-        ["root.subject", "root.key", "root.validity", "root.previous"]
+        ["root.subject", "root.validity", "root.key", "root.previous"]
     );
     let hold = format!("{SCRIPT}\n[[revoke]]\ncertificate = \"tls.crt\"\nreason = \"certificateHold\"\n");
     assert_eq!(faults(&hold), ["revoke", "revoke[0].reason"]);
@@ -81,13 +81,94 @@ fn a_new_root_of_rsa_may_be_told_by_what_it_signs() {
         SCRIPT.replace("key = \"software:p384\"", &root)
     };
     let script = Script::parse(&told("rsa4096", "rsa-pss-sha256")).expect("a good one");
-    assert_eq!(script.root.signature, SignatureAlgorithm::RsaPssSha256);
-    let own = Script::parse(SCRIPT).expect("a good one").root.signature;
-    assert_eq!(own, SignatureAlgorithm::EcdsaSha384);
+    assert_eq!(script.root.signature, Some(SignatureAlgorithm::RsaPssSha256));
+    assert_eq!(Script::parse(SCRIPT).expect("a good one").root.signature, None, "by what its key signs with");
     assert_eq!(faults(&told("p384", "rsa-pss-sha256")), ["root.signature"]);
     assert_eq!(faults(&told("rsa4096", "pss")), ["root.signature"]);
     let continued = told("rsa4096", "rsa-pss-sha256").replace("establish", "continue");
     assert!(faults(&continued).contains(&"root.signature".to_owned()), "it signs by what its certificate is signed by");
+}
+
+#[test]
+fn the_roots_key_is_where_the_script_says_with_what_is_needed_there_and_nothing_else() {
+    let way = "pkcs11:token=root;object=root-ca?module-path=/usr/lib/hsm.so&pin-source=file:/media/pin";
+    let file = "key_file = \"root.key\"\npassphrase_file = \"root.passphrase\"\n";
+    let keyed = |key: &str| SCRIPT.replace("software:p384", key).replace(file, "");
+    let script = Script::parse(&keyed(way)).expect("a script");
+    assert!(matches!(&script.root.key, RootKey::Token { make: None, .. }));
+    let first = |script: &Script| plan(script, &Past::default(), None, NOW).expect("a plan").acts.remove(0);
+    assert_eq!(first(&script), Act::CertifyRoot);
+    let made = keyed(&format!("{way}\"\nkey_type = \"p384"));
+    let script = Script::parse(&made).expect("a script");
+    assert_eq!(first(&script), Act::MakeRoot);
+    let arn = "kms:arn:aws:kms:sa-east-1:111122223333:key/1";
+    let script = Script::parse(&keyed(arn)).expect("a script");
+    assert!(
+        matches!(&script.root.key, RootKey::Kms { arn: named, endpoint_url: None } if arn.ends_with(named.as_str()))
+    );
+    assert_eq!(first(&script), Act::CertifyRoot);
+
+    assert_eq!(faults(&SCRIPT.replace("software:p384", arn)), ["root.key_file", "root.passphrase_file"]);
+    assert_eq!(faults(&SCRIPT.replace(file, "")), ["root.key_file", "root.passphrase_file"]);
+    assert_eq!(faults(&keyed("pkcs11:token=root;object=root-ca")), ["root.key"]);
+    assert_eq!(faults(&keyed(&format!("{arn}\"\nkey_type = \"p384"))), ["root.key_type"]);
+    assert_eq!(faults(&keyed(&format!("{way}\"\nendpoint_url = \"https://kms.example"))), ["root.endpoint_url"]);
+    assert_eq!(faults(&SCRIPT.replace("p384\"", "p384\"\nkey_type = \"p384\"")), ["root.key_type"]);
+    // A PIN is quoted in no fault.
+    let told = Script::parse(&keyed("pkcs11:token=root;object=a?pin-value=31415926")).expect_err("a PIN");
+    assert!(!told.iter().any(|fault| fault.message.contains("31415926")), "{told:?}");
+    // One that is there is gone on with where it is.
+    let there = made.replace("establish", "continue").replace("validity = \"7305d\"", "previous = \"root-2026\"");
+    assert_eq!(faults(&there), ["root.subject", "root.key_type"]);
+    let there = there.replace("subject = \"CN=Example Root CA,O=Example\"\n", "").replace("key_type = \"p384\"\n", "");
+    assert!(matches!(Script::parse(&there).expect("a script").root.key, RootKey::Token { make: None, .. }));
+}
+
+/// A transcript of lists 1 to 3, the last two sealed.
+fn sealed_lists() -> Summary {
+    let day = |day| NOW.plus(Lifetime::from_days(day));
+    let file = |number: u64, name: &str| {
+        let entry = Entry::new(NOW, "file").with("file", name).with("number", number);
+        entry.with("begins", day(365 * (number - 1))).with("ends", day(365 * (number - 1) + 395))
+    };
+    let mut entries = vec![file(1, "root-1.crl")];
+    for number in [2, 3] {
+        for name in [format!("root-{number}.crl"), format!("responder-{number}.key")] {
+            let sealed = file(number, &format!("{name}.sealed")).with("opens_to", &name);
+            entries.push(sealed.with("opens_to_sha256", "00"));
+        }
+    }
+    let mut transcript = Transcript::default();
+    read_chain(&entries.iter().map(|entry| transcript.append(entry)).collect::<String>()).expect("whole")
+}
+
+#[test]
+fn what_is_sealed_is_opened_from_a_month_before_it_begins_until_it_ends() {
+    let summary = sealed_lists();
+    let begins = NOW.plus(Lifetime::from_days(365));
+    let second = Lifetime::from_seconds(1);
+    let from = begins.minus(Lifetime::from_days(30));
+    let until = begins.plus(Lifetime::from_days(395));
+    assert_eq!(
+        opening(&summary, 2, from.minus(second)),
+        Err(OpeningFault::TooEarly { number: 2, begins, now: from.minus(second) })
+    );
+    for now in [from, begins, until.minus(second)] {
+        let opening = opening(&summary, 2, now).expect("its time has come");
+        let names: Vec<&str> = opening.files.iter().map(|file| file.opens_to.as_str()).collect();
+        assert_eq!((opening.begins, &names[..]), (begins, &["root-2.crl", "responder-2.key"][..]));
+    }
+    assert_eq!(opening(&summary, 2, until), Err(OpeningFault::Ended { number: 2, ends: until, now: until }));
+    for unsealed in [1, 4] {
+        let there = vec![2, 3];
+        assert_eq!(opening(&summary, unsealed, from), Err(OpeningFault::NotSealed { number: unsealed, there }));
+    }
+    // Whole, and of a program that wrote something else.
+    let mut other = summary.clone();
+    other.entries.iter_mut().filter(|entry| entry.details.contains_key("opens_to")).for_each(|entry| {
+        entry.details.remove("ends");
+    });
+    assert_eq!(opening(&other, 2, from), Err(OpeningFault::Damaged { number: 2 }));
 }
 
 #[test]

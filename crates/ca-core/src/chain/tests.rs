@@ -1,5 +1,6 @@
 //! Chains that hold are told from those that do not, each for its own clause.
 
+use super::anchor::{judge_anchor, judge_cross};
 use super::*;
 use crate::hierarchy::{
     Authority, Owner, SigningKey, document_constraints, name, now, profile, request, serial, subject, tls_constraints,
@@ -206,4 +207,30 @@ fn findings_explain_themselves() {
         "certificate 1 (`CN=api.example.org`): was issued by `CN=Test tls CA,O=Test,C=BR`, not by the next one, \
          `CN=Test Root CA,O=Test,C=BR` (RFC 5280 §6.1.3 (a)(4))"
     );
+}
+
+#[test]
+fn an_anchor_is_self_signed_and_an_authority() {
+    let Built { root, tls, leaf } = built();
+    let clauses = |certificate: &Certificate| -> Vec<&'static str> {
+        judge_anchor(certificate, now()).into_iter().map(|finding| finding.clause).collect()
+    };
+    assert_eq!(clauses(&root.certificate), [""; 0]);
+    assert_eq!(clauses(&tls.certificate), ["RFC 5280 §3.2"]);
+    assert!(clauses(&leaf).contains(&"RFC 5280 §4.2.1.9"));
+    let later = root.certificate.validity().not_after.plus(Lifetime::from_seconds(1));
+    assert_eq!(judge_anchor(&root.certificate, later)[0].clause, "RFC 5280 §6.1.3 (a)(2)");
+}
+
+#[test]
+fn a_cross_certificate_is_for_the_name_and_key_of_a_root_and_leaves_room_below_it() {
+    let Built { root, tls, .. } = built();
+    let another = Authority::root(KeyType::P384).certificate;
+    let clauses = |of: &Certificate| -> Vec<&'static str> {
+        let findings = judge_cross(&tls.certificate, of, &root.certificate, &[], now());
+        findings.into_iter().map(|finding| finding.clause).collect()
+    };
+    assert_eq!(clauses(&another), ["RFC 5280 §6.1", "RFC 5280 §4.2.1.2", "RFC 5280 §4.2.1.9"]);
+    // Of itself it would be one, had it not a path length of 0.
+    assert_eq!(clauses(&tls.certificate), ["RFC 5280 §4.2.1.9"]);
 }

@@ -13,6 +13,7 @@ use ca_core::time::{Lifetime, Timestamp};
 
 use super::issuance::{Order, carry_out};
 use super::issue::{evaluate, profile};
+use super::on_host::permit_rollover;
 use super::{publish_crl, respond};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
@@ -52,6 +53,12 @@ pub async fn establish_authority(
     plan: &AuthorityPlan,
     signer: std::sync::Arc<dyn Signer>,
 ) -> Result<(), FlowError> {
+    if *principal != Principal::LocalOperator {
+        return Err(FlowError::new(
+            FlowErrorKind::AccessDenied,
+            "authorities are established on the host of the service",
+        ));
+    }
     establish(engine, principal, plan, signer, FROM_THE_START).await
 }
 
@@ -62,6 +69,7 @@ pub(super) async fn establish_generation(
     plan: &AuthorityPlan,
     signer: std::sync::Arc<dyn Signer>,
 ) -> Result<(), FlowError> {
+    permit_rollover(principal)?;
     establish(engine, principal, plan, signer, NOT_ANNOUNCED).await
 }
 
@@ -72,12 +80,6 @@ async fn establish(
     signer: std::sync::Arc<dyn Signer>,
     issues_from: Timestamp,
 ) -> Result<(), FlowError> {
-    if *principal != Principal::LocalOperator {
-        return Err(FlowError::new(
-            FlowErrorKind::AccessDenied,
-            "authorities are established on the host of the service",
-        ));
-    }
     engine.reload_hierarchy().await?;
     if engine.hierarchy().authority(&plan.id).is_some() {
         return Err(FlowError::new(

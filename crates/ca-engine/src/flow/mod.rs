@@ -1,6 +1,7 @@
 //! The stories of the service, one file each. Steps are numbered; each consumes what the one before it made.
 
 pub mod adopt;
+pub mod anchors;
 pub mod answer_status;
 mod audit_text;
 pub mod authenticate;
@@ -20,6 +21,7 @@ pub mod issue;
 mod list_scope;
 pub mod list_urls;
 pub mod mirror_lists;
+pub mod on_host;
 pub mod outbox;
 pub mod pass_on_revocations;
 pub mod personal_data;

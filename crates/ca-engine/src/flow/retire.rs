@@ -10,9 +10,9 @@ use ca_core::principal::Principal;
 use ca_core::profile::Retention;
 use ca_core::time::{Lifetime, Timestamp};
 
+use super::on_host::permit_on_host;
 use super::publish_crl::{self, publish_last_crl};
 use super::respond::PROFILE as RESPONDER;
-use super::rollover::permit_on_host;
 use super::watch_clock::{TOLERANCE, assure_clock};
 use crate::engine::{Engine, HIERARCHY_AGE};
 use crate::error::{FlowError, FlowErrorKind};
@@ -65,6 +65,10 @@ pub async fn retire(engine: &Engine, principal: &Principal, watch: &mut Watch) -
 
 /// Whether a later generation of the line has issued for long enough.
 fn is_succeeded(engine: &Engine, authority: &Authority) -> bool {
+    // A root that another stands beside goes on: whoever trusts it needs its lists as long as it has certificates.
+    if authority.record().parent.is_none() || authority.is_external() {
+        return false;
+    }
     let hierarchy = engine.hierarchy();
     let Some(own) = generation_in(&line_of(authority.id()), authority.id()) else { return false };
     let since = engine.now().minus(SETTLING);

@@ -17,6 +17,7 @@ use ca_core::principal::Principal;
 use ca_core::time::{Lifetime, Timestamp};
 
 use super::establish::{AuthorityPlan, equip_authority, establish_generation};
+use super::on_host::permit_rollover;
 use super::publish_crl::has_published_list;
 use super::watch_clock::assure_clock;
 use crate::engine::Engine;
@@ -41,6 +42,8 @@ pub const LEASE_NAME: &str = "rollover";
 pub struct RolloverPlan {
     /// The line: the id of its first generation, or of any.
     pub line: AuthorityId,
+    /// The authority above it; that of the generation before when absent. Another one is another anchor of trust.
+    pub below: Option<AuthorityId>,
     /// The subject of the first generation; the number of a later one is added to it.
     pub subject: DistinguishedName,
     /// How long it lives; the profile's default when absent.
@@ -112,12 +115,12 @@ pub async fn roll_over(
     lease: &Lease,
 ) -> Result<Announced, FlowError> {
     // 1. Who asks, and can it be done at all? Before a key is made.
-    permit_on_host(principal, "authorities are rolled over")?;
+    permit_rollover(principal)?;
     refuse_short(plan.notice)?;
     engine.reload_hierarchy().await?;
     let newest = newest(engine, &line_of(&plan.line))?;
     if newest.record().issues_from != NOT_ANNOUNCED {
-        engine.authority(&above(&newest)?)?.signer()?;
+        engine.authority(&above(engine, &newest, plan.below.as_ref())?)?.signer()?;
     }
     // 2. Its name and its key; or one that was made and not announced, which is gone on with.
     let notice = plan.notice;
@@ -139,7 +142,7 @@ pub(super) async fn next(
     plan: &RolloverPlan,
     lease: &Lease,
 ) -> Result<Next, FlowError> {
-    permit_on_host(principal, "authorities are rolled over")?;
+    permit_rollover(principal)?;
     refuse_short(plan.notice)?;
     engine.check_anchor()?;
     assure_clock(engine).await?;
@@ -150,7 +153,7 @@ pub(super) async fn next(
         return Ok(Next::Made(before));
     }
     refuse_unfinished(engine, &before)?;
-    let parent = above(&before)?;
+    let parent = above(engine, &before, plan.below.as_ref())?;
     let number = next_number(engine, &line, &plan.taken);
     let id = generation_id(&line, number).map_err(FlowError::internal)?;
     let subject = plan.subject.of_generation(number).map_err(|error| {
@@ -254,22 +257,15 @@ pub(super) async fn announce(
     Ok(announced)
 }
 
-/// Refuses who is not the operator of the host.
-pub(super) fn permit_on_host(principal: &Principal, what: &str) -> Result<(), FlowError> {
-    match principal {
-        Principal::LocalOperator => Ok(()),
-        _ => Err(FlowError::new(FlowErrorKind::AccessDenied, format!("{what} on the host of the service"))),
-    }
-}
-
 fn newest(engine: &Engine, line: &AuthorityId) -> Result<Arc<Authority>, FlowError> {
     let hierarchy = engine.hierarchy();
     let newest = hierarchy.generations(line).pop().map(|(_, authority)| Arc::clone(authority));
     newest.ok_or_else(|| FlowError::new(FlowErrorKind::NotFound, format!("there is no authority `{line}`")))
 }
 
-fn above(authority: &Authority) -> Result<AuthorityId, FlowError> {
-    authority.record().parent.clone().ok_or_else(|| {
+/// The authority that the generation after `authority` is signed by.
+fn above(engine: &Engine, authority: &Authority, below: Option<&AuthorityId>) -> Result<AuthorityId, FlowError> {
+    let before = authority.record().parent.clone().ok_or_else(|| {
         FlowError::new(
             FlowErrorKind::AuthorityCannotSign,
             format!(
@@ -277,7 +273,19 @@ fn above(authority: &Authority) -> Result<AuthorityId, FlowError> {
                 authority.id()
             ),
         )
-    })
+    })?;
+    let Some(below) = below else { return Ok(before) };
+    let chosen = engine.authority(below)?;
+    match chosen.record().parent.is_none() || chosen.is_external() {
+        true => Ok(below.clone()),
+        false => Err(FlowError::invalid(
+            "not-above",
+            "/below",
+            format!(
+                "{below} issues to others; a generation is below a root, or below an authority whose key others hold"
+            ),
+        )),
+    }
 }
 
 fn refuse_short(notice: Lifetime) -> Result<(), FlowError> {

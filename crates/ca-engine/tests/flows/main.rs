@@ -4,6 +4,7 @@
 //! every signature of an authority's key is held against the record (invariant 2 of the design).
 
 mod adopt;
+mod anchors;
 mod audit;
 mod authenticate;
 mod bulk_revoke;

@@ -33,6 +33,7 @@ use crate::world::*;
 fn plan_of(line: &str, notice: Lifetime) -> RolloverPlan {
     let first = plan(line, Some("root"), KeyHome::File);
     RolloverPlan {
+        below: None,
         line: id(line),
         subject: first.subject,
         validity: None,

@@ -6,6 +6,7 @@
 
 mod issue;
 mod open;
+mod root_key;
 mod run;
 mod seal;
 mod verify;
@@ -15,7 +16,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ca_core::ceremony::{Entry, Kind, Past, Plan, PlanFault, RevokedEarlier, Script, ScriptFault, plan};
+use ca_core::ceremony::{
+    Entry, Kind, OpeningFault, Past, Plan, PlanFault, RevokedEarlier, RootKey, Script, ScriptFault, plan,
+};
 use ca_core::certificate::{Certificate, CertificateError};
 use ca_core::csr::{CsrError, ParsedCsr};
 use ca_core::hash::sha256;
@@ -80,6 +83,7 @@ impl Ceremony {
         let mut inputs = vec![(name, sha256(text.as_bytes()))];
         let script_file = script;
         let script = Script::parse(&text).map_err(CeremonyError::Script)?;
+        root_key::check(&script.root.key)?;
         let base = match script_file.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
             _ => PathBuf::from("."),
@@ -140,6 +144,11 @@ impl Ceremony {
             format!("carried out by {}", self.script.operators.join(", ")),
             format!("into the folder {}", self.output().display()),
         ];
+        match &self.script.root.key {
+            RootKey::File { .. } => {}
+            RootKey::Token { uri, .. } => lines.push(format!("with the root's key in a token, {}", uri.identity())),
+            RootKey::Kms { arn, .. } => lines.push(format!("with the root's key in AWS KMS, {arn}")),
+        }
         lines.extend(self.inputs.iter().map(|(name, digest)| format!("reads {name}, SHA-256 {}", hex::encode(digest))));
         lines
     }
@@ -244,18 +253,35 @@ pub enum CeremonyError {
     /// A run that was cut off left its folder.
     #[error(
         "{} is there: a run was cut off, and its transcript says how far it had come. Nothing of it counts: destroy the folder \
-         with everything in it, and the root's key where that run wrote one (`key-written`), and run again",
+         with everything in it{key}, and run again",
         path.display()
     )]
     Unfinished {
         /// The folder.
         path: PathBuf,
+        /// What is to be destroyed beside it, as the sentence goes on.
+        key: String,
     },
     /// The output is there.
     #[error("{} is there already; a ceremony writes what is new, and overwrites nothing", path.display())]
     Exists {
         /// What.
         path: PathBuf,
+    },
+    /// The key of a new root is there.
+    #[error(
+        "{home} is there already; a new root has a new key: name another, remove it where it is, or leave `root.key_type` out to \
+         take the key as it is there"
+    )]
+    KeyExists {
+        /// Where.
+        home: String,
+    },
+    /// The key of a root that is there is another's.
+    #[error("the key in {home} is not the one of the root's certificate; correct `root.key`, or bring the right token")]
+    OtherKey {
+        /// Where.
+        home: String,
     },
     /// Two secrets that must differ are the same.
     #[error("{what} has the passphrase of {other}: whoever opens one would open both; choose another")]
@@ -289,12 +315,20 @@ pub enum CeremonyError {
         /// What went wrong.
         detail: String,
     },
+    /// Something sealed whose time has not come, or is over.
+    #[error("{}: {fault}", folder.display())]
+    NotOpened {
+        /// The folder of the ceremony.
+        folder: PathBuf,
+        /// Why.
+        fault: OpeningFault,
+    },
     /// Something sealed.
     #[error("{}: {detail}", path.display())]
     Sealed {
         /// The file.
         path: PathBuf,
-        /// Why it does not open, or may not be opened.
+        /// Why it does not open.
         detail: String,
     },
     /// Profiles.

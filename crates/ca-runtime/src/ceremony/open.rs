@@ -1,22 +1,17 @@
 //! Opens what was sealed when its time has come: a list and its responder, by their number. Each opening is a line that goes on with
 //! the transcript, written before anything is opened.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use ca_core::ceremony::{Entry, Transcript, read_chain};
+use ca_core::ceremony::{Entry, SealedFile, Transcript, opening, read_chain};
 use ca_core::hash::sha256;
-use ca_core::time::{Lifetime, Timestamp};
+use ca_core::time::Timestamp;
 
 use super::seal::unseal;
 use super::{CeremonyError, OPENINGS_FILE, TRANSCRIPT_FILE, read, read_text, verify};
 use crate::file::{self, Access, Existing};
 use crate::seal::Passphrase;
-
-/// How long before its time something may be opened: as long as it overlaps with what came before it.
-const EARLY: Lifetime = Lifetime::from_days(30);
 
 /// What was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,32 +34,17 @@ pub fn open(
     if let Some(fault) = verified.faults.into_iter().next() {
         return Err(CeremonyError::Previous { folder: folder.to_path_buf(), fault });
     }
-    let refused = |detail: String| CeremonyError::Sealed { path: folder.to_path_buf(), detail };
-    let wanted = number.to_string();
-    let sealed: Vec<&Entry> = verified
-        .summary
-        .of("file")
-        .filter(|entry| entry.details.contains_key("opens_to") && entry.details.get("number") == Some(&wanted))
-        .collect();
-    let begins = sealed
-        .first()
-        .and_then(|entry| Timestamp::parse_rfc3339(entry.details.get("begins")?).ok())
-        .ok_or_else(|| refused(format!("no list {number} was sealed in this ceremony")))?;
-    if now < begins.minus(EARLY) {
-        return Err(refused(format!(
-            "list {number} is for the time from {begins} on, and now is {now}: leave it sealed"
-        )));
-    }
+    let opening = opening(&verified.summary, number, now)
+        .map_err(|fault| CeremonyError::NotOpened { folder: folder.to_path_buf(), fault })?;
     // 1. Everything opens, and is what the transcript says.
     let mut clear = Vec::new();
-    for entry in &sealed {
-        let detail = |name: &str| entry.details.get(name).map(String::as_str).unwrap_or_default();
-        let path = folder.join(detail("file"));
+    for SealedFile { file, opens_to, opens_to_sha256 } in opening.files {
+        let path = folder.join(&file);
         let octets = unseal(&path, &read(&path)?, passphrase)?;
-        if hex::encode(sha256(&octets)) != detail("opens_to_sha256") {
+        if hex::encode(sha256(&octets)) != opens_to_sha256 {
             return Err(CeremonyError::Sealed { path, detail: "it holds something else than was sealed".to_owned() });
         }
-        clear.push((detail("file").to_owned(), folder.join(detail("opens_to")), octets));
+        clear.push((file, folder.join(opens_to), octets));
     }
     // 2. On record, then on the disk.
     for (name, _, _) in clear.iter().filter(|(name, _, _)| !verified.opened.contains(name)) {
@@ -81,26 +61,20 @@ pub fn open(
         }
         files.push(path);
     }
-    Ok(Opened { files, begins })
+    Ok(Opened { files, begins: opening.begins })
 }
 
 fn append(folder: &Path, entry: &Entry) -> Result<(), CeremonyError> {
     let path = folder.join(OPENINGS_FILE);
-    let mut text = read_text(&folder.join(TRANSCRIPT_FILE))?;
-    if path.symlink_metadata().is_ok() {
-        text.push_str(&read_text(&path)?);
-    }
+    let transcript = read_text(&folder.join(TRANSCRIPT_FILE))?;
+    let mut openings = if path.symlink_metadata().is_ok() { read_text(&path)? } else { String::new() };
     let broken = |error: &dyn std::fmt::Display| CeremonyError::Previous {
         folder: folder.to_path_buf(),
         fault: format!("{OPENINGS_FILE}: {error}"),
     };
-    let summary = read_chain(&text).map_err(|error| broken(&error))?;
-    let line = Transcript::after(&summary).append(entry);
-    let mut log = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o644)
-        .open(&path)
-        .map_err(|source| CeremonyError::Io { path: path.clone(), source })?;
-    log.write_all(line.as_bytes()).and_then(|()| log.sync_all()).map_err(|source| CeremonyError::Io { path, source })
+    let summary = read_chain(&format!("{transcript}{openings}")).map_err(|error| broken(&error))?;
+    openings.push_str(&Transcript::after(&summary).append(entry));
+    // Replaced whole: half a line would be a broken chain for ever.
+    file::write(&path, openings.as_bytes(), Access::Public, Existing::Replace)
+        .map_err(|source| CeremonyError::Io { path, source })
 }

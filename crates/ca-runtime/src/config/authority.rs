@@ -1,8 +1,9 @@
 //! `[authority.root]`, `[authority.tls]`, `[authority.document]`: the hierarchy that `init` makes. It is read when an
-//! authority is made; changing it later changes no authority, but for `signature`, `shards` and `delta`, which are read at every
-//! start.
+//! authority is made; changing it later changes no authority, but for `signature`, `rollover_every`, `shards` and `delta`, which
+//! are read at every start.
 
 use ca_backends::aws::{KmsKeyArn, PrivateCaArn, key_spec_of};
+use ca_core::id::AuthorityId;
 use ca_core::key::{KeyType, SignatureAlgorithm};
 use ca_core::name::{DistinguishedName, NameConstraints, Subtree};
 use ca_core::pkcs11_uri::{Pkcs11Uri, Pkcs11UriError};
@@ -37,6 +38,8 @@ pub struct AuthorityConfig {
     pub validity: Lifetime,
     /// The names it may certify; empty: any.
     pub name_constraints: NameConstraints,
+    /// How long a generation issues before the next one is made by itself; `None`: never. Read at every start.
+    pub rollover_every: Option<Lifetime>,
     /// Its lists beside the complete one. Unlike the rest, this is read at every start.
     pub partial_lists: PartialLists,
 }
@@ -71,6 +74,8 @@ struct Keys {
     subtrees: Option<(&'static str, &'static str)>,
     /// Shards and delta; a root's list is short, and its key is away.
     lists: Option<(&'static str, &'static str)>,
+    /// How often it is rolled over; another root is another anchor of trust, which nobody is given by itself.
+    rollover: Option<&'static str>,
 }
 
 struct Defaults {
@@ -80,6 +85,14 @@ struct Defaults {
 }
 
 impl AuthoritiesConfig {
+    /// The one of a line: `tls` or `document`.
+    pub(crate) fn of_line(&self, line: &AuthorityId) -> &AuthorityConfig {
+        match line.as_str() {
+            "tls" => &self.tls,
+            _ => &self.document,
+        }
+    }
+
     /// Each with the key that says where its key is.
     pub(crate) fn named(&self) -> [(&'static str, &AuthorityConfig); 3] {
         [
@@ -100,6 +113,7 @@ impl AuthoritiesConfig {
                 validity: "authority.root.validity",
                 subtrees: None,
                 lists: None,
+                rollover: None,
             },
             &Defaults {
                 key_type: KeyType::Rsa4096,
@@ -115,6 +129,7 @@ impl AuthoritiesConfig {
             validity: "authority.tls.validity",
             subtrees: Some(("authority.tls.permitted_subtrees", "authority.tls.excluded_subtrees")),
             lists: Some(("authority.tls.shards", "authority.tls.delta")),
+            rollover: Some("authority.tls.rollover_every"),
         };
         let tls_defaults =
             Defaults { key_type: KeyType::P256, subject: "CN=Cartorio Digital TLS CA,O=Cartorio Digital", days: 1_826 };
@@ -126,6 +141,7 @@ impl AuthoritiesConfig {
             validity: "authority.document.validity",
             subtrees: Some(("authority.document.permitted_subtrees", "authority.document.excluded_subtrees")),
             lists: Some(("authority.document.shards", "authority.document.delta")),
+            rollover: Some("authority.document.rollover_every"),
         };
         let document_defaults = Defaults {
             key_type: KeyType::Rsa2048,
@@ -162,11 +178,13 @@ impl AuthoritiesConfig {
 impl AuthorityConfig {
     fn read(settings: &mut Settings, keys: &Keys, defaults: &Defaults) -> Self {
         let key = key_plan(settings, keys, defaults.key_type);
+        let validity = settings.lifetime(keys.validity, Lifetime::from_days(defaults.days));
         Self {
             signature: signature(settings, keys, &key),
             key,
             subject: subject(settings, keys.subject, defaults.subject),
-            validity: settings.lifetime(keys.validity, Lifetime::from_days(defaults.days)),
+            validity,
+            rollover_every: keys.rollover.and_then(|key| rollover_every(settings, key, validity)),
             name_constraints: NameConstraints {
                 permitted: keys.subtrees.map(|(key, _)| subtrees(settings, key)).unwrap_or_default(),
                 excluded: keys.subtrees.map(|(_, key)| subtrees(settings, key)).unwrap_or_default(),
@@ -174,6 +192,21 @@ impl AuthorityConfig {
             partial_lists: keys.lists.map(|keys| partial_lists(settings, keys)).unwrap_or_default(),
         }
     }
+}
+
+/// Generations change no faster than gateways can follow.
+const SHORTEST_ROLLOVER: Lifetime = Lifetime::from_days(7);
+
+fn rollover_every(settings: &mut Settings, key: &'static str, validity: Lifetime) -> Option<Lifetime> {
+    settings.text(key)?;
+    let every = settings.lifetime(key, validity);
+    if every < SHORTEST_ROLLOVER || every >= validity {
+        let detail = format!(
+            "a generation of {validity} is followed by the next after {SHORTEST_ROLLOVER} at least and before its own end, as in `365d`"
+        );
+        settings.invalid(key, detail);
+    }
+    Some(every)
 }
 
 /// The most shards that may be asked for: each is signed at least once in `status.crl_interval`.

@@ -17,6 +17,8 @@ pub struct Pkcs11Config {
     tables: Vec<Table>,
     /// What the authorities' own URIs say.
     uris: Vec<Pkcs11Uri>,
+    /// Where all of it was said, when that is no configuration.
+    said_in: Option<&'static str>,
 }
 
 /// A table: of the token with this label.
@@ -49,13 +51,18 @@ impl Pkcs11Config {
             _ => None,
         });
         let keys: Vec<(&'static str, Pkcs11Uri)> = keys.collect();
-        let config = Self { tables, uris: keys.iter().map(|(_, uri)| uri.clone()).collect() };
+        let config = Self { tables, uris: keys.iter().map(|(_, uri)| uri.clone()).collect(), said_in: None };
         for (key, uri) in keys {
             if let Err(detail) = config.settings_of(&uri) {
                 settings.invalid(key, detail);
             }
         }
         config
+    }
+
+    /// The way to the root's key that the script of a ceremony names: the URI says all of it.
+    pub(crate) fn of_script(uri: Pkcs11Uri) -> Self {
+        Self { tables: Vec::new(), uris: vec![uri], said_in: Some("`root.key` of the script") }
     }
 
     /// How the token of a URI is reached, or what is missing for that.
@@ -82,7 +89,7 @@ impl Pkcs11Config {
             )
         })?;
         Ok(TokenSettings {
-            configured_as: format!("{SECTION}.{name}"),
+            configured_as: self.said_in.map_or_else(|| format!("{SECTION}.{name}"), str::to_owned),
             module,
             module_arguments: table.and_then(|table| table.module_arguments.clone()),
             pin: pin.unwrap_or(PinSource::None),

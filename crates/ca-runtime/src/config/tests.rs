@@ -73,6 +73,7 @@ fn the_template_shows_every_key_and_the_true_defaults() {
     let examples = [
         "permitted_subtrees",
         "excluded_subtrees",
+        "rollover_every",
         "certificate_file",
         "key_file",
         "base_url",

@@ -148,7 +148,8 @@ async fn nothing_of_somebody_else_is_replaced() {
     let target = DirectoryTarget::new(link.clone());
     let elsewhere = folder.path().join("elsewhere");
     fs::create_dir(&elsewhere).expect("a folder");
-    let put: [(&str, fn(&Path, &Path)); 3] = [
+    type Put = fn(&Path, &Path);
+    let put: [(&str, Put); 3] = [
         ("a folder", |link, _| fs::create_dir(link).expect("a folder")),
         ("a file", |link, _| fs::write(link, "mine").expect("a file")),
         ("a link", |link, elsewhere| symlink(elsewhere, link).expect("a link")),
