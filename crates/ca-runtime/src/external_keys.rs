@@ -170,12 +170,13 @@ fn parsed(arn: &str) -> Result<KmsKeyArn, SignerError> {
 #[cfg(feature = "backend-kms")]
 pub(crate) async fn find_in_kms(place: &AwsPlace, key: &KmsKeyArn) -> Result<Arc<dyn Signer>, SignerError> {
     let access = ca_backends::aws::AwsAccess::find_for(place, key.region()).await;
-    Ok(Arc::new(Kms::new(access, CEREMONY_QUOTA).find(key).await?))
+    Ok(Arc::new(Kms::new(access, CEREMONY_QUOTAS).find(key).await?))
 }
 
-/// Calls a second: a ceremony makes a handful.
+/// A ceremony makes a handful of calls.
 #[cfg(feature = "backend-kms")]
-const CEREMONY_QUOTA: u32 = 10;
+const CEREMONY_QUOTAS: ca_backends::signer::kms::KmsQuotas =
+    ca_backends::signer::kms::KmsQuotas { rsa: 10, elliptic_curves: 10 };
 
 /// Refused: what is asked for is never left out in silence.
 #[cfg(not(feature = "backend-kms"))]

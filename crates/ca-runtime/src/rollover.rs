@@ -207,6 +207,9 @@ impl Means<'_> {
                 let signer = self.external_keys.find(home).await.map_err(InitError::from)?;
                 GenerationKey::Given { home: home.clone(), signer }
             }
+            (None, KeyPlan::PrivateCa(arn)) => {
+                return Err(RolloverError::Root(InitError::HeldByAws { arn: arn.to_string() }));
+            }
             (None, KeyPlan::MadeInKms(_) | KeyPlan::Token { .. }) => return Err(RolloverError::KeyByHand { line }),
         };
         Ok(RolloverPlan {

@@ -372,6 +372,9 @@ fn refuse_what_a_private_ca_cannot(settings: &mut Settings, keys: &Keys, authori
                       set `public.base_url`";
         settings.invalid(keys.key, detail);
     }
+    if let Some(key) = keys.rollover.filter(|_| authority.rollover_every.is_some()) {
+        settings.invalid(key, "the key of an authority that AWS Private CA holds is never another; make a new one there, and leave it out");
+    }
     let Some((shards, delta)) = keys.lists else { return };
     for (key, is_wanted) in [(shards, authority.partial_lists.shards > 0), (delta, authority.partial_lists.delta)] {
         if is_wanted {

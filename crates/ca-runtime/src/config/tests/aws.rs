@@ -95,6 +95,7 @@ fn an_authority_may_lie_at_aws_private_ca() {
         (format!("{base}[authority.root]\nkey = \"acm-pca:{ARN}\""), "`authority.root.key`", "authority.document.key"),
         (format!("{tls}shards = 2"), "`authority.tls.shards`", "leave it out"),
         (format!("{tls}signature = \"rsa-sha384\""), "`authority.tls.signature`", "leave it out"),
+        (format!("{tls}rollover_every = \"365d\""), "`authority.tls.rollover_every`", "leave it out"),
         (format!("{tls}delta = true"), "`authority.tls.delta`", "leave it out"),
         (format!("{tls}[aws.acm_pca]\nissue = 0"), "`aws.acm_pca.issue`", "from 1 to 1000"),
         (
