@@ -148,7 +148,8 @@ type Intrusion<S> = Box<dyn FnOnce(&mut S) + Send>;
 
 struct State<S> {
     service: S,
-    faults: VecDeque<(String, Fault)>,
+    /// By operation; `None` for a request that does not fail.
+    faults: VecDeque<(String, Option<Fault>)>,
     intrusions: VecDeque<(String, Intrusion<S>)>,
     weather: Option<Weather>,
     latency: Duration,
@@ -198,6 +199,11 @@ impl<S: JsonService> JsonDouble<S> {
 
     /// How the next requests of an operation fail, one after the other.
     pub fn fail(&self, operation: &str, faults: impl IntoIterator<Item = Fault>) {
+        self.fail_some(operation, faults.into_iter().map(Some));
+    }
+
+    /// How the next requests of an operation fail, one after the other; `None` is one that does not.
+    pub fn fail_some(&self, operation: &str, faults: impl IntoIterator<Item = Option<Fault>>) {
         lock(&self.state).faults.extend(faults.into_iter().map(|fault| (operation.to_owned(), fault)));
     }
 
@@ -282,7 +288,7 @@ impl<S: JsonService> State<S> {
     fn fault_of(&mut self, operation: &str) -> Option<Fault> {
         let at = self.faults.iter().position(|(on, _)| on == operation);
         match at.and_then(|at| self.faults.remove(at)) {
-            Some((_, fault)) => Some(fault),
+            Some((_, fault)) => fault,
             None => self.weather.as_mut().and_then(Weather::next),
         }
     }
