@@ -346,6 +346,7 @@ fn api(id: &str, application: &[u8]) -> Vec<Original> {
         Original::get("/v1/authorities/tls", &[("If-None-Match", "\"x\"")]),
         Original::get("/v1/profiles/server", &[]),
         Original::get("/v1/gateways", &[]),
+        Original::get("/v1/renewal-windows", &[]),
         Original::get("/openapi.json", &[]),
     ]
 }

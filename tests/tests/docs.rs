@@ -60,6 +60,11 @@ fn rollover() -> anyhow::Result<()> {
 }
 
 #[test]
+fn renewal() -> anyhow::Result<()> {
+    follow("docs/renewal.md")
+}
+
+#[test]
 fn events() -> anyhow::Result<()> {
     follow("docs/events.md")
 }

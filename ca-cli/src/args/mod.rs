@@ -10,6 +10,7 @@ mod connection;
 mod gateway;
 mod issue;
 mod outbox;
+mod renewal_window;
 mod token;
 mod value;
 mod verify;
@@ -30,6 +31,7 @@ pub(crate) use connection::ConnectionArgs;
 pub(crate) use gateway::{GatewayCheckArgs, GatewayCommand, GatewayRunArgs};
 pub(crate) use issue::{IssueArgs, OutputFileArgs};
 pub(crate) use outbox::{DeliveryState, OutboxCommand, OutboxListArgs, OutboxReplayArgs};
+pub(crate) use renewal_window::{RenewalWindowCommand, RenewalWindowMoveArgs};
 pub(crate) use token::{TokenCommand, TokenCreateArgs, TokenListArgs};
 pub(crate) use value::{Fingerprint, Instant};
 pub(crate) use verify::{Purpose, VerifyArgs};
@@ -102,6 +104,9 @@ pub(crate) enum Command {
     /// Events that were not delivered to webhooks, and trying them again
     #[command(subcommand)]
     Outbox(OutboxCommand),
+    /// When certificates are to be renewed: moving that for many of them
+    #[command(subcommand)]
+    RenewalWindow(RenewalWindowCommand),
     /// What stands beside nginx or HAProxy: fresh revocation lists, and what is enforced
     #[command(subcommand)]
     Gateway(GatewayCommand),

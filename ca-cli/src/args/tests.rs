@@ -76,6 +76,10 @@ help_texts! {
     outbox: ["outbox"];
     outbox_list: ["outbox", "list"];
     outbox_replay: ["outbox", "replay"];
+    renewal_window: ["renewal-window"];
+    renewal_window_move: ["renewal-window", "move"];
+    renewal_window_list: ["renewal-window", "list"];
+    renewal_window_restore: ["renewal-window", "restore"];
     gateway: ["gateway"];
     gateway_run: ["gateway", "run"];
     gateway_check: ["gateway", "check"];
@@ -114,6 +118,8 @@ fn what_does_not_go_together_is_refused() {
         &["list", "--name", "a", "--serial", "0a"],
         &["revoke", "cliente.crt", "--reason", "keycompromise"],
         &["token", "create", "client"],
+        &["renewal-window", "move", "--within", "1d"],
+        &["renewal-window", "move", "--authority", "tls"],
         &["outbox", "replay"],
         &["outbox", "replay", "--all", "0199f0c2-7a3e-7c51-9d2e-5b1f0a6c4d21"],
         &["outbox", "replay", "42"],

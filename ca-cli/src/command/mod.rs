@@ -16,6 +16,7 @@ mod outbox;
 mod profile;
 mod reference;
 mod renew;
+mod renewal_window;
 mod revoke;
 mod show;
 mod token;
@@ -135,6 +136,11 @@ async fn dispatch(command: Command, settings: &Settings, printer: &Printer) -> R
         Command::Outbox(command) => {
             let service = connect(settings, FirstUse::Refuse, configured(settings), printer).await?;
             let done = outbox::run(&*service, &command, printer).await;
+            closed(&*service, done).await
+        }
+        Command::RenewalWindow(command) => {
+            let service = connect(settings, FirstUse::Refuse, configured(settings), printer).await?;
+            let done = renewal_window::run(&*service, &command, now(), printer).await;
             closed(&*service, done).await
         }
         Command::Ceremony(command) => ceremony::run(&command, printer).await,

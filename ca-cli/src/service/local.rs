@@ -11,10 +11,11 @@ use ca_api::gateway::{Gateway, GatewayStatus};
 use ca_api::outbox::{Delivery, DeliveryFilter};
 use ca_api::page::{DEFAULT_LIMIT, Page};
 use ca_api::profile::Profile;
+use ca_api::renewal_window::RenewalWindowMove;
 use ca_api::revoke::RevokedCertificate;
 use ca_api::token::{CreatedEnrolmentToken, EnrolmentToken, EnrolmentTokenSecret};
 use ca_core::crl::ParsedCrl;
-use ca_core::id::{AuthorityId, BulkRevocationId, DeliveryId, ProfileName, TokenId};
+use ca_core::id::{AuthorityId, BulkRevocationId, DeliveryId, ProfileName, TokenId, WindowMoveId};
 use ca_core::name::DnsName;
 use ca_core::principal::Principal;
 use ca_core::revocation::RevocationReason;
@@ -29,6 +30,7 @@ use ca_engine::flow::list_urls::list_urls;
 use ca_engine::flow::outbox::{list_deliveries, replay_delivery};
 use ca_engine::flow::query::{self, CertificateName};
 use ca_engine::flow::renew::{RenewRequest, renew};
+use ca_engine::flow::renewal_windows::{MoveRequest, list_window_moves, move_windows, restore_windows};
 use ca_engine::flow::revoke::{RevokeRequest, revoke, unhold};
 use ca_engine::flow::token::{TokenRequest, create_token, delete_token, list_tokens};
 use ca_engine::port::authorizer::Action;
@@ -328,6 +330,20 @@ impl Service for Local {
     async fn replay_delivery(&self, id: DeliveryId) -> Result<Delivery, Failure> {
         let replayed = replay_delivery(self.engine(), &PRINCIPAL, id, None).await.map_err(refused)?;
         Ok(ca_wire::outbox::delivery(&replayed))
+    }
+
+    async fn move_renewal_windows(&self, request: MoveRequest) -> Result<RenewalWindowMove, Failure> {
+        let moved = move_windows(self.engine(), &PRINCIPAL, request).await.map_err(refused)?;
+        Ok(ca_wire::renewal_window::window_move(&moved))
+    }
+
+    async fn renewal_windows(&self) -> Result<Vec<RenewalWindowMove>, Failure> {
+        let moves = list_window_moves(self.engine(), &PRINCIPAL).await.map_err(refused)?;
+        Ok(moves.iter().map(ca_wire::renewal_window::window_move).collect())
+    }
+
+    async fn restore_renewal_windows(&self, id: WindowMoveId) -> Result<(), Failure> {
+        restore_windows(self.engine(), &PRINCIPAL, id, None).await.map_err(refused)
     }
 
     async fn gateways(&self) -> Result<Vec<Gateway>, Failure> {

@@ -14,17 +14,19 @@ use ca_api::gateway::{Gateway, GatewayStatus};
 use ca_api::outbox::{Delivery, DeliveryFilter};
 use ca_api::page::Page;
 use ca_api::profile::Profile;
+use ca_api::renewal_window::RenewalWindowMove;
 use ca_api::revoke::RevokedCertificate;
 use ca_api::token::{CreatedEnrolmentToken, EnrolmentToken};
 use ca_core::crl::ParsedCrl;
 use ca_core::csr::ParsedCsr;
-use ca_core::id::{AuthorityId, BulkRevocationId, DeliveryId, ProfileName, TokenId};
+use ca_core::id::{AuthorityId, BulkRevocationId, DeliveryId, ProfileName, TokenId, WindowMoveId};
 use ca_core::name::DnsName;
 use ca_core::revocation::RevocationReason;
 use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::flow::bulk_revoke::BulkRevokeRequest;
 use ca_engine::flow::issue::IssueRequest;
 use ca_engine::flow::query::CertificateName;
+use ca_engine::flow::renewal_windows::MoveRequest;
 use ca_engine::flow::token::TokenRequest;
 use ca_engine::port::store::CertificateFilter;
 
@@ -128,6 +130,15 @@ pub(crate) trait Service: Send + Sync {
 
     /// Has an event tried again at once.
     async fn replay_delivery(&self, id: DeliveryId) -> Result<Delivery, Failure>;
+
+    /// Moves the renewal windows of many certificates.
+    async fn move_renewal_windows(&self, request: MoveRequest) -> Result<RenewalWindowMove, Failure>;
+
+    /// The moves on record, newest first.
+    async fn renewal_windows(&self) -> Result<Vec<RenewalWindowMove>, Failure>;
+
+    /// Withdraws a move.
+    async fn restore_renewal_windows(&self, id: WindowMoveId) -> Result<(), Failure>;
 
     /// The gateways, and what each said last.
     async fn gateways(&self) -> Result<Vec<Gateway>, Failure>;

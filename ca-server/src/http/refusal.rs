@@ -103,6 +103,8 @@ refusals! {
     CancelRevocation = CALLER, NAMED, &[RevocationCompleted];
     /// Of ending a hold.
     Unhold = CALLER, CERTIFICATE, &[NotHeld, KeyBlocked];
+    /// Of moving renewal windows.
+    MoveRenewalWindows = CALLER, BODY;
     /// Of saying what a gateway enforces.
     ReportGateway = CALLER, NAMED, BODY;
     /// Of making a token.

@@ -17,7 +17,7 @@ use super::openapi::Document;
 use super::problem::ProblemResponse;
 use super::route::{
     audit, authorities, bulk_revocations, certificates, crl, gateways, health, issue_certificate, ocsp, outbox,
-    profiles, renew_certificate, revoke_certificate, tokens,
+    profiles, renew_certificate, renewal_windows, revoke_certificate, tokens,
 };
 use crate::state::AppState;
 use crate::telemetry::metrics;
@@ -70,6 +70,8 @@ pub(crate) fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(bulk_revocations::list_revocations))
         .routes(routes!(bulk_revocations::get_revocation))
         .routes(routes!(bulk_revocations::cancel_revocation))
+        .routes(routes!(renewal_windows::move_renewal_windows, renewal_windows::list_renewal_windows))
+        .routes(routes!(renewal_windows::restore_renewal_windows))
         .routes(routes!(authorities::list_authorities))
         .routes(routes!(authorities::get_authority))
         .routes(routes!(profiles::list_profiles))

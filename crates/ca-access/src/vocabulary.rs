@@ -80,6 +80,8 @@ pub(crate) const ASKED: [(Action, &[ResourceKind]); Action::ALL.len()] = [
     (Action::ExportKey, &[ResourceKind::Authority]),
     (Action::ListOutbox, &[ResourceKind::Service]),
     (Action::ReplayDelivery, &[ResourceKind::Service]),
+    (Action::MoveRenewalWindows, &[ResourceKind::Service]),
+    (Action::ListRenewalWindows, &[ResourceKind::Service]),
     (Action::ListGateways, &[ResourceKind::Service]),
     (Action::ReportGateway, &[ResourceKind::Gateway]),
     (Action::RemoveGateway, &[ResourceKind::Service]),

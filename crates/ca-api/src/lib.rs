@@ -19,6 +19,7 @@ pub mod page;
 pub mod problem;
 pub mod profile;
 pub mod renewal;
+pub mod renewal_window;
 pub mod revocation;
 pub mod revoke;
 pub mod route;

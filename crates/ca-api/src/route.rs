@@ -24,6 +24,10 @@ pub const CERTIFICATE_REVOKE: &str = "/v1/certificates/{certificate}/revoke";
 pub const CERTIFICATE_UNHOLD: &str = "/v1/certificates/{certificate}/unhold";
 /// `GET` when to renew.
 pub const CERTIFICATE_RENEWAL_INFO: &str = "/v1/certificates/{certificate}/renewal-info";
+/// `POST` moves the renewal windows of many certificates, `GET` lists the moves.
+pub const RENEWAL_WINDOWS: &str = "/v1/renewal-windows";
+/// `DELETE` withdraws a move.
+pub const RENEWAL_WINDOW: &str = "/v1/renewal-windows/{move}";
 /// `GET` lists the authorities.
 pub const AUTHORITIES: &str = "/v1/authorities";
 /// `GET` one authority.

@@ -11,5 +11,6 @@ pub mod shared_answers;
 pub mod signer;
 pub mod sink;
 pub mod spool;
+pub mod target;
 #[cfg(feature = "backend-kms")]
 pub mod wrapping_key;

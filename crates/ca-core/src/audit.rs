@@ -40,6 +40,12 @@ pub enum AuditAction {
     CertificateIssued,
     /// A certificate was issued as the successor of another.
     CertificateRenewed,
+    /// The holder of a certificate asked for a second successor while it has one: somebody else may have its key.
+    RenewalRepeated,
+    /// The renewal windows of many certificates were moved.
+    RenewalWindowsMoved,
+    /// Windows that were moved are the usual ones again.
+    RenewalWindowsRestored,
     /// A certificate was revoked or put on hold.
     CertificateRevoked,
     /// A hold was ended.

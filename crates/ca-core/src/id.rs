@@ -70,6 +70,18 @@ uuid_identifier!(
     BulkRevocationId
 );
 uuid_identifier!(
+    /// The name of a move of renewal windows.
+    WindowMoveId
+);
+uuid_identifier!(
+    /// The name of one rotation of a managed certificate; the same however often it is begun again.
+    RotationId
+);
+uuid_identifier!(
+    /// The name of a managed certificate.
+    ManagedCertificateId
+);
+uuid_identifier!(
     /// The name of a request, in logs, problems and audit events.
     RequestId
 );

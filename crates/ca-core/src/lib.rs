@@ -31,6 +31,7 @@ pub mod pkcs11_uri;
 pub mod policy;
 pub mod principal;
 pub mod profile;
+pub mod renewal;
 pub mod revocation;
 pub mod serial;
 pub mod signing;

@@ -101,6 +101,7 @@ const LEAVE: &[(&str, &str)] = &[
     ("SCAN deliveries", "what is on its way, once for some hundred certificates that are removed"),
     ("SCAN roles", "administrators, auditors and registrars are few"),
     ("SCAN gateways", "every gateway is asked for at once"),
+    ("SCAN renewal_window_moves", "a handful"),
     ("SCAN upstream_issuances", "what issuers elsewhere were asked for since the last time"),
     ("SCAN bulk_revocations USING INDEX bulk_revocations_running", "holds only what is under way"),
     ("SCAN c USING INDEX sqlite_autoindex_certificates_1", "from the newest id down, to the end of the page"),

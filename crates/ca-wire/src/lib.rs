@@ -13,5 +13,6 @@ pub mod name;
 pub mod outbox;
 pub mod problem;
 pub mod profile;
+pub mod renewal_window;
 pub mod revocation;
 pub mod token;

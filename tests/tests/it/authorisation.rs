@@ -20,6 +20,7 @@ fn guarded(other: &str, token: &str) -> anyhow::Result<Vec<Row>> {
     let path = |rest: &str| format!("/v1/certificates/{other}{rest}");
     let new_token =
         json!({ "profile": "client", "subject_alternative_names": [{ "type": "dns", "value": "t.example.test" }] });
+    let moved = json!({ "scope": { "certificate": other }, "window": { "end": "2126-01-01T00:00:00Z" } });
     let anybody_known = [401, 200, 200, 200];
     let administrators = [401, 403, 403, 200];
     Ok(vec![
@@ -45,6 +46,9 @@ fn guarded(other: &str, token: &str) -> anyhow::Result<Vec<Row>> {
         (Method::DELETE, format!("/v1/enrolment-tokens/{token}"), None, [401, 403, 403, 204]),
         (Method::GET, route::AUDIT.into(), None, administrators),
         (Method::GET, route::OUTBOX.into(), None, administrators),
+        (Method::POST, route::RENEWAL_WINDOWS.into(), Some(moved), [401, 403, 403, 201]),
+        (Method::GET, route::RENEWAL_WINDOWS.into(), None, administrators),
+        (Method::DELETE, format!("/v1/renewal-windows/{other}"), None, [401, 403, 403, 404]),
         (Method::GET, route::GATEWAYS.into(), None, administrators),
         // Nobody speaks for a gateway that its certificate does not name.
         (

@@ -25,6 +25,8 @@ fn contract() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         (route::CERTIFICATE_REVOKE, post),
         (route::CERTIFICATE_UNHOLD, post),
         (route::CERTIFICATE_RENEWAL_INFO, get),
+        (route::RENEWAL_WINDOWS, &["get", "post"]),
+        (route::RENEWAL_WINDOW, &["delete"]),
         (route::AUTHORITIES, get),
         (route::AUTHORITY, get),
         (route::PROFILES, get),

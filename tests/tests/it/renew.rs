@@ -1,12 +1,15 @@
 //! `POST /v1/certificates/{certificate}/renew` and `GET …/renewal-info`.
 
 use ca_api::certificate::Certificate;
+use ca_api::page::Page;
 use ca_api::problem::ProblemType;
 use ca_api::renewal::RenewalInfo;
+use ca_api::renewal_window::RenewalWindowMove;
 use ca_api::route;
-use ca_e2e::client::Client;
+use ca_e2e::client::{Client, send};
 use ca_e2e::identity::{Identity, SubjectKey, request};
 use ca_e2e::stack::shared;
+use reqwest::Method;
 use serde_json::json;
 
 /// A certificate of an hour's life is past half of it from its first second on: it was backdated by five minutes and lives for
@@ -74,8 +77,10 @@ async fn renewal_too_early_is_refused_with_the_time() -> anyhow::Result<()> {
     assert_eq!(refused.header("retry-after"), seconds.to_string());
     assert!((44 * 86_400..46 * 86_400).contains(&seconds), "half of 90 days, not {seconds} s");
     let info = holder.get(&format!("/v1/certificates/{}/renewal-info", certificate.id)).await?.expect(200)?;
+    assert_eq!(info.header("retry-after"), "21600", "six hours");
     let window = info.json::<RenewalInfo>()?.suggested_window;
-    assert!(problem.detail.contains(&window.start), "{} {}", problem.detail, window.start);
+    let opens_at = problem.detail.split("from ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+    assert!(opens_at <= window.start.as_str(), "{} {}", problem.detail, window.start);
     assert!(window.start < window.end && window.end < certificate.not_after, "{window:?}");
     Ok(())
 }
@@ -138,5 +143,35 @@ async fn the_right_time_to_renew_what_is_revoked_is_now() -> anyhow::Result<()> 
     let info = administrator.get(&format!("/v1/certificates/{}/renewal-info", certificate.id)).await?.expect(200)?;
     let window = info.json::<RenewalInfo>()?.suggested_window;
     assert_eq!(revoked.revocation.map(|revocation| revocation.revoked_at), Some(window.end));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_window_that_is_moved_lets_its_holder_renew_until_it_is_withdrawn() -> anyhow::Result<()> {
+    let stack = shared()?;
+    let administrator = stack.administrator()?;
+    let (certificate, identity) = administrator.enrol("server", "moved.example.test").await?;
+    let holder = stack.holder(&identity)?;
+    let info_path = format!("/v1/certificates/{}/renewal-info", certificate.id);
+    let usual = holder.get(&info_path).await?.expect(200)?.json::<RenewalInfo>()?;
+    let body = json!({
+        "scope": { "certificate": certificate.id },
+        "window": { "start": "2020-01-01T00:00:00Z", "end": "2126-01-01T00:00:00Z" },
+        "explanation_url": "https://pki.example.org/why",
+    });
+    let moved: RenewalWindowMove = administrator.post(route::RENEWAL_WINDOWS, &body).await?.expect(201)?.json()?;
+    let info = holder.get(&info_path).await?.expect(200)?.json::<RenewalInfo>()?;
+    assert_eq!(info.suggested_window.start, "2020-01-01T00:00:00Z");
+    assert_eq!(info.suggested_window.end, usual.suggested_window.end, "it is never put off");
+    assert_eq!(info.explanation_url.as_deref(), Some("https://pki.example.org/why"));
+    let listed: Page<RenewalWindowMove> = administrator.get(route::RENEWAL_WINDOWS).await?.expect(200)?.json()?;
+    assert!(listed.items.contains(&moved), "{listed:?}");
+    let withdraw = route::RENEWAL_WINDOW.replace("{move}", &moved.id);
+    send(administrator.request(Method::DELETE, &withdraw)).await?.expect(204)?;
+    assert_eq!(holder.get(&info_path).await?.expect(200)?.json::<RenewalInfo>()?, usual);
+    let early = holder.post(&path(&certificate), &json!({ "reuse_key": true })).await?;
+    early.expect_problem(ProblemType::RenewalTooEarly)?;
+    administrator.post(route::RENEWAL_WINDOWS, &body).await?.expect(201)?;
+    holder.post(&path(&certificate), &json!({ "reuse_key": true })).await?.expect(201)?;
     Ok(())
 }

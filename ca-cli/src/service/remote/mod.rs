@@ -12,13 +12,14 @@ use ca_api::outbox::{Delivery, DeliveryFilter};
 use ca_api::page::Page;
 use ca_api::profile::Profile;
 use ca_api::renewal::RenewCertificate;
+use ca_api::renewal_window::{MoveRenewalWindows, MovedWindow, RenewalScope, RenewalWindowMove};
 use ca_api::revoke::{RevokeCertificate, RevokedCertificate};
 use ca_api::route;
 use ca_api::search::CertificateSearch;
 use ca_api::token::{CreatedEnrolmentToken, EnrolmentToken, EnrolmentTokenFilter, NewEnrolmentToken};
 use ca_core::crl::ParsedCrl;
 use ca_core::csr::ParsedCsr;
-use ca_core::id::{AuthorityId, BulkRevocationId, DeliveryId, ProfileName, TokenId};
+use ca_core::id::{AuthorityId, BulkRevocationId, DeliveryId, ProfileName, TokenId, WindowMoveId};
 use ca_core::name::DnsName;
 use ca_core::pem;
 use ca_core::revocation::RevocationReason;
@@ -26,6 +27,7 @@ use ca_core::time::Timestamp;
 use ca_engine::flow::bulk_revoke::{BulkRevokeRequest, BulkSelection};
 use ca_engine::flow::issue::IssueRequest;
 use ca_engine::flow::query::CertificateName;
+use ca_engine::flow::renewal_windows::MoveRequest;
 use ca_engine::flow::token::TokenRequest;
 use ca_engine::port::store::{CertificateFilter, NameQuery};
 use secrecy::SecretString;
@@ -254,6 +256,31 @@ impl Service for Remote {
 
     async fn replay_delivery(&self, id: DeliveryId) -> Result<Delivery, Failure> {
         self.exchange.post_nothing(&route::OUTBOX_REPLAY.replace("{delivery}", &id.to_string())).await
+    }
+
+    async fn move_renewal_windows(&self, request: MoveRequest) -> Result<RenewalWindowMove, Failure> {
+        let body = MoveRenewalWindows {
+            scope: RenewalScope {
+                authority: request.authority.map(|authority| authority.to_string()),
+                profile: request.profile.map(|profile| profile.to_string()),
+                certificate: request.certificate.map(|id| id.to_string()),
+                issued_after: request.issued_after.map(Timestamp::to_rfc3339),
+                issued_before: request.issued_before.map(Timestamp::to_rfc3339),
+            },
+            window: MovedWindow { start: request.start.map(Timestamp::to_rfc3339), end: request.end.to_rfc3339() },
+            waves: Some(request.waves),
+            explanation_url: request.explanation_url,
+        };
+        self.exchange.post(route::RENEWAL_WINDOWS, &body).await
+    }
+
+    async fn renewal_windows(&self) -> Result<Vec<RenewalWindowMove>, Failure> {
+        let page: Page<RenewalWindowMove> = self.exchange.get(route::RENEWAL_WINDOWS, &()).await?;
+        Ok(page.items)
+    }
+
+    async fn restore_renewal_windows(&self, id: WindowMoveId) -> Result<(), Failure> {
+        self.exchange.delete(&route::RENEWAL_WINDOW.replace("{move}", &id.to_string())).await
     }
 
     async fn gateways(&self) -> Result<Vec<Gateway>, Failure> {

@@ -2,11 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
 use ca_api::certificate::Certificate;
 use ca_api::renewal::{RenewCertificate, RenewalInfo, SuggestedWindow};
-use ca_engine::flow::renew::{RenewRequest, renew, renewal_window};
+use ca_engine::flow::renew::{RenewRequest, renew, renewal_info as renewal_info_of};
 
 use super::issue_certificate::{created, read_csr};
 use crate::http::authentication::Caller;
@@ -82,7 +82,10 @@ pub(crate) async fn renew_certificate(
     tag = "certificates",
     params(("certificate" = String, Path, description = "Id, `authority:serial`, or serial", pattern = "^([a-z0-9-]{1,64}:)?[0-9A-Fa-f-]{1,40}$")),
     responses(
-        (status = 200, description = "The window", body = RenewalInfo),
+        (
+            status = 200, description = "The window", body = RenewalInfo,
+            headers(("Retry-After" = u64, description = "When to ask again, in seconds: the window may be moved")),
+        ),
         refusal::RenewalWindow,
     )
 )]
@@ -90,10 +93,11 @@ pub(crate) async fn renewal_info(
     State(state): State<AppState>,
     Caller(principal): Caller,
     NamedCertificate(name): NamedCertificate,
-) -> Result<Json<RenewalInfo>, ProblemResponse> {
-    let window = renewal_window(state.engine(), &principal, &name).await?;
-    Ok(Json(RenewalInfo {
-        suggested_window: SuggestedWindow { start: window.start.to_rfc3339(), end: window.end.to_rfc3339() },
-        explanation_url: None,
-    }))
+) -> Result<Response, ProblemResponse> {
+    let info = renewal_info_of(state.engine(), &principal, &name).await?;
+    let body = RenewalInfo {
+        suggested_window: SuggestedWindow { start: info.window.start.to_rfc3339(), end: info.window.end.to_rfc3339() },
+        explanation_url: info.explanation_url,
+    };
+    Ok(([(header::RETRY_AFTER, info.ask_again_after.seconds().to_string())], Json(body)).into_response())
 }

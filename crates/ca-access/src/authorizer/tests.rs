@@ -72,7 +72,7 @@ fn principals() -> [(char, Principal); 9] {
 }
 
 /// Who may do what to what; compare with the columns of [`principals`].
-const TABLE: [(Action, &str, &str); 55] = [
+const TABLE: [(Action, &str, &str); 58] = [
     (Action::IssueCertificate, "profile server", "aljr.b.t."),
     (Action::IssueCertificate, "profile client", "aljr.b..."),
     (Action::IssueCertificate, "profile operator", "alj......"),
@@ -110,6 +110,8 @@ const TABLE: [(Action, &str, &str); 55] = [
     (Action::ExportKey, "authority", "al......."),
     (Action::ListOutbox, "service", "alj.ub..."),
     (Action::ReplayDelivery, "service", "al......."),
+    (Action::MoveRenewalWindows, "service", "al......."),
+    (Action::ListRenewalWindows, "service", "aljrub..."),
     (Action::ListGateways, "service", "aljrub..."),
     (Action::ReportGateway, "gateway, certified", "al.rubh.."),
     (Action::ReportGateway, "gateway", "........."),
@@ -127,6 +129,7 @@ const TABLE: [(Action, &str, &str); 55] = [
     (Action::ReadAudit, "authority", "........."),
     (Action::ExportKey, "service", "........."),
     (Action::ReplayDelivery, "authority", "........."),
+    (Action::MoveRenewalWindows, "authority", "........."),
     (Action::ReportGateway, "service", "........."),
     (Action::ListGateways, "gateway", "........."),
 ];

@@ -6,6 +6,7 @@
 mod anchor;
 mod authorizer;
 mod certificate_issuer;
+mod certificate_target;
 mod clock;
 pub mod contract;
 mod entropy;
@@ -20,6 +21,7 @@ mod store;
 pub use anchor::MemoryAnchor;
 pub use authorizer::ScriptedAuthorizer;
 pub use certificate_issuer::{IssuerCall, IssuerFault, MadeElsewhere, ScriptedIssuer};
+pub use certificate_target::{MemoryTarget, TargetFault};
 pub use clock::FakeClock;
 pub use entropy::SeededEntropy;
 pub use keyring::MemoryKeyring;

@@ -28,6 +28,7 @@ pub mod reconcile;
 pub mod recover;
 pub mod renew;
 pub mod renewal_period;
+pub mod renewal_windows;
 pub mod republish;
 pub mod respond;
 pub mod restore;

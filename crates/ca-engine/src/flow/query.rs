@@ -128,11 +128,17 @@ pub async fn permitted(
             return Err(error);
         }
     };
-    permit(engine, principal, action, certificate_resource(engine, &certificate))?;
+    let mut resource = certificate_resource(engine, &certificate);
+    if let (Action::RenewCertificate, Resource::Certificate { renewal_open, .. }) = (action, &mut resource)
+        && !*renewal_open
+    {
+        *renewal_open = renewal_period::opens_by_now_at(engine, &certificate).await? <= engine.now();
+    }
+    permit(engine, principal, action, resource)?;
     Ok(certificate)
 }
 
-/// A certificate as the access policy sees it.
+/// A certificate as the access policy sees it, without regard to windows that were moved: only renewals ask for those.
 pub fn certificate_resource<'a>(engine: &Engine, certificate: &'a StoredCertificate) -> Resource<'a> {
     Resource::Certificate {
         id: certificate.id,

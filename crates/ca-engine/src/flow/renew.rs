@@ -4,12 +4,14 @@
 
 use std::fmt;
 
+use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::certificate::Certificate;
 use ca_core::csr::ParsedCsr;
 use ca_core::hash::sha256;
 use ca_core::policy::{CertificateRequest, Origin};
 use ca_core::principal::Principal;
 use ca_core::profile::Profile;
+use ca_core::renewal::{RenewalWindow, ask_again_after};
 use ca_core::revocation::{RevocationReason, Standing};
 use ca_core::template::Issuer;
 use ca_core::time::{Lifetime, Timestamp};
@@ -22,7 +24,7 @@ use super::shards;
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
 use crate::port::authorizer::Action;
-use crate::port::store::StoredCertificate;
+use crate::port::store::{Journal, OutboxMessage, StoredCertificate};
 
 /// A request for the successor of a certificate.
 #[derive(Clone)]
@@ -81,7 +83,7 @@ pub async fn renew(engine: &Engine, principal: &Principal, request: RenewRequest
         request_sha256: request_digest(&request),
     });
     // 3. Prepare, reserve (one live successor), sign, check, complete.
-    carry_out(
+    let issued = carry_out(
         engine,
         Order {
             granted,
@@ -99,34 +101,74 @@ pub async fn renew(engine: &Engine, principal: &Principal, request: RenewRequest
             request_id: request.request_id.as_deref(),
         },
     )
-    .await
+    .await;
+    if matches!(&issued, Err(error) if error.kind == FlowErrorKind::AlreadyRenewed) {
+        tell_of_repetition(engine, principal, &predecessor, request.request_id.as_deref()).await?;
+    }
+    issued
 }
 
-/// The window in which a certificate is best renewed, in the shape of RFC 9773 §4.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RenewalWindow {
-    /// From here on.
-    pub start: Timestamp,
-    /// Up to here.
-    pub end: Timestamp,
+/// Tells the owner that the holder of a certificate asked for another successor: a client that lost an answer, or somebody else who has
+/// the key. Once for each successor. When it cannot be put on record, the caller is told to ask again instead.
+async fn tell_of_repetition(
+    engine: &Engine,
+    principal: &Principal,
+    predecessor: &StoredCertificate,
+    request_id: Option<&str>,
+) -> Result<(), FlowError> {
+    if !matches!(principal, Principal::Certificate { .. }) || !is_held_by(predecessor.id, principal) {
+        return Ok(());
+    }
+    // One that is only reserved belongs to a request that is at work.
+    let Some(successor) = engine.store().successor(predecessor.id).await? else { return Ok(()) };
+    let (authority, serial, owner) = (&predecessor.authority, &predecessor.serial, &predecessor.owner);
+    let subject = format!("certificate:{}", predecessor.id);
+    let event = AuditEvent::new(engine.now(), AuditAction::RenewalRepeated, principal.reference(), subject)
+        .with("successor", successor)
+        .with("owner", owner)
+        .in_request(request_id);
+    let payload = serde_json::json!({
+        "authority": authority.as_str(),
+        "certificate": predecessor.id.to_string(),
+        "owner": owner,
+        "serial": serial.to_string(),
+        "successor": successor.to_string(),
+    });
+    let topic = "certificate.renewal-repeated";
+    let message = OutboxMessage { topic, certificate: Some(predecessor.id), payload: payload.to_string() };
+    let journal = Journal::of(event).telling(message);
+    engine.store().note_repeated_renewal(predecessor.id, successor, journal).await?;
+    Ok(())
 }
 
-/// When to renew a certificate: from when its holder may, over a sixth of its lifetime; at once when it is revoked.
-pub async fn renewal_window(
+/// When to renew a certificate, in the terms of RFC 9773 §4.2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenewalInfo {
+    /// The window.
+    pub window: RenewalWindow,
+    /// A page that says why it was moved.
+    pub explanation_url: Option<String>,
+    /// When to ask again.
+    pub ask_again_after: Lifetime,
+}
+
+/// When to renew a certificate: in the window of its own, or where an operator moved it; at once when it is revoked.
+pub async fn renewal_info(
     engine: &Engine,
     principal: &Principal,
     name: &CertificateName,
-) -> Result<RenewalWindow, FlowError> {
+) -> Result<RenewalInfo, FlowError> {
     let certificate = permitted(engine, principal, Action::ReadCertificate, name).await?;
     let validity = certificate.validity;
+    let ask_again_after = ask_again_after(validity);
     if let Standing::Revoked(revocation) = certificate.standing
         && revocation.reason != RevocationReason::CertificateHold
     {
-        return Ok(RenewalWindow { start: validity.not_before, end: revocation.revoked_at });
+        let window = RenewalWindow { start: validity.not_before, end: revocation.revoked_at };
+        return Ok(RenewalInfo { window, explanation_url: None, ask_again_after });
     }
-    let start = renewal_period::opens_at(engine, &certificate);
-    let sixth = Lifetime::from_seconds(validity.not_after.since(validity.not_before).seconds() / 6);
-    Ok(RenewalWindow { start, end: start.plus(sixth).min(validity.not_after) })
+    let placed = renewal_period::window(engine, &certificate).await?;
+    Ok(RenewalInfo { window: placed.window, explanation_url: placed.explanation_url, ask_again_after })
 }
 
 async fn renewable(
@@ -169,7 +211,7 @@ async fn too_early(
 ) -> Option<FlowError> {
     let Principal::Certificate { id: own, .. } = principal else { return None };
     let certificate = resolve(engine, name).await.ok().filter(|certificate| certificate.id == *own)?;
-    let opens_at = renewal_period::opens_at(engine, &certificate);
+    let opens_at = renewal_period::opens_by_now_at(engine, &certificate).await.ok()?;
     if opens_at <= now {
         return None;
     }

@@ -42,6 +42,10 @@ pub enum Action {
     ListOutbox,
     /// Have an event tried again that could not be delivered.
     ReplayDelivery,
+    /// Move the renewal windows of many certificates, or restore them.
+    MoveRenewalWindows,
+    /// See which renewal windows were moved.
+    ListRenewalWindows,
     /// List gateways and what they say they enforce.
     ListGateways,
     /// Say what a gateway enforces.
@@ -52,7 +56,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::IssueCertificate,
         Self::RenewCertificate,
         Self::RevokeCertificate,
@@ -70,6 +74,8 @@ impl Action {
         Self::ExportKey,
         Self::ListOutbox,
         Self::ReplayDelivery,
+        Self::MoveRenewalWindows,
+        Self::ListRenewalWindows,
         Self::ListGateways,
         Self::ReportGateway,
         Self::RemoveGateway,
@@ -95,6 +101,8 @@ impl Action {
             Self::ExportKey => "ExportKey",
             Self::ListOutbox => "ListOutbox",
             Self::ReplayDelivery => "ReplayDelivery",
+            Self::MoveRenewalWindows => "MoveRenewalWindows",
+            Self::ListRenewalWindows => "ListRenewalWindows",
             Self::ListGateways => "ListGateways",
             Self::ReportGateway => "ReportGateway",
             Self::RemoveGateway => "RemoveGateway",

@@ -4,6 +4,7 @@
 pub mod anchor;
 pub mod authorizer;
 pub mod certificate_issuer;
+pub mod certificate_target;
 pub mod clock;
 pub mod entropy;
 pub mod external_keys;

@@ -21,6 +21,7 @@ mod query;
 mod reconcile;
 mod remembered;
 mod renew;
+mod renewal_windows;
 mod replaced;
 mod respond;
 mod restore;

@@ -6,13 +6,13 @@ use ca_core::principal::{Principal, Role};
 use ca_core::revocation::RevocationReason;
 use ca_core::time::Lifetime;
 use ca_engine::error::FlowErrorKind as Kind;
-use ca_engine::fake::FakeClock;
+use ca_engine::fake::{FakeClock, StoreFault, StoreMethod};
 use ca_engine::flow::issue::IssueRequest;
 use ca_engine::flow::query::CertificateName;
-use ca_engine::flow::renew::{RenewRequest, RenewalWindow, renew, renewal_window};
+use ca_engine::flow::renew::{RenewRequest, renew, renewal_info};
 use ca_engine::flow::revoke::{RevokeRequest, revoke};
 use ca_engine::flow::role::grant_role;
-use ca_engine::port::store::StoredCertificate;
+use ca_engine::port::store::{StoreError, StoredCertificate};
 use futures::executor::block_on;
 
 use crate::world::ask::parsed;
@@ -300,16 +300,60 @@ fn authorities_and_responders_are_not_renewed_like_this() {
 fn tells_when_to_renew() {
     let world = World::new();
     let stored = world.issue();
-    let window = |world: &World| {
+    let info = |world: &World| {
         let name = CertificateName::Id(stored.id);
-        block_on(renewal_window(&world.engine, &holder(&stored, &[]), &name)).expect("its holder may know")
+        block_on(renewal_info(&world.engine, &holder(&stored, &[]), &name)).expect("its holder may know")
     };
-    let start = stored.validity.not_before.plus(HALF).plus(Lifetime::from_seconds(300));
-    assert_eq!(window(&world).start, start);
-    assert!(window(&world).end < stored.validity.not_after);
+    let window = info(&world).window;
+    let opens_at = stored.validity.not_before.plus(HALF).plus(Lifetime::from_seconds(300));
+    assert!(window.start >= opens_at, "not before its holder may: {window:?}");
+    assert!(window.start < window.end && window.end < stored.validity.not_after, "{window:?}");
+    assert_eq!(info(&world).ask_again_after, Lifetime::from_seconds(6 * 3_600));
     world.revoke(stored.id, RevocationReason::Superseded).expect("revoked");
-    let RenewalWindow { end, .. } = window(&world);
-    assert_eq!(end, world.now(), "RFC 9773 §4.2: a window in the past asks for renewal at once");
+    assert_eq!(info(&world).window.end, world.now(), "RFC 9773 §4.2: a window in the past asks for renewal at once");
+}
+
+/// A stolen certificate gives itself away when both renew it: the one who is second is told of to the owner, once.
+#[test]
+fn a_second_renewal_by_the_holder_is_told_to_the_owner_once() {
+    let world = World::new();
+    let predecessor = half_old(&world);
+    let principal = holder(&predecessor, &[]);
+    let successor = world.renew(&principal, &predecessor).expect("the first");
+    let told = || {
+        let messages = world.store.outbox();
+        messages.into_iter().filter(|message| message.topic == "certificate.renewal-repeated").collect::<Vec<_>>()
+    };
+    for _ in 0..3 {
+        assert_eq!(refused(world.renew(&principal, &predecessor)), Kind::AlreadyRenewed);
+    }
+    let messages = told();
+    assert_eq!(messages.len(), 1, "once for each successor");
+    assert_eq!(messages[0].certificate, Some(predecessor.id));
+    assert!(messages[0].payload.contains(&successor.id.to_string()), "{}", messages[0].payload);
+    assert!(messages[0].payload.contains(&predecessor.owner), "{}", messages[0].payload);
+    let event = world.store.events().pop().expect("an event");
+    assert_eq!(event.action, AuditAction::RenewalRepeated);
+    assert_eq!(event.details.get("successor"), Some(&successor.id.to_string()));
+    assert_eq!(refused(world.renew(&Principal::LocalOperator, &predecessor)), Kind::AlreadyRenewed);
+    assert_eq!(told().len(), 1, "an operator is no thief");
+    world.revoke(successor.id, RevocationReason::Superseded).expect("revoked");
+    let second = world.renew(&principal, &predecessor).expect("there is no live one any more");
+    assert_eq!(refused(world.renew(&principal, &predecessor)), Kind::AlreadyRenewed);
+    assert!(told()[1].payload.contains(&second.id.to_string()));
+}
+
+#[test]
+fn a_second_renewal_that_cannot_be_told_is_not_refused_for_good() {
+    let world = World::new();
+    let predecessor = half_old(&world);
+    let principal = holder(&predecessor, &[]);
+    world.renew(&principal, &predecessor).expect("the first");
+    let down = StoreFault::BeforeCommit(StoreError::Unavailable { detail: "away".to_owned() });
+    world.store.fail_next(StoreMethod::NoteRepeatedRenewal, down);
+    assert_eq!(refused(world.renew(&principal, &predecessor)), Kind::Unavailable, "ask again");
+    assert_eq!(refused(world.renew(&principal, &predecessor)), Kind::AlreadyRenewed);
+    assert_eq!(world.store.events().pop().map(|event| event.action), Some(AuditAction::RenewalRepeated));
 }
 
 /// Found by the simulation: a successor that was dated before the compromise kept the roles it had inherited.

@@ -1,7 +1,7 @@
 //! From the values of the core to parameters, where PostgreSQL's differ from octets, text and numbers.
 
 use ca_core::hash::sha256;
-use ca_core::id::{BulkRevocationId, CertificateId, DeliveryId, TokenId};
+use ca_core::id::{BulkRevocationId, CertificateId, DeliveryId, TokenId, WindowMoveId};
 use sqlx::types::Uuid;
 
 use crate::personal_data::{PersonalDataKeys, Sealer};
@@ -24,6 +24,11 @@ pub(super) fn token(id: TokenId) -> Uuid {
 
 /// The id of a delivery.
 pub(super) fn delivery(id: DeliveryId) -> Uuid {
+    Uuid::from_bytes(*id.as_bytes())
+}
+
+/// The id of a move of renewal windows.
+pub(super) fn window_move(id: WindowMoveId) -> Uuid {
     Uuid::from_bytes(*id.as_bytes())
 }
 

@@ -33,6 +33,7 @@ mod partial_crl;
 mod personal_data;
 mod pool;
 mod reader;
+mod renewal;
 mod reservation;
 mod restore;
 mod retention;

@@ -13,6 +13,7 @@ pub(crate) mod crl;
 pub(crate) mod gateway;
 pub(crate) mod outbox;
 pub(crate) mod personal_data;
+pub(crate) mod renewal;
 pub(crate) mod reservation;
 pub(crate) mod retention;
 pub(crate) mod role;

@@ -24,6 +24,7 @@ mod outbox;
 mod partial_crl;
 mod personal_data;
 mod pool;
+mod renewal;
 mod reservation;
 mod restore;
 mod retention;

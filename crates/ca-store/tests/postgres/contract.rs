@@ -120,6 +120,7 @@ const LEAVE: &[(&str, &str)] = &[
     ("Index Scan using personal_data_keys_pkey", "a handful"),
     ("Seq Scan on roles ", "administrators, auditors and registrars are few"),
     ("Index Scan using gateways_pkey on gateways ", "every gateway is asked for at once"),
+    ("Index Scan Backward using renewal_window_moves_pkey on renewal_window_moves m ", "a handful"),
     (
         "Index Scan using upstream_issuances_pkey on upstream_issuances u ",
         "what issuers elsewhere were asked for since the last time",

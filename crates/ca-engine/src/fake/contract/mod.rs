@@ -5,6 +5,7 @@
 
 pub mod anchor;
 mod case;
+pub mod certificate_target;
 pub mod keyring;
 pub mod publisher;
 pub mod shared_answers;
@@ -12,6 +13,7 @@ pub mod signer;
 pub mod store;
 
 pub use anchor::check_anchor;
+pub use certificate_target::check_certificate_target;
 pub use keyring::check_keyring;
 pub use publisher::check_publisher;
 pub use shared_answers::check_shared_answers;

@@ -16,6 +16,7 @@ mod outbox;
 mod partial_crl;
 mod personal_data;
 mod record;
+mod renewal;
 mod reservation;
 mod restore;
 mod retention;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ca_core::audit::{AuditEvent, ChainHash};
 use ca_core::crl::PartialScope;
 use ca_core::hash::sha256;
-use ca_core::id::{AuthorityId, BulkRevocationId, CertificateId, DeliveryId, TokenId};
+use ca_core::id::{AuthorityId, BulkRevocationId, CertificateId, DeliveryId, TokenId, WindowMoveId};
 use ca_core::principal::Role;
 use ca_core::revocation::{Revocation, Standing};
 use ca_core::serial::Serial;
@@ -16,7 +16,7 @@ use ca_core::time::Timestamp;
 use crate::port::keyring::SealedKey;
 use crate::port::store::{
     AuthorityRecord, BulkRevocation, CrlIntent, Delivery, GatewayRecord, Idempotency, Journal, Lease, OutboxMessage,
-    PartialIntent, Reservation, ResponderRecord, RevocationRow, StoreError, TokenRecord, UpstreamIntent,
+    PartialIntent, Reservation, ResponderRecord, RevocationRow, StoreError, TokenRecord, UpstreamIntent, WindowMove,
 };
 
 /// Everything on record. Ordered maps only, so that every run lists alike.
@@ -59,6 +59,10 @@ pub struct Record {
     pub roles: BTreeMap<(CertificateId, Role), Timestamp>,
     /// Gateways, by id.
     pub gateways: BTreeMap<String, GatewayRecord>,
+    /// Moves of renewal windows.
+    pub window_moves: BTreeMap<WindowMoveId, WindowMove>,
+    /// Renewals that were asked for twice: the certificate and the successor it had.
+    pub repeated_renewals: BTreeSet<(CertificateId, CertificateId)>,
     /// Leases, by name.
     pub leases: BTreeMap<String, LeaseRow>,
     /// Committed audit events, in commit order.

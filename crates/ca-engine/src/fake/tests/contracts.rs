@@ -7,16 +7,20 @@ use futures::FutureExt;
 use futures::executor::block_on;
 
 use crate::fake::contract::anchor::AnchorUnderTest;
+use crate::fake::contract::certificate_target::TargetUnderTest;
 use crate::fake::contract::keyring::KeyringUnderTest;
 use crate::fake::contract::publisher::PublisherUnderTest;
 use crate::fake::contract::shared_answers::SharedAnswersUnderTest;
 use crate::fake::contract::store::StoreUnderTest;
 use crate::fake::contract::{
-    check_anchor, check_keyring, check_publisher, check_shared_answers, check_signer, check_store,
+    check_anchor, check_certificate_target, check_keyring, check_publisher, check_shared_answers, check_signer,
+    check_store,
 };
 use crate::fake::{
-    FakeClock, FlakyPublisher, MemoryAnchor, MemoryKeyring, MemorySharedAnswers, MemoryStore, ScriptedSigner,
+    FakeClock, FlakyPublisher, MemoryAnchor, MemoryKeyring, MemorySharedAnswers, MemoryStore, MemoryTarget,
+    ScriptedSigner,
 };
+use crate::port::certificate_target::CertificateTarget;
 use crate::port::keyring::KeyRoom;
 use crate::port::signer::Signer;
 use crate::port::store::Store;
@@ -100,6 +104,21 @@ fn shared_answers_in_memory_keep_the_contract() {
             pass_time: Arc::new(move |lifetime| {
                 clock.advance(lifetime);
                 async {}.boxed()
+            }),
+        }
+    }));
+}
+
+#[test]
+fn the_memory_target_keeps_the_contract() {
+    block_on(check_certificate_target(|| async {
+        let target = MemoryTarget::default();
+        let shared = target.clone();
+        TargetUnderTest {
+            target: Arc::new(target),
+            another: Arc::new(move || {
+                let another: Arc<dyn CertificateTarget> = Arc::new(shared.clone());
+                async move { another }.boxed()
             }),
         }
     }));

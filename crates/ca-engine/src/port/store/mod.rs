@@ -16,6 +16,7 @@ mod lease;
 mod outbox;
 mod partial_crl;
 mod personal_data;
+mod renewal;
 mod restore;
 mod retention;
 mod role;
@@ -43,6 +44,7 @@ pub use lease::{Lease, LeaseStore};
 pub use outbox::{Assignment, Backlog, Delivery, DeliveryState, FailedAttempt, OutboxStore, Settlement, Verdict};
 pub use partial_crl::{PartialCrlStore, PartialIntent, PartialRecord, PublishedPartial};
 pub use personal_data::{ClearWalk, PersonalData, PersonalDataHolder, PersonalDataKeyVersion, PersonalDataStore};
+pub use renewal::{RenewalStore, WindowMove};
 pub use restore::{Gaps, LostSerial, RestoreStore};
 pub use retention::{
     KeptFor, LEAST_RETENTION, MonthRemoval, MonthShare, RemovalOutcome, RemovedCertificate, RetentionStore,
@@ -69,6 +71,7 @@ pub trait Store:
     + TokenStore
     + RoleStore
     + GatewayStore
+    + RenewalStore
     + LeaseStore
     + RestoreStore
     + RetentionStore

@@ -50,7 +50,11 @@ fn registrar_may(question: &Question<'_>) -> bool {
         Resource::Profile { internal, .. } | Resource::Certificate { internal, .. } => !internal,
         Resource::Service => !matches!(
             question.action,
-            Action::ReadAudit | Action::ListOutbox | Action::ReplayDelivery | Action::RemoveGateway
+            Action::ReadAudit
+                | Action::ListOutbox
+                | Action::ReplayDelivery
+                | Action::RemoveGateway
+                | Action::MoveRenewalWindows
         ),
         _ => false,
     }

@@ -68,10 +68,11 @@ impl Course {
 }
 
 /// The events that sinks are told of.
-const TOLD: [AuditAction; 6] = [
+const TOLD: [AuditAction; 7] = [
     AuditAction::CertificateIssued,
     AuditAction::CertificateRenewed,
     AuditAction::CertificateRecovered,
+    AuditAction::RenewalRepeated,
     AuditAction::CertificateRevoked,
     AuditAction::CertificateReleased,
     AuditAction::CrlPublished,

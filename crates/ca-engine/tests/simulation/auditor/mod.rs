@@ -10,6 +10,7 @@ mod issuance;
 mod partial_crl;
 mod process;
 mod promise;
+mod renewal;
 mod role;
 mod rollback;
 mod status;
@@ -33,6 +34,7 @@ use self::issuance::History;
 use self::partial_crl::Partials;
 pub(crate) use self::process::Process;
 use self::process::Processes;
+use self::renewal::Repetitions;
 use self::rollback::Past;
 pub(crate) use self::rollback::holder;
 use crate::foundation::{Foundation, settings};
@@ -76,6 +78,7 @@ pub(crate) struct Auditor {
     bulk_revocations: BTreeMap<BulkRevocationId, Batches>,
     partials: Partials,
     tokens: BTreeMap<TokenId, bool>,
+    repetitions: Repetitions,
     lease_holders: BTreeMap<(String, u64), String>,
     roles: BTreeMap<(CertificateId, Role), u64>,
     in_place: BTreeMap<ListName, u64>,
@@ -117,6 +120,7 @@ impl Auditor {
             bulk_revocations: BTreeMap::new(),
             partials: Partials::default(),
             tokens: BTreeMap::new(),
+            repetitions: Repetitions::new(),
             lease_holders: BTreeMap::new(),
             roles: BTreeMap::new(),
             in_place: BTreeMap::new(),
@@ -196,6 +200,7 @@ impl Auditor {
         self.check_bulk_revocations(record, &mut changes)?;
         self.check_successors(record)?;
         self.check_tokens(record, &mut changes)?;
+        self.check_repetitions(record, &mut changes)?;
         self.check_crls(record, &mut changes)?;
         self.check_partial_crls(record, &mut changes)?;
         self.check_roles(record, method, &mut changes)?;
@@ -215,6 +220,7 @@ impl Auditor {
         self.verifier = ChainVerifier::default();
         self.lease_holders.clear();
         self.tokens = record.tokens.iter().map(|(id, token)| (*id, token.withdrawn)).collect();
+        self.repetitions.clone_from(&record.repeated_renewals);
         self.roles = record.roles.keys().map(|binding| (*binding, self.step)).collect();
         self.crls.clear();
         for (key, row) in &record.crls {

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use ca_core::audit::AuditEvent;
 use ca_core::crl::PartialScope;
-use ca_core::id::{AuthorityId, BulkRevocationId, CertificateId, DeliveryId, ProfileName, SinkName, TokenId};
+use ca_core::id::{
+    AuthorityId, BulkRevocationId, CertificateId, DeliveryId, ProfileName, SinkName, TokenId, WindowMoveId,
+};
 use ca_core::month::Month;
 use ca_core::principal::Role;
 use ca_core::revocation::Revocation;
@@ -231,6 +233,17 @@ room!(GatewayStore {
         | None, |store| store.sound.put_gateway(gateway, spoken_by, journal);
     RemoveGateway = remove_gateway(id: &str = id.to_owned(), journal: Journal) -> bool
         | None, |store| store.sound.remove_gateway(&id, journal);
+});
+
+room!(RenewalStore {
+    AddWindowMove = add_window_move(window_move: WindowMove, journal: Journal) -> ()
+        | None, |store| store.sound.add_window_move(window_move, journal);
+    WindowMoves = window_moves() -> Vec<WindowMove>
+        | None, |store| store.sound.window_moves();
+    RemoveWindowMove = remove_window_move(id: WindowMoveId, journal: Journal) -> bool
+        | None, |store| store.sound.remove_window_move(id, journal);
+    NoteRepeatedRenewal = note_repeated_renewal(certificate: CertificateId, successor: CertificateId, journal: Journal) -> bool
+        | None, |store| store.sound.note_repeated_renewal(certificate, successor, journal);
 });
 
 room!(LeaseStore {

@@ -15,6 +15,7 @@ mod list;
 mod outbox;
 mod partial_crl;
 mod personal_data;
+mod renewal;
 mod reserve;
 mod restore;
 mod retention;
@@ -82,6 +83,7 @@ where
     cases.extend(audit::cases());
     cases.extend(role::cases());
     cases.extend(gateway::cases());
+    cases.extend(renewal::cases());
     cases.extend(lease::cases());
     cases.extend(restore::cases());
     cases.extend(retention::cases());

@@ -1,0 +1,5 @@
+//! Where certificates are wanted whose rotation the service owns.
+
+mod directory;
+
+pub use directory::DirectoryTarget;

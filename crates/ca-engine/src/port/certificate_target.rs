@@ -1,0 +1,114 @@
+//! Where a certificate is wanted whose rotation the service owns: files of a host, a store of secrets.
+//!
+//! A target is the only place beside memory that ever has the key. So the key goes there *first*, together with the request that proves
+//! its possession, and what is asked of an issuer is that request: whoever is cut off after it finds the same request again, asks for
+//! the same certificate again, and no certificate is made whose key is lost. What is staged or delivered is *pending*: nobody who
+//! reads the target sees it until it is promoted, as a whole.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use ca_core::id::RotationId;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// The PKCS#8 DER of a private key, wiped when dropped; `Debug` hides it.
+pub struct PrivateKeyOctets(Zeroizing<Vec<u8>>);
+
+impl PrivateKeyOctets {
+    /// Takes the octets over.
+    pub fn new(pkcs8: Zeroizing<Vec<u8>>) -> Self {
+        Self(pkcs8)
+    }
+
+    /// The octets.
+    pub fn as_pkcs8(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PrivateKeyOctets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKeyOctets(…)")
+    }
+}
+
+/// A key that waits for its certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagedKey {
+    /// For which rotation it was made.
+    pub rotation: RotationId,
+    /// The DER of the request that proves possession of it.
+    pub request: Vec<u8>,
+}
+
+/// What a target has in one place, read back from there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldCertificate {
+    /// The rotation that brought it.
+    pub rotation: RotationId,
+    /// The DER of the certificate.
+    pub certificate: Vec<u8>,
+    /// The DER of the certificates above it, issuer first, the root left out.
+    pub chain: Vec<Vec<u8>>,
+    /// SHA-256 of the SubjectPublicKeyInfo of the private key that lies there.
+    pub key_spki_sha256: [u8; 32],
+}
+
+/// Where in a target something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TargetPlace {
+    /// Delivered, and seen by nobody yet (`AWSPENDING`).
+    Pending,
+    /// What readers get (`AWSCURRENT`).
+    Current,
+    /// What they got before (`AWSPREVIOUS`).
+    Previous,
+}
+
+/// One target. Every call may be repeated, after any failure and by another process; rival callers take turns.
+#[async_trait]
+pub trait CertificateTarget: Send + Sync {
+    /// The key that is pending, whether or not its certificate was delivered.
+    async fn staged(&self) -> Result<Option<StagedKey>, TargetError>;
+
+    /// Puts a key there as pending, in the place of one that was pending before. Staging for a rotation that is pending already
+    /// changes nothing: the key that is there stays.
+    async fn stage(&self, staged: &StagedKey, key: &PrivateKeyOctets) -> Result<(), TargetError>;
+
+    /// Puts the certificate beside its pending key. [`TargetError::Refused`] when another rotation is pending, or none.
+    async fn deliver(&self, rotation: RotationId, certificate: &[u8], chain: &[Vec<u8>]) -> Result<(), TargetError>;
+
+    /// What is in a place; `None` when nothing is, or a key that waits for its certificate. [`TargetError::Foreign`] when what is there
+    /// cannot be read as what this port put there.
+    async fn look(&self, place: TargetPlace) -> Result<Option<HeldCertificate>, TargetError>;
+
+    /// Makes what is pending current, at once and as a whole, and what was current previous. Repeating it is harmless. It is
+    /// [`TargetError::Refused`], and nothing changes, when neither pending nor current is of this rotation, when its certificate was
+    /// not delivered, or when key and certificate are no pair.
+    async fn promote(&self, rotation: RotationId) -> Result<(), TargetError>;
+}
+
+/// Why a target did not do as asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// It cannot be reached or written at this moment; a retry may help. Something may have been done.
+    #[error("the target cannot be used at this moment: {detail}")]
+    Unavailable {
+        /// What went wrong, without secrets.
+        detail: String,
+    },
+    /// It does not do this; a retry does not help until somebody has put it right. Nothing was changed.
+    #[error("the target refuses: {detail}")]
+    Refused {
+        /// What is wrong and what would be right.
+        detail: String,
+    },
+    /// Somebody else put something there, or changed what was there. Nothing was changed.
+    #[error("the target holds what this service did not put there: {detail}")]
+    Foreign {
+        /// What is there and what would be right.
+        detail: String,
+    },
+}
