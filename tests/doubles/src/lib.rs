@@ -7,6 +7,7 @@ mod acm_pca;
 mod json_protocol;
 mod kms;
 mod s3;
+mod secrets_manager;
 mod server;
 mod weather;
 
@@ -14,5 +15,6 @@ pub use acm_pca::{AcmPca, AcmPcaDouble, AuthorityPlan, AuthorityStatus, IssuedHe
 pub use json_protocol::{Asked, AwsError, Input, JsonDouble, JsonService};
 pub use kms::{KeySpec, KeyState, Kms, KmsDouble};
 pub use s3::{Operation, S3Double, StoredObject};
+pub use secrets_manager::{SecretsManager, SecretsManagerDouble};
 pub use server::Fault;
 pub use weather::Weather;
