@@ -10,8 +10,9 @@ use crate::serve::state_of;
 pub(super) async fn job(global: &Global, command: JobCommand) -> anyhow::Result<()> {
     let name = match command {
         JobCommand::List => {
+            let width = job::NAMES.iter().map(|(name, _)| name.len()).max().unwrap_or_default() + 2;
             for (name, description) in job::NAMES {
-                say(format!("{name:<19}{description}"));
+                say(format!("{name:<width$}{description}"));
             }
             return Ok(());
         }

@@ -116,7 +116,7 @@ async fn what_was_sealed_is_opened_in_its_time_and_an_emergency_list_comes_after
 
     // The service takes it when it has begun.
     let (succeeded, said) = site.run(&["import-crl", &path("root-2026/root-2.crl")])?;
-    ensure!(!succeeded && said.contains("import it then"), "{said}");
+    ensure!(!succeeded && said.contains("it is taken then"), "{said}");
     clock.set("+366d")?;
     let said = done(&site, &["import-crl", &path("root-2026/root-2.crl")])?;
     ensure!(said.contains("CRL 2 of `root` is published"), "{said}");

@@ -128,7 +128,7 @@ fn everything_of_aws(folder: &Path, exhibits: &mut Exhibits) -> anyhow::Result<(
     let operator = std::fs::read_to_string(stack.data_folder().join("admin/admin.crt"))?;
     exhibit(exhibits, folder, "operator", &first_certificate(&operator)?)?;
     exhibit(exhibits, folder, "api-server", &api_certificate(&stack)?)?;
-    write(folder, "root.pem", get(&stack, "/ca/tls-root.pem")?)?;
+    write(folder, "root.pem", get(&stack, "/roots.pem")?)?;
     write(folder, "tls.pem", get(&stack, "/ca/tls.pem")?)?;
     for profile in ["server", "client"] {
         let request = NewCertificate {
