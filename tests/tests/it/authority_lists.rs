@@ -37,8 +37,8 @@ async fn every_list_of_an_authority_is_told_as_it_is_served() -> anyhow::Result<
         let (Some(complete), Some(delta), Some(shards)) = (&lists.complete, &lists.delta, &lists.shards) else {
             return Ok(None);
         };
-        // They are made one after the other.
-        if (complete.entries, delta.entries, shards.entries, shards.lists.len()) != (1, 1, 1, 3) {
+        // They are made one after the other. A delta to a complete list that has the revocation already is empty.
+        if (complete.entries, shards.entries, shards.lists.len()) != (1, 1, 3) {
             return Ok(None);
         }
         assert_eq!(told.crl.as_ref().map(|crl| crl.number), Some(complete.number));

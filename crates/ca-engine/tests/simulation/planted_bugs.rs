@@ -27,7 +27,7 @@ const FOUND_BY: [(PlantedBug, u64); 49] = [
     (PlantedBug::LeaseTokenRepeated, 0),
     (PlantedBug::CrlNumberNotRaised, 140),
     (PlantedBug::BatchSkippedOnResume, 96),
-    (PlantedBug::HoldEndOverwritesRevocation, 117),
+    (PlantedBug::HoldEndOverwritesRevocation, 415),
     (PlantedBug::AbandonedReservationCompleted, 27),
     (PlantedBug::StatusFromStaleCopy, 203),
     (PlantedBug::RevokedPageLosesLast, 1),
@@ -41,8 +41,8 @@ const FOUND_BY: [(PlantedBug, u64); 49] = [
     (PlantedBug::AttemptsCountedTwice, 0),
     (PlantedBug::StaleLeaseSettles, 41),
     (PlantedBug::AnswerOutlivesNews, 1130),
-    (PlantedBug::AnswerLetInAfterNews, 3166),
-    (PlantedBug::RevokerRemembers, 3166),
+    (PlantedBug::AnswerLetInAfterNews, 4840),
+    (PlantedBug::RevokerRemembers, 4840),
     (PlantedBug::AnswerOutlivesItself, 66),
     (PlantedBug::FollowingNotLookedAt, 452),
     (PlantedBug::SharedAnswerOfChangedSerial, 65),
@@ -52,11 +52,11 @@ const FOUND_BY: [(PlantedBug, u64); 49] = [
     (PlantedBug::ListNumbersNotRaised, 1677),
     (PlantedBug::PartialNumberNotRaised, 5),
     (PlantedBug::ShardLosesFirst, 0),
-    (PlantedBug::LostSerialLeftOut, 373),
+    (PlantedBug::LostSerialLeftOut, 4912),
     (PlantedBug::OtherOctetsSigned, 0),
     (PlantedBug::ReleasedBeforeAdopted, 0),
     (PlantedBug::OrderNotOnRecord, 0),
-    (PlantedBug::RevocationNotPassedOn, 1524),
+    (PlantedBug::RevocationNotPassedOn, 1800),
 ];
 
 #[test]
