@@ -181,7 +181,7 @@ const CEREMONY_QUOTAS: ca_backends::signer::kms::KmsQuotas =
 /// Refused: what is asked for is never left out in silence.
 #[cfg(not(feature = "backend-kms"))]
 pub(crate) async fn find_in_kms(_: &AwsPlace, _: &KmsKeyArn) -> Result<Arc<dyn Signer>, SignerError> {
-    Err(SignerError::Unavailable { detail: NotBuiltIn.to_string() })
+    Err(SignerError::Unavailable { detail: NotBuiltIn { configured_as: "root.key" }.to_string() })
 }
 
 #[cfg(feature = "backend-kms")]

@@ -103,6 +103,7 @@ impl Caller {
     }
 
     /// The same way to the same endpoint, at a pace of its own: for calls that AWS counts apart.
+    #[cfg_attr(not(feature = "backend-kms"), expect(dead_code, reason = "only KMS counts calls to one endpoint apart"))]
     pub(crate) fn counted_apart(&self, per_second: u32, longest_wait: Duration) -> Self {
         Self {
             turns: Turns::Steady(Pace::new(per_second, longest_wait)),
