@@ -14,6 +14,16 @@ pub fn sha256(octets: &[u8]) -> [u8; 32] {
     fixed(&digest::SHA256, octets)
 }
 
+/// A number below `bound` (0 for 0) that the parts have, the same at every time and spread evenly: for what must not come at once.
+pub fn spread(parts: &[&[u8]], bound: u64) -> u64 {
+    let digest = sha256(&parts.concat());
+    let mut octets = [0; 8];
+    octets.copy_from_slice(&digest[..8]);
+    let product = u128::from(u64::from_be_bytes(octets)) * u128::from(bound);
+    // The upper half of a product with a number below 2^64 is below the bound.
+    u64::try_from(product >> 64).unwrap_or(0)
+}
+
 /// SHA-256 of octets that come piece by piece.
 #[derive(Clone)]
 pub struct Sha256(digest::Context);

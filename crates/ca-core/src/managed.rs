@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::hash::sha256;
+use crate::hash::spread;
 use crate::id::ManagedCertificateId;
 use crate::time::{Lifetime, Timestamp, Validity};
 
@@ -84,7 +84,7 @@ pub struct RenewBeforeError;
 /// a thousand that were made together are not rotated together; never later.
 pub fn due_at(id: ManagedCertificateId, validity: Validity, renew_before: RenewBefore) -> Timestamp {
     let before = renew_before.of(validity).seconds();
-    let sooner = share(&[b"due\0", id.as_bytes()], before / 4);
+    let sooner = spread(&[b"due\0", id.as_bytes()], before / 4);
     validity.not_after.minus(Lifetime::from_seconds(before + sooner))
 }
 
@@ -93,7 +93,7 @@ pub fn due_at(id: ManagedCertificateId, validity: Validity, renew_before: RenewB
 /// than half a minute.
 pub fn retry_after(id: ManagedCertificateId, failures: u32, left: Lifetime) -> Lifetime {
     let doubled = 60_u64.saturating_mul(1_u64 << failures.saturating_sub(1).min(20)).min(LONGEST_PAUSE.seconds());
-    let pause = doubled - share(&[b"retry\0", id.as_bytes(), &failures.to_be_bytes()], doubled / 2);
+    let pause = doubled - spread(&[b"retry\0", id.as_bytes(), &failures.to_be_bytes()], doubled / 2);
     let most = if left == Lifetime::ZERO { LONGEST_PAUSE_AFTER_THE_END } else { left.seconds() / 8 };
     Lifetime::from_seconds(pause.min(most).max(30))
 }
@@ -202,16 +202,6 @@ impl FromStr for RotationStep {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("no step of a rotation")]
 pub struct UnknownRotationStep;
-
-/// A number below `bound` (0 for 0) that the parts have, spread evenly.
-fn share(parts: &[&[u8]], bound: u64) -> u64 {
-    let digest = sha256(&parts.concat());
-    let mut octets = [0; 8];
-    octets.copy_from_slice(&digest[..8]);
-    let product = u128::from(u64::from_be_bytes(octets)) * u128::from(bound);
-    // The upper half of a product with a number below 2^64 is below the bound.
-    u64::try_from(product >> 64).unwrap_or(0)
-}
 
 #[cfg(test)]
 mod tests {

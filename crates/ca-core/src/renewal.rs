@@ -3,7 +3,7 @@
 //! Everything is computed from the certificate's id, its validity and what was moved, so that all replicas say the same and nothing
 //! has to be kept for each certificate. Who may renew is not decided here.
 
-use crate::hash::sha256;
+use crate::hash::spread;
 use crate::id::{AuthorityId, CertificateId, ProfileName};
 use crate::time::{Lifetime, Timestamp, Validity};
 
@@ -104,14 +104,9 @@ pub fn moved_window(usual: RenewalWindow, id: CertificateId, waves: &Waves) -> R
     if moved.start < usual.start { RenewalWindow { end: moved.end.min(usual.end), ..moved } } else { usual }
 }
 
-/// A number below `bound` (0 for 0) that the id has, the same at every time, spread evenly over ids.
+/// A number below `bound` that the id has, the same at every time.
 fn share(id: CertificateId, bound: u64) -> u64 {
-    let digest = sha256(&[b"renewal window\0".as_slice(), id.as_bytes()].concat());
-    let mut octets = [0; 8];
-    octets.copy_from_slice(&digest[..8]);
-    let product = u128::from(u64::from_be_bytes(octets)) * u128::from(bound);
-    // The upper half of a product with a number below 2^64 is below the bound.
-    u64::try_from(product >> 64).unwrap_or(0)
+    spread(&[b"renewal window\0", id.as_bytes()], bound)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A revocation through one replica is told by the other, which had a signed `good` in memory: hinted at where it can listen, found
-//! where it looks each second. How long that takes is printed here, and measured and judged where nothing else runs (`make soak`).
+//! where it looks each second. Judged is how long it takes usually, which no other program on the machine changes much; the longest
+//! is printed.
 
 use std::time::Duration;
 
@@ -12,6 +13,12 @@ use ca_test_services::{PgBouncer, PostgresServer};
 use tokio::time::{Instant, sleep};
 
 use super::answers_from;
+
+/// Whoever looks each second and hears nothing needs half of one, usually: this is not reached without a hint.
+const HINTED: Duration = Duration::from_millis(350);
+
+/// By looking each second.
+const LOOKED_FOR: Duration = Duration::from_secs(2);
 
 /// How many revocations are followed, at different places of a second.
 const REVOCATIONS: u64 = 6;
@@ -27,10 +34,10 @@ fn replicas(url: &str, listen_url: Option<&str>) -> anyhow::Result<[Stack; 2]> {
     Ok([first.serve()?, second.serve()?])
 }
 
-/// The longest that any of some revocations took from its acknowledgement to the first `revoked` of the other replica.
-async fn slowest([one, other]: &[Stack; 2]) -> anyhow::Result<Duration> {
+/// How long revocations take usually, and at the longest, from their acknowledgement to the first `revoked` of the other replica.
+async fn followed([one, other]: &[Stack; 2]) -> anyhow::Result<(Duration, Duration)> {
     let (administrator, public) = (one.administrator()?, other.public()?);
-    let mut slowest = Duration::ZERO;
+    let mut took = Vec::new();
     for number in 0..REVOCATIONS {
         let (certificate, _) = administrator.enrol("client", &format!("number-{number}.example.com")).await?;
         let subject = Subject::of(&certificate)?;
@@ -48,10 +55,11 @@ async fn slowest([one, other]: &[Stack; 2]) -> anyhow::Result<Duration> {
             ensure!(told.elapsed() < PATIENCE, "still `good` after {:?}", told.elapsed());
             sleep(Duration::from_millis(5)).await;
         }
-        slowest = slowest.max(told.elapsed());
+        took.push(told.elapsed());
         ensure!(matches!(subject.ask_ocsp(&public).await?, CertStatus::Revoked { .. }));
     }
-    Ok(slowest)
+    took.sort_unstable();
+    Ok((took[took.len() / 2], took[took.len() - 1]))
 }
 
 /// Waits until so many connections listen.
@@ -68,15 +76,17 @@ async fn by_notification() -> anyhow::Result<()> {
     let postgres = PostgresServer::start()?;
     let replicas = replicas(&postgres.url(&postgres.empty_database()?), None)?;
     listeners(&postgres, 2).await?;
-    let took = slowest(&replicas).await?;
-    println!("with NOTIFY the slowest of {REVOCATIONS} took {took:?}");
+    let (usual, longest) = followed(&replicas).await?;
+    println!("with NOTIFY {REVOCATIONS} took {usual:?} usually, {longest:?} at the longest");
+    ensure!(usual < HINTED, "{usual:?}");
     // Connections that are cut are made again, and what was told meanwhile is found.
     postgres.run_sql(
         "postgres",
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'",
     )?;
-    let took = slowest(&replicas).await?;
-    println!("after a cut the slowest of {REVOCATIONS} took {took:?}");
+    let (usual, longest) = followed(&replicas).await?;
+    println!("after a cut {REVOCATIONS} took {usual:?} usually, {longest:?} at the longest");
+    ensure!(usual < LOOKED_FOR, "{usual:?} while nobody listens");
     listeners(&postgres, 2).await
 }
 
@@ -87,8 +97,9 @@ async fn through_a_pooler_and_past_it() -> anyhow::Result<()> {
     let database = postgres.empty_database()?;
     let url = format!("{}&pooler=transaction", pooler.url(&database));
     let polling = replicas(&url, None)?;
-    let took = slowest(&polling).await?;
-    println!("through a pooler the slowest of {REVOCATIONS} took {took:?}");
+    let (usual, longest) = followed(&polling).await?;
+    println!("through a pooler {REVOCATIONS} took {usual:?} usually, {longest:?} at the longest");
+    ensure!(usual < LOOKED_FOR, "{usual:?}");
     listeners(&postgres, 0).await?;
     drop(polling);
 
@@ -96,7 +107,8 @@ async fn through_a_pooler_and_past_it() -> anyhow::Result<()> {
     let url = format!("{}&pooler=transaction", pooler.url(&database));
     let listening = replicas(&url, Some(&postgres.url(&database)))?;
     listeners(&postgres, 2).await?;
-    let took = slowest(&listening).await?;
-    println!("past the pooler, by `listen_url`, the slowest of {REVOCATIONS} took {took:?}");
+    let (usual, longest) = followed(&listening).await?;
+    println!("past the pooler, by `listen_url`, {REVOCATIONS} took {usual:?} usually, {longest:?} at the longest");
+    ensure!(usual < HINTED, "{usual:?}");
     Ok(())
 }

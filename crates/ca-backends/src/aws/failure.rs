@@ -97,6 +97,27 @@ impl Failure {
     }
 }
 
+impl Refusal {
+    /// What helps where the credentials are what is refused; `None` where it is something else. `region` is where it was asked.
+    pub(crate) fn remedy_of_credentials(&self, region: &str) -> Option<String> {
+        Some(match self.code.as_str() {
+            "ExpiredTokenException" => {
+                "the session of the credentials has ended: renew them where they come from (the role of the task or instance does \
+                 so by itself; values in the environment are read once, at the start)"
+                    .to_owned()
+            }
+            "UnrecognizedClientException" | "InvalidClientTokenId" | "MissingAuthenticationTokenException" => {
+                "AWS does not know these credentials; check where they come from (docs/aws.md)".to_owned()
+            }
+            "InvalidSignatureException" | "SignatureDoesNotMatch" | "IncompleteSignatureException" => format!(
+                "the request was signed for region {region} of the ARN: is `aws.endpoint_url` of another region, the clock wrong, \
+                 or the secret key not that of the access key?"
+            ),
+            _ => return None,
+        })
+    }
+}
+
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.status)?;

@@ -59,6 +59,9 @@ pub(super) fn in_words(arn: &PrivateCaArn, operation: &str, error: &CallError, m
 
 fn remedy(arn: &PrivateCaArn, operation: &str, refusal: &Refusal) -> String {
     let region = arn.region();
+    if let Some(remedy) = refusal.remedy_of_credentials(region) {
+        return remedy;
+    }
     match refusal.code.as_str() {
         "AccessDeniedException" => format!(
             "the role needs acm-pca:{operation} on this authority, and where it is another account's, that account must share it \
@@ -82,18 +85,6 @@ fn remedy(arn: &PrivateCaArn, operation: &str, refusal: &Refusal) -> String {
              complete list"
                 .to_owned()
         }
-        "ExpiredTokenException" => {
-            "the session of the credentials has ended: renew them where they come from (the role of the task or instance does so by \
-             itself; values in the environment are read once, at the start)"
-                .to_owned()
-        }
-        "UnrecognizedClientException" | "InvalidClientTokenId" | "MissingAuthenticationTokenException" => {
-            "AWS does not know these credentials; check where they come from (docs/aws.md)".to_owned()
-        }
-        "InvalidSignatureException" | "SignatureDoesNotMatch" | "IncompleteSignatureException" => format!(
-            "the request was signed for region {region} of the ARN: is `aws.endpoint_url` of another region, the clock wrong, or \
-             the secret key not that of the access key?"
-        ),
         _ => "docs/aws.md says what the authority and the role need".to_owned(),
     }
 }

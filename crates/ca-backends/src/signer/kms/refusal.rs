@@ -47,6 +47,9 @@ pub(super) fn in_words_of_making(region: &str, operation: &str, error: CallError
 }
 
 fn remedy_of_making(region: &str, refusal: &Refusal) -> String {
+    if let Some(remedy) = refusal.remedy_of_credentials(region) {
+        return remedy;
+    }
     match refusal.code.as_str() {
         "AccessDeniedException" => "whoever runs this needs kms:CreateKey and kms:TagResource, and kms:ListKeys, \
                                     kms:ListResourceTags and kms:DescribeKey to find a key again that was made unseen (docs/aws.md)"
@@ -98,18 +101,6 @@ fn remedy(key: &KmsKeyArn, refusal: &Refusal) -> String {
              the ARN on record is that of another key"
                 .to_owned()
         }
-        "ExpiredTokenException" => {
-            "the session of the credentials has ended: renew them where they come from (the role of the task or instance does so by \
-             itself; values in the environment are read once, at the start)"
-                .to_owned()
-        }
-        "UnrecognizedClientException" | "InvalidClientTokenId" | "MissingAuthenticationTokenException" => {
-            "AWS does not know these credentials; check where they come from (docs/aws.md)".to_owned()
-        }
-        "InvalidSignatureException" | "SignatureDoesNotMatch" | "IncompleteSignatureException" => format!(
-            "the request was signed for region {region} of the ARN: is `aws.endpoint_url` of another region, the clock wrong, or \
-             the secret key not that of the access key?"
-        ),
         "LimitExceededException" => "a limit of the account that stays until AWS raises it (Service Quotas)".to_owned(),
         _ => "docs/aws.md says what the key and the role need".to_owned(),
     }

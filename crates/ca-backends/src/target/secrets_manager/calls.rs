@@ -66,14 +66,6 @@ impl Labels {
     }
 }
 
-/// What became of a version that was put.
-pub(super) enum Put {
-    /// It is there.
-    Done,
-    /// It was there, with this content or another.
-    WasThere,
-}
-
 impl SecretsManager {
     /// Nothing is asked yet.
     pub fn new(access: &AwsAccess) -> Self {
@@ -202,17 +194,17 @@ impl SecretsManager {
         Ok(Zeroizing::new(answer.secret_string.unwrap_or_default()))
     }
 
-    /// Puts a version there with a label.
-    pub(super) async fn put(&self, secret: &str, version: &str, value: &str, label: &str) -> Result<Put, TargetError> {
+    /// Puts a version there with a label. One that is there already, with this content or another, keeps content and labels.
+    pub(super) async fn put(&self, secret: &str, version: &str, value: &str, label: &str) -> Result<(), TargetError> {
         let attempt = || async {
             let request = self.client.put_secret_value().secret_id(secret).client_request_token(version);
             let call = request.secret_string(value).version_stages(label).send().await;
             call.map_err(|error| Failure::of(&error))
         };
         match self.caller.call(call_of("PutSecretValue"), attempt).await {
-            Ok(_) => Ok(Put::Done),
+            Ok(_) => Ok(()),
             Err(error) => match fault::outcome(&error) {
-                Outcome::Exists => Ok(Put::WasThere),
+                Outcome::Exists => Ok(()),
                 _ => Err(fault::of(secret, "PutSecretValue", error)),
             },
         }

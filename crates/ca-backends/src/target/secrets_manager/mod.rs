@@ -17,8 +17,8 @@ use ca_engine::port::certificate_target::{
     CertificateTarget, HeldCertificate, PrivateKeyOctets, StagedKey, TargetError, TargetPlace,
 };
 
+use self::calls::Labels;
 pub use self::calls::SecretsManager;
-use self::calls::{Labels, Put};
 use self::content::VersionName;
 pub use self::plan::{SecretLayout, SecretPlan, SecretPlanProblem};
 
@@ -132,10 +132,7 @@ impl SecretsManagerTarget {
             );
             return Err(TargetError::Refused { detail });
         }
-        match self.service.put(&self.plan.name, &name.to_string(), value, label).await? {
-            // The labels of one that was there stay where they are.
-            Put::Done | Put::WasThere => {}
-        }
+        self.service.put(&self.plan.name, &name.to_string(), value, label).await?;
         let labels = self.labels().await?;
         let holder = labels.of(label);
         if holder == Some(name.to_string().as_str()) {
