@@ -47,9 +47,6 @@ pub(super) fn in_words_of_making(region: &str, operation: &str, error: CallError
 }
 
 fn remedy_of_making(region: &str, refusal: &Refusal) -> String {
-    if let Some(remedy) = refusal.remedy_of_credentials(region) {
-        return remedy;
-    }
     match refusal.code.as_str() {
         "AccessDeniedException" => "whoever runs this needs kms:CreateKey and kms:TagResource, and kms:ListKeys, \
                                     kms:ListResourceTags and kms:DescribeKey to find a key again that was made unseen (docs/aws.md)"
@@ -82,6 +79,9 @@ fn remedy_of_silence(key: &KmsKeyArn) -> String {
 
 fn remedy(key: &KmsKeyArn, refusal: &Refusal) -> String {
     let region = key.region();
+    if let Some(remedy) = refusal.remedy_of_credentials(region) {
+        return remedy;
+    }
     match refusal.code.as_str() {
         "AccessDeniedException" => {
             "the role needs kms:Sign and kms:GetPublicKey on this key, by its own policy or the key's (docs/aws.md)".to_owned()
