@@ -7,8 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ca_core::id::AuthorityId;
 use ca_core::principal::Principal;
-use ca_core::time::Lifetime;
-use ca_engine::flow::issuance::elsewhere::settle;
+use ca_engine::flow::issuance::elsewhere::{SETTLED_AFTER, settle};
 use ca_engine::flow::pass_on_revocations::{lease_name, pass_on_revocations, revocations_to_pass_on};
 use ca_engine::port::store::AuthorityState;
 use tokio::sync::Mutex;
@@ -20,9 +19,6 @@ use crate::telemetry::metrics;
 
 /// The name of the lease under which open issuances are settled.
 const SETTLE: &str = "issuances-elsewhere";
-
-/// Requests are cut off after half a minute, and a certificate is waited for a quarter of one: who began this one waits no more.
-const PATIENCE: Lifetime = Lifetime::from_seconds(60);
 
 /// Settles what was ordered of an issuer elsewhere and never ended.
 pub(crate) struct IssuancesElsewhereJob;
@@ -48,7 +44,7 @@ impl Job for IssuancesElsewhereJob {
             metrics::open_elsewhere(0);
             return Ok(Outcome::Elsewhere);
         }
-        let before = engine.now().minus(PATIENCE);
+        let before = engine.now().minus(SETTLED_AFTER);
         let settled = settle(engine, &Principal::Job(SETTLE), before).await.map_err(with_detail)?;
         metrics::open_elsewhere(settled.waiting);
         if settled.completed + settled.abandoned > 0 {
