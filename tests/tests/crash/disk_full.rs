@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use ca_api::bulk_revocation::{BulkRevocation, BulkRevocationState};
-use ca_api::certificate::{Certificate, NewCertificate};
+use ca_api::certificate::{Certificate, CertificateStatus, NewCertificate};
 use ca_api::problem::ProblemType;
 use ca_api::route;
 use ca_core::crl::ParsedCrl;
 use ca_core::ocsp::CertStatus;
 use ca_e2e::cli::Terminal;
-use ca_e2e::client::{eventually, send};
+use ca_e2e::client::{Client, eventually, send};
 use ca_e2e::identity::{SubjectKey, request};
 use ca_e2e::ledger::Ledger;
 use ca_e2e::many::issue_many;
@@ -193,22 +193,20 @@ async fn a_bulk_revocation_that_meets_a_full_disk_goes_on_when_there_is_room() -
     // What is told to be revoked is, and nothing else: one entry of the sequence for each.
     let revoked = "SELECT count(*) FROM revocations";
     ensure!(number(&stack, revoked)? == i64::try_from(stuck.revoked)?, "{stuck:?}");
-    let single = format!("/v1/certificates/{}/revoke", issued[0].id);
-    let refused = administrator.post(&single, &json!({ "reason": "keyCompromise" })).await?;
-    ensure!(refused.expect_problem(ProblemType::Unavailable)?.detail.contains("storage"));
+    let alone = revoke_while_there_is_room(&administrator, &issued).await?;
 
-    // A process that dies meanwhile changes nothing of it.
+    // A process that dies meanwhile takes nothing of it back; the next one folds the log, which may give a batch room.
     let stack = stack.kill().serve().context("with a full disk")?;
     let administrator = stack.administrator()?;
     let still: BulkRevocation = administrator.get(&path).await?.expect(200)?.json()?;
-    ensure!((still.state, still.revoked) == (BulkRevocationState::Running, stuck.revoked), "{still:?}");
+    ensure!(still.revoked >= stuck.revoked, "{still:?}");
     disk.make_room()?;
     let ended = eventually(PATIENCE, "the bulk revocation ends", || async {
         let there: BulkRevocation = administrator.get(&path).await?.expect(200)?.json()?;
         Ok((there.state != BulkRevocationState::Running).then_some(there))
     })
     .await?;
-    ensure!((ended.revoked, ended.skipped, ended.remaining) == (MANY as u64, 0, 0), "{ended:?}");
+    ensure!((ended.revoked, ended.skipped, ended.remaining) == (MANY as u64 - alone, alone, 0), "{ended:?}");
     let public = stack.public()?;
     eventually(PATIENCE, "the list has all of them", || async {
         let list = ParsedCrl::from_der(public.get("/crl/tls.crl").await?.expect(200)?.body)?;
@@ -218,6 +216,25 @@ async fn a_bulk_revocation_that_meets_a_full_disk_goes_on_when_there_is_room() -
     // Each once, whatever was begun and taken back.
     ensure!(number(&stack, revoked)? == MANY as i64);
     Judge::new(&stack).await?.audit_chain_is_whole(&Ledger::default()).await
+}
+
+/// Revokes certificates one by one until that is refused for want of room, which what was begun and taken back may have left in the
+/// log for a few. Gives how many were revoked so.
+async fn revoke_while_there_is_room(administrator: &Client, issued: &[Certificate]) -> anyhow::Result<u64> {
+    let mut revoked = 0;
+    for certificate in issued.iter().rev() {
+        let path = format!("/v1/certificates/{}", certificate.id);
+        if administrator.get(&path).await?.expect(200)?.json::<Certificate>()?.status == CertificateStatus::Revoked {
+            continue;
+        }
+        let answer = administrator.post(&format!("{path}/revoke"), &json!({ "reason": "superseded" })).await?;
+        if answer.status != 200 {
+            ensure!(answer.expect_problem(ProblemType::Unavailable)?.detail.contains("storage"));
+            return Ok(revoked);
+        }
+        revoked += 1;
+    }
+    anyhow::bail!("{revoked} were revoked on a full disk, and none was refused")
 }
 
 /// An instant that no test sees.
