@@ -128,7 +128,7 @@ impl Change for Beginning {
             if let Some(row) = row {
                 return Ok(BulkBeginning::Repeated(row.compared_with(&asked.request_sha256)?));
             }
-            // What is left under this key has expired. Of two that come at once one fails on the index, and sees the other then.
+            // What is left under this key has expired. Of two that come at once one begins; the other is made again, and sees it.
             const FREE: &str = "UPDATE bulk_revocations
                  SET idempotency_sha256 = NULL, request_sha256 = NULL, idempotency_expires_at = NULL
                  WHERE idempotency_sha256 = $1 AND idempotency_expires_at < $2";
@@ -151,7 +151,8 @@ impl Beginning {
         const SQL: &str = "INSERT INTO bulk_revocations (id, scope, reason, invalidity_date, requested_by, request_id,
                  created_at, count, shares, refused, refused_first, state, revoked, skipped, sequence, idempotency_sha256,
                  request_sha256, idempotency_expires_at)
-             VALUES ($1, $2, $3::bigint, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, 0, 0, $12, $13, $14)";
+             VALUES ($1, $2, $3::bigint, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, 0, 0, $12, $13, $14)
+             ON CONFLICT (idempotency_sha256) WHERE idempotency_sha256 IS NOT NULL DO NOTHING";
         let Self { operation, idempotency, .. } = self;
         let query = sqlx::query(SQL)
             .bind(column::bulk_revocation(operation.id))
@@ -168,7 +169,10 @@ impl Beginning {
             .bind(idempotency.as_ref().map(|key| key.scope_sha256.as_slice()))
             .bind(idempotency.as_ref().map(|key| key.request_sha256.as_slice()))
             .bind(idempotency.as_ref().map(|key| key.expires_at.unix_millis()));
-        transaction.execute(query).await.map(|_| ())
+        match transaction.execute(query).await? {
+            0 => Err(Failure::raced("idempotency keys")),
+            _ => Ok(()),
+        }
     }
 }
 

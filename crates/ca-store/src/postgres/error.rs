@@ -94,6 +94,8 @@ fn of_state(state: &str, detail: String) -> Failure {
     match state {
         // serialization_failure, deadlock_detected
         "40001" | "40P01" => return Failure::passing(detail),
+        // unique_violation: the row may be of one who was a moment ahead, which another look will see.
+        "23505" => return Failure { passing: true, ..StoreError::Conflict { detail }.into() },
         // admin_shutdown, crash_shutdown, cannot_connect_now, idle_in_transaction_session_timeout
         "57P01" | "57P02" | "57P03" | "25P03" => return Failure::disconnected(detail),
         // connection_exception
@@ -101,8 +103,8 @@ fn of_state(state: &str, detail: String) -> Failure {
         _ => {}
     }
     let error = match state {
-        // unique_violation, foreign_key_violation, exclusion_violation
-        "23505" | "23503" | "23P01" => StoreError::Conflict { detail },
+        // foreign_key_violation, exclusion_violation
+        "23503" | "23P01" => StoreError::Conflict { detail },
         // Values that no column can hold, such as text with a NUL.
         _ if state.starts_with("22") => StoreError::Conflict { detail },
         // disk_full
@@ -216,7 +218,7 @@ mod tests {
     #[test]
     fn only_what_may_succeed_at_once_is_tried_again() {
         let passes = |state| of_state(state, String::new()).is_passing();
-        assert!(["40001", "40P01", "57P01", "57P02", "08006"].into_iter().all(passes));
-        assert!(!["57014", "55P03", "53100", "25006", "23505"].into_iter().any(passes));
+        assert!(["40001", "40P01", "23505", "57P01", "57P02", "08006"].into_iter().all(passes));
+        assert!(!["57014", "55P03", "53100", "25006", "23503"].into_iter().any(passes));
     }
 }
