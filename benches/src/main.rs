@@ -54,7 +54,7 @@ struct Arguments {
     make_crl: Option<u64>,
     /// Sign in a token of SoftHSM and nothing else, and print what it took; section `pkcs11` starts itself so
     #[arg(long, hide = true)]
-    sign_bare: bool,
+    sign_bare: Option<token::TokenKey>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -111,10 +111,10 @@ impl Section {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let outcome = match arguments.make_crl {
-        _ if arguments.sign_bare => token::print_bare().map(|()| 0),
-        Some(entries) => crl::make(entries).map(|()| 0),
-        None => measure(
+    let outcome = match (arguments.sign_bare, arguments.make_crl) {
+        (Some(key), _) => token::print_bare(key).map(|()| 0),
+        (None, Some(entries)) => crl::make(entries).map(|()| 0),
+        (None, None) => measure(
             &arguments.sections,
             arguments.entries,
             Extent { certificates: arguments.certificates, revoked_of: arguments.revoked_of },

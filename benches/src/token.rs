@@ -5,12 +5,14 @@ use std::process::Command;
 use std::thread;
 
 use anyhow::{Context, ensure};
-use ca_test_services::SoftHsm;
+use ca_test_services::{PostgresServer, SoftHsm};
+use clap::ValueEnum;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, ObjectClass};
 use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
+use tokio::runtime::Runtime;
 
 use crate::clock::{Scope, Stopwatch, wall};
 use crate::issuance::issue_for_a_while;
@@ -29,62 +31,116 @@ const ROUND_SECONDS: f64 = 2.0;
 const SHARE: f64 = 0.6;
 const ISSUE_TIMES: f64 = 1.67;
 const LABEL: &str = "hsm";
-const KEY: &str = "tls-ca";
+
+/// Keys that authorities have in tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenKey {
+    /// P-256
+    P256,
+    /// P-384
+    P384,
+    /// RSA of 3072 bits
+    Rsa3072,
+}
+
+impl TokenKey {
+    /// As the configuration has it.
+    const fn key_type(self) -> &'static str {
+        match self {
+            Self::P256 => "p256",
+            Self::P384 => "p384",
+            Self::Rsa3072 => "rsa3072",
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::P256 => "P-256",
+            Self::P384 => "P-384",
+            Self::Rsa3072 => "RSA-3072",
+        }
+    }
+
+    /// What the token is asked to sign, and how, as the service asks it.
+    fn question(self) -> (Mechanism<'static>, Vec<u8>) {
+        match self {
+            Self::P256 => (Mechanism::Ecdsa, vec![7; 32]),
+            Self::P384 => (Mechanism::Ecdsa, vec![7; 48]),
+            // The DigestInfo of SHA-256 has 19 octets before the digest (RFC 8017 §9.2).
+            Self::Rsa3072 => (Mechanism::RsaPkcs, vec![7; 51]),
+        }
+    }
+}
 
 /// Measures the section.
 pub(crate) fn run() -> anyhow::Result<Report> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no threads")?;
     let _entered = runtime.enter();
     let hsm = SoftHsm::with_token(LABEL)?;
+    let postgres = PostgresServer::start()?;
+    let mut report = Report::default();
+    for key in TokenKey::value_variants() {
+        measure(&mut report, &runtime, &hsm, &postgres, *key)?;
+    }
+    let software = Site::initialised(Some(&postgres.url(&postgres.empty_database()?)))?;
+    let (server, _) = software.serve()?;
+    let beside = issue_for_a_while(&runtime, &software, server.id(), CLIENTS)?;
+    software.stop(server)?;
+    report.row(Row::of("P-256 in memory: certificates, as many clients", Unit::Rate, beside.rate));
+    report.row(Row::of("     the server's processor time of one", Unit::Time, beside.processor));
+    report.note(format!(
+        "{:.0} % of the token's own rate are asked for, or that the server's own processor time is what limits it, which is judged",
+        SHARE * 100.0
+    ));
+    report
+        .note("then, without the token's. SoftHSM signs in the server's process, on its processors; an HSM does not.");
+    report.note(
+        "PostgreSQL 15 with fsync, on this machine. Driver, database and token share the processors with the server.",
+    );
+    Ok(report)
+}
+
+/// One kind of key: the token asked for nothing else, before and after, and certificates between.
+fn measure(
+    report: &mut Report,
+    runtime: &Runtime,
+    hsm: &SoftHsm,
+    postgres: &PostgresServer,
+    key: TokenKey,
+) -> anyhow::Result<()> {
     let pin_file = hsm.pin_file().display().to_string();
     let configuration = hsm.configuration().display().to_string();
-    let key = format!("pkcs11:token={LABEL};object={KEY}");
+    let uri = format!("pkcs11:token={LABEL};object={}", key.key_type());
     let site = Site::initialised_with(&[
-        ("CA__AUTHORITY__TLS__KEY", &key),
-        ("CA__AUTHORITY__TLS__KEY_TYPE", "p256"),
+        ("CA__DATABASE__URL", &postgres.url(&postgres.empty_database()?)),
+        ("CA__AUTHORITY__TLS__KEY", &uri),
+        ("CA__AUTHORITY__TLS__KEY_TYPE", key.key_type()),
         ("CA__PKCS11__HSM__MODULE", SoftHsm::MODULE),
         ("CA__PKCS11__HSM__PIN_FILE", &pin_file),
         (SoftHsm::VARIABLE, &configuration),
     ])?;
-    let software = Site::initialised(None)?;
-    let mut report = Report::default();
-    let bare = sign_bare(&hsm)?;
+    let bare = sign_bare(hsm, key)?;
     let (server, _) = site.serve()?;
-    let issuance = issue_for_a_while(&runtime, &site, server.id(), CLIENTS)?;
+    let issuance = issue_for_a_while(runtime, &site, server.id(), CLIENTS)?;
     site.stop(server)?;
-    let (server, _) = software.serve()?;
-    let beside = issue_for_a_while(&runtime, &software, server.id(), CLIENTS)?;
-    software.stop(server)?;
-    let after = sign_bare(&hsm)?;
+    let after = sign_bare(hsm, key)?;
     let rate = Spread::of([bare.rates, after.rates].concat());
     let own = Spread::of([bare.processor, after.processor].concat());
-    report.row(Row::of(format!("C_Sign, P-256, by {SESSIONS} sessions and nothing else"), Unit::Rate, rate));
+    let title = key.title();
+    report.row(Row::of(format!("{title}: C_Sign by {SESSIONS} sessions and nothing else"), Unit::Rate, rate));
     report.row(Row::of("     processor time of one", Unit::Time, own));
-    report.row(Row::of(
-        format!("certificates, {CLIENTS} clients at a time, key in the token"),
-        Unit::Rate,
-        issuance.rate,
-    ));
-    report.row(Row::of("     the server's processor time of one, the token's in it", Unit::Time, issuance.processor));
-    let without = |spread: Spread| {
-        Spread::of(vec![spread.least - own.median, spread.median - own.median, spread.most - own.median])
-    };
-    let arithmetic = openssl::speed_p256().map(|speed| Spread::of(vec![speed.sign + 2.0 * speed.verify]))?;
     let share = issuance.rate.median / rate.median;
-    let row = Row::of("     the same without the token's", Unit::Time, without(issuance.processor));
+    let what = format!("{title}: certificates, {CLIENTS} clients at a time, {:.0} % of that", share * 100.0);
+    report.row(Row::of(what, Unit::Rate, issuance.rate));
+    report.row(Row::of("     the server's processor time of one, the token's in it", Unit::Time, issuance.processor));
+    let [least, median, most] =
+        [issuance.processor.least, issuance.processor.median, issuance.processor.most].map(|time| time - own.median);
+    let row = Row::of("     the same without the token's", Unit::Time, Spread::of(vec![least, median, most]));
+    let arithmetic = openssl::speed_p256().map(|speed| Spread::of(vec![speed.sign + 2.0 * speed.verify]))?;
     report.row(if share >= SHARE { row } else { row.at_most_times(ISSUE_TIMES, arithmetic) });
     report.row(Row::of("     response time, median", Unit::Time, issuance.median));
     report.row(Row::of("     response time, 99th percentile", Unit::Time, issuance.percentile_99));
-    report.row(Row::of(format!("certificates, {CLIENTS} clients at a time, key in memory"), Unit::Rate, beside.rate));
-    report.row(Row::of("     the server's processor time of one", Unit::Time, beside.processor));
-    report.note(format!(
-        "Certificates reach {:.0} % of the token's own rate; {:.0} % are asked for, or that the server's own",
-        share * 100.0,
-        SHARE * 100.0
-    ));
-    report.note("processor time is what limits it, which is judged then. SoftHSM signs in the server's process, on its processors; an HSM does not.");
-    report.note("SQLite in a file below target/. The driver shares the processors with the server.");
-    Ok(report)
+    Ok(())
 }
 
 /// What rounds of bare signatures made.
@@ -96,9 +152,12 @@ struct Bare {
 }
 
 /// Signs in a process of its own: a module is told where its tokens are by the environment.
-fn sign_bare(hsm: &SoftHsm) -> anyhow::Result<Bare> {
+fn sign_bare(hsm: &SoftHsm, key: TokenKey) -> anyhow::Result<Bare> {
     let program = std::env::current_exe().context("where is this program?")?;
-    let output = Command::new(program).arg("--sign-bare").env(SoftHsm::VARIABLE, hsm.configuration()).output()?;
+    let output = Command::new(program)
+        .args(["--sign-bare", key.key_type()])
+        .env(SoftHsm::VARIABLE, hsm.configuration())
+        .output()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut bare = Bare { rates: Vec::new(), processor: Vec::new() };
@@ -112,7 +171,7 @@ fn sign_bare(hsm: &SoftHsm) -> anyhow::Result<Bare> {
 }
 
 /// Prints, of each round, signatures a second and the processor time of one: what the program does when it starts itself.
-pub(crate) fn print_bare() -> anyhow::Result<()> {
+pub(crate) fn print_bare(asked: TokenKey) -> anyhow::Result<()> {
     let module = Pkcs11::new(Path::new(SoftHsm::MODULE))?;
     module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
     let slot = *module.get_slots_with_initialized_token()?.first().context("no token")?;
@@ -125,11 +184,13 @@ pub(crate) fn print_bare() -> anyhow::Result<()> {
                 let module = module.clone();
                 thread::spawn(move || -> anyhow::Result<u64> {
                     let session = module.open_ro_session(slot)?;
-                    let wanted = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(KEY.into())];
+                    let wanted =
+                        [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(asked.key_type().into())];
                     let key = *session.find_objects(&wanted)?.first().context("no key")?;
+                    let (mechanism, octets) = asked.question();
                     let (start, mut signed) = (wall(), 0);
                     while wall() - start < ROUND_SECONDS {
-                        session.sign(&Mechanism::Ecdsa, key, &[7; 32])?;
+                        session.sign(&mechanism, key, &octets)?;
                         signed += 1;
                     }
                     Ok(signed)

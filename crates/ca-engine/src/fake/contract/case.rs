@@ -4,8 +4,8 @@ use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{self, BoxFuture};
+use futures::{FutureExt, StreamExt, stream};
 
 /// A rule and the function that tries to catch an adapter `A` breaking it.
 pub(super) struct Case<A> {
@@ -24,6 +24,9 @@ macro_rules! cases {
 }
 pub(super) use cases;
 
+/// How many cases are run at a time.
+const AT_A_TIME: usize = 4;
+
 /// Runs every case on an adapter of its own and panics with every rule that was broken.
 pub(super) async fn run_cases<A, F, Fut>(port: &str, cases: Vec<Case<A>>, make: F)
 where
@@ -31,13 +34,14 @@ where
     Fut: Future<Output = A>,
 {
     let count = cases.len();
-    let mut broken = Vec::new();
-    for case in cases {
+    let make = &make;
+    let judged = stream::iter(cases).map(|case| async move {
         let adapter = make().await;
-        if let Err(panic) = AssertUnwindSafe((case.run)(adapter)).catch_unwind().await {
-            broken.push(format!("{}: {}", case.rule, message(panic.as_ref())));
-        }
-    }
+        let panic = AssertUnwindSafe((case.run)(adapter)).catch_unwind().await.err()?;
+        Some(format!("{}: {}", case.rule, message(panic.as_ref())))
+    });
+    // What an adapter is for waits most of its time: for a disk, for another process.
+    let broken: Vec<_> = judged.buffered(AT_A_TIME).filter_map(future::ready).collect().await;
     let list = broken.join("\n");
     assert!(broken.is_empty(), "this {port} breaks {} of {count} rules:\n{list}", broken.len());
 }
