@@ -36,6 +36,11 @@ fn operating() -> anyhow::Result<()> {
 }
 
 #[test]
+fn managed() -> anyhow::Result<()> {
+    follow("docs/managed.md")
+}
+
+#[test]
 fn ceremony() -> anyhow::Result<()> {
     follow("docs/ceremony.md")
 }

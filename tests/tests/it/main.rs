@@ -38,6 +38,7 @@ mod kms_weather;
 mod lifecycle;
 mod limits;
 mod long_texts;
+mod managed_cli;
 mod mirror;
 mod ocsp;
 mod openapi;
