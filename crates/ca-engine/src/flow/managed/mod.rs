@@ -1,8 +1,20 @@
-//! Managed certificates: certificates whose rotation the service owns. Here they are defined, shown and changed by whoever may.
+//! Managed certificates: who wanted one said what and where, and the service brings it there, again and again.
+//!
+//! [`define`], [`query`] and [`change`] are what people do with one. [`plan`] says when something is to be done for it, [`delivery`]
+//! makes the steps at its target, [`certify`] asks the issuer, [`rotate`] makes one rotation of all that and keeps each step on record
+//! before the next, [`look_after`] does what comes between rotations, [`outcome`] tells how one ended, and [`wave`] takes those that are
+//! due in order of urgency.
 
+pub mod certify;
 pub mod change;
 pub mod define;
+pub mod delivery;
+pub mod look_after;
+pub mod outcome;
+pub mod plan;
 pub mod query;
+pub mod rotate;
+pub mod wave;
 
 use ca_core::managed::definition::ManagedDefinition;
 
