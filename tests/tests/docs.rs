@@ -61,6 +61,11 @@ fn runbook_restore() -> anyhow::Result<()> {
 }
 
 #[test]
+fn runbook_compromise() -> anyhow::Result<()> {
+    follow("docs/runbooks/compromise.md")
+}
+
+#[test]
 fn rollover() -> anyhow::Result<()> {
     follow("docs/rollover.md")
 }

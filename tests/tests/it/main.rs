@@ -23,6 +23,7 @@ mod cli_files;
 mod cli_local;
 mod cli_refusals;
 mod cli_remote;
+mod compromise_drill;
 mod crl;
 mod crl_compressed;
 mod external_root;

@@ -176,7 +176,9 @@ struct Drill<'a> {
 impl Drill<'_> {
     /// Waits until another generation issues: nothing is replaced by what the compromised key would sign.
     async fn await_next_generation(&mut self) -> Result<AuthorityId, Failure> {
-        self.begin(Step::Rollover)?;
+        if !self.state.is_ended(Step::Rollover) {
+            self.begin(Step::Rollover)?;
+        }
         let id = &self.args.id;
         let spinner = self.printer.spinner(format!("waiting for the next generation of {id}"));
         let mut told = None;
@@ -185,7 +187,9 @@ impl Drill<'_> {
                 Some((next, true)) => {
                     drop(spinner);
                     let next: AuthorityId = next.id.parse().map_err(Failure::failed)?;
-                    self.end(Step::Rollover, 1)?;
+                    if !self.state.is_ended(Step::Rollover) {
+                        self.end(Step::Rollover, 1)?;
+                    }
                     return Ok(next);
                 }
                 Some((next, false)) => {
@@ -235,11 +239,11 @@ impl Drill<'_> {
     }
 
     async fn rotate_managed(&mut self) -> Result<(), Failure> {
-        if self.state.is_ended(Step::Managed) {
+        let survey = Survey::take(self.service, &self.args.id, super::now()).await?;
+        if self.state.is_ended(Step::Managed) && survey.managed.values().all(|one| one.paused) {
             return Ok(());
         }
         self.begin(Step::Managed)?;
-        let survey = Survey::take(self.service, &self.args.id, super::now()).await?;
         for one in survey.managed.values().filter(|one| !one.paused) {
             if let Some(current) = &one.current {
                 self.state.managed.entry(one.name.clone()).or_insert_with(|| current.certificate.clone());
@@ -376,9 +380,7 @@ impl Drill<'_> {
 
     fn end(&mut self, step: Step, count: u64) -> Result<(), Failure> {
         let now: Timestamp = super::now();
-        if !self.state.is_ended(step) || step == Step::Revocation {
-            self.state.end(step, count, now);
-        }
+        self.state.end(step, count, now);
         self.keep()
     }
 

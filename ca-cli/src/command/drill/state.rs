@@ -109,10 +109,14 @@ impl State {
         self.steps.get(&step).is_some_and(|course| course.ended_at.is_some())
     }
 
-    /// Begins a step, unless it was begun before.
+    /// Begins a step, or goes on with one that was begun and not ended. One that was ended is begun again, with its count.
     pub(super) fn begin(&mut self, step: Step, now: Timestamp) {
-        let begun = Course { begun_at: now.to_rfc3339(), ended_at: None, count: 0 };
-        self.steps.entry(step).or_insert(begun);
+        let before = self.steps.get(&step);
+        if before.is_some_and(|course| course.ended_at.is_none()) {
+            return;
+        }
+        let count = before.map_or(0, |course| course.count);
+        self.steps.insert(step, Course { begun_at: now.to_rfc3339(), ended_at: None, count });
     }
 
     /// Ends a step that was about so many.
