@@ -66,9 +66,8 @@ async fn what_an_authority_issued_is_replaced_and_revoked_and_what_is_left_is_to
     let (succeeded, said) = made?;
     ensure!(succeeded, "{said}");
     // One is paused, and stays: that is a failure to be told, with the whole report.
-    let done = done.map_err(|_| anyhow::anyhow!("the drill panicked"))??;
-    ensure!(done.code == Some(1), "{done:?}");
-    let done: Value = serde_json::from_str(&done.stdout)?;
+    let done = done.map_err(|_| anyhow::anyhow!("the drill panicked"))??.ended_with(1)?;
+    let done: Value = serde_json::from_str(&done.output)?;
     println!("{done:#}");
     assert_eq!((&done["executed"], &done["next_generation"]), (&Value::from(true), &Value::from("tls-2")));
     for (step, count) in [(0, 1), (1, 2), (2, MANAGED), (3, MANAGED)] {
