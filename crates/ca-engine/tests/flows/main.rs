@@ -16,6 +16,8 @@ mod follow_issuer_list;
 mod gateway;
 mod issue;
 mod issue_elsewhere;
+mod managed;
+mod managed_fault;
 mod mirror_lists;
 mod publish_crl;
 mod publish_partial;
