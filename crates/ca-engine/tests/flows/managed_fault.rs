@@ -16,7 +16,7 @@ use futures::executor::block_on;
 use serde_json::json;
 
 use crate::fault::{after, interleave};
-use crate::managed::{add, current, definition, lease, read, target};
+use crate::managed::{add, current, definition, issued, lease, read, target};
 use crate::world::*;
 
 struct Case {
@@ -66,12 +66,13 @@ impl Case {
         let held = current(&target(&self.world, &self.definition)).expect("current");
         assert_eq!((held.rotation, managed.course.rotation), (recorded.rotation, None), "{circumstances}");
         assert_eq!(self.rotations(), self.before + 1, "{circumstances}: one more rotation");
-        let issued: Vec<_> = self.world.all_of("tls");
-        assert_eq!(issued.len(), self.before + 1, "{circumstances}: nothing was issued twice");
-        assert!(issued.iter().all(|stored| stored.standing == Standing::Active), "{circumstances}");
+        let made = issued(&self.world);
+        assert_eq!(made.len(), self.before + 1, "{circumstances}: nothing was issued twice");
+        assert!(made.iter().all(|stored| stored.standing == Standing::Active), "{circumstances}");
         assert_eq!(self.world.open_reservations(), 0, "{circumstances}");
         let told = self.world.store.outbox().into_iter().filter(|message| message.topic == "certificate.rotated");
         assert_eq!(told.count(), self.before + 1, "{circumstances}: told once each");
+        self.world.renew_responder("tls");
         self.world.assert_sound(circumstances);
     }
 
@@ -82,7 +83,7 @@ impl Case {
             let Some(held) = block_on(target.look(place)).expect("looks") else { continue };
             let certificate = Certificate::from_der(&held.certificate).expect("a certificate");
             assert_eq!(certificate.public_key().spki_sha256(), held.key_spki_sha256, "{circumstances}: a pair");
-            let is_issued = self.world.all_of("tls").iter().any(|stored| stored.der == held.certificate);
+            let is_issued = issued(&self.world).iter().any(|stored| stored.der == held.certificate);
             assert!(is_issued, "{circumstances}: nobody reads what is not on record");
         }
         assert!(self.before == 0 || current(&target).is_some(), "{circumstances}: never without one");
@@ -171,10 +172,8 @@ fn two_workers_at_once_bring_one_certificate() {
             let case = new();
             let other = case.world.restarted();
             let (one, two) = (read(&case.world, case.id), read(&case.world, case.id));
-            let (first, second) = interleave(
-                rotate_one(&case.world.engine, None, one),
-                after(steps, rotate_one(&other, None, two)),
-            );
+            let (first, second) =
+                interleave(rotate_one(&case.world.engine, None, one), after(steps, rotate_one(&other, None, two)));
             for turn in [&first, &second] {
                 assert!(matches!(turn, Ok(Turn::Rotated | Turn::Overtaken | Turn::Failed(_))), "{steps}: {turn:?}");
             }
@@ -195,7 +194,7 @@ fn a_rotation_that_stood_still_for_days_finds_the_certificate_that_was_made_for_
         );
         let turn = block_on(rotate_one(&case.world.engine, None, read(&case.world, case.id)));
         assert!(turn.is_err(), "{turn:?}");
-        assert_eq!(case.world.all_of("tls").len(), 2, "issued");
+        assert_eq!(issued(&case.world).len(), 2, "issued");
         case.world.clock.advance(Lifetime::from_days(days));
         case.settle(&format!("{days} days later"));
     }
