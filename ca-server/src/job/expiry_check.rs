@@ -20,8 +20,8 @@ use crate::state::AppState;
 use crate::telemetry::metrics;
 
 /// A target may take a while; the lease is prolonged as long as a wave is under way.
-const LEASE: Lifetime = Lifetime::from_seconds(60);
-const PROLONGED_EVERY: Duration = Duration::from_secs(15);
+const LEASE: Lifetime = Lifetime::from_seconds(15);
+const PROLONGED_EVERY: Duration = Duration::from_secs(4);
 
 /// How often all of them are counted, which reads the whole table.
 const COUNTED_EVERY: Lifetime = Lifetime::from_seconds(60);
