@@ -17,6 +17,7 @@ mod gateway;
 mod issue;
 mod issue_elsewhere;
 mod managed;
+mod managed_define;
 mod managed_fault;
 mod mirror_lists;
 mod publish_crl;
