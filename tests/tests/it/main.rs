@@ -40,6 +40,7 @@ mod lifecycle;
 mod limits;
 mod long_texts;
 mod managed_cli;
+mod managed_rotation;
 mod mirror;
 mod ocsp;
 mod openapi;
