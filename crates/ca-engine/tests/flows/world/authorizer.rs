@@ -56,6 +56,7 @@ fn registrar_may(question: &Question<'_>) -> bool {
                 | Action::RemoveGateway
                 | Action::MoveRenewalWindows
         ),
+        Resource::Managed { .. } => true,
         _ => false,
     }
 }
