@@ -128,6 +128,8 @@ impl AuditAction {
             Self::ManagedCertificateAdded => "managed-certificate-added",
             Self::ManagedCertificateChanged => "managed-certificate-changed",
             Self::ManagedCertificateRemoved => "managed-certificate-removed",
+            Self::CertificateRotated => "certificate-rotated",
+            Self::RotationFailed => "rotation-failed",
             Self::CertificateRevoked => "certificate-revoked",
             Self::CertificateReleased => "certificate-released",
             Self::BulkRevocationBegun => "bulk-revocation-begun",
