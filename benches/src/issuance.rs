@@ -7,8 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::clock::wall;
+use crate::kept_connection::KeptConnection;
 use crate::process::processor_seconds;
 use crate::service::Site;
 use crate::spread::Spread;
@@ -16,6 +19,9 @@ use crate::world::csr;
 
 const ROUNDS: usize = 5;
 const ROUND_SECONDS: f64 = 2.0;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What clients did in a round.
 struct Round {
@@ -90,10 +96,15 @@ pub(crate) fn issue_for_a_while(runtime: &Runtime, site: &Site, server: u32, cou
 
 /// A client with a key, a CSR and a connection of its own.
 #[derive(Clone)]
-pub(crate) struct Caller {
-    http: reqwest::Client,
-    url: String,
-    body: Vec<u8>,
+pub(crate) struct Caller(Arc<Asking>);
+
+struct Asking {
+    port: u16,
+    tls: Arc<rustls::ClientConfig>,
+    /// Head and body.
+    request: Vec<u8>,
+    /// Made when it is needed first.
+    connection: Mutex<Option<KeptConnection>>,
 }
 
 impl Caller {
@@ -104,7 +115,16 @@ impl Caller {
     /// One that sends this body each time.
     pub(crate) fn asking(site: &Site, body: &Value) -> anyhow::Result<Self> {
         let body = serde_json::to_vec(body).context("JSON can be written")?;
-        Ok(Self { http: site.client()?, url: format!("{}/v1/certificates", site.api_url()), body })
+        let port = site.api_port();
+        let mut request = format!(
+            "POST /v1/certificates HTTP/1.1\r\nhost: localhost:{port}\r\naccept: */*\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
+        request.extend_from_slice(&body);
+        let tls = Arc::new(site.client_tls()?);
+        Ok(Self(Arc::new(Asking { port, tls, request, connection: Mutex::default() })))
     }
 
     /// Asks for certificates one after the other; what each took, in seconds.
@@ -112,7 +132,7 @@ impl Caller {
         let mut latencies = Vec::new();
         while !over.load(Ordering::Relaxed) {
             let start = wall();
-            self.issue().await?;
+            self.ask(|_| ()).await?;
             latencies.push(wall() - start);
         }
         Ok(latencies)
@@ -120,13 +140,23 @@ impl Caller {
 
     /// Asks for one; the body of the answer.
     pub(crate) async fn issue(&self) -> anyhow::Result<Vec<u8>> {
-        let asked = self.http.post(&self.url).header("content-type", "application/json").body(self.body.clone());
-        let answer = asked.send().await.context("ca-server does not answer")?;
-        let status = answer.status();
-        let body = answer.bytes().await.context("ca-server breaks off")?;
-        if status != reqwest::StatusCode::CREATED {
-            bail!("ca-server answers {status}: {}", String::from_utf8_lossy(&body));
+        self.ask(<[u8]>::to_vec).await
+    }
+
+    async fn ask<T>(&self, take: impl FnOnce(&[u8]) -> T) -> anyhow::Result<T> {
+        let Asking { port, tls, request, connection } = &*self.0;
+        let mut connection = connection.lock().await;
+        // One that fails in between is not used again.
+        let mut open = match connection.take() {
+            Some(open) => open,
+            None => KeptConnection::open(*port, Arc::clone(tls)).await?,
+        };
+        let answer = timeout(PATIENCE, open.ask(request)).await.context("ca-server does not answer")??;
+        if answer.status != 201 {
+            bail!("ca-server answers {}: {}", answer.status, String::from_utf8_lossy(answer.body));
         }
-        Ok(body.to_vec())
+        let taken = take(answer.body);
+        *connection = Some(open);
+        Ok(taken)
     }
 }

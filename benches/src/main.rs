@@ -8,6 +8,7 @@ mod clock;
 mod crl;
 mod https;
 mod issuance;
+mod kept_connection;
 mod lists;
 mod machine;
 mod ocsp;

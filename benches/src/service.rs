@@ -93,6 +93,11 @@ impl Site {
         Ok(())
     }
 
+    /// The port of the API, on `localhost`.
+    pub(crate) fn api_port(&self) -> u16 {
+        self.api.port()
+    }
+
     /// The URL of the API.
     pub(crate) fn api_url(&self) -> String {
         format!("https://localhost:{}", self.api.port())
@@ -114,6 +119,12 @@ impl Site {
 
     /// A client of its own connection, who proves to be the administrator.
     pub(crate) fn client(&self) -> anyhow::Result<reqwest::Client> {
+        let builder = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(self.client_tls()?);
+        builder.timeout(Duration::from_secs(30)).build().context("no client can be made")
+    }
+
+    /// How such a client shakes hands: TLS 1.3 or 1.2, for HTTP/1.1.
+    pub(crate) fn client_tls(&self) -> anyhow::Result<rustls::ClientConfig> {
         let read = |name: &str| {
             let file = self.data_folder().join("admin").join(name);
             fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))
@@ -128,8 +139,7 @@ impl Site {
             .with_root_certificates(roots)
             .with_client_auth_cert(chain, key)?;
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let builder = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls);
-        builder.timeout(Duration::from_secs(30)).build().context("no client can be made")
+        Ok(tls)
     }
 
     fn data_folder(&self) -> PathBuf {

@@ -57,10 +57,35 @@ impl Timestamp {
 
     /// RFC 3339 in UTC, with a fraction only where there is one.
     pub fn to_rfc3339(self) -> String {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
-            .ok()
-            .and_then(|instant| instant.format(&Rfc3339).ok())
-            .unwrap_or_else(|| format!("{}ms", self.0))
+        self.digits().unwrap_or_else(|| format!("{}ms", self.0))
+    }
+
+    /// RFC 3339, of the years that it can write. By hand: each certificate is told of by half a dozen of these, and a formatter for
+    /// any format takes many times as long.
+    fn digits(self) -> Option<String> {
+        let moment = OffsetDateTime::from_unix_timestamp(self.unix_seconds()).ok()?;
+        let year = u16::try_from(moment.year()).ok().filter(|year| *year <= 9999)?;
+        let (_, month, day) = moment.to_calendar_date();
+        let (hour, minute, second) = moment.to_hms();
+        let mut text = String::with_capacity(LONGEST_RFC3339);
+        // Both below 100.
+        let fields = [(year / 100) as u8, (year % 100) as u8, u8::from(month), day, hour, minute, second];
+        for (field, before) in fields.into_iter().zip(["", "", "-", "-", "T", ":", ":"]) {
+            text.push_str(before);
+            text.extend([char::from(b'0' + field / 10), char::from(b'0' + field % 10)]);
+        }
+        let millis = self.0.rem_euclid(1000) as u16;
+        if millis > 0 {
+            text.push('.');
+            // Without zeros at the end.
+            for (unit, is_left) in [(100, true), (10, !millis.is_multiple_of(100)), (1, !millis.is_multiple_of(10))] {
+                if is_left {
+                    text.push(char::from(b'0' + (millis / unit % 10) as u8));
+                }
+            }
+        }
+        text.push('Z');
+        Some(text)
     }
 
     /// Reads RFC 3339 with any offset.
@@ -76,6 +101,9 @@ impl fmt::Display for Timestamp {
         f.write_str(&self.to_rfc3339())
     }
 }
+
+/// What [`Timestamp::to_rfc3339`] writes at the most, but for instants that no calendar has.
+const LONGEST_RFC3339: usize = "2026-11-20T12:00:00.000Z".len();
 
 /// A length of time in whole seconds, written `90d`, `12h`, `30m` or `10s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -225,6 +253,28 @@ mod tests {
         let instant = Timestamp::parse_rfc3339("2026-11-20T12:00:00+02:00").expect("valid");
         assert_eq!(instant.to_rfc3339(), "2026-11-20T10:00:00Z");
         assert!(Timestamp::parse_rfc3339("yesterday").is_err());
+    }
+
+    #[test]
+    fn writes_rfc3339_as_others_do() {
+        let other = |millis: i64| {
+            OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000)
+                .ok()
+                .and_then(|instant| instant.format(&Rfc3339).ok())
+                .unwrap_or_else(|| format!("{millis}ms"))
+        };
+        let fractions = [0, 1, 10, 100, 120, 123, 999, 50];
+        // Every 13 days and some hours from before the year 0 until after 9999, and what lies around the epoch and the ends.
+        let days = (-62_300_000_000..253_600_000_000_i64).step_by(1_123_457);
+        let ends = [-62_167_219_200, -62_167_219_201, -1, 0, 1, 951_782_400, 253_402_300_799, 253_402_300_800];
+        for (index, seconds) in days.chain(ends).enumerate() {
+            for millis in [seconds * 1000, seconds * 1000 + fractions[index % fractions.len()]] {
+                assert_eq!(Timestamp::from_unix_millis(millis).to_rfc3339(), other(millis));
+            }
+        }
+        for millis in [i64::MIN, i64::MAX] {
+            assert_eq!(Timestamp::from_unix_millis(millis).to_rfc3339(), other(millis));
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use ca_core::certificate::Certificate;
 use ca_core::id::AuthorityId;
 use ca_core::key::SignatureAlgorithm;
 use ca_core::ocsp::IssuerIdentity;
+use ca_core::pem;
 use ca_core::revocation::{RevocationReason, Standing};
 use ca_core::serial::Serial;
 use ca_core::template::IssuerFacts;
@@ -34,6 +35,8 @@ pub struct Authority {
     facts: IssuerFacts,
     identity: IssuerIdentity,
     ancestors: Vec<Vec<u8>>,
+    /// [`Authority::chain_pem`], which every answer with a certificate has.
+    chain_pem: String,
     key: Key,
     revoked: Option<RevocationReason>,
     is_external: bool,
@@ -100,7 +103,10 @@ impl Authority {
         let key = key.signing_by(algorithm);
         let identity =
             IssuerIdentity::new(certificate.subject().as_der(), certificate.public_key().subject_public_key());
-        Ok(Self { record, certificate, facts, identity, ancestors, key, revoked, is_external })
+        let chain_pem = String::new();
+        let mut read = Self { record, certificate, facts, identity, ancestors, chain_pem, key, revoked, is_external };
+        read.chain_pem = read.chain().into_iter().map(|der| pem::encode("CERTIFICATE", der)).collect();
+        Ok(read)
     }
 
     /// Its id.
@@ -142,6 +148,11 @@ impl Authority {
             chain.pop();
         }
         chain
+    }
+
+    /// [`Self::chain`] in PEM.
+    pub fn chain_pem(&self) -> &str {
+        &self.chain_pem
     }
 
     /// Whether it issues certificates: it is active, and its own certificate is neither revoked nor on hold.

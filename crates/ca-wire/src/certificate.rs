@@ -35,7 +35,7 @@ pub fn certificate(hierarchy: &Hierarchy, stored: &StoredCertificate, now: Times
 /// this hierarchy.
 pub fn chain_pem(hierarchy: &Hierarchy, stored: &StoredCertificate) -> String {
     let authority = hierarchy.authority(&stored.authority);
-    authority.map(|authority| pem_of(authority.chain())).unwrap_or_default()
+    authority.map(|authority| authority.chain_pem().to_owned()).unwrap_or_default()
 }
 
 pub(crate) fn pem_of<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> String {

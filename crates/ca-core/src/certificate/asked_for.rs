@@ -4,6 +4,7 @@
 //! and it may add where status is found. Everything else must be as it was asked for; nothing may be added that was not.
 
 use const_oid::ObjectIdentifier;
+use std::borrow::Cow;
 
 use super::comparison::{same, same_debug};
 use super::{Certificate, CertificateError, Extensions, Mismatch};
@@ -174,7 +175,7 @@ impl Certificate {
 }
 
 /// The number of its RDN, its type, and its text or else its octets.
-type AttributeValue<'a> = (usize, ObjectIdentifier, Result<String, &'a [u8]>);
+type AttributeValue<'a> = (usize, ObjectIdentifier, Result<Cow<'a, str>, &'a [u8]>);
 
 /// A name as RDNs of types and texts: another string type of the same text is the same value.
 fn values(name: &DistinguishedName) -> Vec<AttributeValue<'_>> {

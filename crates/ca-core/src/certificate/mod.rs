@@ -63,6 +63,19 @@ struct Extensions {
 impl Certificate {
     /// Reads exactly one certificate.
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        Self::read(der, PublicKey::from_spki_der)
+    }
+
+    /// [`Self::from_der`] where the subject's key is likely to be `known`, which then is not checked a second time: the same octets
+    /// are the same key. Any other key is read and checked as ever.
+    pub fn from_der_of_key(der: &[u8], known: &PublicKey) -> Result<Self, CertificateError> {
+        Self::read(
+            der,
+            |spki| if spki == known.spki_der() { Ok(known.clone()) } else { PublicKey::from_spki_der(spki) },
+        )
+    }
+
+    fn read(der: &[u8], key: impl FnOnce(&[u8]) -> Result<PublicKey, KeyError>) -> Result<Self, CertificateError> {
         let outer = Reader::only(der, tag::SEQUENCE)?;
         let mut fields = outer.reader();
         let tbs = fields.take(tag::SEQUENCE)?.whole;
@@ -87,7 +100,7 @@ impl Certificate {
             issuer: DistinguishedName::from_der(view.issuer)?,
             validity: Validity { not_before: read_time(&view.not_before)?, not_after: read_time(&view.not_after)? },
             subject: DistinguishedName::from_der(view.subject)?,
-            public_key: PublicKey::from_spki_der(view.public_key)?,
+            public_key: key(view.public_key)?,
             extensions: Extensions::read(&view)?,
         })
     }

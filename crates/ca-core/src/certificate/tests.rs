@@ -32,6 +32,16 @@ fn ours() -> (Certificate, CertificateTemplate) {
 }
 
 #[test]
+fn a_known_key_is_taken_for_itself_alone() {
+    let (leaf, issuer) = (foreign(), foreign_issuer());
+    assert_ne!(leaf.public_key(), issuer.public_key());
+    for known in [leaf.public_key(), issuer.public_key()] {
+        let read = Certificate::from_der_of_key(leaf.der(), known).expect("made by openssl");
+        assert_eq!((read.public_key(), &read), (leaf.public_key(), &leaf));
+    }
+}
+
+#[test]
 fn reads_what_openssl_wrote() {
     let leaf = foreign();
     assert_eq!(leaf.serial().to_string(), "0123456789abcdef");

@@ -1,10 +1,12 @@
 //! The ASN.1 string types of names, as text (X.680 §41, RFC 5280 appendix A.1 `DirectoryString`).
 
+use std::borrow::Cow;
+
 use crate::tlv::tag;
 
 /// The text of a string's content octets; `None` when the tag is of no string type; what is wrong when the octets do
 /// not fit the type.
-pub(crate) fn decode(tag: u8, content: &[u8]) -> Option<Result<String, &'static str>> {
+pub(crate) fn decode(tag: u8, content: &[u8]) -> Option<Result<Cow<'_, str>, &'static str>> {
     let text = match tag {
         tag::UTF8_STRING => utf8(content),
         tag::PRINTABLE_STRING => {
@@ -17,21 +19,21 @@ pub(crate) fn decode(tag: u8, content: &[u8]) -> Option<Result<String, &'static 
         ),
         tag::IA5_STRING => return Some(decode_ia5(content)),
         // T.61 proper is nobody's practice: everybody writes ISO 8859-1 into it (as OpenSSL and NSS read it).
-        tag::TELETEX_STRING => Ok(content.iter().copied().map(char::from).collect()),
-        tag::UNIVERSAL_STRING => universal(content),
-        tag::BMP_STRING => basic_multilingual_plane(content),
+        tag::TELETEX_STRING => Ok(Cow::Owned(content.iter().copied().map(char::from).collect())),
+        tag::UNIVERSAL_STRING => universal(content).map(Cow::Owned),
+        tag::BMP_STRING => basic_multilingual_plane(content).map(Cow::Owned),
         _ => return None,
     };
     Some(text.and_then(refuse_nul))
 }
 
 /// The text of the content octets of an IA5String, as an IMPLICIT tag leaves them.
-pub(crate) fn decode_ia5(content: &[u8]) -> Result<String, &'static str> {
+pub(crate) fn decode_ia5(content: &[u8]) -> Result<Cow<'_, str>, &'static str> {
     ascii(content, |octet| octet.is_ascii(), "an IA5String holds ASCII only").and_then(refuse_nul)
 }
 
 /// Refuses NUL, at which C programs would end the name (CVE-2009-2408).
-fn refuse_nul(text: String) -> Result<String, &'static str> {
+fn refuse_nul(text: Cow<'_, str>) -> Result<Cow<'_, str>, &'static str> {
     if text.contains('\0') { Err("a string in a name must not hold NUL") } else { Ok(text) }
 }
 
@@ -47,12 +49,14 @@ pub(crate) fn is_deceptive(character: char) -> bool {
         || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-fn utf8(content: &[u8]) -> Result<String, &'static str> {
-    std::str::from_utf8(content).map(str::to_owned).map_err(|_| "a UTF8String holds UTF-8 only")
+fn utf8(content: &[u8]) -> Result<Cow<'_, str>, &'static str> {
+    str::from_utf8(content).map(Cow::Borrowed).map_err(|_| "a UTF8String holds UTF-8 only")
 }
 
-fn ascii(content: &[u8], allowed: impl Fn(u8) -> bool, why: &'static str) -> Result<String, &'static str> {
-    if content.iter().copied().all(allowed) { Ok(content.iter().copied().map(char::from).collect()) } else { Err(why) }
+/// `allowed` lets only ASCII pass, which is text as it stands.
+fn ascii<'a>(content: &'a [u8], allowed: impl Fn(u8) -> bool, why: &'static str) -> Result<Cow<'a, str>, &'static str> {
+    let text = str::from_utf8(content).map_err(|_| why)?;
+    if text.bytes().all(allowed) { Ok(Cow::Borrowed(text)) } else { Err(why) }
 }
 
 fn universal(content: &[u8]) -> Result<String, &'static str> {
@@ -91,7 +95,7 @@ mod tests {
             (tag::UNIVERSAL_STRING, &[0, 1, 0xf6, 0], "\u{1f600}"),
         ];
         for (tag, content, text) in good {
-            assert_eq!(decode(tag, content), Some(Ok(text.to_owned())), "{tag:#x}");
+            assert_eq!(decode(tag, content), Some(Ok(text.into())), "{tag:#x}");
         }
         let bad: [(u8, &[u8]); 9] = [
             (tag::UTF8_STRING, &[0xff]),

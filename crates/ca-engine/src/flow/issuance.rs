@@ -252,7 +252,8 @@ async fn sign(order: &Settled<'_>, reserved: Reserved) -> Result<Signed, FlowErr
         FlowError::internal(format!("certificate {} of {}: {what}", order.id, order.authority))
     };
     let der = linted.into_certificate(&signature, issuer_key).map_err(|error| fault(&error))?;
-    let certificate = Certificate::from_der(der.as_bytes()).map_err(|error| fault(&error))?;
+    let certificate =
+        Certificate::from_der_of_key(der.as_bytes(), template.public_key()).map_err(|error| fault(&error))?;
     // The field only: what it says may be personal data, and this goes to the log.
     certificate
         .check_against(&template)
@@ -273,7 +274,8 @@ async fn complete(engine: &Engine, order: &Settled<'_>, signed: Signed) -> Resul
             return Err(error);
         }
     };
-    let completion = Completion {
+    // Made anew for a repetition, which is rare, instead of copied for all.
+    let completion = || Completion {
         id: order.id,
         certificate: certificate.der().to_vec(),
         completed_at: now,
@@ -281,9 +283,9 @@ async fn complete(engine: &Engine, order: &Settled<'_>, signed: Signed) -> Resul
         personal_data: order.commitment.is_some(),
         journal: journal(&order.event(), &certificate, now),
     };
-    let mut outcome = engine.store().complete(completion.clone()).await;
+    let mut outcome = engine.store().complete(completion()).await;
     if outcome.is_err() {
-        outcome = engine.store().complete(completion).await;
+        outcome = engine.store().complete(completion()).await;
     }
     match outcome {
         Ok(CompleteOutcome::Completed(stored)) => Ok(*stored),

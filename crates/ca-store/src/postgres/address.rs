@@ -71,6 +71,17 @@ impl PostgresOptions {
         Ok(Self { connect: prepared(connect, route), route, files })
     }
 
+    /// The same for connections that say a few statements over and over: each is planned once, for lists of any length. Left to
+    /// itself the server plans anew for as long as the lists are short, which takes it twice as long as what is planned.
+    pub(super) fn planning_once(&self) -> Self {
+        let mut options = self.clone();
+        // Through a pooler no plan is kept.
+        if self.route == Route::Direct {
+            options.connect = options.connect.options([("plan_cache_mode", "force_generic_plan")]);
+        }
+        options
+    }
+
     /// Refuses an address that names a file which cannot be read: what is said of a connection that fails for it names no file.
     pub(super) fn check_files(&self) -> Result<(), OpenError> {
         for (parameter, path) in &self.files {

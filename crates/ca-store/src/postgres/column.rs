@@ -46,7 +46,8 @@ pub(super) fn window_move(id: WindowMoveId) -> Uuid {
 
 /// Everything a certificate is found by, as the column `reservations.terms`.
 pub(super) fn terms(terms: &SearchTerms, sealer: Option<&Sealer>) -> Vec<u8> {
-    terms.all().flat_map(|(kind, text)| term(kind, text, sealer)).collect()
+    let each: Vec<[u8; 32]> = terms.all().map(|(kind, text)| term(kind, text, sealer)).collect();
+    each.concat()
 }
 
 /// What is looked for, as the column `certificate_names.term` has it: in clear, and under each version of the key, oldest first. A row

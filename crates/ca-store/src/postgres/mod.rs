@@ -90,6 +90,8 @@ pub struct PostgresStore {
 /// What changes are made by.
 struct Writers {
     pool: Arc<Pool>,
+    /// For the lanes of reservations and completions.
+    issuance: Arc<Pool>,
     months: Months,
     reservations: Writer<Reserving>,
     completions: Writer<Completing>,
@@ -98,7 +100,7 @@ struct Writers {
 
 impl PostgresStore {
     /// The most connections that one store has: what a server must let in for each replica.
-    pub const CONNECTIONS: usize = READS + STATUSES + CHANGES;
+    pub const CONNECTIONS: usize = READS + STATUSES + ISSUANCE + CHANGES;
 
     /// Opens the record; must be called inside a tokio runtime, which then runs the writers.
     ///
@@ -196,12 +198,14 @@ impl PostgresStore {
 impl Writers {
     fn start(options: &PostgresOptions) -> Self {
         let pool = Arc::new(Pool::new(options, CHANGES));
+        let issuance = Arc::new(Pool::new(&options.planning_once(), ISSUANCE));
         Self {
             months: Months::default(),
-            reservations: Writer::start(&pool, LANES),
-            completions: Writer::start(&pool, LANES),
+            reservations: Writer::start(&issuance, LANES),
+            completions: Writer::start(&issuance, LANES),
             // The counter of revocations is one row: a second lane would wait for the first.
             standings: Writer::start(&pool, 1),
+            issuance,
             pool,
         }
     }
@@ -210,6 +214,7 @@ impl Writers {
         self.reservations.close().await;
         self.completions.close().await;
         self.standings.close().await;
+        self.issuance.close().await;
         self.pool.close().await;
     }
 }
@@ -239,8 +244,11 @@ use database_time;
 /// How many transactions of reservations, and of completions, are made at once.
 const LANES: usize = 2;
 
-/// Connections that change: those of the lanes, and some for changes of other kinds.
-const CHANGES: usize = 2 * LANES + 1 + 4;
+/// Connections of the lanes of reservations and completions.
+const ISSUANCE: usize = 2 * LANES;
+
+/// Connections that change otherwise: that of the lane of standings, and some for changes of other kinds.
+const CHANGES: usize = 1 + 4;
 
 /// Connections that read.
 const READS: usize = 8;

@@ -13,11 +13,13 @@ use super::error::Failure;
 use super::pool::Pool;
 use super::transaction::{Transaction, read};
 use super::writer::{Claim, Joint};
+use crate::row::inconsistent;
 use crate::row::personal_data;
 use crate::row::reservation::{Obstacle, OpenListRow, Reserving};
 
 /// SQL that puts reservations on record unless something stands in their way, in the order of [`ReserveOutcome`]. Either all that
-/// could be written are, or, when another transaction has just taken what one of them needs, none: `numbered` tells.
+/// could be written are, or, when another transaction has just taken what one of them needs, none: `numbered` tells. Of those that
+/// are written, which nearly all are, no more is said.
 ///
 /// What is looked up is looked up row by row: of an EXISTS, PostgreSQL may make a hash table of the whole other table.
 ///
@@ -61,15 +63,17 @@ const RESERVE: &str = "
                 requested_by, renews, token_id, idempotency_sha256, reserved_at, terms
             FROM clean WHERE (SELECT COUNT(*) FROM numbered) = (SELECT COUNT(*) FROM clean)
     )
-    SELECT obstacle, same_request, uuid_send(repeated) AS repeated, repeated_is_issued, uuid_send(successor) AS successor,
-        (SELECT COUNT(*) FROM numbered) AS numbered
-    FROM judged ORDER BY place";
+    SELECT n.numbered, j.place, j.obstacle, j.same_request, uuid_send(j.repeated) AS repeated,
+        COALESCE(j.repeated_is_issued, FALSE) AS repeated_is_issued, uuid_send(j.successor) AS successor
+    FROM (SELECT COUNT(*) AS numbered FROM numbered) AS n LEFT JOIN judged AS j ON j.obstacle IS NOT NULL";
 
+/// How many were numbered, and one that was not, if there is any.
 #[derive(FromRow)]
 struct Judged {
+    numbered: i64,
+    place: Option<i64>,
     #[sqlx(flatten)]
     obstacle: Obstacle,
-    numbered: i64,
 }
 
 #[async_trait]
@@ -92,14 +96,19 @@ impl Joint for Reserving {
     ) -> Result<Vec<ReserveOutcome>, Failure> {
         let judged: Vec<Judged> = judge_and_reserve(reservations, transaction).await?;
         let numbered = judged.first().map_or(0, |first| first.numbered);
-        let mut outcomes = Vec::with_capacity(judged.len());
-        let mut reserved = Vec::with_capacity(judged.len());
-        for (judged, reservation) in judged.into_iter().zip(reservations) {
-            outcomes.push(judged.obstacle.outcome()?.unwrap_or_else(|| {
-                reserved.push(*reservation);
-                ReserveOutcome::Reserved
-            }));
+        let mut outcomes: Vec<_> = reservations.iter().map(|_| ReserveOutcome::Reserved).collect();
+        for Judged { place, obstacle, .. } in judged {
+            let (Some(place), Some(outcome)) = (place, obstacle.outcome()?) else { continue };
+            // Places count from 1.
+            let refused = usize::try_from(place - 1).ok().and_then(|index| outcomes.get_mut(index));
+            *refused.ok_or_else(|| inconsistent("reservations", "one was judged that nobody asked for"))? = outcome;
         }
+        let reserved: Vec<&Self> = reservations
+            .iter()
+            .zip(&outcomes)
+            .filter(|(_, outcome)| matches!(outcome, ReserveOutcome::Reserved))
+            .map(|(reserving, _)| *reserving)
+            .collect();
         if usize::try_from(numbered) != Ok(reserved.len()) {
             return Err(Failure::raced("serial numbers and successors"));
         }

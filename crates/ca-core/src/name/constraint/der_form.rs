@@ -1,5 +1,6 @@
 //! The DER of name constraints (RFC 5280 §4.2.1.10, appendix A.2).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::{Domain, KIND, NameConstraints, Subtree, first_address, mask_v4, mask_v6};
@@ -121,6 +122,6 @@ fn leading_ones(ones: u32, is_the_mask: impl Fn(u8) -> bool) -> Option<u8> {
 }
 
 /// The text of an IMPLICIT IA5String.
-fn ia5(base: &Element<'_>) -> Result<String, NameError> {
+fn ia5<'a>(base: &Element<'a>) -> Result<Cow<'a, str>, NameError> {
     string::decode_ia5(base.content).map_err(|why| NameError::of_octets(KIND, base.whole, why))
 }

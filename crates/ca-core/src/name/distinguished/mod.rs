@@ -10,6 +10,7 @@ mod rfc4514;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use const_oid::ObjectIdentifier;
@@ -44,7 +45,7 @@ pub struct Attribute<'a> {
     /// Its type.
     pub oid: ObjectIdentifier,
     /// Its value as text, when it is of a string type.
-    pub text: Option<String>,
+    pub text: Option<Cow<'a, str>>,
     /// The whole DER of its value, tag and length included.
     pub value_der: &'a [u8],
 }
@@ -116,7 +117,11 @@ impl DistinguishedName {
 
     /// The texts of the attributes of a type, in DER order.
     pub fn texts_of(&self, oid: ObjectIdentifier) -> Vec<String> {
-        self.attributes().filter(|attribute| attribute.oid == oid).filter_map(|attribute| attribute.text).collect()
+        self.attributes()
+            .filter(|attribute| attribute.oid == oid)
+            .filter_map(|attribute| attribute.text)
+            .map(Cow::into_owned)
+            .collect()
     }
 
     /// Every attribute that breaks the size limits, the string type or the alphabet that RFC 5280 §4.1.2.4 and appendix
@@ -134,7 +139,8 @@ impl DistinguishedName {
     /// blanks at the ends or repeated. Unicode is compared in lower case but not normalised: two spellings of one
     /// character differ.
     pub fn matches(&self, other: &Self) -> bool {
-        self.canonical() == other.canonical()
+        // Most names that differ show it so, before any text is folded.
+        self.elements().count() == other.elements().count() && self.canonical() == other.canonical()
     }
 
     /// Whether this name begins with the RDNs of `base` (RFC 5280 §4.2.1.10), compared as [`Self::matches`] does.

@@ -1,5 +1,6 @@
 //! The DER of general names (RFC 5280 §4.2.1.6, appendix A.2).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::{GeneralName, KIND, text};
@@ -39,7 +40,13 @@ pub(super) fn encode(name: &GeneralName) -> Vec<u8> {
 }
 
 pub(super) fn encode_all(names: &[GeneralName]) -> Vec<u8> {
-    tlv::element(tag::SEQUENCE, &names.iter().flat_map(encode).collect::<Vec<u8>>())
+    let mut der = Vec::new();
+    tlv::append_nested(&mut der, tag::SEQUENCE, |list| {
+        for name in names {
+            list.extend_from_slice(&encode(name));
+        }
+    });
+    der
 }
 
 pub(super) fn decode(der: &[u8]) -> Result<GeneralName, NameError> {
@@ -113,6 +120,6 @@ fn decode_ip(octets: &[u8]) -> Result<IpAddr, String> {
 }
 
 /// The text of an IMPLICIT IA5String.
-fn ia5(element: &Element<'_>) -> Result<String, NameError> {
+fn ia5<'a>(element: &Element<'a>) -> Result<Cow<'a, str>, NameError> {
     string::decode_ia5(element.content).map_err(|why| NameError::of_octets(KIND, element.whole, why))
 }

@@ -1,5 +1,6 @@
 //! The text form of general names: `TYPE:VALUE`.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use const_oid::ObjectIdentifier;
@@ -217,5 +218,5 @@ fn write_other(type_id: ObjectIdentifier, value: &[u8]) -> String {
 /// The text of the DER of one UTF8String.
 fn utf8_of(value: &[u8]) -> Option<String> {
     let element = Reader::only(value, tag::UTF8_STRING).ok()?;
-    string::decode(element.tag, element.content)?.ok()
+    string::decode(element.tag, element.content)?.ok().map(Cow::into_owned)
 }

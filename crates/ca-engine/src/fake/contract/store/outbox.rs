@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use ca_core::audit::AuditAction;
 use ca_core::id::{CertificateId, DeliveryId, SinkName};
+use ca_core::principal::Role;
 use ca_core::revocation::Standing;
 use ca_core::time::{Lifetime, Timestamp};
 use futures::future::join_all;
@@ -11,13 +12,15 @@ use futures::future::join_all;
 use super::super::case::{Case, cases};
 use super::fixture::{Fixture, HELD, NOW, event};
 use crate::port::store::{
-    Assignment, Backlog, Delivery, DeliveryState, Journal, Lease, Settlement, StoreError, Verdict,
+    Assignment, Backlog, Delivery, DeliveryState, Journal, Lease, OutboxMessage, RoleBinding, Settlement, StoreError,
+    Verdict,
 };
 
 pub(super) fn cases() -> Vec<Case<Fixture>> {
     cases![
         a_message_is_assigned_to_every_sink_as_it_was_given,
         a_message_is_assigned_once,
+        messages_of_one_change_keep_their_order,
         numbers_are_never_given_twice,
         what_is_due_longest_comes_first_and_no_more_than_asked_for,
         a_message_waits_for_its_predecessor_of_the_same_certificate,
@@ -63,6 +66,36 @@ async fn a_message_is_assigned_once(fixture: Fixture) {
     let unknown = Assignment { sequence: number + 100, sink: sink("one"), id: delivery_id(&fixture, NOW) };
     assert_eq!(fixture.store.assign_messages(&lease, vec![again, unknown]).await, Ok(()));
     only(due(&fixture, "one").await);
+}
+
+async fn messages_of_one_change_keep_their_order(fixture: Fixture) {
+    let lease = fixture.lease("outbox").await;
+    let certificate = fixture.issued().await.id;
+    let topics = ["certificate.renewed", "crl.published", "certificate.revoked"];
+    let subjects = [Some(certificate), None, Some(certificate)];
+    let event = event(AuditAction::RoleGranted, &format!("certificate:{certificate}"));
+    let journal = topics.into_iter().zip(subjects).fold(Journal::of(event), |journal, (topic, certificate)| {
+        journal.telling(OutboxMessage { topic, certificate, payload: format!("{{\"is\":\"{topic} ü \\\" \"}}") })
+    });
+    let binding = RoleBinding { certificate, role: Role::Auditor, granted_at: NOW };
+    fixture.store.grant_role(binding, journal).await.expect("grant_role");
+    let numbers = unassigned(&fixture).await;
+    assert!(numbers.len() == 4 && numbers.is_sorted(), "{numbers:?}");
+    assign(&fixture, &lease, &["one"]).await;
+    // The two of the certificate wait for the one that was issued, and for each other.
+    let mut told = Vec::new();
+    while told.len() < 4 {
+        for delivery in due(&fixture, "one").await {
+            settle(&fixture, &lease, &delivery, Verdict::Delivered).await;
+            told.push((delivery.sequence, delivery.topic, delivery.certificate, delivery.payload));
+        }
+    }
+    told.sort();
+    for ((told, topic), subject) in told.into_iter().skip(1).zip(topics).zip(subjects) {
+        let (_, told_topic, told_subject, payload) = told;
+        assert_eq!((told_topic.as_str(), told_subject), (topic, subject));
+        assert_eq!(payload, format!("{{\"is\":\"{topic} ü \\\" \"}}"));
+    }
 }
 
 async fn numbers_are_never_given_twice(fixture: Fixture) {
