@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::client::Client;
 use crate::fake_clock::FakeClock;
-use crate::stack::{Site, Stack};
+use crate::stack::{EMBEDDED, Site, Stack};
 
 /// How many are added side by side.
 const CALLERS: usize = 16;
@@ -54,6 +54,7 @@ pub async fn rotate_at_once(count: usize) -> anyhow::Result<ManagedFigures> {
         ("AWS_SECRET_ACCESS_KEY", "a-secret-of-the-tests"),
         ("AWS_EC2_METADATA_DISABLED", "true"),
         ("PATH", "/usr/bin:/bin"),
+        EMBEDDED,
     ])?;
     let clock = FakeClock::of(&mut site)?;
     let mut stack = site.serve()?;
