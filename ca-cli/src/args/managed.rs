@@ -113,7 +113,8 @@ pub(crate) struct ManagedAddArgs {
     pub(crate) target: ManagedTargetArgs,
 }
 
-/// Where certificate and key are wanted.
+/// Where certificate and key are wanted. What clap requires gives way to what conflicts with it, so each flag of one kind conflicts with
+/// the other kinds by itself.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Target")]
 pub(crate) struct ManagedTargetArgs {
@@ -126,7 +127,7 @@ pub(crate) struct ManagedTargetArgs {
     pub(crate) pkcs12: Option<String>,
 
     /// The file that has its passphrase, where the certificate is wanted
-    #[arg(long, value_name = "PATH", requires = "pkcs12")]
+    #[arg(long, value_name = "PATH", requires = "pkcs12", conflicts_with_all = ["directory", "secret"])]
     pub(crate) passphrase_file: Option<String>,
 
     /// A secret of AWS Secrets Manager, by its name or ARN
@@ -134,27 +135,27 @@ pub(crate) struct ManagedTargetArgs {
     pub(crate) secret: Option<String>,
 
     /// Its region [default: the service's]
-    #[arg(long, value_name = "REGION", requires = "secret")]
+    #[arg(long, value_name = "REGION", requires = "secret", conflicts_with_all = ["directory", "pkcs12"])]
     pub(crate) region: Option<String>,
 
     /// Make it when it is not there
-    #[arg(long, requires = "secret")]
+    #[arg(long, requires = "secret", conflicts_with_all = ["directory", "pkcs12"])]
     pub(crate) create: bool,
 
     /// How its value is written
-    #[arg(long, value_enum, default_value_t = SecretLayout::Json, value_name = "LAYOUT", requires = "secret")]
+    #[arg(long, value_enum, default_value_t = SecretLayout::Json, value_name = "LAYOUT", requires = "secret", conflicts_with_all = ["directory", "pkcs12"])]
     pub(crate) layout: SecretLayout,
 
     /// ARN, id or alias of the KMS key that encrypts it
-    #[arg(long, value_name = "KEY", requires = "secret")]
+    #[arg(long, value_name = "KEY", requires = "secret", conflicts_with_all = ["directory", "pkcs12"])]
     pub(crate) kms_key: Option<String>,
 
     /// A tag that it has; may be repeated
-    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = pair, requires = "secret")]
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = pair, requires = "secret", conflicts_with_all = ["directory", "pkcs12"])]
     pub(crate) tags: Vec<(String, String)>,
 
     /// A region that it is replicated to, and the KMS key there; may be repeated
-    #[arg(long = "replica", value_name = "REGION[=KEY]", value_parser = replica, requires = "secret")]
+    #[arg(long = "replica", value_name = "REGION[=KEY]", value_parser = replica, requires = "secret", conflicts_with_all = ["directory", "pkcs12"])]
     pub(crate) replicas: Vec<(String, String)>,
 
     /// A worker that stands where the target is brings it there, not the service

@@ -338,8 +338,7 @@ pub struct ManagedStatus {
     pub done_at: Option<String>,
 }
 
-// serde's `skip_serializing_if` takes a reference.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+/// As serde's `skip_serializing_if` has it, which gives a reference.
 fn is_false(flag: &bool) -> bool {
     !flag
 }

@@ -187,9 +187,9 @@ pub trait ManagedStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<ManagedCertificate>, StoreError>;
 
-    /// Puts owner, profile, definition, who delivers it, whether it is paused, and course in the place of what is there, and raises the revision by one.
-    /// `false`, and nothing is told, unless `managed.revision` is the one on record; [`StoreError::Conflict`] when another has its target. What is on record of id, name and addition stays.
-    /// Under a lease, [`StoreError::Fenced`] when that is not the newest.
+    /// Puts owner, profile, definition, who delivers it, whether it is paused, and course in the place of what is there, and raises the
+    /// revision by one. `false`, and nothing is told, unless `managed.revision` is the one on record; [`StoreError::Conflict`] when another
+    /// has its target. What is on record of id, name and addition stays. Under a lease, [`StoreError::Fenced`] when that is not the newest.
     async fn change_managed(
         &self,
         lease: Option<&Lease>,
