@@ -115,6 +115,7 @@ pub enum StoreMethod {
     NameUpstream,
     AdoptSerial,
     OpenUpstream,
+    OpenUpstreamOf,
     ForgetSettledUpstream,
     DatabaseTime,
     /// [`crate::port::store::Store::access`]
