@@ -338,7 +338,7 @@ fn what_was_not_asked_for_or_does_not_hold_is_refused() -> anyhow::Result<()> {
     others.openssl(&[&signed[..], &["-extfile", "leaf.cnf", "-out", "leaf.pem", "-CAcreateserial"]].concat())?;
     import(&[&others.path("leaf.pem"), &document, &root], &["cA", "keyCertSign", "cRLSign"])?;
     // Under the same name, by another key.
-    let rival = Others { folder: others.folder.join("rival") };
+    let rival = Others { folder: others.folder.join("rival"), options: &[] };
     std::fs::create_dir(&rival.folder)?;
     for file in ["ca.cnf", "index.txt"] {
         std::fs::copy(others.path(file), rival.path(file))?;
