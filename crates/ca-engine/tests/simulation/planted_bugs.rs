@@ -7,7 +7,7 @@ use crate::simulation::run;
 const SEEDS: u64 = 10_000;
 
 /// Which seed finds which bug. A change of what a seed does changes these: `search_anew` prints the table.
-const FOUND_BY: [(PlantedBug, u64); 49] = [
+const FOUND_BY: [(PlantedBug, u64); 50] = [
     (PlantedBug::SequenceNumberLost, 57),
     (PlantedBug::CompletionAcknowledgedBeforeCommit, 0),
     (PlantedBug::ReservationAcknowledgedBeforeCommit, 0),
@@ -57,6 +57,7 @@ const FOUND_BY: [(PlantedBug, u64); 49] = [
     (PlantedBug::ReleasedBeforeAdopted, 0),
     (PlantedBug::OrderNotOnRecord, 0),
     (PlantedBug::RevocationNotPassedOn, 1800),
+    (PlantedBug::GenerationNotHeardOf, 0),
 ];
 
 #[test]
