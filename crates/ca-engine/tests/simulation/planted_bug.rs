@@ -103,8 +103,6 @@ pub(crate) enum PlantedBug {
     OrderNotOnRecord,
     /// An issuer elsewhere is not told of a revocation.
     RevocationNotPassedOn,
-    /// A process goes on by what it was told first of what an authority does.
-    GenerationNotHeardOf,
 }
 
 impl PlantedBug {
@@ -115,13 +113,8 @@ impl PlantedBug {
 }
 
 impl PlantedBug {
-    /// Whether it can be found only where lines are rolled over.
-    pub(crate) fn is_of_generations(self) -> bool {
-        self == Self::GenerationNotHeardOf
-    }
-
     /// Every bug.
-    pub(crate) const ALL: [Self; 50] = [
+    pub(crate) const ALL: [Self; 49] = [
         Self::SequenceNumberLost,
         Self::CompletionAcknowledgedBeforeCommit,
         Self::ReservationAcknowledgedBeforeCommit,
@@ -171,6 +164,5 @@ impl PlantedBug {
         Self::ReleasedBeforeAdopted,
         Self::OrderNotOnRecord,
         Self::RevocationNotPassedOn,
-        Self::GenerationNotHeardOf,
     ];
 }

@@ -12,8 +12,8 @@ use ca_engine::error::FlowError;
 use ca_engine::fake::{FakeClock, ScriptedAuthorizer};
 use ca_engine::flow::follow_anchor::compare;
 use ca_engine::flow::watch_clock::watch_clock;
-use ca_engine::port::certificate_target::ManagedPorts;
 use ca_engine::port::clock::Clock;
+use ca_engine::port::certificate_target::ManagedPorts;
 use ca_engine::port::external_keys::{ExternalKeys, NoExternalKeys};
 use ca_engine::port::shared_answers::SharedAnswers;
 use ca_engine::port::sink::Sink;
@@ -209,8 +209,7 @@ pub(crate) fn surroundings(seed: u64, bug: Option<PlantedBug>) -> Surroundings {
     if let Some(elsewhere) = &issuer {
         crate::lock(&auditor).watch_issuer(elsewhere.issuer.clone());
     }
-    let asked = bug.is_some_and(PlantedBug::is_of_generations);
-    let rolls = !anchored && !elsewhere && (Random::new(seed ^ 0x6e_4e8a).one_in(ROLLS_ONE_IN) || asked);
+    let rolls = !anchored && !elsewhere && Random::new(seed ^ 0x6e_4e8a).one_in(ROLLS_ONE_IN);
     Surroundings {
         issuer,
         rolls,

@@ -6,7 +6,6 @@
 
 pub(crate) mod planted;
 mod planted_elsewhere;
-mod planted_generation;
 mod planted_outbox;
 mod ports;
 

@@ -12,7 +12,7 @@ use ca_engine::port::clock::Clock;
 use ca_engine::port::list_octets::ListOctets;
 use ca_engine::port::store::{
     AuditStore, BatchChange, BatchOutcome, BulkRevocationStore, CertificateStore, ChainHead, ChainLink, ChangeOutcome,
-    CompleteOutcome, Completion, CrlIntent, CrlStore, Duty, Journal, Lease, LeaseStore, LostSerial, PartialCrlStore,
+    CompleteOutcome, Completion, CrlIntent, CrlStore, Journal, Lease, LeaseStore, LostSerial, PartialCrlStore,
     PartialIntent, Reservation, ReserveOutcome, RestoreStore, SerialStatus, StandingChange, StatusStore, Store,
     StoreError, TokenStore,
 };
@@ -29,13 +29,11 @@ pub(crate) struct Planted {
     bug: Option<PlantedBug>,
     clock: ReplicaClock,
     copies: Arc<Mutex<BTreeMap<(AuthorityId, Serial), SerialStatus>>>,
-    /// What this process was told first that each authority does.
-    pub(super) duties: Arc<Mutex<BTreeMap<AuthorityId, Duty>>>,
 }
 
 impl Planted {
     pub(crate) fn new(sound: MemoryStore, bug: Option<PlantedBug>, clock: ReplicaClock) -> Self {
-        Self { sound, bug, clock, copies: Arc::default(), duties: Arc::default() }
+        Self { sound, bug, clock, copies: Arc::default() }
     }
 
     pub(super) fn has(&self, bug: PlantedBug) -> bool {

@@ -131,7 +131,7 @@ room!(PartialCrlStore {
 
 room!(AuthorityStore {
     Authorities = authorities() -> Vec<AuthorityRecord>
-        | None, |store| store.authorities();
+        | None, |store| store.sound.authorities();
     AddAuthority = add_authority(record: AuthorityRecord, journal: Journal) -> ()
         | None, |store| store.sound.add_authority(record, journal);
     ChangeAuthority = change_authority(id: &AuthorityId = id.clone(), from: Duty, to: Duty, journal: Journal) -> bool
