@@ -164,19 +164,11 @@ pub(crate) fn refused(site: &Site, arguments: &[&str], hints: &[&str]) -> anyhow
 
 /// A site whose requests were signed by others, nothing imported yet.
 pub(crate) fn requested() -> anyhow::Result<(Site, Others)> {
-    requested_with(&[])
+    requested_of(Others::new)
 }
 
-/// The same with settings beyond the harness's own.
-pub(crate) fn requested_with(changes: &[(&str, &str)]) -> anyhow::Result<(Site, Others)> {
-    requested_of(changes, Others::new)
-}
-
-fn requested_of(
-    changes: &[(&str, &str)],
-    others: impl FnOnce(&Site) -> anyhow::Result<Others>,
-) -> anyhow::Result<(Site, Others)> {
-    let site = Site::empty(changes)?;
+fn requested_of(others: impl FnOnce(&Site) -> anyhow::Result<Others>) -> anyhow::Result<(Site, Others)> {
+    let site = Site::empty(&[])?;
     let others = others(&site)?;
     let requests = others.path("requests");
     let ask = ["init", "--external-root", "--requests", &requests];
@@ -221,7 +213,7 @@ fn a_root_that_signs_otherwise_than_ours_would_is_taken_on_record_with_its_lists
     ];
     for way in ways {
         let (key, digest) = (way.key.join(" "), way.digest);
-        let (site, others) = requested_of(&[], |site| Others::signing_by(site, "others", "Root of others", &way))?;
+        let (site, others) = requested_of(|site| Others::signing_by(site, "others", "Root of others", &way))?;
         import(&site, &others).with_context(|| format!("{key} with {digest}"))?;
         done(&site, &["import-crl", &others.list("first.crl")?]).with_context(|| format!("{key} with {digest}"))?;
         // Another root of the kind beside it, and an authority that goes over to it.

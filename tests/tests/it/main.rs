@@ -25,7 +25,6 @@ mod cli_refusals;
 mod cli_remote;
 mod crl;
 mod crl_compressed;
-mod cut_off_on_host;
 mod external_root;
 mod health;
 mod homes;
