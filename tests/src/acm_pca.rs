@@ -56,6 +56,16 @@ impl AcmPcaAuthority {
         Ok(site)
     }
 
+    /// Has the root above it publish a list, and gives that.
+    pub fn list_of_root(&self) -> anyhow::Result<Vec<u8>> {
+        let host = self.double.endpoint_url().replace("http://", "");
+        self.double.with(|state| {
+            let root = state.parent_of(&self.arn).context("a root")?;
+            state.publish_list(&root, &host);
+            state.list(&root)?.context("a list")
+        })
+    }
+
     /// Every certificate that the authority has issued, oldest first.
     pub fn issued(&self) -> Vec<IssuedHere> {
         self.double.with(|state| state.issued(&self.arn))

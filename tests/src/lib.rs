@@ -10,6 +10,7 @@
 
 pub mod acm_pca;
 pub mod anchor;
+pub mod at_sync;
 pub mod chance;
 pub mod cli;
 pub mod client;

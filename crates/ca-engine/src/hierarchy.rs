@@ -83,18 +83,17 @@ impl From<Option<Arc<dyn Signer>>> for Key {
 impl Authority {
     fn read(
         record: AuthorityRecord,
+        certificate: Certificate,
         ancestors: Vec<Vec<u8>>,
-        open: impl FnOnce(&Certificate) -> Key,
+        key: Key,
         certificate_on_record: Option<&StoredCertificate>,
         settings: &Settings,
     ) -> Result<Self, FlowError> {
         let revoked = certificate_on_record.and_then(revocation_of);
         let is_external = certificate_on_record.is_some_and(|stored| stored.profile.as_str() == EXTERNAL_PROFILE);
-        let fault = |error: &dyn std::fmt::Display| FlowError::internal(format!("authority {}: {error}", record.id));
-        let certificate = Certificate::from_der(&record.certificate_der).map_err(|error| fault(&error))?;
+        let fault = |error: &dyn std::fmt::Display| authority_fault(&record.id, error);
         let algorithm = settings.signature_of(&record.id, certificate.public_key().key_type());
         let facts = IssuerFacts::from_certificate(&certificate).map_err(|error| fault(&error))?.signing_by(algorithm);
-        let key = open(&certificate);
         if matches!(&key, Key::Usable(signer) if signer.public_key() != certificate.public_key()) {
             return Err(fault(
                 &"its key is not that of its certificate; the record was changed, or the wrong key lent",
@@ -320,19 +319,23 @@ impl Hierarchy {
                 }
             };
             let stored = store.certificate(record.certificate).await?;
-            let home = record.key_home.clone();
-            let open = |certificate: &Certificate| match (held, &home) {
-                (None, KeyHome::Kms(_) | KeyHome::Pkcs11(_)) => match external.open(&home, certificate.public_key()) {
-                    Ok(signer) => signer.into(),
-                    Err(error) => Key::Unusable(error.to_string()),
-                },
-                (None, KeyHome::AcmPca(_)) => match external.issuer(&home) {
+            let certificate =
+                Certificate::from_der(&record.certificate_der).map_err(|error| authority_fault(&record.id, &error))?;
+            let home = &record.key_home;
+            let key = match (held, home) {
+                (None, KeyHome::Kms(_) | KeyHome::Pkcs11(_)) => {
+                    match external.open(home, certificate.public_key()).await {
+                        Ok(signer) => signer.into(),
+                        Err(error) => Key::Unusable(error.to_string()),
+                    }
+                }
+                (None, KeyHome::AcmPca(_)) => match external.issuer(home).await {
                     Ok(issuer) => issuer.map_or(Key::Absent, Key::Elsewhere),
                     Err(error) => Key::Unusable(error.to_string()),
                 },
                 (held, _) => held.into(),
             };
-            let authority = Authority::read(record, ancestors, open, stored.as_ref(), settings)?;
+            let authority = Authority::read(record, certificate, ancestors, key, stored.as_ref(), settings)?;
             hierarchy.authorities.push(Arc::new(authority));
         }
         for record in store.responders().await? {
@@ -465,6 +468,10 @@ fn revocation_of(certificate: &StoredCertificate) -> Option<RevocationReason> {
         Standing::Revoked(revocation) => Some(revocation.reason),
         Standing::Active => None,
     }
+}
+
+fn authority_fault(id: &AuthorityId, error: &dyn std::fmt::Display) -> FlowError {
+    FlowError::internal(format!("authority {id}: {error}"))
 }
 
 /// Opens a key, or `None` when this process has no data key for its room.

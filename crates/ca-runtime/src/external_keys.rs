@@ -3,44 +3,45 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+#[cfg(feature = "backend-kms")]
+use ca_backends::aws::AwsAccess;
 use ca_backends::aws::{AwsPlace, KmsKeyArn};
+#[cfg(feature = "backend-kms")]
+use ca_backends::signer::kms::{KmsKeys, KmsQuotas};
 use ca_core::key::PublicKey;
 use ca_engine::port::certificate_issuer::CertificateIssuer;
 use ca_engine::port::external_keys::ExternalKeys;
 use ca_engine::port::signer::{Signer, SignerError};
 use ca_engine::port::store::{KeyHome, Store, StoreError};
+#[cfg(feature = "backend-kms")]
+use tokio::sync::OnceCell;
 
 use crate::aws_calls::AwsCalls;
 use crate::config::{AuthorityConfig, Config, KeyPlan};
 use crate::private_cas::PrivateCas;
 use crate::token_keys::TokenKeys;
 
-#[cfg(feature = "backend-kms")]
-type Kms = ca_backends::signer::kms::KmsKeys;
-/// There is none.
-#[cfg(not(feature = "backend-kms"))]
-type Kms = std::convert::Infallible;
-
 /// The adapters of this build.
 pub(crate) struct HeldKeys {
     /// Whether this process may use keys of authorities: role `status` may not.
     may_use: bool,
-    /// Opened when a key is known to be there.
-    kms: Option<Kms>,
+    #[cfg(feature = "backend-kms")]
+    kms: WayToKms,
     tokens: TokenKeys,
     private_cas: PrivateCas,
 }
 
 impl HeldKeys {
-    /// Opens the way to every home that the configuration or the record names. Nothing is asked of any of them.
+    /// Knows the way to every home that the configuration or the record names, and to those that come on record later. Nothing is
+    /// asked of any of them.
     pub(crate) async fn open(config: &Config, store: &dyn Store, may_use: bool) -> Result<Self, StoreError> {
-        let mut kms = None;
-        let (planned, makes) = (first_in_kms(config, store).await?, makes_in_kms(config));
-        if may_use && (planned.is_some() || makes) {
-            kms = open_kms(config, planned.as_deref()).await;
-        }
-        let private_cas = PrivateCas::open(config, store, may_use).await?;
-        Ok(Self { may_use, kms, tokens: TokenKeys::new(config.pkcs11.clone()), private_cas })
+        Ok(Self {
+            may_use,
+            #[cfg(feature = "backend-kms")]
+            kms: WayToKms::open(config, store, may_use).await?,
+            tokens: TokenKeys::new(config.pkcs11.clone()),
+            private_cas: PrivateCas::open(config, store, may_use).await?,
+        })
     }
 
     /// Keys in tokens.
@@ -55,8 +56,8 @@ impl HeldKeys {
 
     /// What makes keys in KMS, and its region.
     #[cfg(feature = "backend-kms")]
-    pub(crate) fn kms_maker(&self) -> Result<(&Kms, String), SignerError> {
-        let kms = self.kms.as_ref().ok_or_else(no_maker)?;
+    pub(crate) fn kms_maker(&self) -> Result<(&KmsKeys, String), SignerError> {
+        let kms = self.kms.opened().ok_or_else(no_maker)?;
         let no_region = || SignerError::Refused {
             detail:
                 "no region is known in which KMS is to make keys; set `aws.region` (CA__AWS__REGION), or AWS_REGION"
@@ -67,16 +68,51 @@ impl HeldKeys {
 
     /// Calls of AWS so far.
     pub(crate) fn aws_calls(&self) -> Vec<AwsCalls> {
-        let mut calls = self.kms.as_ref().map(calls_of).unwrap_or_default();
-        calls.extend(self.private_cas.calls());
+        let calls = self.private_cas.calls();
+        #[cfg(feature = "backend-kms")]
+        let calls = self.kms.opened().map(calls_of).unwrap_or_default().into_iter().chain(calls).collect();
         calls
     }
 }
 
+/// The way to KMS. It is opened at the start if a key there is known of by then, else by the first that comes on record: another
+/// replica may put one there at any time.
+#[cfg(feature = "backend-kms")]
+struct WayToKms {
+    place: AwsPlace,
+    quotas: KmsQuotas,
+    keys: OnceCell<KmsKeys>,
+}
+
+#[cfg(feature = "backend-kms")]
+impl WayToKms {
+    async fn open(config: &Config, store: &dyn Store, may_use: bool) -> Result<Self, StoreError> {
+        let quotas = KmsQuotas { rsa: config.kms_quota.rsa, elliptic_curves: config.kms_quota.elliptic_curves };
+        let way = Self { place: config.aws.clone(), quotas, keys: OnceCell::new() };
+        let (first, makes) = (first_in_kms(config, store).await?, makes_in_kms(config));
+        if may_use && (first.is_some() || makes) {
+            // What is no ARN of a key is refused when it is used, with a reason.
+            let arn = first.and_then(|arn| KmsKeyArn::parse(&arn).ok());
+            way.keys(arn.as_ref().map_or("", KmsKeyArn::region)).await;
+        }
+        Ok(way)
+    }
+
+    /// `region` is one in which a key lies.
+    async fn keys(&self, region: &str) -> &KmsKeys {
+        let open = || async { KmsKeys::new(AwsAccess::find_for(&self.place, region).await, self.quotas) };
+        self.keys.get_or_init(open).await
+    }
+
+    fn opened(&self) -> Option<&KmsKeys> {
+        self.keys.get()
+    }
+}
+
 /// A key in KMS that is planned or on record.
+#[cfg(feature = "backend-kms")]
 async fn first_in_kms(config: &Config, store: &dyn Store) -> Result<Option<String>, StoreError> {
-    let authorities = &config.authorities;
-    let planned = [&authorities.root, &authorities.tls, &authorities.document].map(|authority| match &authority.key {
+    let planned = config.authorities.named().map(|(_, authority)| match &authority.key {
         KeyPlan::External(home) => Some(home.clone()),
         KeyPlan::Software(_) | KeyPlan::MadeInKms(_) | KeyPlan::Token { .. } | KeyPlan::PrivateCa(_) => None,
     });
@@ -88,32 +124,13 @@ async fn first_in_kms(config: &Config, store: &dyn Store) -> Result<Option<Strin
 }
 
 /// Whether a key is to be made there.
+#[cfg(feature = "backend-kms")]
 fn makes_in_kms(config: &Config) -> bool {
-    let authorities = &config.authorities;
-    [&authorities.root, &authorities.tls, &authorities.document]
-        .iter()
-        .any(|authority| matches!(authority.key, KeyPlan::MadeInKms(_)))
+    config.authorities.named().iter().any(|(_, authority)| matches!(authority.key, KeyPlan::MadeInKms(_)))
 }
 
 #[cfg(feature = "backend-kms")]
-async fn open_kms(config: &Config, arn: Option<&str>) -> Option<Kms> {
-    use ca_backends::aws::AwsAccess;
-    use ca_backends::signer::kms::KmsQuotas;
-
-    // What is no ARN of a key is refused when it is used, with a reason.
-    let arn = arn.and_then(|arn| KmsKeyArn::parse(arn).ok());
-    let region = arn.map_or_else(String::new, |arn| arn.region().to_owned());
-    let quotas = KmsQuotas { rsa: config.kms_quota.rsa, elliptic_curves: config.kms_quota.elliptic_curves };
-    Some(Kms::new(AwsAccess::find_for(&config.aws, &region).await, quotas))
-}
-
-#[cfg(not(feature = "backend-kms"))]
-async fn open_kms(_: &Config, _: Option<&str>) -> Option<Kms> {
-    None
-}
-
-#[cfg(feature = "backend-kms")]
-fn calls_of(kms: &Kms) -> Vec<AwsCalls> {
+fn calls_of(kms: &KmsKeys) -> Vec<AwsCalls> {
     let count = |count: ca_backends::aws::CallCount| AwsCalls {
         service: "kms",
         operation: count.operation,
@@ -124,38 +141,39 @@ fn calls_of(kms: &Kms) -> Vec<AwsCalls> {
     kms.calls().into_iter().map(count).collect()
 }
 
-#[cfg(not(feature = "backend-kms"))]
-fn calls_of(kms: &Kms) -> Vec<AwsCalls> {
-    match *kms {}
-}
-
 #[async_trait]
 impl ExternalKeys for HeldKeys {
     async fn find(&self, home: &KeyHome) -> Result<Arc<dyn Signer>, SignerError> {
-        match (home, &self.kms) {
-            (KeyHome::Pkcs11(uri), _) => self.tokens.find(uri).await,
+        match home {
+            KeyHome::Pkcs11(uri) => self.tokens.find(uri).await,
             #[cfg(feature = "backend-kms")]
-            (KeyHome::Kms(arn), Some(kms)) => Ok(Arc::new(kms.find(&parsed(arn)?).await?)),
+            KeyHome::Kms(arn) if self.may_use => {
+                let arn = parsed(arn)?;
+                Ok(Arc::new(self.kms.keys(arn.region()).await.find(&arn).await?))
+            }
             _ => Err(no_adapter(home)),
         }
     }
 
-    fn open(&self, home: &KeyHome, public_key: &PublicKey) -> Result<Option<Arc<dyn Signer>>, SignerError> {
+    async fn open(&self, home: &KeyHome, public_key: &PublicKey) -> Result<Option<Arc<dyn Signer>>, SignerError> {
         if !self.may_use {
             return Ok(None);
         }
-        match (home, &self.kms) {
-            (KeyHome::Pkcs11(uri), _) => self.tokens.open(uri, public_key).map(Some),
+        match home {
+            KeyHome::Pkcs11(uri) => self.tokens.open(uri, public_key).map(Some),
             #[cfg(feature = "backend-kms")]
-            (KeyHome::Kms(arn), Some(kms)) => Ok(Some(Arc::new(kms.open(&parsed(arn)?, public_key)?))),
+            KeyHome::Kms(arn) => {
+                let arn = parsed(arn)?;
+                Ok(Some(Arc::new(self.kms.keys(arn.region()).await.open(&arn, public_key)?)))
+            }
             _ => Err(no_adapter(home)),
         }
     }
 
-    fn issuer(&self, home: &KeyHome) -> Result<Option<Arc<dyn CertificateIssuer>>, SignerError> {
+    async fn issuer(&self, home: &KeyHome) -> Result<Option<Arc<dyn CertificateIssuer>>, SignerError> {
         match home {
             KeyHome::AcmPca(_) if !self.may_use => Ok(None),
-            KeyHome::AcmPca(arn) => self.private_cas.issuer(arn).map(Some),
+            KeyHome::AcmPca(arn) => self.private_cas.issuer(arn).await.map(Some),
             _ => Err(no_adapter(home)),
         }
     }
@@ -169,14 +187,13 @@ fn parsed(arn: &str) -> Result<KmsKeyArn, SignerError> {
 /// A key in KMS for who has neither record nor configuration: a ceremony, which signs a few times.
 #[cfg(feature = "backend-kms")]
 pub(crate) async fn find_in_kms(place: &AwsPlace, key: &KmsKeyArn) -> Result<Arc<dyn Signer>, SignerError> {
-    let access = ca_backends::aws::AwsAccess::find_for(place, key.region()).await;
-    Ok(Arc::new(Kms::new(access, CEREMONY_QUOTAS).find(key).await?))
+    let access = AwsAccess::find_for(place, key.region()).await;
+    Ok(Arc::new(KmsKeys::new(access, CEREMONY_QUOTAS).find(key).await?))
 }
 
 /// A ceremony makes a handful of calls.
 #[cfg(feature = "backend-kms")]
-const CEREMONY_QUOTAS: ca_backends::signer::kms::KmsQuotas =
-    ca_backends::signer::kms::KmsQuotas { rsa: 10, elliptic_curves: 10 };
+const CEREMONY_QUOTAS: KmsQuotas = KmsQuotas { rsa: 10, elliptic_curves: 10 };
 
 /// Refused: what is asked for is never left out in silence.
 #[cfg(not(feature = "backend-kms"))]
@@ -192,9 +209,7 @@ fn no_maker() -> SignerError {
 fn no_adapter(home: &KeyHome) -> SignerError {
     let detail = match home {
         KeyHome::Kms(_) if cfg!(feature = "backend-kms") => {
-            format!(
-                "there was no key in AWS KMS when this process started, and now there is one in {home}; start it again"
-            )
+            format!("this process is not meant to use keys of authorities, and does not reach the one in {home}")
         }
         KeyHome::Kms(_) => {
             format!(

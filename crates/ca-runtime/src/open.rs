@@ -291,6 +291,11 @@ pub fn check_policies(config: &Config) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// What `init` will ask others about, a sentence each: for `check-config`, which asks nobody.
+pub fn left_to_init(config: &Config) -> Vec<String> {
+    private_cas::left_to_init(config)
+}
+
 fn profiles(config: &Config, purpose: Purpose) -> Result<Vec<Profile>, OpenError> {
     let profiles = profiles::load(config.policies.dir.as_deref()).map_err(OpenError::Profiles)?;
     let unfit = retention::faults(&profiles, config.keep_expired);

@@ -108,6 +108,16 @@ impl SoftHsm {
         std::fs::create_dir(self.tokens()).context("an empty folder")
     }
 
+    /// Where the tokens are, and where [`Self::unplug`] puts them.
+    pub fn places(&self) -> (PathBuf, PathBuf) {
+        (self.tokens(), self.away())
+    }
+
+    /// Whether they were taken away.
+    pub fn is_unplugged(&self) -> bool {
+        self.away().exists()
+    }
+
     /// Puts them back.
     pub fn plug_in(&self) -> anyhow::Result<()> {
         std::fs::remove_dir_all(self.tokens()).context("the empty folder")?;

@@ -10,7 +10,7 @@ use ca_e2e::sidecar::{arguments_of, once_with, start_with};
 const APPLICATION: &str = "backend application\n    mode http\n    http-request return status 200 content-type text/plain \
                            lf-string \"hello %[req.hdr(X-Client-DN)]\"\n";
 
-fn haproxy(world: &World) -> anyhow::Result<Gateway> {
+pub(crate) fn haproxy(world: &World) -> anyhow::Result<Gateway> {
     world.ship("haproxy/mtls-crl.cfg")?;
     let pem = format!("{}{}", world.terminal.read("gw.test.crt")?, world.terminal.read("gw.test.key")?);
     world.terminal.write("cartorio/gateway.pem", &pem)?;

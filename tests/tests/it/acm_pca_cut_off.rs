@@ -1,8 +1,12 @@
 //! A server that is killed between IssueCertificate and its record: one certificate is on record afterwards, and none is at AWS of which
-//! nobody knows. As soon as an open issuance is settled, while AWS remembers the order, and ten minutes later, when it does not.
+//! nobody knows. A second later, when who asked asks again; as soon as an open issuance is settled, while AWS remembers the order; and ten
+//! minutes later, when it does not.
+
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use ca_api::certificate::Certificate;
+use ca_api::problem::ProblemType;
 use ca_api::route;
 use ca_e2e::acm_pca::AcmPcaAuthority;
 use ca_e2e::client::{Client, eventually, send};
@@ -11,6 +15,8 @@ use ca_e2e::identity::{SubjectKey, request};
 use ca_e2e::stack::{EMBEDDED, PATIENCE, Stack};
 use ca_test_doubles::Fault;
 use reqwest::Method;
+
+const A_SECOND: Duration = Duration::from_secs(1);
 
 const KEY: &str = "once-and-only-once";
 
@@ -94,6 +100,72 @@ async fn is_one(aws: &AcmPcaAuthority, stack: &Stack, csr: &str, before: usize) 
     ensure!(aws.issued().len() == before + 1, "no second one was made: {:?}", aws.issued());
     administrator.get(&format!("/v1/certificates/tls:{}", certificate.serial)).await?.expect(200)?;
     Ok(())
+}
+
+/// Kills the server; a second later another has taken its place.
+async fn killed_for_a_second(
+    interrupted: Interrupted,
+) -> anyhow::Result<(AcmPcaAuthority, FakeClock, Stack, String, usize)> {
+    let Interrupted { aws, clock, stack, csr, before } = interrupted;
+    let site = stack.kill();
+    ensure!(aws.issued().len() == before + 1, "one certificate was made: {:?}", aws.issued());
+    tokio::time::sleep(A_SECOND).await;
+    Ok((aws, clock, site.serve()?, csr, before))
+}
+
+/// Every certificate that AWS has made is on record under its serial.
+async fn none_is_unaccounted_for(aws: &AcmPcaAuthority, stack: &Stack) -> anyhow::Result<()> {
+    let administrator = stack.administrator()?;
+    for issued in aws.issued() {
+        administrator.get(&format!("/v1/certificates/tls:{}", issued.serial)).await?.expect(200)?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_again_a_second_after_a_crash_is_given_what_was_made_and_has_a_name() -> anyhow::Result<()> {
+    // Its name is on record, and no look for it is answered.
+    let interrupted = begin(|aws| aws.double.fail("GetCertificate", [Fault::Silence])).await?;
+    eventually(PATIENCE, "the server looks for what it has ordered", || async {
+        let is_silent = |asked: &ca_test_doubles::Asked| asked.failed.as_deref() == Some("silence");
+        Ok(interrupted.aws.double.asked().iter().any(is_silent).then_some(()))
+    })
+    .await?;
+    let (aws, clock, stack, csr, before) = killed_for_a_second(interrupted).await?;
+    let answer = order(&stack.administrator()?, &csr).await?;
+    let certificate: Certificate = answer.expect(201)?.json()?;
+    ensure!(certificate.serial == aws.issued()[before].serial && aws.issued().len() == before + 1);
+    // Nothing is left to be settled, and nothing changes when its time has come.
+    let site = stack.stop()?;
+    aws.advance(Pause::Short.seconds());
+    clock.set(&format!("+{}s", Pause::Short.seconds()))?;
+    let stack = site.serve()?;
+    is_one(&aws, &stack, &csr, before).await?;
+    none_is_unaccounted_for(&aws, &stack).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_again_a_second_after_a_crash_waits_for_what_has_no_name_yet() -> anyhow::Result<()> {
+    let interrupted = begin(lose_the_name).await?;
+    wait_for_the_second_attempt(&interrupted).await?;
+    let (aws, clock, stack, csr, before) = killed_for_a_second(interrupted).await?;
+    let is_answered = |asked: &&ca_test_doubles::Asked| asked.operation == "IssueCertificate" && asked.failed.is_none();
+    let answered = || aws.double.asked().iter().filter(is_answered).count();
+    let ordered = answered();
+    let administrator = stack.administrator()?;
+    for _ in 0..3 {
+        let answer = order(&administrator, &csr).await?;
+        answer.expect_problem(ProblemType::RequestInProgress)?;
+        ensure!(!answer.header("retry-after").is_empty(), "it is told when to ask again");
+    }
+    ensure!(aws.issued().len() == before + 1, "no second one was made: {:?}", aws.issued());
+    ensure!(answered() == ordered, "AWS was asked for another: {:?}", aws.double.asked());
+    let site = stack.stop()?;
+    aws.advance(Pause::Short.seconds());
+    clock.set(&format!("+{}s", Pause::Short.seconds()))?;
+    let stack = site.serve()?;
+    is_one(&aws, &stack, &csr, before).await?;
+    none_is_unaccounted_for(&aws, &stack).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

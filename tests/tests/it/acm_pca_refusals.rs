@@ -115,6 +115,18 @@ fn init_says_what_is_wrong_with_an_authority_of_aws() -> anyhow::Result<()> {
         is_refused(&aws, &aws.empty(&[])?, &[&aws.arn, helps])?;
     }
     aws.double.with(|state| state.set_status(&aws.arn, AuthorityStatus::Active));
+    let short_lived = aws.double.with(|state| -> anyhow::Result<String> {
+        let root = state.parent_of(&aws.arn).context("a root")?;
+        state
+            .add_authority(&AuthorityPlan { short_lived: true, ..AuthorityPlan::below(&root, "Short-lived CA of AWS") })
+    })?;
+    is_refused(
+        &aws,
+        &with(&format!("acm-pca:{short_lived}"))?,
+        &[&short_lived, "SHORT_LIVED_CERTIFICATE", "seven days", "GENERAL_PURPOSE"],
+    )?;
+    let (succeeded, said) = aws.empty(&[])?.run(&["check-config"])?;
+    ensure!(succeeded && said.contains(&aws.arn) && said.contains("SHORT_LIVED_CERTIFICATE"), "{said}");
     aws.double.deny("DescribeCertificateAuthority");
     is_refused(&aws, &aws.empty(&[])?, &["AccessDeniedException", "acm-pca:DescribeCertificateAuthority"])?;
     Ok(())

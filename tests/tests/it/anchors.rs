@@ -1,5 +1,8 @@
 //! Two roots beside each other: another is taken on record, an authority goes over to it, and a cross-certificate leads from the old one
-//! to what is below the new one. Judged by openssl and GnuTLS with either anchor.
+//! to what is below the new one. Judged by openssl, GnuTLS, Java and Python with either anchor.
+
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, ensure};
 use ca_api::authority::{Authority, AuthorityStatus};
@@ -9,7 +12,28 @@ use ca_e2e::tools::{openssl, run};
 
 use crate::external_root::{Others, done, import, refused, requested};
 
-/// Whether openssl and GnuTLS lead a leaf to an anchor by a chain; both must say the same.
+/// Whether Java's and Python's verifiers lead the chain in a file, its leaf first, to an anchor; both must say the same. Java asks for
+/// the status of the leaf as well.
+fn verifies_elsewhere(folder: &Path, chain: &str, anchor: &str) -> anyhow::Result<bool> {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = package.parent().unwrap_or(package).join("target/test-tools/venv/bin/python");
+    let script = package.join("python/path_judge.py").display().to_string();
+    let asked = Command::new(&python).args([script.as_str(), anchor, chain, "client"]).current_dir(folder).output();
+    let said = asked.with_context(|| format!("{} is not there: run tests/install.sh", python.display()))?;
+    let by_python = said.status.success();
+    let source = package.join("java/PathJudge.java").display().to_string();
+    let by_java = run("java", [source.as_str(), anchor, chain], folder)?;
+    let is_good = by_java.text().lines().any(|line| line.ends_with(" leaf good"));
+    let why = String::from_utf8_lossy(&said.stderr);
+    ensure!(
+        by_python == is_good,
+        "Python {by_python} ({why}), Java {is_good} of {chain} to {anchor}: {}",
+        by_java.all()
+    );
+    Ok(is_good)
+}
+
+/// Whether openssl and GnuTLS lead a leaf to an anchor by a chain, and Java and Python with them; all must say the same.
 fn verifies(others: &Others, leaf: &str, chain: &str, anchor: &str) -> anyhow::Result<bool> {
     let [leaf, chain, anchor] = [leaf, chain, anchor].map(|file| others.path(file));
     let by_openssl = openssl(["verify", "-CAfile", &anchor, "-untrusted", &chain, &leaf], &others.folder).is_ok();
@@ -18,6 +42,8 @@ fn verifies(others: &Others, leaf: &str, chain: &str, anchor: &str) -> anyhow::R
     let certtool = ["--verify", "--verify-profile=medium", "--load-ca-certificate", &anchor, "--infile", &whole];
     let by_gnutls = run("certtool", certtool, &others.folder).is_ok_and(|said| said.all().contains("Verified."));
     ensure!(by_openssl == by_gnutls, "openssl {by_openssl}, GnuTLS {by_gnutls} of {leaf} to {anchor}");
+    let elsewhere = verifies_elsewhere(&others.folder, &whole, &anchor)?;
+    ensure!(by_openssl == elsewhere, "openssl {by_openssl}, Java and Python {elsewhere} of {leaf} to {anchor}");
     Ok(by_openssl)
 }
 

@@ -2,6 +2,7 @@
 //! openssl.
 
 use anyhow::{Context, ensure};
+use ca_e2e::at_sync::AtSync;
 use ca_e2e::cli::Terminal;
 use ca_e2e::stack::Site;
 use ca_e2e::token_keys::TokenKeys;
@@ -99,6 +100,49 @@ fn a_root_whose_key_never_leaves_its_token_signs_the_same_ceremony() -> anyhow::
     done(&site, &["init", "--external-root", "--import", &chain, "--root-fingerprint", &root])?;
     done(&site, &["import-crl", &terminal.path("root-2026/root-1.crl").display().to_string()])?;
     Ok(())
+}
+
+/// The token is pulled out between any two steps of a ceremony that last, before each of its signatures too.
+#[test]
+fn a_token_that_is_pulled_out_during_a_ceremony_ends_it_and_it_is_carried_out_when_the_token_is_back()
+-> anyhow::Result<()> {
+    let token = TokenKeys::new()?;
+    let site = Site::empty(&[])?;
+    let mut terminal = table(&site)?;
+    terminal.set(SoftHsm::VARIABLE, &token.hsm.configuration().display().to_string());
+    let way = format!("module-path={}&pin-source=file:{}", SoftHsm::MODULE, token.hsm.pin_file().display());
+    let key = format!("key = \"pkcs11:token={};object=root-ca?{way}\"\n", TokenKeys::LABEL);
+    write_scripts(&terminal, &site, &key, "key_type = \"p384\"\n")?;
+    carry_out(&terminal, "script.toml", &["--rehearsal"])?;
+    carry_out(&terminal, "script.toml", &[])?;
+    carry_out(&terminal, "emergency.toml", &["--rehearsal"])?;
+    let at_sync = AtSync::in_folder(site.work_folder())?;
+    let typed = format!("{}\n", fingerprint(&terminal, "emergency.toml")?);
+    let (output, unfinished) = (terminal.path("emergency-2026"), terminal.path("emergency-2026.unfinished"));
+    let mut ended = 0;
+    for number in 1.. {
+        for (name, value) in at_sync.unplug(number, &token.hsm)? {
+            terminal.set(name, &value);
+        }
+        let outcome = terminal.run_typing(&["ceremony", "run", "emergency.toml"], &typed)?;
+        if token.hsm.is_unplugged() {
+            token.hsm.plug_in()?;
+        }
+        if outcome.code == Some(0) {
+            // The last signature was made by then.
+            break;
+        }
+        ensure!(outcome.code == Some(1) && outcome.said().contains("token"), "at {number}: {outcome:?}");
+        ensure!(!output.exists(), "at {number} something counts that is not finished");
+        std::fs::remove_dir_all(&unfinished).with_context(|| format!("at {number}: {outcome:?}"))?;
+        ended += 1;
+    }
+    println!("the token was pulled out at {ended} moments of a ceremony");
+    // Two lists, two responders, the transcript.
+    ensure!(ended >= 5, "each signature was interrupted: {ended}");
+    is_of_the_roots_key(&terminal, "emergency-2026", 4)?;
+    terminal.set("AT_SYNC", "0");
+    terminal.done(&["ceremony", "verify", "emergency-2026"]).map(drop)
 }
 
 #[test]

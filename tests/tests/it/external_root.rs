@@ -73,7 +73,22 @@ distinguished_name = name
 /// An openssl that holds a root, in a folder of its own.
 pub(crate) struct Others {
     pub(crate) folder: PathBuf,
+    /// How it signs, beside the digest.
+    options: &'static [&'static str],
 }
+
+/// A kind of key as `openssl genpkey` is told it, and what it signs with.
+struct Way {
+    key: &'static [&'static str],
+    digest: &'static str,
+    options: &'static [&'static str],
+}
+
+const P256: [&str; 3] = ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
+const P384: [&str; 3] = ["EC", "-pkeyopt", "ec_paramgen_curve:P-384"];
+const P521: [&str; 3] = ["EC", "-pkeyopt", "ec_paramgen_curve:P-521"];
+const RSA: [&str; 3] = ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
+const PSS: [&str; 4] = ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:digest"];
 
 impl Others {
     fn new(site: &Site) -> anyhow::Result<Self> {
@@ -82,18 +97,24 @@ impl Others {
 
     /// Another one, in a folder of its own and under its own name.
     pub(crate) fn named(site: &Site, folder: &str, name: &str) -> anyhow::Result<Self> {
+        Self::signing_by(site, folder, name, &Way { key: &P384, digest: "sha384", options: &[] })
+    }
+
+    /// Another one, with a key and a way of signing of its own.
+    fn signing_by(site: &Site, folder: &str, name: &str, way: &Way) -> anyhow::Result<Self> {
         let folder = site.work_folder().join(folder);
         std::fs::create_dir(&folder)?;
-        std::fs::write(folder.join("ca.cnf"), CONFIGURATION)?;
+        std::fs::write(folder.join("ca.cnf"), CONFIGURATION.replace("= sha384", &format!("= {}", way.digest)))?;
         std::fs::write(folder.join("index.txt"), "")?;
         std::fs::write(folder.join("serial"), "01a2b3c4d5e6f708\n")?;
         std::fs::write(folder.join("crlnumber"), "10\n")?;
-        let others = Self { folder };
-        others.openssl(&["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384", "-out", "root.key"])?;
+        let others = Self { folder, options: way.options };
+        others.openssl(&[&["genpkey", "-out", "root.key", "-algorithm"][..], way.key].concat())?;
         let root = ["req", "-x509", "-new", "-key", "root.key", "-out", "root.pem", "-days", "3650"];
         let subject = format!("/O=Others/CN={name}");
-        let how = ["-config", "ca.cnf", "-extensions", "of_root", "-subj", &subject];
-        others.openssl(&[&root[..], &how[..]].concat())?;
+        let digest = format!("-{}", way.digest);
+        let how = ["-config", "ca.cnf", "-extensions", "of_root", "-subj", &subject, &digest];
+        others.openssl(&[&root[..], &how[..], way.options].concat())?;
         Ok(others)
     }
 
@@ -110,13 +131,13 @@ impl Others {
         let csr = csr.display().to_string();
         let how =
             ["ca", "-batch", "-notext", "-preserveDN", "-config", "ca.cnf", "-extensions", section, "-days", days];
-        self.openssl(&[&how[..], &["-in", &csr, "-out", out]].concat())?;
+        self.openssl(&[&how[..], &["-in", &csr, "-out", out], self.options].concat())?;
         Ok(())
     }
 
     /// The next list.
     pub(crate) fn list(&self, out: &str) -> anyhow::Result<String> {
-        self.openssl(&["ca", "-gencrl", "-config", "ca.cnf", "-out", out])?;
+        self.openssl(&[&["ca", "-gencrl", "-config", "ca.cnf", "-out", out], self.options].concat())?;
         Ok(self.path(out))
     }
 
@@ -143,8 +164,12 @@ pub(crate) fn refused(site: &Site, arguments: &[&str], hints: &[&str]) -> anyhow
 
 /// A site whose requests were signed by others, nothing imported yet.
 pub(crate) fn requested() -> anyhow::Result<(Site, Others)> {
+    requested_of(Others::new)
+}
+
+fn requested_of(others: impl FnOnce(&Site) -> anyhow::Result<Others>) -> anyhow::Result<(Site, Others)> {
     let site = Site::empty(&[])?;
-    let others = Others::new(&site)?;
+    let others = others(&site)?;
     let requests = others.path("requests");
     let ask = ["init", "--external-root", "--requests", &requests];
     let said = done(&site, &ask)?;
@@ -173,6 +198,40 @@ pub(crate) fn import(site: &Site, others: &Others) -> anyhow::Result<()> {
     // Harmless to repeat, and `init` makes no second hierarchy.
     done(site, &[&chain[..], &["--root-fingerprint", &fingerprint]].concat())?;
     ensure!(done(site, &["init"])?.contains("was there already"));
+    Ok(())
+}
+
+/// What a key signs with is its holder's to choose; ours of that kind would sign otherwise.
+#[test]
+fn a_root_that_signs_otherwise_than_ours_would_is_taken_on_record_with_its_lists() -> anyhow::Result<()> {
+    let ways = [
+        Way { key: &P256, digest: "sha512", options: &[] },
+        Way { key: &P384, digest: "sha256", options: &[] },
+        Way { key: &P521, digest: "sha384", options: &[] },
+        Way { key: &RSA, digest: "sha384", options: &[] },
+        Way { key: &RSA, digest: "sha512", options: &PSS },
+    ];
+    for way in ways {
+        let (key, digest) = (way.key.join(" "), way.digest);
+        let (site, others) = requested_of(|site| Others::signing_by(site, "others", "Root of others", &way))?;
+        import(&site, &others).with_context(|| format!("{key} with {digest}"))?;
+        done(&site, &["import-crl", &others.list("first.crl")?]).with_context(|| format!("{key} with {digest}"))?;
+        // Another root of the kind beside it, and an authority that goes over to it.
+        let new = Others::signing_by(&site, "new", "New root of others", &way)?;
+        let (root, fingerprint) = (new.path("root.pem"), new.fingerprint()?);
+        done(&site, &["authority", "import-root", &root, "--root-fingerprint", &fingerprint])?;
+        let csr = new.path("tls-2.csr");
+        done(&site, &["authority", "rollover", "tls", "--below", "root-2", "--csr-out", &csr])?;
+        new.sign(csr.as_ref(), "of_authority", "tls-2.pem", "300")?;
+        let taken = ["authority", "rollover", "tls", "--below", "root-2", "--issue-after", "15s", "--import"];
+        done(&site, &[&taken[..], &[&new.path("tls-2.pem")]].concat())?;
+        new.openssl(&["x509", "-x509toreq", "-in", "root.pem", "-signkey", "root.key", "-out", "cross.csr"])?;
+        others.sign(&new.folder.join("cross.csr"), "of_cross", "cross.pem", "300")?;
+        done(&site, &["authority", "import-cross", &others.path("cross.pem")])?;
+        done(&site, &["import-crl", &new.list("new.crl")?])?;
+        let (succeeded, said) = site.run(&["job", "run", "crl"])?;
+        ensure!(succeeded, "{said}");
+    }
     Ok(())
 }
 
@@ -271,7 +330,7 @@ fn what_was_not_asked_for_or_does_not_hold_is_refused() -> anyhow::Result<()> {
     others.openssl(&[&signed[..], &["-extfile", "leaf.cnf", "-out", "leaf.pem", "-CAcreateserial"]].concat())?;
     import(&[&others.path("leaf.pem"), &document, &root], &["cA", "keyCertSign", "cRLSign"])?;
     // Under the same name, by another key.
-    let rival = Others { folder: others.folder.join("rival") };
+    let rival = Others { folder: others.folder.join("rival"), options: &[] };
     std::fs::create_dir(&rival.folder)?;
     for file in ["ca.cnf", "index.txt"] {
         std::fs::copy(others.path(file), rival.path(file))?;

@@ -1,5 +1,6 @@
 //! Replicas of one service over one PostgreSQL, through a PgBouncer: each with a folder and ports of its own, one seal.
 
+mod acm_pca;
 mod bulk_revocation;
 mod events;
 mod keys_elsewhere;

@@ -321,11 +321,11 @@ impl ExternalKeys for ScriptedIssuer {
         Err(SignerError::Unavailable { detail: format!("no key is in {home}") })
     }
 
-    fn open(&self, home: &KeyHome, _: &PublicKey) -> Result<Option<Arc<dyn Signer>>, SignerError> {
+    async fn open(&self, home: &KeyHome, _: &PublicKey) -> Result<Option<Arc<dyn Signer>>, SignerError> {
         Err(SignerError::Unavailable { detail: format!("no key is in {home}") })
     }
 
-    fn issuer(&self, _: &KeyHome) -> Result<Option<Arc<dyn CertificateIssuer>>, SignerError> {
+    async fn issuer(&self, _: &KeyHome) -> Result<Option<Arc<dyn CertificateIssuer>>, SignerError> {
         Ok(Some(Arc::new(self.clone())))
     }
 }

@@ -3,6 +3,7 @@
 //! [`Prepared`], [`Reserved`] and [`Signed`] are move-only with private fields: no step can be skipped or done twice, and
 //! what is signed is what is on record (invariants 2 and 3 of the design).
 
+mod asked_again;
 pub mod elsewhere;
 
 use ca_core::audit::{AuditAction, AuditEvent};
@@ -146,6 +147,12 @@ pub(super) async fn carry_out(engine: &Engine, order: Order<'_>) -> Result<Issue
             })?;
             return Ok(Issued { certificate, replayed: true });
         }
+        ReservationResult::InProgress(id) => {
+            return match order.hand {
+                Hand::Elsewhere(_) => asked_again::collect(engine, order.principal, id).await,
+                Hand::Key(_) => Err(in_progress()),
+            };
+        }
     };
     if let Hand::Elsewhere(issuer) = order.hand {
         return elsewhere::carry_on(engine, order, *reserved, issuer).await;
@@ -219,6 +226,7 @@ fn prepare<'a>(engine: &Engine, order: Order<'a>) -> Result<(Settled<'a>, Prepar
 enum ReservationResult {
     Reserved(Box<Reserved>),
     Replay(CertificateId),
+    InProgress(CertificateId),
 }
 
 async fn reserve(engine: &Engine, order: &Settled<'_>, prepared: Prepared) -> Result<ReservationResult, FlowError> {
@@ -226,6 +234,7 @@ async fn reserve(engine: &Engine, order: &Settled<'_>, prepared: Prepared) -> Re
     match engine.store().reserve(reservation).await {
         Ok(ReserveOutcome::Reserved) => Ok(ReservationResult::Reserved(Box::new(Reserved { template, linted }))),
         Ok(ReserveOutcome::Replay(earlier)) => Ok(ReservationResult::Replay(earlier)),
+        Ok(ReserveOutcome::InProgress(earlier)) => Ok(ReservationResult::InProgress(earlier)),
         Ok(refused) => Err(refusal(&refused)),
         Err(error) => {
             // It may be there all the same, and would hold the idempotency key and the predecessor until it is found.
@@ -438,13 +447,17 @@ fn ill_formed(profile: &Profile, findings: &[Finding]) -> FlowError {
     ))
 }
 
+fn in_progress() -> FlowError {
+    FlowError::new(
+        FlowErrorKind::RequestInProgress,
+        "the same request with this idempotency key is being worked on; try again in a moment",
+    )
+    .retry_after(1)
+}
+
 pub(super) fn refusal(outcome: &ReserveOutcome) -> FlowError {
     match outcome {
-        ReserveOutcome::InProgress => FlowError::new(
-            FlowErrorKind::RequestInProgress,
-            "the same request with this idempotency key is being worked on; try again in a moment",
-        )
-        .retry_after(1),
+        ReserveOutcome::InProgress(_) => in_progress(),
         ReserveOutcome::IdempotencyConflict => FlowError::new(
             FlowErrorKind::IdempotencyConflict,
             "this idempotency key was used for another request within the last day; use a new key",

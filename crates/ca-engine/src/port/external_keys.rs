@@ -15,12 +15,12 @@ pub trait ExternalKeys: Send + Sync {
     /// The key as it is there, its public part asked for: for an authority that has no certificate yet.
     async fn find(&self, home: &KeyHome) -> Result<Arc<dyn Signer>, SignerError>;
 
-    /// A key whose public part is on record. Nothing is asked: a service starts while its keys cannot be reached. `None` in a process
-    /// that is not meant to use keys of authorities.
-    fn open(&self, home: &KeyHome, public_key: &PublicKey) -> Result<Option<Arc<dyn Signer>>, SignerError>;
+    /// A key whose public part is on record, whenever it came there. Its home is not asked: a service starts while its keys cannot be
+    /// reached. `None` in a process that is not meant to use keys of authorities.
+    async fn open(&self, home: &KeyHome, public_key: &PublicKey) -> Result<Option<Arc<dyn Signer>>, SignerError>;
 
-    /// The issuer that holds an authority's key and issues by itself, which is no signer. As [`Self::open`], nothing is asked.
-    fn issuer(&self, home: &KeyHome) -> Result<Option<Arc<dyn CertificateIssuer>>, SignerError> {
+    /// The issuer that holds an authority's key and issues by itself, which is no signer. As [`Self::open`], it is not asked.
+    async fn issuer(&self, home: &KeyHome) -> Result<Option<Arc<dyn CertificateIssuer>>, SignerError> {
         Err(unknown(home))
     }
 }
@@ -35,7 +35,7 @@ impl ExternalKeys for NoExternalKeys {
         Err(unknown(home))
     }
 
-    fn open(&self, home: &KeyHome, _: &PublicKey) -> Result<Option<Arc<dyn Signer>>, SignerError> {
+    async fn open(&self, home: &KeyHome, _: &PublicKey) -> Result<Option<Arc<dyn Signer>>, SignerError> {
         Err(unknown(home))
     }
 }

@@ -6,7 +6,7 @@ use ca_core::revocation::RevocationReason;
 use ca_core::time::Lifetime;
 use ca_engine::error::FlowErrorKind as Kind;
 use ca_engine::fake::{IssuerCall, IssuerFault, StoreFault, StoreMethod};
-use ca_engine::flow::issuance::elsewhere::{SettledElsewhere, settle};
+use ca_engine::flow::issuance::elsewhere::{SETTLED_AFTER, SettledElsewhere, settle};
 use ca_engine::flow::issue::{IssueRequest, issue};
 use ca_engine::flow::pass_on_revocations::{pass_on_revocations, revocations_to_pass_on};
 use ca_engine::flow::query::CertificateName;
@@ -73,6 +73,70 @@ fn wherever_a_process_dies_one_certificate_is_on_record_and_none_is_unaccounted_
             }
         }
     }
+}
+
+/// Nobody waits for the issuance to be settled: who asks again is given what has a name, and is told to wait for what has none.
+#[test]
+fn wherever_a_process_dies_who_asks_again_at_once_gets_the_one_certificate_or_waits() {
+    let (mut given, mut waited) = (0, 0);
+    for polls in 0.. {
+        let mut elsewhere = Elsewhere::new();
+        let request = IssueRequest { idempotency_key: Some("once".to_owned()), ..server(csr(&key())) };
+        let done = cut_off(Box::pin(issue(&elsewhere.engine, &LOCAL, request.clone())), polls).is_some();
+        elsewhere.world.clock.advance(SECOND);
+        elsewhere.restart();
+        let before = elsewhere.world.now();
+        block_on(abandon_reservations_before(&elsewhere.engine, &JOB, before)).expect("closed");
+        let was_made = !elsewhere.issuer.made().is_empty();
+        let ask = || block_on(issue(&elsewhere.engine, &LOCAL, request.clone()));
+        match ask() {
+            Ok(again) if was_made => {
+                assert!(again.replayed && elsewhere.is_issued(), "after {polls} steps");
+                given += usize::from(!done);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error.kind, Kind::RequestInProgress, "after {polls} steps");
+                waited += 1;
+                elsewhere.world.clock.advance(SETTLED_AFTER);
+                elsewhere.settle();
+                assert!(ask().expect("settled").replayed, "after {polls} steps");
+            }
+        }
+        assert!(elsewhere.is_issued() && elsewhere.open() == 0, "after {polls} steps");
+        assert_eq!(elsewhere.issued_events(), 1, "after {polls} steps");
+        if done {
+            break;
+        }
+    }
+    assert!(given > 2 && waited > 0, "{given} were given at once, {waited} waited");
+}
+
+#[test]
+fn who_asks_again_while_it_is_being_made_gets_the_same_certificate() {
+    let elsewhere = Elsewhere::new();
+    let request = IssueRequest { idempotency_key: Some("once".to_owned()), ..server(csr(&key())) };
+    let mut first = Box::pin(issue(&elsewhere.engine, &LOCAL, request.clone()));
+    while !elsewhere.issuer.calls().contains(&IssuerCall::Collect) {
+        assert!(poll_once(first.as_mut()).is_none(), "it is collected in steps");
+    }
+    let again = block_on(issue(&elsewhere.engine, &LOCAL, request)).expect("issued").certificate;
+    assert_eq!(block_on(first).expect("issued").certificate, again);
+    assert!(elsewhere.is_issued() && elsewhere.issued_events() == 1 && elsewhere.open() == 0);
+}
+
+#[test]
+fn who_asks_again_for_what_is_not_as_it_was_asked_for_is_given_nothing() {
+    let elsewhere = Elsewhere::new();
+    let request = IssueRequest { idempotency_key: Some("once".to_owned()), ..server(csr(&key())) };
+    let ask = || block_on(issue(&elsewhere.engine, &LOCAL, request.clone()));
+    elsewhere.issuer.script(IssuerCall::Order, IssuerFault::Another);
+    elsewhere.issuer.hold_back(1);
+    assert_eq!(refused(ask()), Kind::Unavailable);
+    assert_eq!(refused(ask()), Kind::RequestInProgress);
+    assert_eq!((elsewhere.open(), elsewhere.causes().len()), (1, 0), "it is settled in its time");
+    assert_eq!(elsewhere.settle().abandoned, 1);
+    assert!(elsewhere.is_abandoned());
 }
 
 #[test]

@@ -127,8 +127,7 @@ impl Foundation {
             managed: ManagedPorts::none(),
         };
         let engine = at_once(Engine::start(ports, profiles().to_vec(), settings())).expect("an empty record");
-        let root = Arc::new(ScriptedSigner::from_pkcs8(KeyType::Ed25519, &pkcs8("root", 1)));
-        establish(&engine, "root", None, KeyHome::File, root).expect("an authority");
+        establish(&engine, "root", None, KeyHome::File, Arc::new(root_key())).expect("an authority");
         for id in ONLINE {
             let (sealed, signer) =
                 at_once(engine.keyring().generate(KeyRoom::Authorities, KeyType::Ed25519)).expect("a key");
@@ -154,20 +153,35 @@ fn establish(
     key_home: KeyHome,
     signer: Arc<dyn Signer>,
 ) -> Result<(), FlowError> {
-    let purposes = match id {
+    let plan = AuthorityPlan {
+        id: authority(id),
+        subject: subject_of(id),
+        parent: parent.map(authority),
+        validity: None,
+        constraints: constraints_of(id),
+        key_home,
+    };
+    at_once(establish_authority(engine, &Principal::LocalOperator, &plan, signer))
+}
+
+/// The subject of an authority, or of the first generation of a line.
+pub(crate) fn subject_of(id: &str) -> DistinguishedName {
+    DistinguishedName::from_rfc4514(&format!("CN=Test {id}")).expect("a name")
+}
+
+/// What the authorities of a line are confined to.
+pub(crate) fn constraints_of(line: &str) -> AuthorityConstraints {
+    let extended_key_usage = match line {
         "root" => Vec::new(),
         "document" => vec![ExtendedKeyUsage::DOCUMENT_SIGNING, ExtendedKeyUsage::EMAIL_PROTECTION],
         _ => vec![ExtendedKeyUsage::SERVER_AUTH, ExtendedKeyUsage::CLIENT_AUTH],
     };
-    let plan = AuthorityPlan {
-        id: authority(id),
-        subject: DistinguishedName::from_rfc4514(&format!("CN=Test {id}")).expect("a name"),
-        parent: parent.map(authority),
-        validity: None,
-        constraints: AuthorityConstraints { extended_key_usage: purposes, ..AuthorityConstraints::default() },
-        key_home,
-    };
-    at_once(establish_authority(engine, &Principal::LocalOperator, &plan, signer))
+    AuthorityConstraints { extended_key_usage, ..AuthorityConstraints::default() }
+}
+
+/// The root's key, which the operator brings.
+pub(crate) fn root_key() -> ScriptedSigner {
+    ScriptedSigner::from_pkcs8(KeyType::Ed25519, &pkcs8("root", 1))
 }
 
 /// A CSR that names nobody, of the `number`th subscriber's key.

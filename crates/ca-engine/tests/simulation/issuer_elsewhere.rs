@@ -161,11 +161,11 @@ impl ExternalKeys for WayToIssuer {
         Err(SignerError::Unavailable { detail: format!("no key is in {home}") })
     }
 
-    fn open(&self, home: &KeyHome, _: &PublicKey) -> Result<Option<Arc<dyn Signer>>, SignerError> {
+    async fn open(&self, home: &KeyHome, _: &PublicKey) -> Result<Option<Arc<dyn Signer>>, SignerError> {
         Err(SignerError::Unavailable { detail: format!("no key is in {home}") })
     }
 
-    fn issuer(&self, _: &KeyHome) -> Result<Option<Arc<dyn CertificateIssuer>>, SignerError> {
+    async fn issuer(&self, _: &KeyHome) -> Result<Option<Arc<dyn CertificateIssuer>>, SignerError> {
         Ok(self.issuer.clone().map(|issuer| Arc::new(issuer) as Arc<dyn CertificateIssuer>))
     }
 }

@@ -22,6 +22,7 @@ use ca_engine::flow::publish_partial::{due_scopes, publish_partial};
 use ca_engine::flow::reconcile::abandon_reservations_older_than;
 use ca_engine::flow::republish::republish;
 use ca_engine::flow::respond::{self, make_responder, needs_responder};
+use ca_engine::flow::retire::{self, Watch, retire};
 use ca_engine::flow::sequence_audit::{self, sequence_audit};
 use ca_engine::flow::watch_clock::watch_clock;
 use ca_engine::port::store::Lease;
@@ -58,6 +59,9 @@ pub(crate) enum Job {
     Elsewhere,
     PassOn,
     IssuerLists,
+    /// What other processes did with authorities.
+    Hierarchy,
+    Retire,
 }
 
 /// How many events go to a sink side by side.
@@ -77,6 +81,8 @@ const OUTAGE: u32 = 3;
 pub(crate) struct Habits {
     /// In how many runs in a row a sink was not available.
     failures: Arc<Mutex<BTreeMap<SinkName, u32>>>,
+    /// When it looks again whether a generation has done its duty.
+    watch: Arc<Mutex<Watch>>,
     anchor: Option<SharedAnchor>,
     /// Whether it only answers: then it writes nothing into the anchor.
     answers_only: bool,
@@ -110,16 +116,14 @@ impl Job {
     pub(crate) async fn run(self, engine: Arc<Engine>, holder: String, habits: Habits) -> Result<(), FlowError> {
         match self {
             Self::Crl => {
-                for id in ONLINE {
-                    crl(&engine, &holder, &authority(id)).await?;
+                for id in known(&engine) {
+                    crl(&engine, &holder, &id).await?;
                 }
             }
             Self::Responders => {
                 engine.reload_hierarchy().await?;
-                for id in ONLINE.into_iter().chain([ELSEWHERE]).map(authority) {
-                    if engine.authority(&id).is_ok() {
-                        responder(&engine, &holder, &id).await?;
-                    }
+                for id in known(&engine) {
+                    responder(&engine, &holder, &id).await?;
                 }
             }
             Self::AuditChain => {
@@ -187,6 +191,17 @@ impl Job {
                     follow_issuer_list(&engine, &Principal::Job("issuer-lists"), &id, &lease, None).await?;
                 }
             }
+            Self::Hierarchy => {
+                engine.follow_hierarchy().await?;
+            }
+            Self::Retire => {
+                if lease(&engine, retire::LEASE_NAME, &holder).await?.is_some() {
+                    let mut watch = lock(&habits.watch).clone();
+                    let retired = retire(&engine, &Principal::Job("rollover"), &mut watch).await;
+                    *lock(&habits.watch) = watch;
+                    retired?;
+                }
+            }
             Self::Outbox => {
                 assign(&engine, &holder).await?;
                 for sink in engine.sinks().keys() {
@@ -196,6 +211,16 @@ impl Job {
         }
         Ok(())
     }
+}
+
+/// The authorities that a process knows, those first that every record has.
+fn known(engine: &Engine) -> Vec<AuthorityId> {
+    let hierarchy = engine.hierarchy();
+    let all: Vec<AuthorityId> = hierarchy.authorities().iter().map(|authority| authority.id().clone()).collect();
+    let first = ONLINE.into_iter().chain([ELSEWHERE]).map(authority).filter(|id| all.contains(id));
+    let first: Vec<AuthorityId> = first.collect();
+    let others = all.into_iter().filter(|id| !first.contains(id));
+    first.iter().cloned().chain(others).collect()
 }
 
 async fn lease(engine: &Engine, name: &str, holder: &str) -> Result<Option<Lease>, FlowError> {

@@ -73,7 +73,8 @@ impl WitnessKeyring {
         if self.status_only && room == KeyRoom::Authorities { Err(KeyringError::NoDataKey { room }) } else { Ok(()) }
     }
 
-    fn watched(&self, room: KeyRoom, signer: ScriptedSigner) -> Arc<dyn Signer> {
+    /// A key whose signatures are watched.
+    pub(crate) fn watched(&self, room: KeyRoom, signer: ScriptedSigner) -> Arc<dyn Signer> {
         let Some((auditor, store)) = &self.witness else { return Arc::new(signer) };
         Arc::new(WitnessSigner {
             signer,

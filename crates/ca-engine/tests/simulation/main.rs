@@ -20,6 +20,7 @@ mod publisher;
 mod random;
 mod replica;
 mod rollback;
+mod rollover;
 mod settling;
 mod shared_anchor;
 mod shared_place;
@@ -63,7 +64,7 @@ fn run_seeds(count: u64) {
     // A simulation in which nothing goes wrong proves nothing.
     let often = [total.refused, total.late, total.delivered, total.remembered];
     let goes_wrong = often.iter().all(|often| *often > count / 10)
-        && total.restored.min(total.shared).min(total.elsewhere) > count / 100;
+        && total.restored.min(total.shared).min(total.elsewhere).min(total.generations) > count / 100;
     assert!(count < 1_000 || goes_wrong, "{total:?}");
 }
 
@@ -79,6 +80,7 @@ struct Total {
     shared: u64,
     restored: u64,
     elsewhere: u64,
+    generations: u64,
 }
 
 impl Total {
@@ -92,6 +94,7 @@ impl Total {
         self.shared += summary.shared;
         self.restored += summary.restored;
         self.elsewhere += summary.elsewhere;
+        self.generations += summary.generations;
     }
 }
 

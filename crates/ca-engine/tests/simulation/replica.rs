@@ -66,6 +66,9 @@ const ANCHORED_ONE_IN: usize = 8;
 /// In one of so many seeds in which it is not, an authority issues elsewhere.
 const ELSEWHERE_ONE_IN: usize = 4;
 
+/// In one of so many seeds in which neither is so, an operator rolls lines over.
+const ROLLS_ONE_IN: usize = 3;
+
 /// What every process of a seed shares.
 pub(crate) struct Surroundings {
     pub(crate) truth: FakeClock,
@@ -80,6 +83,8 @@ pub(crate) struct Surroundings {
     pub(crate) shared_place: Option<SharedPlace>,
     /// Who issues for the authority that issues elsewhere, in seeds in which there is one.
     pub(crate) issuer: Option<IssuerElsewhere>,
+    /// Whether lines of authorities are rolled over.
+    pub(crate) rolls: bool,
     pub(crate) auditor: Arc<Mutex<Auditor>>,
     pub(crate) bug: Option<PlantedBug>,
 }
@@ -138,14 +143,7 @@ impl Replica {
         self.habits = Habits::of(surroundings.anchor.clone(), self.status_only);
         self.careless = CarelessMemory::of(surroundings.bug, surroundings.shared_place.as_ref());
         let planted = Planted::new(surroundings.store.clone(), surroundings.bug, self.clock.clone());
-        let keyring = WitnessKeyring {
-            pool: surroundings.keys.clone(),
-            witness: Some((surroundings.auditor.clone(), surroundings.store.clone())),
-            status_only: self.status_only,
-            process: self.process(),
-            random: Arc::new(Mutex::new(Random::new(random.next()))),
-            bug: surroundings.bug,
-        };
+        let keyring = self.keyring(surroundings, random);
         let sinks = surroundings.receivers.iter();
         let sinks = sinks.map(|(name, receiver)| (name.clone(), Arc::new(receiver.clone()) as Arc<dyn Sink>));
         let ports = Ports {
@@ -166,6 +164,18 @@ impl Replica {
             managed: ManagedPorts::none(),
         };
         open(ports, surroundings.anchor.clone(), surroundings.bug)
+    }
+
+    /// The keys that this process may use.
+    pub(crate) fn keyring(&self, surroundings: &Surroundings, random: &mut Random) -> WitnessKeyring {
+        WitnessKeyring {
+            pool: surroundings.keys.clone(),
+            witness: Some((surroundings.auditor.clone(), surroundings.store.clone())),
+            status_only: self.status_only,
+            process: self.process(),
+            random: Arc::new(Mutex::new(Random::new(random.next()))),
+            bug: surroundings.bug,
+        }
     }
 
     /// The process dies.
@@ -199,8 +209,10 @@ pub(crate) fn surroundings(seed: u64, bug: Option<PlantedBug>) -> Surroundings {
     if let Some(elsewhere) = &issuer {
         crate::lock(&auditor).watch_issuer(elsewhere.issuer.clone());
     }
+    let rolls = !anchored && !elsewhere && Random::new(seed ^ 0x6e_4e8a).one_in(ROLLS_ONE_IN);
     Surroundings {
         issuer,
+        rolls,
         anchor: anchored.then(|| SharedAnchor::new(seed, folder.clone(), auditor.clone(), bug)),
         folder,
         shared_place: SharedPlace::of(seed, bug),

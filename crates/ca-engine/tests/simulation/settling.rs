@@ -42,6 +42,7 @@ impl Simulation {
             self.repeat(job)?;
         }
         self.settle_elsewhere()?;
+        self.settle_generations()?;
         self.ask_everybody(&engine)?;
         self.deliver_everything()?;
         let auditor = self.surroundings.auditor.clone();
@@ -71,7 +72,7 @@ impl Simulation {
     }
 
     /// Runs a job until it does its work; keys and folders may fail a few times.
-    fn repeat(&mut self, job: Job) -> Result<(), String> {
+    pub(super) fn repeat(&mut self, job: Job) -> Result<(), String> {
         let mut last = None;
         for _ in 0..8 {
             let engine = self.replicas[0].engine().ok_or("the replica is gone")?;

@@ -35,6 +35,8 @@ pub(crate) struct Summary {
     pub(crate) restored: u64,
     /// How many certificates an issuer elsewhere made.
     pub(crate) elsewhere: u64,
+    /// How many generations were announced.
+    pub(crate) generations: u64,
     /// The same for two runs in which the same happened.
     pub(crate) digest: u64,
 }
@@ -159,6 +161,7 @@ impl Simulation {
             shared: tally.shared,
             restored: tally.restored,
             elsewhere: self.surroundings.issuer.as_ref().map_or(0, |there| there.issuer.made().len() as u64),
+            generations: tally.generations,
             digest: lock(&self.client.trace).digest(),
         }
     }
@@ -269,6 +272,10 @@ impl Simulation {
         let number = running[self.random.below(running.len())];
         if self.surroundings.issuer.is_some() && self.random.one_in(3) {
             self.begin_elsewhere(number, &running);
+            return;
+        }
+        if self.surroundings.rolls && self.random.one_in(4) {
+            self.begin_generation(number, &running);
             return;
         }
         if self.random.one_in(3) {

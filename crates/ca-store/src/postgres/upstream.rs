@@ -44,6 +44,17 @@ impl UpstreamStore for PostgresStore {
         rows.into_iter().map(TryInto::try_into).collect()
     }
 
+    async fn open_upstream_of(&self, id: CertificateId) -> Result<Option<OpenUpstream>, StoreError> {
+        const SQL: &str = "
+            SELECT uuid_send(r.id) AS id, r.authority, r.serial, r.profile, r.requested_by, uuid_send(r.renews) AS renews,
+                r.reserved_at, r.to_be_signed, u.csr, u.inherit_roles, u.request_id, u.asked_at, u.name
+            FROM reservations AS r JOIN upstream_issuances AS u ON u.certificate_id = r.id
+            WHERE r.id = $1 AND r.abandoned_at IS NULL";
+        let rows: Vec<OpenUpstreamRow> =
+            read(&self.reads, || sqlx::query_as(SQL).bind(column::certificate(id))).await?;
+        rows.into_iter().next().map(TryInto::try_into).transpose()
+    }
+
     async fn forget_settled_upstream(&self) -> Result<u64, StoreError> {
         self.change(Forgetting).await
     }

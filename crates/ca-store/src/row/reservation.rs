@@ -73,8 +73,13 @@ impl Obstacle {
         };
         Ok(Some(match obstacle.as_str() {
             "repeated" if self.same_request != Some(true) => ReserveOutcome::IdempotencyConflict,
-            "repeated" if !self.repeated_is_issued => ReserveOutcome::InProgress,
-            "repeated" => ReserveOutcome::Replay(id(self.repeated, "idempotency_keys.certificate_id")?),
+            "repeated" => {
+                let earlier = id(self.repeated, "idempotency_keys.certificate_id")?;
+                match self.repeated_is_issued {
+                    true => ReserveOutcome::Replay(earlier),
+                    false => ReserveOutcome::InProgress(earlier),
+                }
+            }
             "key blocked" => ReserveOutcome::KeyBlocked,
             "token spent" => ReserveOutcome::TokenSpent,
             "successor" => ReserveOutcome::SuccessorExists(id(self.successor, "serials.certificate_id")?),

@@ -35,6 +35,10 @@ impl UpstreamStore for SqliteStore {
         open(&self.readers, before, after).await?.into_iter().map(TryInto::try_into).collect()
     }
 
+    async fn open_upstream_of(&self, id: CertificateId) -> Result<Option<OpenUpstream>, StoreError> {
+        open_of(&self.readers, id).await?.map(TryInto::try_into).transpose()
+    }
+
     async fn forget_settled_upstream(&self) -> Result<u64, StoreError> {
         self.change(Forgetting).await
     }
@@ -54,6 +58,15 @@ async fn open(
     let (reserved_at, id) = after.map_or((i64::MIN, [0; 16]), |(at, id)| (at.unix_millis(), *id.as_bytes()));
     let query = sqlx::query_as(SQL).bind(before.unix_millis()).bind(reserved_at).bind(id.to_vec());
     Ok(query.fetch_all(readers).await?)
+}
+
+async fn open_of(readers: &SqlitePool, id: CertificateId) -> Result<Option<OpenUpstreamRow>, Failure> {
+    const SQL: &str = "
+        SELECT r.id, r.authority, r.serial, r.profile, r.requested_by, r.renews, r.reserved_at, r.to_be_signed, u.csr,
+            u.inherit_roles, u.request_id, u.asked_at, u.name
+        FROM reservations AS r JOIN upstream_issuances AS u ON u.certificate_id = r.id
+        WHERE r.id = $1 AND r.abandoned_at IS NULL";
+    Ok(sqlx::query_as(SQL).bind(id.as_bytes().as_slice()).fetch_optional(readers).await?)
 }
 
 #[async_trait]

@@ -116,6 +116,7 @@ impl AcmPca {
         if state != IssuerCondition::Active {
             return Err(IssuerError::Unavailable { detail });
         }
+        super::refusal::check_usage_mode(arn, &described)?;
         super::list::place(arn, &described)?;
         let call = Call { operation: "GetCertificateAuthorityCertificate", micro_dollars: 0 };
         let attempt = || async {

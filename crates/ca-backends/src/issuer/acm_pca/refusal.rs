@@ -1,7 +1,9 @@
 //! What AWS Private CA says when it does not do as asked, in words for the operator: what was refused, and what would be right; and
 //! whether the same may be asked again.
 
-use aws_sdk_acmpca::types::{CertificateAuthority, CertificateAuthorityStatus as Status};
+use aws_sdk_acmpca::types::{
+    CertificateAuthority, CertificateAuthorityStatus as Status, CertificateAuthorityUsageMode as UsageMode,
+};
 use ca_core::time::Lifetime;
 use ca_engine::port::certificate_issuer::{IssuerCondition, IssuerError};
 
@@ -86,6 +88,22 @@ fn remedy(arn: &PrivateCaArn, operation: &str, refusal: &Refusal) -> String {
                 .to_owned()
         }
         _ => "docs/aws.md says what the authority and the role need".to_owned(),
+    }
+}
+
+/// Refuses an authority of the short-lived mode, which issues for seven days at the most: the service takes from its authority `tls` the
+/// certificates of its administrators and of its API as well, which live longer, and a mode that cannot be changed later is better
+/// refused before the first order than with every one that asks for more.
+pub(super) fn check_usage_mode(arn: &PrivateCaArn, found: &CertificateAuthority) -> Result<(), IssuerError> {
+    match found.usage_mode() {
+        Some(UsageMode::ShortLivedCertificate) => Err(IssuerError::Refused {
+            detail: format!(
+                "{arn} is of the usage mode SHORT_LIVED_CERTIFICATE: it issues for seven days at the most, and this service takes \
+                 certificates from its authorities that live longer; the mode of an authority is for ever, so make another one with \
+                 `aws acm-pca create-certificate-authority --usage-mode GENERAL_PURPOSE` and name that"
+            ),
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -116,6 +116,7 @@ pub enum StoreMethod {
     NameUpstream,
     AdoptSerial,
     OpenUpstream,
+    OpenUpstreamOf,
     ForgetSettledUpstream,
     DatabaseTime,
     /// [`crate::port::store::Store::access`]

@@ -51,7 +51,8 @@ pub struct Record {
     pub partial_crls: BTreeMap<(AuthorityId, PartialScope, u64), PartialIntent>,
     /// Of each scope the published one.
     pub published_partials: PublishedPartials,
-    pub(super) authorities: BTreeMap<AuthorityId, AuthorityRecord>,
+    /// The authorities.
+    pub authorities: BTreeMap<AuthorityId, AuthorityRecord>,
     pub(super) keys: BTreeMap<String, SealedKey>,
     /// OCSP responders, by certificate.
     pub responders: BTreeMap<CertificateId, ResponderRecord>,

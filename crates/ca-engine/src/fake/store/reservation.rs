@@ -52,7 +52,7 @@ impl Record {
             return Some(ReserveOutcome::IdempotencyConflict);
         }
         let issued = self.issuances.get(&row.certificate).is_some_and(|issuance| issuance.standing().is_some());
-        Some(if issued { ReserveOutcome::Replay(row.certificate) } else { ReserveOutcome::InProgress })
+        Some(if issued { ReserveOutcome::Replay(row.certificate) } else { ReserveOutcome::InProgress(row.certificate) })
     }
 
     fn check_key(&self, reservation: &Reservation) -> Option<ReserveOutcome> {

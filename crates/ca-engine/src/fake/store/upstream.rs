@@ -60,6 +60,13 @@ impl UpstreamStore for MemoryStore {
         .await
     }
 
+    async fn open_upstream_of(&self, id: CertificateId) -> Result<Option<OpenUpstream>, StoreError> {
+        self.transact(StoreMethod::OpenUpstreamOf, |record, _| {
+            Ok(record.upstream.get(&id).and_then(|row| record.open_upstream(row)))
+        })
+        .await
+    }
+
     async fn forget_settled_upstream(&self) -> Result<u64, StoreError> {
         self.transact(StoreMethod::ForgetSettledUpstream, |record, _| {
             let settled: Vec<CertificateId> =

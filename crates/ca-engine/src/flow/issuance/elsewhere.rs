@@ -237,7 +237,7 @@ impl SettledElsewhere {
     }
 }
 
-enum Outcome {
+pub(super) enum Outcome {
     Completed,
     Abandoned,
     Waiting,
@@ -324,7 +324,7 @@ async fn is_remembered(
     Ok(engine.store().database_time().await? < asked_at.plus(issuer.remembers_for()))
 }
 
-async fn complete(
+pub(super) async fn complete(
     engine: &Engine,
     principal: &Principal,
     open: &OpenUpstream,
@@ -394,7 +394,7 @@ fn waiting(open: &OpenUpstream, why: &dyn std::fmt::Display) -> Outcome {
 }
 
 /// What an issuer's answer is worth.
-enum Verdict {
+pub(super) enum Verdict {
     /// It is the certificate that was asked for.
     Fits(Certificate),
     /// It is one of the authority, but not that.
@@ -403,7 +403,7 @@ enum Verdict {
     None(String),
 }
 
-fn judge(facts: &IssuerFacts, profile: &Profile, asked_for: &AskedFor, der: &[u8]) -> Verdict {
+pub(super) fn judge(facts: &IssuerFacts, profile: &Profile, asked_for: &AskedFor, der: &[u8]) -> Verdict {
     let certificate = match read(facts, der) {
         Ok(certificate) => certificate,
         Err(fault) => return Verdict::None(fault),
@@ -484,7 +484,7 @@ async fn note_name(engine: &Engine, id: CertificateId, name: &str) -> Result<(),
 }
 
 /// Adopts a serial; once more when the acknowledgement was lost.
-async fn adopt(engine: &Engine, id: CertificateId, serial: &Serial) -> Result<AdoptOutcome, StoreError> {
+pub(super) async fn adopt(engine: &Engine, id: CertificateId, serial: &Serial) -> Result<AdoptOutcome, StoreError> {
     match engine.store().adopt_serial(id, serial).await {
         Err(StoreError::Unknown { .. }) => engine.store().adopt_serial(id, serial).await,
         adopted => adopted,
@@ -493,7 +493,7 @@ async fn adopt(engine: &Engine, id: CertificateId, serial: &Serial) -> Result<Ad
 
 /// Another has ended the issuance: with this certificate, or without knowing of it. Then its serial is put on record as revoked, and
 /// so it is revoked where it was made.
-async fn settled_meanwhile(
+pub(super) async fn settled_meanwhile(
     engine: &Engine,
     principal: &Principal,
     id: CertificateId,
@@ -524,13 +524,13 @@ async fn settled_meanwhile(
     Err(gave_up_meanwhile(id))
 }
 
-fn gave_up_meanwhile(id: CertificateId) -> FlowError {
+pub(super) fn gave_up_meanwhile(id: CertificateId) -> FlowError {
     FlowError::new(FlowErrorKind::Unavailable, "the issuance took too long and was given up; try again")
         .retry_after(1)
         .with_detail(format!("reservation {id} was abandoned before its certificate came"))
 }
 
-fn left_open(id: CertificateId, why: &dyn std::fmt::Display) -> FlowError {
+pub(super) fn left_open(id: CertificateId, why: &dyn std::fmt::Display) -> FlowError {
     FlowError::new(
         FlowErrorKind::Unavailable,
         "the authority's issuer has not answered in time; try again with the same idempotency key: what it has made is not made twice",

@@ -82,8 +82,8 @@ pub enum ReserveOutcome {
     Reserved,
     /// The same request was done before with the same idempotency key: this certificate was its answer.
     Replay(CertificateId),
-    /// The same request with the same key is being worked on.
-    InProgress,
+    /// The same request with the same key is being worked on: this certificate is to be its answer.
+    InProgress(CertificateId),
     /// The idempotency key was used for another request.
     IdempotencyConflict,
     /// The public key is blocked (`keyCompromise`).

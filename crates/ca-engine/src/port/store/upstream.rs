@@ -123,6 +123,9 @@ pub trait UpstreamStore: Send + Sync {
         after: Option<(Timestamp, CertificateId)>,
     ) -> Result<Vec<OpenUpstream>, StoreError>;
 
+    /// One of them; `None` when it is not open, or its issuer was not asked yet.
+    async fn open_upstream_of(&self, id: CertificateId) -> Result<Option<OpenUpstream>, StoreError>;
+
     /// Forgets what was asked for of issuances that are completed or abandoned; returns how many.
     async fn forget_settled_upstream(&self) -> Result<u64, StoreError>;
 }

@@ -103,6 +103,14 @@ impl Elsewhere {
         events.map(|event| event.details["cause"].clone()).collect()
     }
 
+    /// How many events tell of certificates that were issued.
+    pub(crate) fn issued_events(&self) -> usize {
+        let events = self.world.store.events().into_iter();
+        events
+            .filter(|event| event.action == AuditAction::CertificateIssued && event.details["authority"] == "tls-2")
+            .count()
+    }
+
     pub(crate) fn open(&self) -> usize {
         let before = self.world.now().plus(DAY);
         let reservations = block_on(self.world.store().open_reservations(before)).expect("answers");

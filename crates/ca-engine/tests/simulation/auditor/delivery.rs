@@ -68,7 +68,7 @@ impl Course {
 }
 
 /// The events that sinks are told of.
-const TOLD: [AuditAction; 7] = [
+const TOLD: [AuditAction; 10] = [
     AuditAction::CertificateIssued,
     AuditAction::CertificateRenewed,
     AuditAction::CertificateRecovered,
@@ -76,6 +76,9 @@ const TOLD: [AuditAction; 7] = [
     AuditAction::CertificateRevoked,
     AuditAction::CertificateReleased,
     AuditAction::CrlPublished,
+    AuditAction::AuthorityAnnounced,
+    AuditAction::AuthorityRetiring,
+    AuditAction::AuthorityRetired,
 ];
 
 impl Auditor {

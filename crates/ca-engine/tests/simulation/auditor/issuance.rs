@@ -196,6 +196,9 @@ impl Auditor {
         if record.blocked_keys.contains(&reservation.spki_sha256) {
             return wrong("its key is blocked");
         }
+        if let Some(what) = self.does_not_issue(reservation) {
+            return wrong(what);
+        }
         if self.is_ahead(reservation.reserved_at, AHEAD) {
             return wrong("it is dated in the future");
         }

@@ -2,6 +2,7 @@
 //!
 //! It keeps its own memory of the record: what was there once may change only in the ways a certificate authority's record may.
 
+mod authority;
 mod bulk_revocation;
 mod chain;
 mod crl;
@@ -27,7 +28,7 @@ use ca_core::serial::Serial;
 use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::fake::{FakeClock, MemoryStore, Record, ScriptedIssuer, StoreMethod};
 use ca_engine::port::clock::Clock;
-use ca_engine::port::store::{CrlIntent, Lease};
+use ca_engine::port::store::{CrlIntent, Duty, Lease};
 
 use self::bulk_revocation::Batches;
 use self::delivery::Deliveries;
@@ -57,6 +58,8 @@ pub(crate) struct Tally {
     /// How often an answer came from where processes share them.
     pub(crate) shared: u64,
     pub(crate) restored: u64,
+    /// How many generations were announced.
+    pub(crate) generations: u64,
 }
 
 /// The memory of a run.
@@ -90,6 +93,8 @@ pub(crate) struct Auditor {
     sequence_floor: u64,
     answers: BTreeMap<String, CertificateId>,
     issuers: BTreeMap<AuthorityId, ca_core::certificate::Certificate>,
+    /// What each authority does, since when it does so no more than that.
+    duties: BTreeMap<AuthorityId, Duty>,
     /// Who issues for the authority that issues elsewhere, where there is one.
     issuer: Option<ScriptedIssuer>,
 }
@@ -130,6 +135,7 @@ impl Auditor {
             deliveries: Deliveries::new(settings().outbox),
             answers: BTreeMap::new(),
             issuers,
+            duties: BTreeMap::new(),
             issuer: None,
         };
         let store = auditor.store.clone();
@@ -200,6 +206,7 @@ impl Auditor {
         }
         let mut changes = Vec::new();
         self.check_restoration(record, method, &mut changes)?;
+        self.check_authorities(record, &mut changes)?;
         self.check_issuances(record, method, &mut changes)?;
         self.check_bulk_revocations(record, &mut changes)?;
         self.check_successors(record)?;
@@ -231,6 +238,7 @@ impl Auditor {
             self.crls.insert(key.clone(), (row.intent.clone(), row.der.is_some()));
         }
         self.partials.remember(record);
+        self.duties = record.authorities.iter().map(|(id, authority)| (id.clone(), authority.duty())).collect();
         self.remember_issuances(record);
         self.remember_bulk_revocations(record);
         self.remember_deliveries(record);

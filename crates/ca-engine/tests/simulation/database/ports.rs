@@ -288,6 +288,8 @@ room!(UpstreamStore {
         | None, |store| store.adopt_serial(id, &serial);
     OpenUpstream = open_upstream(before: Timestamp, after: Option<(Timestamp, CertificateId)>) -> Vec<OpenUpstream>
         | None, |store| store.sound.open_upstream(before, after);
+    OpenUpstreamOf = open_upstream_of(id: CertificateId) -> Option<OpenUpstream>
+        | None, |store| store.sound.open_upstream_of(id);
     ForgetSettledUpstream = forget_settled_upstream() -> u64
         | None, |store| store.sound.forget_settled_upstream();
 });

@@ -24,7 +24,7 @@ pub(super) fn cases() -> Vec<Case<Fixture>> {
 
 async fn the_same_request_is_in_progress_then_replayed(fixture: Fixture) {
     let first = fixture.reserve_now(asked(&fixture, 1, 1)).await;
-    assert_eq!(fixture.reserve(&asked(&fixture, 1, 1)).await, ReserveOutcome::InProgress);
+    assert_eq!(fixture.reserve(&asked(&fixture, 1, 1)).await, ReserveOutcome::InProgress(first.id));
     fixture.complete_now(first.id).await;
     assert_eq!(fixture.reserve(&asked(&fixture, 1, 1)).await, ReserveOutcome::Replay(first.id));
 }
@@ -80,10 +80,10 @@ async fn abandoning_frees_the_key(fixture: Fixture) {
 
 async fn abandoning_leaves_a_key_that_another_took_over(fixture: Fixture) {
     let first = fixture.reserve_now(asked(&fixture, 1, 1)).await;
-    fixture.reserve_now(two_days_later(asked(&fixture, 1, 1))).await;
+    let second = fixture.reserve_now(two_days_later(asked(&fixture, 1, 1))).await;
     assert!(fixture.abandon(first.id).await);
     let third = two_days_later(asked(&fixture, 1, 1));
-    assert_eq!(fixture.reserve(&third).await, ReserveOutcome::InProgress);
+    assert_eq!(fixture.reserve(&third).await, ReserveOutcome::InProgress(second.id));
 }
 
 async fn expired_keys_are_dropped_and_counted(fixture: Fixture) {
@@ -103,7 +103,9 @@ async fn one_of_fifty_concurrent_requests_with_one_key_is_reserved(fixture: Fixt
     let requests: Vec<_> = (0..50).map(|_| asked(&fixture, 1, 1)).collect();
     let outcomes = join_all(requests.iter().map(|request| fixture.reserve(request))).await;
     let count = |wanted: ReserveOutcome| outcomes.iter().filter(|outcome| **outcome == wanted).count();
-    assert_eq!((count(ReserveOutcome::Reserved), count(ReserveOutcome::InProgress)), (1, 49), "{outcomes:?}");
+    let reserved = requests.iter().zip(&outcomes).find(|(_, outcome)| **outcome == ReserveOutcome::Reserved);
+    let reserved = reserved.expect("one is reserved").0.id;
+    assert_eq!((count(ReserveOutcome::Reserved), count(ReserveOutcome::InProgress(reserved))), (1, 49), "{outcomes:?}");
 }
 
 /// A reservation asked for with an idempotency key that expires a day after [`NOW`].

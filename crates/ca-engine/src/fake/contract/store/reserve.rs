@@ -115,7 +115,7 @@ async fn refusals_come_in_the_documented_order(fixture: Fixture) {
     };
     assert_eq!(fixture.reserve(&reservation).await, ReserveOutcome::IdempotencyConflict);
     reservation.idempotency = idempotency(1, 1);
-    assert_eq!(fixture.reserve(&reservation).await, ReserveOutcome::InProgress);
+    assert_eq!(fixture.reserve(&reservation).await, ReserveOutcome::InProgress(first.id));
     fixture.complete_now(first.id).await;
     assert_eq!(fixture.reserve(&reservation).await, ReserveOutcome::Replay(first.id));
     reservation.idempotency = idempotency(2, 1);

@@ -21,6 +21,7 @@ pub(super) fn cases() -> Vec<Case<Fixture>> {
         only_a_provisional_serial_is_replaced,
         an_adopted_serial_answers_as_its_reservation_ends,
         open_issuances_are_listed_oldest_first_page_by_page,
+        one_is_found_by_its_id_while_it_is_open,
     ]
 }
 
@@ -204,4 +205,20 @@ async fn open_issuances_are_listed_oldest_first_page_by_page(fixture: Fixture) {
         seen.extend(page.iter().map(|open| (open.reserved_at, open.id)));
     }
     assert_eq!(seen, expected);
+}
+
+async fn one_is_found_by_its_id_while_it_is_open(fixture: Fixture) {
+    let (completed, abandoned) = (intended(&fixture, 1).await, intended(&fixture, 2).await);
+    let found = async |id| fixture.store.open_upstream_of(id).await.expect("open_upstream_of");
+    assert_eq!(found(completed.id).await, Some(open(&completed)));
+    fixture.store.name_upstream(completed.id, "arn:one").await.expect("named");
+    fixture.store.adopt_serial(completed.id, &serial(77_000)).await.expect("adopted");
+    let named = OpenUpstream { name: Some("arn:one".to_owned()), serial: serial(77_000), ..open(&completed) };
+    assert_eq!(found(completed.id).await, Some(named));
+    fixture.complete_now(completed.id).await;
+    assert!(fixture.abandon(abandoned.id).await);
+    let not_asked = fixture.reserve_now(provisional(&fixture, 3)).await;
+    for id in [completed.id, abandoned.id, not_asked.id, certificate_id(1_000_000)] {
+        assert_eq!(found(id).await, None);
+    }
 }
