@@ -52,6 +52,8 @@ pub enum AuditAction {
     ManagedCertificateChanged,
     /// A managed certificate was taken from the record.
     ManagedCertificateRemoved,
+    /// It was told that a certificate, or an authority, ends soon and nobody has seen to what comes after.
+    ExpiryNoticed,
     /// A certificate was revoked or put on hold.
     CertificateRevoked,
     /// A hold was ended.

@@ -21,6 +21,7 @@ pub mod issue;
 mod list_scope;
 pub mod list_urls;
 pub mod mirror_lists;
+pub mod notices;
 pub mod on_host;
 pub mod outbox;
 pub mod pass_on_revocations;
