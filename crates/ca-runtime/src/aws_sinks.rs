@@ -58,7 +58,8 @@ pub(crate) async fn open(config: &Config) -> Result<(ByName, AwsSinks), Vec<Sink
     let named = config.topics.iter().map(|topic| topic.topic.region().to_owned());
     let named = named.chain(config.queues.iter().filter_map(|queue| Some(queue.queue.region()?.to_string())));
     // Where credentials are fetched by way of a region that nothing else names, it is the first of these.
-    let access = AwsAccess::find_for(&config.aws, &named.collect::<Vec<_>>().first().cloned().unwrap_or_default()).await;
+    let access =
+        AwsAccess::find_for(&config.aws, &named.collect::<Vec<_>>().first().cloned().unwrap_or_default()).await;
     let region = region_of_its_own(config).await;
     let adapters = Adapters::new(access);
     let mut sinks = ByName::new();

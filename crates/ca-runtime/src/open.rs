@@ -54,7 +54,7 @@ pub use crate::seal_sources::SealSourceFault;
 use crate::shared_answers::{self, RedisFault};
 pub use crate::sinks::SinkFault;
 pub use crate::token_keys::KeyWayFault;
-use crate::{mirrors, seal_sources, sinks, token_keys};
+use crate::{managed, mirrors, seal_sources, sinks, token_keys};
 
 /// How long the CRL of the root lives, whose key is offline: 13 months, renewed in a ceremony once a year.
 const OFFLINE_CRL_VALIDITY: Lifetime = Lifetime::from_days(395);
@@ -151,6 +151,7 @@ pub struct Runtime {
     pub mirrors: Vec<Mirror>,
     aws_sinks: AwsSinks,
     pub(crate) external_keys: Arc<HeldKeys>,
+    pub(crate) targets: Arc<managed::Targets>,
     pub(crate) keyring: Arc<SealedKeyring>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) root_key: Option<RootKeyFile>,
@@ -202,6 +203,7 @@ impl Runtime {
         external_keys::check(&config)?;
         private_cas::check(&config)?;
         let external_keys = Arc::new(HeldKeys::open(&config, &*store, purpose != Purpose::ServeStatus).await?);
+        let targets = Arc::new(managed::Targets::new(&config));
         // 5. The engine. A clock that is wrong is no fault of opening: the engine answers, and signs nothing until it is right.
         let ports = Ports {
             clock,
@@ -214,6 +216,7 @@ impl Runtime {
             spool,
             sinks: sinks.all,
             shared_answers,
+            managed: managed::ports(&targets),
         };
         let engine = Engine::start(ports, profiles, settings(&config)).await?;
         watch_clock(&engine).await?;
@@ -235,6 +238,7 @@ impl Runtime {
             mirrors,
             aws_sinks: sinks.aws,
             external_keys,
+            targets,
             keyring,
             entropy,
             root_key,
@@ -255,12 +259,9 @@ impl Runtime {
 
     /// What tells of the calls of AWS so far, for as long as it is kept.
     pub fn aws_calls(&self) -> impl Fn() -> Vec<AwsCalls> + Send + Sync + use<> {
-        let (keys, sinks) = (Arc::clone(&self.external_keys), self.aws_sinks.clone());
-        move || {
-            let mut calls = keys.aws_calls();
-            calls.extend(sinks.calls());
-            calls
-        }
+        let (keys, targets, sinks) =
+            (Arc::clone(&self.external_keys), Arc::clone(&self.targets), self.aws_sinks.clone());
+        move || [keys.aws_calls(), targets.aws_calls(), sinks.calls()].concat()
     }
 
     /// Whether other replicas may be at work on the same record.
@@ -373,6 +374,7 @@ fn settings(config: &Config) -> Settings {
         notices: config.notices.clone(),
         keep_expired: config.keep_expired,
         bulk_batch: BULK_BATCH,
+        managed: config.managed.clone(),
     }
 }
 

@@ -20,8 +20,8 @@ use crate::error::FlowError;
 use crate::generation::line_of;
 use crate::hierarchy::{Authority, EXTERNAL_PROFILE};
 use crate::port::store::{
-    AuthorityState, CertificateFilter, EndingCertificate, ExpiryNotice, Journal, NameQuery, OutboxMessage, StatusFilter,
-    StoredCertificate,
+    AuthorityState, CertificateFilter, EndingCertificate, ExpiryNotice, Journal, NameQuery, OutboxMessage,
+    StatusFilter, StoredCertificate,
 };
 
 /// The lease under which it is told: one process at a time looks.

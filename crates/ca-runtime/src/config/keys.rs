@@ -82,6 +82,8 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("aws.kms.ecc_quota", Number),
     ("aws.kms.signers", List),
     ("aws.kms.administrators", List),
+    ("aws.secrets_manager.region", Text),
+    ("aws.secrets_manager.endpoint_url", Text),
     ("aws.acm_pca.issue", Number),
     ("aws.acm_pca.get", Number),
     ("aws.acm_pca.revoke", Number),
@@ -97,6 +99,9 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("deployments.enabled", Flag),
     ("notices.certificates", List),
     ("notices.authorities", List),
+    ("managed.schedule", Text),
+    ("managed.wave", Number),
+    ("managed.rate", Number),
     ("retention.expired", Text),
     ("policies.dir", Text),
 ];

@@ -43,7 +43,8 @@ async fn ending(
     limit: u32,
 ) -> Result<Vec<EndingRow>, Failure> {
     // A walk down the index of ends; everything else is looked up row by row.
-    const SQL: &str = "SELECT c.id, c.authority, c.serial, c.profile, c.not_before, c.not_after, c.owner, n.seconds_before,
+    const SQL: &str =
+        "SELECT c.id, c.authority, c.serial, c.profile, c.not_before, c.not_after, c.owner, n.seconds_before,
              m.name AS managed_name, m.state AS managed_state, m.failures AS managed_failures
          FROM certificates AS c INDEXED BY certificates_by_end
              CROSS JOIN serials AS s ON s.serial = c.serial AND s.authority = c.authority

@@ -6,9 +6,7 @@ use ca_core::revocation::Standing;
 use ca_core::time::{Lifetime, Timestamp};
 
 use super::{MemoryStore, StoreMethod};
-use crate::port::store::{
-    EndingCertificate, ExpiryNotice, Journal, ManagedStanding, NoticeStore, StoreError,
-};
+use crate::port::store::{EndingCertificate, ExpiryNotice, Journal, ManagedStanding, NoticeStore, StoreError};
 
 #[async_trait]
 impl NoticeStore for MemoryStore {
@@ -41,7 +39,9 @@ impl NoticeStore for MemoryStore {
                     managed: record
                         .managed
                         .values()
-                        .find(|managed| managed.course.current.is_some_and(|current| current.certificate == certificate.id))
+                        .find(|managed| {
+                            managed.course.current.is_some_and(|current| current.certificate == certificate.id)
+                        })
                         .map(|managed| ManagedStanding {
                             name: managed.name.clone(),
                             paused: managed.paused,
