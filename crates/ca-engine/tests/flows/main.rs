@@ -17,6 +17,7 @@ mod gateway;
 mod issue;
 mod issue_elsewhere;
 mod mirror_lists;
+mod notices;
 mod publish_crl;
 mod publish_partial;
 mod query;

@@ -62,9 +62,8 @@ impl Sink for SqsQueue {
 }
 
 fn input(queue: &QueueUrl, message: &Message<'_>) -> Value {
-    let attribute = |(name, text): &(&str, String)| {
-        ((*name).to_owned(), json!({ "DataType": "String", "StringValue": text }))
-    };
+    let attribute =
+        |(name, text): &(&str, String)| ((*name).to_owned(), json!({ "DataType": "String", "StringValue": text }));
     let attributes: Map<String, Value> = message.attributes.iter().map(attribute).collect();
     let mut input = json!({ "QueueUrl": queue.as_str(), "MessageBody": message.body, "MessageAttributes": attributes });
     if queue.is_fifo() {

@@ -28,8 +28,7 @@ pub struct SnsTopic {
 
 impl SnsTopic {
     pub(super) fn new(access: &AwsAccess, topic: TopicArn, attempt: Duration, tally: Arc<Tally>) -> Self {
-        let service =
-            Service::new(access, "sns", topic.region(), Protocol::Query { version: "2010-03-31" }, attempt);
+        let service = Service::new(access, "sns", topic.region(), Protocol::Query { version: "2010-03-31" }, attempt);
         let caller = Caller::new(PER_SECOND, LONGEST_WAIT, PATIENCE, tally);
         Self { name: format!("topic {topic}"), topic, service, caller }
     }
@@ -54,10 +53,7 @@ impl Sink for SnsTopic {
 }
 
 fn form(topic: &TopicArn, message: &Message<'_>) -> Vec<(String, String)> {
-    let mut form = vec![
-        ("TopicArn".to_owned(), topic.to_string()),
-        ("Message".to_owned(), message.body.to_owned()),
-    ];
+    let mut form = vec![("TopicArn".to_owned(), topic.to_string()), ("Message".to_owned(), message.body.to_owned())];
     for (index, (name, text)) in message.attributes.iter().enumerate() {
         let entry = format!("MessageAttributes.entry.{}", index + 1);
         form.push((format!("{entry}.Name"), (*name).to_owned()));

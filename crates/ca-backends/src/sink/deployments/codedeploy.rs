@@ -74,7 +74,8 @@ impl CodeDeploy {
         });
         for _ in 0..PAGES {
             let page = self.ask(order, "ListDeployments", &input).await?;
-            let ids: Vec<&str> = page["deployments"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let ids: Vec<&str> =
+                page["deployments"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             for ids in ids.chunks(TOGETHER) {
                 let found = self.ask(order, "BatchGetDeployments", &json!({ "deploymentIds": ids })).await?;
                 let mut each = found["deploymentsInfo"].as_array().into_iter().flatten();

@@ -76,7 +76,8 @@ fn is_newer(service: &Value, rotated_at: Timestamp) -> bool {
     let deployments = service["deployments"].as_array().into_iter().flatten();
     let primary = deployments.filter(|deployment| deployment["status"] == "PRIMARY");
     // Seconds since 1970, with a fraction.
-    let begun = primary.filter_map(|deployment| deployment["createdAt"].as_f64()).map(|seconds| (seconds * 1_000.0) as i64);
+    let begun =
+        primary.filter_map(|deployment| deployment["createdAt"].as_f64()).map(|seconds| (seconds * 1_000.0) as i64);
     begun.max().is_some_and(|begun| begun >= rotated_at.unix_millis().saturating_add(CLOCKS))
 }
 

@@ -1,7 +1,7 @@
 //! What it means to a hook that AWS does not do as asked, and what would help. One hook that is wrong says nothing of the others, so
 //! only what concerns all of them makes the sink rest.
 
-use ca_core::managed::Hook;
+use ca_core::managed::definition::Hook;
 use ca_core::time::Lifetime;
 use ca_engine::port::sink::SinkError;
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ca_core::id::DeliveryId;
-use ca_core::managed::Hook;
+use ca_core::managed::definition::Hook;
 use ca_core::time::Timestamp;
 use ca_engine::port::sink::{Sink, SinkError, SinkEvent};
 use serde::Deserialize;
@@ -129,7 +129,8 @@ impl Sink for Deployments {
         let rotated_at = Timestamp::parse_rfc3339(&rotated.time).map_err(|error| unreadable(error.to_string()))?;
         let all = self.carry_out(event.id, rotated_at, &rotated.hooks);
         tokio::time::timeout(self.within, all).await.unwrap_or_else(|_| {
-            let detail = "AWS took too long over the deployments of one event; what is left is made at the next attempt";
+            let detail =
+                "AWS took too long over the deployments of one event; what is left is made at the next attempt";
             Err(SinkError::Unavailable { detail: detail.to_owned(), retry_after: None })
         })
     }
