@@ -147,7 +147,7 @@ async fn tell_of_certificate(
         "before": before.to_string(),
         "certificate": ending.id.to_string(),
         "detail": detail,
-        "managed": ending.managed.as_ref().map(|managed| &managed.name),
+        "name": ending.managed.as_ref().map(|managed| &managed.name),
         "not_after": ending.validity.not_after.to_rfc3339(),
         "owner": ending.owner,
         "profile": ending.profile.as_str(),

@@ -2,6 +2,7 @@
 
 use ca_core::audit::AuditAction;
 use ca_core::id::{ManagedCertificateId, RotationId};
+use ca_core::managed::definition::Deliverer;
 use ca_core::principal::Principal;
 use ca_core::revocation::RevocationReason;
 use ca_core::time::Lifetime;
@@ -56,7 +57,7 @@ fn one_that_nobody_renews_is_told_of_at_each_time_before_its_end_and_not_after_i
     assert_eq!(messages[0].certificate, Some(stored.id));
     let payload: Value = serde_json::from_str(&messages[0].payload).expect("JSON");
     assert_eq!(payload["not_after"], stored.validity.not_after.to_rfc3339());
-    assert_eq!((&payload["owner"], &payload["managed"]), (&stored.owner.clone().into(), &Value::Null));
+    assert_eq!((&payload["owner"], &payload["name"]), (&stored.owner.clone().into(), &Value::Null));
     let event = world.store.events().pop().expect("an event");
     assert_eq!((event.action, event.subject), (AuditAction::ExpiryNoticed, about(&stored)));
     // Once the end has come it is no news, and what was noted of it goes.
@@ -118,6 +119,7 @@ fn manage(world: &World, certificate: &StoredCertificate, change: impl FnOnce(&m
         owner: "local".to_owned(),
         profile: certificate.profile.clone(),
         definition: "{}".to_owned(),
+        delivered_by: Deliverer::Service,
         paused: false,
         revision: 1,
         created_at: world.now(),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 /// The fields of events that become attributes, where they are texts: who subscribes chooses by them. SQS takes ten attributes, and two
 /// are there always.
-const FIELDS: [&str; 6] = ["authority", "profile", "owner", "reason", "managed", "urgency"];
+const FIELDS: [&str; 7] = ["authority", "profile", "owner", "reason", "managed", "name", "urgency"];
 
 /// A message.
 #[derive(Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use ca_core::audit::AuditAction;
 use ca_core::id::{CertificateId, ManagedCertificateId, RotationId};
+use ca_core::managed::definition::Deliverer;
 use ca_core::revocation::Standing;
 use ca_core::time::{Lifetime, Timestamp, Validity};
 use futures::future::join_all;
@@ -99,6 +100,7 @@ async fn one_that_is_managed_says_how_that_fares(fixture: Fixture) {
         owner: "local".to_owned(),
         profile: profile("server"),
         definition: "{}".to_owned(),
+        delivered_by: Deliverer::Service,
         paused: true,
         revision: 1,
         created_at: NOW,
