@@ -54,6 +54,10 @@ pub enum AuditAction {
     ManagedCertificateRemoved,
     /// It was told that a certificate, or an authority, ends soon and nobody has seen to what comes after.
     ExpiryNoticed,
+    /// A managed certificate was brought to its target and is current there.
+    CertificateRotated,
+    /// The rotation of a managed certificate failed; once for each urgency.
+    RotationFailed,
     /// A certificate was revoked or put on hold.
     CertificateRevoked,
     /// A hold was ended.
