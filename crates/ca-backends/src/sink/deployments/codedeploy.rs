@@ -106,7 +106,7 @@ impl CodeDeploy {
         };
         let id = last.ok_or_else(none)?;
         let mut answer = self.ask(order, "GetDeployment", &json!({ "deploymentId": id })).await?;
-        let deployment = answer["deploymentInfo"].take();
+        let deployment = answer.get_mut("deploymentInfo").map(Value::take).unwrap_or_default();
         if deployment["revision"].is_null() { Err(none()) } else { Ok(deployment) }
     }
 

@@ -55,7 +55,8 @@ impl Ecs {
     async fn describe(&self, cluster: &str, service: &str, order: &Order<'_>) -> Result<Value, SinkError> {
         let input = json!({ "cluster": cluster, "services": [service] });
         let mut answer = self.ask(order, "DescribeServices", &input).await?;
-        let found = answer["services"].get_mut(0).map(Value::take).filter(|found| found["status"] == "ACTIVE");
+        let first = answer.get_mut("services").and_then(|services| services.get_mut(0)).map(Value::take);
+        let found = first.filter(|found| found["status"] == "ACTIVE");
         found.ok_or_else(|| {
             refused(format!(
                 "{}: there is no such service in this account and region; name one, or take the hook out of the definition",
