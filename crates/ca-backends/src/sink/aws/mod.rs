@@ -29,6 +29,9 @@ pub(super) const PATIENCE: Patience = Patience {
     first_rest: Duration::from_secs(1),
 };
 
+/// Of what AWS would do twice if it were asked twice: whoever was not answered looks first whether it is done.
+pub(super) const ONCE: Patience = Patience { attempts: 1, ..PATIENCE };
+
 /// What sinks at AWS have in common.
 pub struct AwsSinks {
     access: AwsAccess,

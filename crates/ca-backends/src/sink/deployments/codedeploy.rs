@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Order;
 use super::fault::{self, refused};
 use crate::aws::{AwsAccess, Call, Caller, Protocol, Service, Tally};
-use crate::sink::aws::{LONGEST_WAIT, PATIENCE};
+use crate::sink::aws::{LONGEST_WAIT, ONCE, PATIENCE};
 
 /// Calls in a second at most: a wave of rotations is no hurry.
 const PER_SECOND: u32 = 10;
@@ -26,6 +26,8 @@ const PAGES: usize = 10;
 pub(super) struct CodeDeploy {
     service: Service,
     caller: Caller,
+    /// For what makes a deployment.
+    once: Caller,
     region: String,
 }
 
@@ -33,7 +35,8 @@ impl CodeDeploy {
     pub(super) fn new(access: &AwsAccess, region: String, attempt: Duration, tally: Arc<Tally>) -> Self {
         let protocol = Protocol::Json { version: "1.1", target: "CodeDeploy_20141006" };
         let service = Service::new(access, "codedeploy", &region, protocol, attempt);
-        Self { service, caller: Caller::new(PER_SECOND, LONGEST_WAIT, PATIENCE, tally), region }
+        let caller = Caller::new(PER_SECOND, LONGEST_WAIT, PATIENCE, Arc::clone(&tally));
+        Self { service, caller, once: Caller::new(PER_SECOND, LONGEST_WAIT, ONCE, tally), region }
     }
 
     /// Has the revision of the group's last successful deployment deployed again, unless that was done for this delivery.
@@ -111,7 +114,10 @@ impl CodeDeploy {
     }
 
     pub(super) async fn create(&self, order: &Order<'_>, input: &Value) -> Result<(), SinkError> {
-        self.ask(order, "CreateDeployment", input).await.map(drop)
+        const OPERATION: &str = "CreateDeployment";
+        let call = Call { operation: OPERATION, micro_dollars: 0 };
+        let answered = self.once.call(call, || self.service.ask(OPERATION, input)).await;
+        answered.map(drop).map_err(|error| fault::of(order.hook, &self.region, OPERATION, error, help))
     }
 
     async fn ask(&self, order: &Order<'_>, operation: &'static str, input: &Value) -> Result<Value, SinkError> {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::Order;
 use super::fault::{self, refused};
 use crate::aws::{AwsAccess, Call, Caller, Protocol, Service, Tally};
-use crate::sink::aws::{LONGEST_WAIT, PATIENCE};
+use crate::sink::aws::{LONGEST_WAIT, ONCE, PATIENCE};
 
 /// Calls in a second at most. AWS takes 10 to 20 of those that change a service.
 const PER_SECOND: u32 = 5;
@@ -24,6 +24,8 @@ const CLOCKS: i64 = 60_000;
 pub(super) struct Ecs {
     service: Service,
     caller: Caller,
+    /// For what makes a deployment.
+    once: Caller,
     region: String,
 }
 
@@ -31,7 +33,8 @@ impl Ecs {
     pub(super) fn new(access: &AwsAccess, region: String, attempt: Duration, tally: Arc<Tally>) -> Self {
         let protocol = Protocol::Json { version: "1.1", target: "AmazonEC2ContainerServiceV20141113" };
         let service = Service::new(access, "ecs", &region, protocol, attempt);
-        Self { service, caller: Caller::new(PER_SECOND, LONGEST_WAIT, PATIENCE, tally), region }
+        let caller = Caller::new(PER_SECOND, LONGEST_WAIT, PATIENCE, Arc::clone(&tally));
+        Self { service, caller, once: Caller::new(PER_SECOND, LONGEST_WAIT, ONCE, tally), region }
     }
 
     /// Has the service deployed anew, unless it surely was since the rotation.
@@ -49,7 +52,10 @@ impl Ecs {
             return Ok(());
         }
         let input = json!({ "cluster": cluster, "service": service, "forceNewDeployment": true });
-        self.ask(order, "UpdateService", &input).await.map(drop)
+        const OPERATION: &str = "UpdateService";
+        let call = Call { operation: OPERATION, micro_dollars: 0 };
+        let answered = self.once.call(call, || self.service.ask(OPERATION, &input)).await;
+        answered.map(drop).map_err(|error| fault::of(order.hook, &self.region, OPERATION, error, help))
     }
 
     async fn describe(&self, cluster: &str, service: &str, order: &Order<'_>) -> Result<Value, SinkError> {
