@@ -60,7 +60,8 @@ FEATURES ?= ''
 .PHONY: check-features
 check-features:
 	@for features in $(FEATURES); do \
-		programs="--package ca-server"; test "$$features" = aws-s3 || programs="$$programs --package ca-cli"; \
+		programs="--package ca-server"; \
+		case "$$features" in aws-s3|hooks-aws) ;; *) programs="$$programs --package ca-cli" ;; esac; \
 		said=$$($(CARGO) check --quiet $$programs --no-default-features --features "$$features" 2>&1) && test -z "$$said" || { \
 			printf '%s\nwith the features [%s] alone, %s does not build without a word\n' "$$said" "$$features" "$$programs"; exit 1; }; \
 	done
@@ -79,7 +80,7 @@ fuzz: ## Fuzz every parser for FUZZ_SECONDS each (60); see fuzz/run.sh for the c
 	fuzz/run.sh $(FUZZ_SECONDS)
 
 soak: ## The long runs: kill -9 twenty times under load, a million seeds of the simulation, and what else takes hours
-	$(MAKE) --no-print-directory check-features FEATURES="aws-s3 backend-acm-pca backend-kms backend-pkcs11 target-secrets-manager"
+	$(MAKE) --no-print-directory check-features FEATURES="aws-s3 backend-acm-pca backend-kms backend-pkcs11 hooks-aws target-secrets-manager"
 	$(CARGO) build --workspace --bins
 	CA_E2E_RECORD=postgres $(CARGO) test --workspace --test it
 	$(CARGO) test --package ca-e2e --test soak -- --ignored --nocapture --test-threads=1

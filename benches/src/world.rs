@@ -16,7 +16,7 @@ use ca_core::principal::Principal;
 use ca_core::profile;
 use ca_core::time::Lifetime;
 use ca_core::usage::ExtendedKeyUsage;
-use ca_engine::engine::{Engine, ManagedSettings, NoncePolicy, OutboxSettings, Ports, Settings};
+use ca_engine::engine::{Engine, ManagedSettings, NoncePolicy, NoticeSettings, OutboxSettings, Ports, Settings};
 use ca_engine::fake::{FakeClock, FlakyPublisher, MemoryStore, ScriptedAuthorizer, SeededEntropy};
 use ca_engine::flow::establish::{AuthorityPlan, establish_authority};
 use ca_engine::flow::issue::IssueRequest;
@@ -77,6 +77,7 @@ impl World {
             delta_validity: Lifetime::from_days(1),
             offline_crl_validity: Lifetime::from_days(395),
             outbox: OutboxSettings::default(),
+            notices: NoticeSettings::default(),
             keep_expired: None,
             bulk_batch: 100,
             managed: ManagedSettings::default(),

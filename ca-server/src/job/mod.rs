@@ -16,6 +16,7 @@ mod follow;
 mod issuer_lists;
 mod issuers;
 mod mirror;
+mod notices;
 mod offline_lists;
 mod outbox;
 mod personal_data;
@@ -59,6 +60,7 @@ pub(crate) const NAMES: [(&str, &str); 19] = [
     ("issuances-elsewhere", "end what was ordered of AWS Private CA and never ended"),
     ("issuer-lists", "take the lists of authorities that issue elsewhere from their issuers"),
     (MIRROR, "put the newest lists into the mirrors, as publish.s3 names one"),
+    ("notices", "tell ahead of certificates that nobody renewed and authorities that end, as [notices] says"),
     ("outbox", "deliver events to the sinks"),
     ("personal-data", "encrypt what of personal data lies in clear or under an older key"),
     (REPLACE_KEY, "replace the key of personal data and encrypt all of it anew; only when asked"),
@@ -92,6 +94,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
         "issuances-elsewhere" => Box::new(issuers::IssuancesElsewhereJob),
         "issuer-lists" => Box::new(issuer_lists::IssuerListsJob::new()),
         MIRROR => Box::new(mirror::MirrorJob::default()),
+        "notices" => Box::new(notices::NoticesJob),
         "outbox" => Box::new(outbox::OutboxJob::of_all()),
         "personal-data" => Box::new(personal_data::PersonalDataJob),
         REPLACE_KEY => Box::new(personal_data::PersonalDataKeyJob),

@@ -6,6 +6,7 @@
 
 pub mod anchor;
 pub mod aws;
+pub mod endpoint_probe;
 pub mod issuer;
 pub mod publisher;
 pub mod shared_answers;

@@ -52,6 +52,8 @@ pub enum AuditAction {
     ManagedCertificateChanged,
     /// A managed certificate was taken from the record.
     ManagedCertificateRemoved,
+    /// It was told that a certificate, or an authority, ends soon and nobody has seen to what comes after.
+    ExpiryNoticed,
     /// A managed certificate was brought to its target and is current there.
     CertificateRotated,
     /// The rotation of a managed certificate failed; once for each urgency.

@@ -25,6 +25,7 @@ pub mod lint;
 pub mod managed;
 pub mod month;
 pub mod name;
+pub mod notice;
 pub mod ocsp;
 pub mod oid;
 pub mod pem;

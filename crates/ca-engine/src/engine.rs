@@ -35,7 +35,7 @@ use crate::port::sink::Sink;
 use crate::port::spool::Spool;
 use crate::port::store::{PublishedCrl, PublishedPartial, Store};
 use crate::published_lists::PublishedLists;
-pub use crate::settings::{ManagedSettings, NoncePolicy, OutboxSettings, PartialLists, Settings};
+pub use crate::settings::{ManagedSettings, NoncePolicy, NoticeSettings, OutboxSettings, PartialLists, Settings};
 use crate::shard_news::ShardNews;
 use crate::shard_plan::ShardPlan;
 use crate::shared_use::SharedUse;

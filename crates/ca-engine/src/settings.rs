@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ca_core::id::AuthorityId;
 use ca_core::key::{KeyType, SignatureAlgorithm};
+use ca_core::managed::RenewBefore;
 use ca_core::managed::schedule::Schedule;
 use ca_core::name::GeneralName;
 use ca_core::time::Lifetime;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub offline_crl_validity: Lifetime,
     /// How events are delivered.
     pub outbox: OutboxSettings,
+    /// How long before an end it is told of.
+    pub notices: NoticeSettings,
     /// How long certificates stay on record after their end, unless their profile keeps them longer; `None`: for ever.
     pub keep_expired: Option<Lifetime>,
     /// How many certificates of a bulk revocation are revoked by one commit; at least 1. Everybody who revokes waits for it.
@@ -97,6 +100,26 @@ pub enum NoncePolicy {
     Ignore,
     /// Who sends none is refused with `unauthorized`; nobody is given an answer that was signed before the question.
     Require,
+}
+
+/// How long before an end it is told of; where nothing is said, it is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoticeSettings {
+    /// Of certificates that nobody renewed.
+    pub certificates: Vec<RenewBefore>,
+    /// Of authorities whose next generation does not issue yet.
+    pub authorities: Vec<RenewBefore>,
+}
+
+/// Certificates when a sixth and when a twentieth of their life is left; authorities a year, 90, 30 and 7 days before.
+impl Default for NoticeSettings {
+    fn default() -> Self {
+        let days = |days| RenewBefore::Time(Lifetime::from_days(days));
+        Self {
+            certificates: vec![RenewBefore::Share { parts: 1, of: 6 }, RenewBefore::Share { parts: 1, of: 20 }],
+            authorities: [365, 90, 30, 7].map(days).to_vec(),
+        }
+    }
 }
 
 /// How often, and for how long, events are tried to be delivered.

@@ -8,6 +8,7 @@ pub mod administrator;
 mod anchors;
 mod authority_keys;
 mod aws_calls;
+mod aws_sinks;
 pub mod backup;
 pub mod ceremony;
 pub mod clock;

@@ -96,7 +96,7 @@ impl Runtime {
         store.release_lease(&lease).await?;
         follow_anchor::follow(&self.engine, &*self.anchor, &mut Anchored::default()).await?;
         // A server on this folder delivers them, if it has somebody to tell.
-        if self.config.webhooks.is_empty() && !store.unassigned_messages(1).await?.is_empty() {
+        if !self.config.has_sinks() && !store.unassigned_messages(1).await?.is_empty() {
             let lease = self.lease(expire::LEASE_NAME).await?;
             expire::drop_stale_events(&self.engine, &lease).await?;
             store.release_lease(&lease).await?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use ca_backends::endpoint_probe::TlsProbe;
 use ca_backends::signer::SoftwareSigner;
 use ca_backends::target::DirectoryTarget;
 use ca_core::key::KeyType;
@@ -72,5 +73,5 @@ impl KeyMaker for SoftwareKeys {
 
 /// What rotations need.
 pub(crate) fn ports(targets: &Arc<Targets>) -> ManagedPorts {
-    ManagedPorts { targets: targets.clone(), keys: Arc::new(SoftwareKeys), ..ManagedPorts::none() }
+    ManagedPorts { targets: targets.clone(), keys: Arc::new(SoftwareKeys), probe: Arc::new(TlsProbe) }
 }

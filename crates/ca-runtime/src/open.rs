@@ -33,6 +33,7 @@ use ca_store::OpenMode;
 use thiserror::Error;
 
 pub use crate::aws_calls::AwsCalls;
+use crate::aws_sinks::AwsSinks;
 use crate::clock::SystemClock;
 use crate::config::{ApiConfig, Config, PassphraseSource};
 use crate::data_folder::{DataFolder, DataFolderError, PASSPHRASE_FILE};
@@ -148,6 +149,7 @@ pub struct Runtime {
     pub anchor: Arc<dyn Anchor>,
     /// Where lists are put too, beside the data folder.
     pub mirrors: Vec<Mirror>,
+    aws_sinks: AwsSinks,
     pub(crate) external_keys: Arc<HeldKeys>,
     pub(crate) targets: Arc<managed::Targets>,
     pub(crate) keyring: Arc<SealedKeyring>,
@@ -164,8 +166,10 @@ impl Runtime {
         let profiles = profiles(&config, purpose)?;
         let authorizer = access_policy(&config)?;
         let clock = Arc::new(SystemClock);
-        let webhooks = if purpose.delivers_events() { config.webhooks.as_slice() } else { &[] };
-        let sinks = sinks::open(webhooks, &(clock.clone() as Arc<dyn Clock>)).map_err(OpenError::Sinks)?;
+        let sinks = match purpose.delivers_events() {
+            true => sinks::open(&config, &(clock.clone() as Arc<dyn Clock>)).await.map_err(OpenError::Sinks)?,
+            false => sinks::none(),
+        };
         // 2. The folder, and nobody else in it who must not be.
         let data_folder = match purpose {
             Purpose::Job | Purpose::Administer | Purpose::Restore => DataFolder::open(&config.data_dir)?,
@@ -210,7 +214,7 @@ impl Runtime {
             authorizer,
             publisher: Arc::new(DirectoryPublisher::new(data_folder.crl_folder())),
             spool,
-            sinks,
+            sinks: sinks.all,
             shared_answers,
             managed: managed::ports(&targets),
         };
@@ -232,6 +236,7 @@ impl Runtime {
             data_folder,
             anchor,
             mirrors,
+            aws_sinks: sinks.aws,
             external_keys,
             targets,
             keyring,
@@ -254,8 +259,9 @@ impl Runtime {
 
     /// What tells of the calls of AWS so far, for as long as it is kept.
     pub fn aws_calls(&self) -> impl Fn() -> Vec<AwsCalls> + Send + Sync + use<> {
-        let (keys, targets) = (Arc::clone(&self.external_keys), Arc::clone(&self.targets));
-        move || [keys.aws_calls(), targets.aws_calls()].concat()
+        let (keys, targets, sinks) =
+            (Arc::clone(&self.external_keys), Arc::clone(&self.targets), self.aws_sinks.clone());
+        move || [keys.aws_calls(), targets.aws_calls(), sinks.calls()].concat()
     }
 
     /// Whether other replicas may be at work on the same record.
@@ -281,7 +287,7 @@ pub async fn migrate(config: &Config) -> Result<(i64, i64), OpenError> {
 pub fn check_policies(config: &Config) -> Result<(), OpenError> {
     profiles(config, Purpose::Serve)?;
     access_policy(config)?;
-    sinks::open(&config.webhooks, &(Arc::new(SystemClock) as Arc<dyn Clock>)).map_err(OpenError::Sinks)?;
+    sinks::check(config, &(Arc::new(SystemClock) as Arc<dyn Clock>)).map_err(OpenError::Sinks)?;
     config.redis.as_ref().map(shared_answers::check).transpose()?;
     mirrors::check(config)?;
     external_keys::check(config)?;
@@ -370,6 +376,7 @@ fn settings(config: &Config) -> Settings {
         delta_validity: config.status.crl_interval,
         offline_crl_validity: OFFLINE_CRL_VALIDITY.max(config.status.crl_validity),
         outbox: config.outbox,
+        notices: config.notices.clone(),
         keep_expired: config.keep_expired,
         bulk_batch: BULK_BATCH,
         managed: config.managed.clone(),

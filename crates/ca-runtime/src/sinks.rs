@@ -12,14 +12,53 @@ use ca_engine::port::clock::Clock;
 use ca_engine::port::sink::Sink;
 use thiserror::Error;
 
-use crate::config::WebhookConfig;
+use crate::aws_sinks::{self, AwsSinks};
+use crate::config::{Config, WebhookConfig};
 use crate::file::{self, Links};
 
-/// Opens every webhook, or tells every fault.
-pub(crate) fn open(
+/// The sinks of a configuration.
+pub(crate) struct Sinks {
+    /// Each by its name.
+    pub(crate) all: BTreeMap<SinkName, Arc<dyn Sink>>,
+    /// What tells of the calls of AWS that they made.
+    pub(crate) aws: AwsSinks,
+}
+
+/// Opens every sink, or tells every fault.
+pub(crate) async fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Sinks, Vec<SinkFault>> {
+    let (mut all, mut faults) = open_webhooks(&config.webhooks, clock);
+    let aws = match aws_sinks::open(config).await {
+        Ok((of_aws, aws)) => {
+            all.extend(of_aws);
+            Some(aws)
+        }
+        Err(more) => {
+            faults.extend(more);
+            None
+        }
+    };
+    match aws {
+        Some(aws) if faults.is_empty() => Ok(Sinks { all, aws }),
+        _ => Err(faults),
+    }
+}
+
+/// None, for who delivers nothing.
+pub(crate) fn none() -> Sinks {
+    Sinks { all: BTreeMap::new(), aws: AwsSinks::default() }
+}
+
+/// What of them can be judged without a look at the network: for `check-config`.
+pub(crate) fn check(config: &Config, clock: &Arc<dyn Clock>) -> Result<(), Vec<SinkFault>> {
+    let (_, mut faults) = open_webhooks(&config.webhooks, clock);
+    faults.extend(aws_sinks::check(config));
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+fn open_webhooks(
     webhooks: &[WebhookConfig],
     clock: &Arc<dyn Clock>,
-) -> Result<BTreeMap<SinkName, Arc<dyn Sink>>, Vec<SinkFault>> {
+) -> (BTreeMap<SinkName, Arc<dyn Sink>>, Vec<SinkFault>) {
     let mut sinks = BTreeMap::new();
     let mut faults = Vec::new();
     for webhook in webhooks {
@@ -27,18 +66,18 @@ pub(crate) fn open(
             Ok(sink) => {
                 sinks.insert(webhook.name.clone(), Arc::new(sink) as Arc<dyn Sink>);
             }
-            Err(detail) => faults.push(SinkFault { sink: webhook.name.clone(), detail }),
+            Err(detail) => faults.push(SinkFault { place: format!("webhook.{}", webhook.name), detail }),
         }
     }
-    if faults.is_empty() { Ok(sinks) } else { Err(faults) }
+    (sinks, faults)
 }
 
 /// A sink that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("webhook.{sink}: {detail}")]
+#[error("{place}: {detail}")]
 pub struct SinkFault {
-    /// Which.
-    pub sink: SinkName,
+    /// Its table in the configuration.
+    pub place: String,
     /// What is wrong and what would be right, without secrets.
     pub detail: String,
 }
@@ -87,11 +126,11 @@ mod tests {
             webhook("roots", good, Some(file("roots", "hunter2"))),
         ];
         let clock: Arc<dyn Clock> = Arc::new(FakeClock::default());
-        let faults = open(&webhooks, &clock).map(|_| ()).expect_err("three of four");
-        let names: Vec<&str> = faults.iter().map(|fault| fault.sink.as_str()).collect();
-        assert_eq!(names, ["missing", "short", "roots"]);
+        let (_, faults) = open_webhooks(&webhooks, &clock);
+        let names: Vec<&str> = faults.iter().map(|fault| fault.place.as_str()).collect();
+        assert_eq!(names, ["webhook.missing", "webhook.short", "webhook.roots"]);
         let told = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         assert!(!told.contains("hunter2") && told.contains("webhook.short") && told.contains("7 octets"), "{told}");
-        assert_eq!(open(&webhooks[..1], &clock).expect("fine").len(), 1);
+        assert_eq!(open_webhooks(&webhooks[..1], &clock).0.len(), 1);
     }
 }

@@ -20,6 +20,8 @@ pub trait JsonService: Send + 'static {
     const TARGET: &'static str;
     /// The name that requests are signed for, as in `kms`.
     const SIGNING_NAME: &'static str;
+    /// The version of the protocol.
+    const VERSION: &'static str = "1.1";
     /// The region that it is in.
     const REGION: &'static str = "sa-east-1";
 
@@ -319,8 +321,9 @@ impl<S: JsonService> State<S> {
         if operation.is_empty() {
             return Err(AwsError::new("UnknownOperationException", "no such target"));
         }
-        if header(request, "content-type") != Some("application/x-amz-json-1.1") {
-            return Err(AwsError::new("UnknownOperationException", "not application/x-amz-json-1.1"));
+        let content_type = format!("application/x-amz-json-{}", S::VERSION);
+        if header(request, "content-type") != Some(content_type.as_str()) {
+            return Err(AwsError::new("UnknownOperationException", format!("not {content_type}")));
         }
         let input = serde_json::from_slice(request.body())
             .map_err(|error| AwsError::new("SerializationException", error.to_string()))?;

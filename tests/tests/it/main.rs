@@ -29,6 +29,7 @@ mod crl_compressed;
 mod external_root;
 mod health;
 mod homes;
+mod hooks;
 mod idempotency;
 mod issue;
 mod kms;

@@ -33,7 +33,7 @@ pub(crate) struct Refusal {
 }
 
 /// What AWS calls throttling. `LimitExceededException`, which the SDK counts among them, is a limit that stays.
-const THROTTLING: [&str; 11] = [
+const THROTTLING: [&str; 15] = [
     "Throttling",
     "ThrottlingException",
     "ThrottledException",
@@ -45,6 +45,11 @@ const THROTTLING: [&str; 11] = [
     "BandwidthLimitExceeded",
     "SlowDown",
     "PriorRequestNotComplete",
+    // Of SNS and SQS, and of the KMS keys behind them.
+    "Throttled",
+    "KMSThrottling",
+    "KMSThrottlingException",
+    "KmsThrottled",
 ];
 /// What passes although its status does not say so.
 const PASSING: [&str; 6] = [
@@ -101,12 +106,15 @@ impl Refusal {
     /// What helps where the credentials are what is refused; `None` where it is something else. `region` is where it was asked.
     pub(crate) fn remedy_of_credentials(&self, region: &str) -> Option<String> {
         Some(match self.code.as_str() {
-            "ExpiredTokenException" => {
+            "ExpiredTokenException" | "ExpiredToken" => {
                 "the session of the credentials has ended: renew them where they come from (the role of the task or instance does \
                  so by itself; values in the environment are read once, at the start)"
                     .to_owned()
             }
-            "UnrecognizedClientException" | "InvalidClientTokenId" | "MissingAuthenticationTokenException" => {
+            "UnrecognizedClientException"
+            | "InvalidClientTokenId"
+            | "MissingAuthenticationTokenException"
+            | "MissingAuthenticationToken" => {
                 "AWS does not know these credentials; check where they come from (docs/aws.md)".to_owned()
             }
             "InvalidSignatureException" | "SignatureDoesNotMatch" | "IncompleteSignatureException" => format!(

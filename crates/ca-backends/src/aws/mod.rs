@@ -16,8 +16,12 @@ mod line;
 mod pace;
 mod place;
 mod private_ca;
+mod queue;
+#[cfg(feature = "hooks-aws")]
+mod service;
 #[cfg(feature = "aws-calls")]
 mod tally;
+mod topic;
 
 #[cfg(feature = "aws-s3")]
 pub(crate) use access::{ATTEMPT, CONNECT};
@@ -31,7 +35,11 @@ pub use key::{KeyProblem, KmsKeyArn};
 pub use key_order::{AUTHORITY_TAG, CREATION_TAG, KeyPolicy, KmsKeyOrder, PrincipalArn, PrincipalProblem, key_spec_of};
 pub use place::{AwsPlace, EndpointUrl, PlaceProblem, Region};
 pub use private_ca::{PrivateCaArn, PrivateCaProblem};
+pub use queue::{QueueProblem, QueueUrl};
+#[cfg(feature = "hooks-aws")]
+pub(crate) use service::{Protocol, Service};
 #[cfg(feature = "aws-calls")]
 pub(crate) use tally::Tally;
 #[cfg(feature = "aws-calls")]
 pub use tally::{CallCount, CallOutcome};
+pub use topic::{TopicArn, TopicProblem};

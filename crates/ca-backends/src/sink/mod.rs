@@ -1,5 +1,9 @@
 //! Where events go: the `Sink` port (`ca_engine::port::sink`).
 
+#[cfg(feature = "hooks-aws")]
+pub mod aws;
+#[cfg(feature = "hooks-aws")]
+pub mod deployments;
 pub mod webhook;
 
 pub use webhook::{Webhook, WebhookAddress, WebhookError, WebhookSecrets};

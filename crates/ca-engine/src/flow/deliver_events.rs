@@ -115,7 +115,12 @@ pub fn event_of(delivery: &Delivery) -> Option<SinkEvent> {
     body.insert("sequence".to_owned(), delivery.sequence.into());
     body.insert("time".to_owned(), delivery.created_at.to_rfc3339().into());
     body.insert("topic".to_owned(), delivery.topic.clone().into());
-    Some(SinkEvent { id: delivery.id, body: Value::Object(body).to_string() })
+    Some(SinkEvent {
+        id: delivery.id,
+        topic: delivery.topic.clone(),
+        certificate: delivery.certificate,
+        body: Value::Object(body).to_string(),
+    })
 }
 
 fn verdict(engine: &Engine, delivery: &Delivery, ended: Result<(), SinkError>) -> Verdict {

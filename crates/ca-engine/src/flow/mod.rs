@@ -22,6 +22,7 @@ mod list_scope;
 pub mod list_urls;
 pub mod managed;
 pub mod mirror_lists;
+pub mod notices;
 pub mod on_host;
 pub mod outbox;
 pub mod pass_on_revocations;

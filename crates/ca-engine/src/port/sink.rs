@@ -1,7 +1,7 @@
 //! Where events go: whoever wants to know what happened to certificates and lists.
 
 use async_trait::async_trait;
-use ca_core::id::DeliveryId;
+use ca_core::id::{CertificateId, DeliveryId};
 use ca_core::time::Lifetime;
 use thiserror::Error;
 
@@ -10,6 +10,10 @@ use thiserror::Error;
 pub struct SinkEvent {
     /// The same at every attempt: by it receivers tell repetitions.
     pub id: DeliveryId,
+    /// What it tells of, as in `certificate.issued`; the body says it too.
+    pub topic: String,
+    /// The certificate it is about: events about one have an order.
+    pub certificate: Option<CertificateId>,
     /// JSON, one object; no personal data, no secrets.
     pub body: String,
 }

@@ -20,6 +20,7 @@ mod managed;
 mod managed_define;
 mod managed_fault;
 mod mirror_lists;
+mod notices;
 mod publish_crl;
 mod publish_partial;
 mod query;

@@ -12,7 +12,9 @@ use ca_core::principal::Principal;
 use ca_core::profile::{self, Profile};
 use ca_core::time::Lifetime;
 use ca_core::usage::ExtendedKeyUsage;
-use ca_engine::engine::{Engine, ManagedSettings, NoncePolicy, OutboxSettings, PartialLists, Ports, Settings};
+use ca_engine::engine::{
+    Engine, ManagedSettings, NoncePolicy, NoticeSettings, OutboxSettings, PartialLists, Ports, Settings,
+};
 use ca_engine::error::FlowError;
 use ca_engine::fake::{FakeClock, FlakyPublisher, MemoryStore, ScriptedAuthorizer, ScriptedSigner, SeededEntropy};
 use ca_engine::flow::establish::{AuthorityPlan, establish_authority};
@@ -83,6 +85,7 @@ pub(crate) fn settings() -> Settings {
         partial_lists: BTreeMap::from([(authority("tls"), PartialLists { shards: 2, delta: true })]),
         delta_validity: Lifetime::from_days(1),
         offline_crl_validity: Lifetime::from_days(395),
+        notices: NoticeSettings::default(),
         outbox: OutboxSettings {
             max_attempts: 4,
             first_retry: Lifetime::from_seconds(2),

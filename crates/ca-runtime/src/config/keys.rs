@@ -96,6 +96,9 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("outbox.longest_retry", Text),
     ("outbox.keep_undelivered", Text),
     ("outbox.keep_unassigned", Text),
+    ("deployments.enabled", Flag),
+    ("notices.certificates", List),
+    ("notices.authorities", List),
     ("managed.schedule", Text),
     ("managed.wave", Number),
     ("managed.rate", Number),
@@ -106,6 +109,8 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
 /// The keys of sections that have a table for each name that the operator gives: `webhook.NAME.url`.
 pub(super) const NAMED_KEYS: &[(&str, &[(&str, Kind)])] = &[
     ("webhook", &[("url", Text), ("secret_file", Text), ("ca_file", Text)]),
+    ("sns", &[("topic", Text)]),
+    ("sqs", &[("queue", Text)]),
     (
         "pkcs11",
         &[

@@ -13,7 +13,9 @@ mod keys;
 mod listen;
 mod load;
 mod managed;
+mod messaging;
 mod nearest;
+mod notices;
 mod octets;
 mod outbox;
 mod pkcs11;
@@ -39,6 +41,8 @@ pub use database::DatabaseConfig;
 pub use fault::{ConfigFault, ConfigProblem};
 pub use listen::ListenConfig;
 pub use load::{LoadError, process_environment};
+pub(crate) use messaging::DEPLOYMENTS;
+pub use messaging::{QueueConfig, TopicConfig};
 pub use pkcs11::Pkcs11Config;
 pub use policies::PoliciesConfig;
 pub use public::{BaseUrl, PublicConfig};
@@ -50,7 +54,7 @@ pub use webhook::WebhookConfig;
 use ca_backends::aws::{AwsPlace, KeyPolicy};
 use ca_backends::publisher::S3Target;
 use ca_core::time::Lifetime;
-use ca_engine::engine::{ManagedSettings, OutboxSettings};
+use ca_engine::engine::{ManagedSettings, NoticeSettings, OutboxSettings};
 use settings::Settings;
 
 /// The data folder when nothing names one, relative to the working directory.
@@ -99,10 +103,18 @@ pub struct Config {
     pub s3: Option<S3Target>,
     /// Where replicas share signed OCSP answers; `None` where each signs its own.
     pub redis: Option<RedisConfig>,
-    /// Where events go.
+    /// Receivers of events.
     pub webhooks: Vec<WebhookConfig>,
+    /// Topics of SNS that events go to.
+    pub topics: Vec<TopicConfig>,
+    /// Queues of SQS that events go to.
+    pub queues: Vec<QueueConfig>,
+    /// Whether the deployments that managed certificates name are made.
+    pub makes_deployments: bool,
     /// How events are delivered.
     pub outbox: OutboxSettings,
+    /// How long before an end it is told of.
+    pub notices: NoticeSettings,
     /// How long certificates stay on record after their end; `None`: for ever.
     pub keep_expired: Option<Lifetime>,
     /// Profiles.
@@ -135,6 +147,10 @@ impl Config {
         let status = StatusConfig::read(&mut settings);
         let s3 = publish::read_s3(&mut settings, &status);
         let authorities = AuthoritiesConfig::read(&mut settings);
+        let webhooks = webhook::read(&mut settings, &data_dir);
+        let topics = messaging::read_topics(&mut settings);
+        let queues = messaging::read_queues(&mut settings);
+        messaging::check_names(&mut settings, &webhooks, &topics, &queues);
         let aws = aws::read(&mut settings);
         let secrets_manager = aws::read_secrets_manager(&mut settings, &aws);
         let config = Self {
@@ -153,8 +169,12 @@ impl Config {
             managed: managed::read(&mut settings),
             s3,
             redis: redis::read(&mut settings, &data_dir),
-            webhooks: webhook::read(&mut settings, &data_dir),
+            webhooks,
+            topics,
+            queues,
+            makes_deployments: settings.flag("deployments.enabled"),
             outbox: outbox::read(&mut settings),
+            notices: notices::read(&mut settings),
             keep_expired: retention::read(&mut settings),
             policies: PoliciesConfig::read(&mut settings, &data_dir),
             data_dir,
@@ -162,6 +182,11 @@ impl Config {
             public,
         };
         settings.finish(config)
+    }
+
+    /// Whether events go anywhere.
+    pub fn has_sinks(&self) -> bool {
+        !self.webhooks.is_empty() || !self.topics.is_empty() || !self.queues.is_empty() || self.makes_deployments
     }
 
     /// The same configuration for `ca-server dev`: every listener must be loopback, and certificates carry the URLs of the

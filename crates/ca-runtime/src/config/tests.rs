@@ -92,6 +92,8 @@ fn the_template_shows_every_key_and_the_true_defaults() {
         "module",
         "pin_file",
         "sessions",
+        "topic",
+        "queue",
         "signature",
         "signers",
         "administrators",

@@ -30,6 +30,7 @@ mod list_octets;
 mod managed;
 mod month;
 mod newest_crl;
+mod notice;
 mod outbox;
 mod partial_crl;
 mod personal_data;

@@ -12,6 +12,7 @@ pub(crate) mod certificate;
 pub(crate) mod crl;
 pub(crate) mod gateway;
 pub(crate) mod managed;
+pub(crate) mod notice;
 pub(crate) mod outbox;
 pub(crate) mod personal_data;
 pub(crate) mod renewal;

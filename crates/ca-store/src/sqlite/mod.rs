@@ -22,6 +22,7 @@ mod lease;
 mod list_octets;
 mod managed;
 mod newest_crl;
+mod notice;
 mod outbox;
 mod partial_crl;
 mod personal_data;

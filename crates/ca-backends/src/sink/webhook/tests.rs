@@ -13,7 +13,12 @@ use super::*;
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
 fn event() -> SinkEvent {
-    SinkEvent { id: DeliveryId::from_bytes([7; 16]), body: "{\"topic\":\"crl.published\"}".to_owned() }
+    SinkEvent {
+        id: DeliveryId::from_bytes([7; 16]),
+        topic: "crl.published".to_owned(),
+        certificate: None,
+        body: "{\"topic\":\"crl.published\"}".to_owned(),
+    }
 }
 
 fn webhook(url: &str) -> Webhook {

@@ -13,6 +13,7 @@ mod fault;
 mod gateway;
 mod lease;
 mod managed;
+mod notice;
 mod outbox;
 mod partial_crl;
 mod personal_data;

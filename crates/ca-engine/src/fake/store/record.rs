@@ -18,7 +18,7 @@ use ca_core::time::Timestamp;
 use crate::port::keyring::SealedKey;
 use crate::port::list_octets::ListOctets;
 use crate::port::store::{
-    AuthorityRecord, BulkRevocation, CrlIntent, Delivery, GatewayRecord, Idempotency, Journal, Lease,
+    AuthorityRecord, BulkRevocation, CrlIntent, Delivery, ExpiryNotice, GatewayRecord, Idempotency, Journal, Lease,
     ManagedCertificate, OutboxMessage, PartialIntent, Reservation, ResponderRecord, RevocationRow, StoreError,
     TokenRecord, UpstreamIntent, WindowMove,
 };
@@ -70,6 +70,8 @@ pub struct Record {
     pub repeated_renewals: BTreeSet<(CertificateId, CertificateId)>,
     /// Managed certificates, by id.
     pub managed: BTreeMap<ManagedCertificateId, ManagedCertificate>,
+    /// Notices of ends, by certificate.
+    pub expiry_notices: BTreeMap<CertificateId, ExpiryNotice>,
     /// Leases, by name.
     pub leases: BTreeMap<String, LeaseRow>,
     /// Committed audit events, in commit order.

@@ -14,6 +14,7 @@ mod gateway;
 mod journal;
 mod lease;
 mod managed;
+mod notice;
 mod outbox;
 mod partial_crl;
 mod personal_data;
@@ -46,6 +47,7 @@ pub use managed::{
     LATELY, ManagedAddition, ManagedCertificate, ManagedCounts, ManagedCourse, ManagedCurrent, ManagedStore, Rotation,
     Superseded,
 };
+pub use notice::{EndingCertificate, ExpiryNotice, ManagedStanding, NoticeStore};
 pub use outbox::{Assignment, Backlog, Delivery, DeliveryState, FailedAttempt, OutboxStore, Settlement, Verdict};
 pub use partial_crl::{PartialCrlStore, PartialIntent, PartialRecord, PublishedPartial};
 pub use personal_data::{ClearWalk, PersonalData, PersonalDataHolder, PersonalDataKeyVersion, PersonalDataStore};
@@ -78,6 +80,7 @@ pub trait Store:
     + GatewayStore
     + RenewalStore
     + ManagedStore
+    + NoticeStore
     + LeaseStore
     + RestoreStore
     + RetentionStore

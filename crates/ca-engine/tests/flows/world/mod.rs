@@ -13,7 +13,7 @@ use std::sync::Arc;
 use ca_core::id::{AuthorityId, SinkName};
 use ca_core::profile::{self, Profile};
 use ca_core::time::Lifetime;
-use ca_engine::engine::{Engine, ManagedSettings, NoncePolicy, OutboxSettings, Ports, Settings};
+use ca_engine::engine::{Engine, ManagedSettings, NoncePolicy, NoticeSettings, OutboxSettings, Ports, Settings};
 use ca_engine::error::FlowErrorKind;
 use ca_engine::fake::{
     FakeClock, FlakyPublisher, MemoryKeyring, MemoryManagedPorts, MemorySharedAnswers, MemoryStore, ScriptedAuthorizer,
@@ -82,6 +82,7 @@ impl Default for Parts {
                 delta_validity: DAY,
                 offline_crl_validity: Lifetime::from_days(395),
                 outbox: OutboxSettings::default(),
+                notices: NoticeSettings::default(),
                 keep_expired: None,
                 bulk_batch: 2,
                 managed: ManagedSettings::default(),

@@ -259,6 +259,8 @@ fn is_write(method: StoreMethod) -> bool {
             | AddManaged
             | ChangeManaged
             | RemoveManaged
+            | NoteExpiry
+            | DropExpiryNotices
             | IntendUpstream
             | NameUpstream
             | AdoptSerial

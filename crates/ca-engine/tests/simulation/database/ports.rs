@@ -271,6 +271,18 @@ room!(ManagedStore {
         | None, |store| store.sound.count_managed(now);
 });
 
+room!(NoticeStore {
+    EndingCertificates = ending_certificates(after: (Timestamp, CertificateId), ends_before: Timestamp, limit: u32)
+        -> Vec<EndingCertificate>
+        | None, |store| store.sound.ending_certificates(after, ends_before, limit);
+    ExpiryNotice = expiry_notice(certificate: CertificateId) -> Option<Lifetime>
+        | None, |store| store.sound.expiry_notice(certificate);
+    NoteExpiry = note_expiry(notice: ExpiryNotice, journal: Option<Journal>) -> bool
+        | None, |store| store.sound.note_expiry(notice, journal);
+    DropExpiryNotices = drop_expiry_notices(ended_before: Timestamp, limit: u32) -> u64
+        | None, |store| store.sound.drop_expiry_notices(ended_before, limit);
+});
+
 room!(LeaseStore {
     AcquireLease = acquire_lease(name: &str = name.to_owned(), holder: &str = holder.to_owned(), lifetime: Lifetime)
         -> Option<Lease>

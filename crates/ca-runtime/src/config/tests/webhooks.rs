@@ -1,4 +1,4 @@
-//! Webhooks, and how events are delivered.
+//! Webhooks, topics and queues, and how events are delivered.
 
 use std::path::Path;
 
@@ -56,4 +56,31 @@ fn a_webhook_that_would_tell_the_wrong_ones_is_refused() {
     let found = faults("", &[("CA__WEBHOOK__CHAT_ROOM__URL", "ftp://x"), ("CA__WEBHOOK__CHAT_ROOM__COLOUR", "red")]);
     assert!(found.iter().any(|fault| fault.starts_with("`CA__WEBHOOK__CHAT_ROOM__URL`")), "{found:?}");
     assert!(found.iter().any(|fault| fault.contains("COLOUR") && fault.contains("unknown key")), "{found:?}");
+}
+
+#[test]
+fn topics_and_queues_have_a_table_each_and_no_two_sinks_one_name() {
+    let topic = "[sns.inventory]\ntopic = \"arn:aws:sns:sa-east-1:111122223333:ca-events\"\n";
+    let queue = "[sqs.audit-log]\nqueue = \"https://sqs.sa-east-1.amazonaws.com/111122223333/ca-events\"\n";
+    let config = check(&format!("{topic}{queue}")).expect("no fault");
+    assert_eq!((config.topics.len(), config.queues.len(), config.makes_deployments), (1, 1, false));
+    assert_eq!((config.topics[0].name.as_str(), config.topics[0].topic.region()), ("inventory", "sa-east-1"));
+    assert!(config.has_sinks() && !check("").expect("empty").has_sinks());
+    assert!(check("[deployments]\nenabled = true").expect("no fault").makes_deployments);
+    for (text, key, part) in [
+        ("[sns.a]\ntopic = \"ca-events\"", "`sns.a.topic`", "ARN of a topic"),
+        ("[sqs.a]\nqueue = \"ca-events\"", "`sqs.a.queue`", "get-queue-url"),
+        (&format!("{topic}{}", queue.replace("audit-log", "inventory")), "`sqs.inventory.queue`", "sns.inventory"),
+        (&topic.replace("inventory", "deployments"), "`sns.deployments.topic`", "makes deployments"),
+        ("[deployments]\nenabled = \"yes\"", "`deployments.enabled`", "must be `true` or `false`"),
+        ("[notices]\ncertificates = [\"soon\"]", "`notices.certificates`", "`soon` is not a part"),
+        ("[notices]\nauthorities = \"365d\"", "`notices.authorities`", "an array of strings"),
+    ] {
+        let found = faults(text, &[]);
+        assert!(found.iter().any(|fault| fault.starts_with(key) && fault.contains(part)), "{text}: {found:?}");
+    }
+    let found = faults("", &[("CA__SNS__A__TOPIC", "x"), ("CA__NOTICES__AUTHORITIES", "90d, 0d")]);
+    assert!(found.iter().any(|fault| fault.starts_with("`CA__SNS__A__TOPIC`")), "{found:?}");
+    assert!(found.iter().any(|fault| fault.contains("`0d` is not")), "{found:?}");
+    assert!(check("[notices]\ncertificates = []").expect("none").notices.certificates.is_empty());
 }

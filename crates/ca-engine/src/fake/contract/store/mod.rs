@@ -13,6 +13,7 @@ mod kept;
 mod lease;
 mod list;
 mod managed;
+mod notice;
 mod outbox;
 mod partial_crl;
 mod personal_data;
@@ -86,6 +87,7 @@ where
     cases.extend(gateway::cases());
     cases.extend(renewal::cases());
     cases.extend(managed::cases());
+    cases.extend(notice::cases());
     cases.extend(lease::cases());
     cases.extend(restore::cases());
     cases.extend(retention::cases());

@@ -1,0 +1,12 @@
+-- Of which ends it was told, and how long before: once for each length of time. Rows go when the end has come.
+CREATE TABLE expiry_notices (
+    certificate_id  UUID    NOT NULL PRIMARY KEY,
+    not_after       BIGINT  NOT NULL,
+    -- How many seconds before the end the last notice was due: the next one is due nearer to it.
+    seconds_before  BIGINT  NOT NULL CHECK (seconds_before >= 0)
+);
+
+CREATE INDEX expiry_notices_by_end ON expiry_notices (not_after);
+
+-- Whether a certificate is a managed one's.
+CREATE INDEX managed_certificates_by_certificate ON managed_certificates (certificate_id) WHERE certificate_id IS NOT NULL;
