@@ -11,11 +11,11 @@ use utoipa::{IntoResponses, ToSchema};
 
 use ProblemType::{
     AccessDenied, AlreadyRenewed, AlreadyRevoked, AmbiguousSerial, AuthenticationRequired, AuthorityCannotSign,
-    CertificateRemoved, CertificateRevoked, ContentTooLarge, CsrRejected, HeaderFieldsTooLarge, IdempotencyConflict,
-    InternalError, InvalidCredential, InvalidRequest, KeyBlocked, KeyRejected, MalformedRequest, NotAcceptable,
-    NotFound, NotHeld, Overloaded, ProfileViolation, RangeNotSatisfiable, RenewalTooEarly, RenewalTooLate,
-    RequestInProgress, RequestTimeout, RevocationCompleted, RevocationCountChanged, SigningSuspended, TokenExpired,
-    TokenUsedUp, Unavailable, UnknownProfile, UnsupportedMediaType,
+    BadNonce, CertificateRemoved, CertificateRevoked, ContentTooLarge, CsrRejected, HeaderFieldsTooLarge,
+    IdempotencyConflict, InternalError, InvalidCredential, InvalidRequest, KeyBlocked, KeyRejected, MalformedRequest,
+    NotAcceptable, NotFound, NotHeld, Overloaded, ProfileViolation, RangeNotSatisfiable, RenewalTooEarly,
+    RenewalTooLate, RequestInProgress, RequestTimeout, RevocationCompleted, RevocationCountChanged, SigningSuspended,
+    TokenExpired, TokenUsedUp, Unavailable, UnknownProfile, UnsupportedMediaType,
 };
 
 /// Whatever is asked for.
@@ -95,6 +95,11 @@ refusals! {
     Issue = CALLER, BODY, ISSUANCE;
     /// Of renewing.
     Renew = CALLER, CERTIFICATE, BODY, ISSUANCE, SUCCESSION;
+    /// Of a nonce for renewing after the end.
+    RenewalNonce = &[AccessDenied, Overloaded, SigningSuspended, Unavailable];
+    /// Of renewing after the end, by whom nobody knows before the proof was verified.
+    RenewExpired = &[NotFound, BadNonce, InvalidCredential, AccessDenied, Overloaded, SigningSuspended, Unavailable],
+        BODY, ISSUANCE, SUCCESSION;
     /// Of revoking or holding.
     Revoke = CALLER, CERTIFICATE, BODY, &[AlreadyRevoked];
     /// Of revoking many.

@@ -49,6 +49,8 @@ pub enum FlowErrorKind {
     RenewalTooEarly,
     /// It may not be renewed any more.
     RenewalTooLate,
+    /// A nonce is none of ours, too old, or was used.
+    BadNonce,
     /// The authority does not issue, or its key cannot be used here.
     AuthorityCannotSign,
     /// There is an authority of that id.

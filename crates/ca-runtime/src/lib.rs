@@ -10,6 +10,7 @@ mod authority_keys;
 mod aws_calls;
 pub mod backup;
 pub mod ceremony;
+pub mod certificate_target;
 pub mod clock;
 pub mod config;
 pub mod data_folder;

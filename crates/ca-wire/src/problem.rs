@@ -43,6 +43,7 @@ pub const fn problem_type(kind: FlowErrorKind) -> ProblemType {
         FlowErrorKind::AlreadyRenewed => ProblemType::AlreadyRenewed,
         FlowErrorKind::RenewalTooEarly => ProblemType::RenewalTooEarly,
         FlowErrorKind::RenewalTooLate => ProblemType::RenewalTooLate,
+        FlowErrorKind::BadNonce => ProblemType::BadNonce,
         FlowErrorKind::AuthorityCannotSign | FlowErrorKind::AuthorityExists => ProblemType::AuthorityCannotSign,
         FlowErrorKind::InvalidRequest => ProblemType::InvalidRequest,
         FlowErrorKind::UnknownProfile => ProblemType::UnknownProfile,
