@@ -16,12 +16,13 @@ use ca_core::principal::Principal;
 use ca_core::profile;
 use ca_core::time::Lifetime;
 use ca_core::usage::ExtendedKeyUsage;
-use ca_engine::engine::{Engine, NoncePolicy, OutboxSettings, Ports, Settings};
+use ca_engine::engine::{Engine, ManagedSettings, NoncePolicy, OutboxSettings, Ports, Settings};
 use ca_engine::fake::{FakeClock, FlakyPublisher, MemoryStore, ScriptedAuthorizer, SeededEntropy};
 use ca_engine::flow::establish::{AuthorityPlan, establish_authority};
 use ca_engine::flow::issue::IssueRequest;
 use ca_engine::hierarchy::Authority;
 use ca_engine::port::clock::Clock;
+use ca_engine::port::certificate_target::ManagedPorts;
 use ca_engine::port::external_keys::NoExternalKeys;
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError, SealedKey};
 use ca_engine::port::signer::Signer;
@@ -60,13 +61,15 @@ impl World {
             spool: Arc::new(MemorySpool),
             sinks: BTreeMap::new(),
             shared_answers: None,
+            managed: ManagedPorts::none(),
         };
         let settings = Settings {
             base_url: Some("http://pki.example.org".to_owned()),
             api_names: Vec::new(),
             ocsp_validity: Lifetime::from_seconds(3_600),
             nonce: NoncePolicy::Allow,
-            answer_cache_octets: 1 << 20,
+            // What an answer costs that is in no cache is measured.
+            answer_cache_octets: 0,
             shared_lifetime: Lifetime::from_seconds(300),
             crl_validity: Lifetime::from_days(7),
             partial_lists: Default::default(),
@@ -76,6 +79,7 @@ impl World {
             outbox: OutboxSettings::default(),
             keep_expired: None,
             bulk_batch: 100,
+            managed: ManagedSettings::default(),
         };
         let profiles = profiles.context("a built-in profile is refused")?;
         let engine = block_on(Engine::start(ports, profiles, settings)).context("the record cannot be read")?;

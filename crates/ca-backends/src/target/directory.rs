@@ -105,6 +105,14 @@ impl CertificateTarget for DirectoryTarget {
         .await
     }
 
+    async fn current_key(&self) -> Result<Option<PrivateKeyOctets>, TargetError> {
+        self.on_disk(|place| match place.version(TargetPlace::Current)? {
+            Some(version) => version.private_key().map(Some),
+            None => Ok(None),
+        })
+        .await
+    }
+
     async fn promote(&self, rotation: RotationId) -> Result<(), TargetError> {
         self.on_disk(move |place| {
             let _turn = place.take_turn()?;

@@ -8,7 +8,7 @@ use ca_core::certificate::Certificate;
 use ca_core::csr::ParsedCsr;
 use ca_core::id::RotationId;
 use ca_core::pem;
-use ca_engine::port::certificate_target::{HeldCertificate, TargetError};
+use ca_engine::port::certificate_target::{HeldCertificate, PrivateKeyOctets, TargetError};
 use ca_engine::port::signer::Signer;
 use zeroize::Zeroizing;
 
@@ -59,12 +59,20 @@ impl Version {
     }
 
     fn key_spki_sha256(&self) -> Result<[u8; 32], TargetError> {
-        let text = self.text(KEY)?.ok_or_else(|| self.foreign(KEY, "is missing"))?;
-        let no_key = || self.foreign(KEY, "is no private key in PKCS#8");
-        let mut blocks = pem::decode_all("PRIVATE KEY", &text).map_err(|_| no_key())?;
-        let octets = Zeroizing::new(blocks.pop().filter(|_| blocks.is_empty()).ok_or_else(no_key)?);
-        let signer = SoftwareSigner::from_pkcs8(&octets).map_err(|_| no_key())?;
+        let signer = SoftwareSigner::from_pkcs8(self.private_key()?.as_pkcs8()).map_err(|_| self.no_key())?;
         Ok(signer.public_key().spki_sha256())
+    }
+
+    /// The key.
+    pub(super) fn private_key(&self) -> Result<PrivateKeyOctets, TargetError> {
+        let text = self.text(KEY)?.ok_or_else(|| self.foreign(KEY, "is missing"))?;
+        let mut blocks = pem::decode_all("PRIVATE KEY", &text).map_err(|_| self.no_key())?;
+        let octets = blocks.pop().map(Zeroizing::new).filter(|_| blocks.is_empty());
+        octets.map(PrivateKeyOctets::new).ok_or_else(|| self.no_key())
+    }
+
+    fn no_key(&self) -> TargetError {
+        self.foreign(KEY, "is no private key in PKCS#8")
     }
 
     /// A file of the version; wiped, since it may be the key.
