@@ -214,7 +214,7 @@ fn what_the_service_missed_is_made_up_for_in_the_order_of_need() -> anyhow::Resu
     ensure!(outcome.output.contains("2 put in place, 1 failed"), "{outcome:?}");
     ensure!(outcome.said().contains("set after_expiry"), "{outcome:?}");
     let renewed: Page<AuditEvent> = host.administrator.json(&["audit", "list", "--action", "certificate-renewed"])?;
-    let actors: Vec<&str> = renewed.items.iter().map(|event| event.actor.as_str()).collect();
+    let actors: Vec<&str> = renewed.items.iter().map(|event| event.principal.as_str()).collect();
     let [first, second] = actors[..] else { anyhow::bail!("{actors:?}") };
     ensure!(first.starts_with("expired-certificate:") && second.starts_with("certificate:"), "{actors:?}");
     ensure!(host.state("short", 1)?["state"] == "ok" && host.state("forbidden", 1)?["state"] == "expired");

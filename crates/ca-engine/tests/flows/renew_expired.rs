@@ -99,7 +99,7 @@ fn a_holder_renews_after_the_end_by_a_proof_of_the_old_key() {
     assert_eq!(successor.owner, ended.stored.owner);
     let event = ended.world.store.events().pop().expect("an event");
     assert_eq!(event.action, AuditAction::CertificateRenewed);
-    assert_eq!(event.actor, format!("expired-certificate:{}", ended.stored.id));
+    assert_eq!(event.principal, format!("expired-certificate:{}", ended.stored.id));
 }
 
 #[test]

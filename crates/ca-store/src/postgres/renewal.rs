@@ -137,9 +137,7 @@ impl Change for Use {
     type Answer = bool;
 
     async fn apply(&self, transaction: &mut Transaction) -> Result<bool, Failure> {
-        // Whoever forgets the same rows at the same time lets them be: waiting for each other crosswise would fail one of them.
-        const FORGET: &str = "DELETE FROM used_nonces WHERE nonce_sha256 IN
-             (SELECT nonce_sha256 FROM used_nonces WHERE expires_at <= $1 FOR UPDATE SKIP LOCKED)";
+        const FORGET: &str = "DELETE FROM used_nonces WHERE expires_at <= $1";
         transaction.execute(sqlx::query(FORGET).bind(self.now.unix_millis())).await?;
         const SQL: &str = "INSERT INTO used_nonces (nonce_sha256, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
         let query = sqlx::query(SQL).bind(self.nonce_sha256.as_slice()).bind(self.expires_at.unix_millis());
