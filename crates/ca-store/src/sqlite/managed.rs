@@ -101,12 +101,7 @@ async fn list(readers: &SqlitePool, after: Option<&str>, limit: u32) -> Result<V
     Ok(sqlx::query_as(SQL).bind(after.unwrap_or_default()).bind(limit).fetch_all(readers).await?)
 }
 
-async fn due(
-    readers: &SqlitePool,
-    who: Deliverer,
-    now: Timestamp,
-    limit: u32,
-) -> Result<Vec<ManagedRow>, Failure> {
+async fn due(readers: &SqlitePool, who: Deliverer, now: Timestamp, limit: u32) -> Result<Vec<ManagedRow>, Failure> {
     const SERVICE: &str = concat!(
         "SELECT ",
         managed_columns!(),
