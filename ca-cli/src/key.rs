@@ -14,6 +14,7 @@ use aws_lc_rs::signature::{self as aws_lc, EcdsaKeyPair, EcdsaSigningAlgorithm, 
 use ca_core::csr::{CsrError, ParsedCsr};
 use ca_core::key::KeyType;
 use ca_core::pem;
+use ca_core::renewal_proof::ProofAlgorithm;
 use ca_runtime::file::{self, Links};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -118,6 +119,32 @@ impl PrivateKey {
         Ok(Zeroizing::new(pem::encode(PEM_LABEL, &self.to_pkcs8()?)))
     }
 
+    /// By what the key signs a proof of renewal.
+    pub(crate) fn proof_algorithm(&self) -> ProofAlgorithm {
+        ProofAlgorithm::of_key(self.key_type)
+    }
+
+    /// The signature of a JWS by [`Self::proof_algorithm`]: for ECDSA two numbers of fixed length (RFC 7518 §3.4).
+    pub(crate) fn sign_proof(&self, message: &[u8]) -> Result<Vec<u8>, KeyFailure> {
+        let failed = |Unspecified| KeyFailure::Signature;
+        let ecdsa = |algorithm: &'static EcdsaSigningAlgorithm| {
+            let pkcs8 = self.to_pkcs8()?;
+            let pair = EcdsaKeyPair::from_pkcs8(algorithm, &pkcs8).map_err(|_| KeyFailure::Signature)?;
+            Ok(pair.sign(&random(), message).map_err(failed)?.as_ref().to_vec())
+        };
+        match (&self.pair, self.proof_algorithm()) {
+            (Pair::Ecdsa(_), ProofAlgorithm::Es256) => ecdsa(&aws_lc::ECDSA_P256_SHA256_FIXED_SIGNING),
+            (Pair::Ecdsa(_), ProofAlgorithm::Es384) => ecdsa(&aws_lc::ECDSA_P384_SHA384_FIXED_SIGNING),
+            (Pair::Ecdsa(_), _) => ecdsa(&aws_lc::ECDSA_P521_SHA512_FIXED_SIGNING),
+            (Pair::Rsa(pair), _) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(&aws_lc::RSA_PSS_SHA256, &random(), message, &mut signature).map_err(failed)?;
+                Ok(signature)
+            }
+            (Pair::Ed25519(pair), _) => Ok(pair.try_sign(message).map_err(failed)?.as_ref().to_vec()),
+        }
+    }
+
     /// A signing request that proves possession of the key and asks for nothing: what the certificate is to contain is said in
     /// the request that carries it.
     pub(crate) fn signing_request(&self) -> Result<ParsedCsr, KeyFailure> {
@@ -189,6 +216,9 @@ pub(crate) enum KeyFailure {
     /// It could not be written.
     #[error("the key could not be encoded")]
     Encoding,
+    /// It could not sign.
+    #[error("the key could not sign")]
+    Signature,
     /// Not a key that is supported.
     #[error("not a PKCS#8 private key in PEM of type {types}; `openssl pkcs8 -topk8 -nodes` converts other forms", types = KEY_TYPES)]
     NotPkcs8,
@@ -229,6 +259,27 @@ mod tests {
             assert_eq!(request.public_key().key_type(), key_type);
             assert_eq!(request.public_key().subject_public_key(), key.subject_public_key());
             assert!(request.subject().is_empty() && request.requested_extensions().is_empty());
+        }
+    }
+
+    #[test]
+    fn every_kind_of_key_signs_proofs_of_renewal() {
+        use ca_core::renewal_proof::{ProofClaims, RenewalProof, signed_proof};
+        for key_type in QUICK {
+            let key = PrivateKey::generate(key_type).expect("made");
+            let claims = ProofClaims {
+                algorithm: key.proof_algorithm(),
+                certificate: b"a certificate",
+                nonce: "a nonce",
+                url: "https://ca.test/v1",
+                csr: b"a request",
+                issued_at: ca_core::time::Timestamp::from_unix_seconds(1_795_176_000),
+            };
+            let input = claims.signing_input().expect("written");
+            let proof = signed_proof(&input, &key.sign_proof(input.as_bytes()).expect("signed"));
+            let public_key = key.signing_request().expect("accepted").public_key().clone();
+            let proof = RenewalProof::parse(&proof).expect("read");
+            assert_eq!(proof.verify(&public_key), Ok(()), "{key_type}");
         }
     }
 

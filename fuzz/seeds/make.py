@@ -8,6 +8,7 @@ Everything is made with Python's `cryptography`; keys are thrown away, so the oc
 import base64
 import datetime
 import ipaddress
+import json
 import pathlib
 
 from cryptography import x509
@@ -253,7 +254,14 @@ def uris():
     write("pkcs11_uri", "label-of-a-pin.txt", b"pkcs11:token=hsm;object=pin-value=&pin-value=1")
 
 
+def proofs():
+    made = HERE.parent.parent / "crates/ca-core/src/renewal_proof/testdata/proofs.json"
+    for one in json.loads(made.read_text()):
+        write("renewal_proof", one["algorithm"].lower() + ".txt", one["proof"].encode())
+
+
 requests()
 status()
 names()
 uris()
+proofs()

@@ -76,6 +76,11 @@ fn renewal() -> anyhow::Result<()> {
 }
 
 #[test]
+fn agent() -> anyhow::Result<()> {
+    follow("docs/agent.md")
+}
+
+#[test]
 fn events() -> anyhow::Result<()> {
     follow("docs/events.md")
 }

@@ -1,5 +1,6 @@
 //! The command line as clap sees it: types and their help, nothing else. What a command does with them is in `command`.
 
+mod agent;
 mod audit;
 mod authority;
 mod bootstrap;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use agent::{AgentCommand, AgentRunArgs};
 pub(crate) use audit::{AuditCommand, AuditListArgs};
 pub(crate) use authority::{
     AuthorityCommand, DestroyKeyArgs, ExportKeyArgs, ExportRootKeyArgs, ProfileCommand, PublishCrlArgs, RolloverArgs,
@@ -120,6 +122,9 @@ pub(crate) enum Command {
     /// What stands beside nginx or HAProxy: fresh revocation lists, and what is enforced
     #[command(subcommand)]
     Gateway(GatewayCommand),
+    /// Keeps the certificates of this machine renewed, and has their users load them
+    #[command(subcommand)]
+    Agent(AgentCommand),
     /// Key ceremonies on a machine without network: a root, what it signs, and a transcript that proves it
     #[command(subcommand)]
     Ceremony(CeremonyCommand),

@@ -96,6 +96,9 @@ help_texts! {
     gateway_check: ["gateway", "check"];
     gateway_list: ["gateway", "list"];
     gateway_remove: ["gateway", "remove"];
+    agent: ["agent"];
+    agent_run: ["agent", "run"];
+    agent_status: ["agent", "status"];
     ceremony: ["ceremony"];
     ceremony_plan: ["ceremony", "plan"];
     ceremony_run: ["ceremony", "run"];

@@ -1,5 +1,6 @@
 //! The commands: each a plain function of its arguments, the service it works with and the printer.
 
+mod agent;
 mod audit;
 mod authority;
 mod batch;
@@ -49,7 +50,9 @@ pub(crate) fn run(cli: Cli, environment: Environment, printer: &Printer) -> Resu
         _ => {}
     }
     let settings = match &cli.command {
-        Command::Bootstrap(_) | Command::Ceremony(_) => Settings::without_file(&cli.connection, environment)?,
+        Command::Bootstrap(_) | Command::Ceremony(_) | Command::Agent(_) => {
+            Settings::without_file(&cli.connection, environment)?
+        }
         _ => Settings::new(&cli.connection, environment)?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
@@ -151,6 +154,7 @@ async fn dispatch(command: Command, settings: &Settings, printer: &Printer) -> R
             closed(&*service, done).await
         }
         Command::Ceremony(command) => ceremony::run(&command, printer).await,
+        Command::Agent(command) => agent::run(&command, printer).await,
         Command::Gateway(command) => gateway::run(&command, settings, printer).await,
         Command::Completions(args) => manual::completions(&args, printer),
         Command::Man(args) => manual::pages(&args, printer),

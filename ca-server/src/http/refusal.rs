@@ -11,6 +11,7 @@ use utoipa::{IntoResponses, ToSchema};
 
 use ProblemType::{
     AccessDenied, AlreadyRenewed, AlreadyRevoked, AmbiguousSerial, AuthenticationRequired, AuthorityCannotSign,
+    BadNonce,
     CertificateRemoved, CertificateRevoked, ContentTooLarge, CsrRejected, HeaderFieldsTooLarge, IdempotencyConflict,
     InternalError, InvalidCredential, InvalidRequest, KeyBlocked, KeyRejected, MalformedRequest,
     ManagedCertificateChanged, ManagedCertificateExists, ManagedCertificatePaused, NotAcceptable, NotFound, NotHeld,
@@ -100,6 +101,11 @@ refusals! {
     Issue = CALLER, BODY, ISSUANCE;
     /// Of renewing.
     Renew = CALLER, CERTIFICATE, BODY, ISSUANCE, SUCCESSION;
+    /// Of a nonce for renewing after the end.
+    RenewalNonce = &[AccessDenied, Overloaded, SigningSuspended, Unavailable];
+    /// Of renewing after the end, by whom nobody knows before the proof was verified.
+    RenewExpired = &[NotFound, BadNonce, InvalidCredential, AccessDenied, Overloaded, SigningSuspended, Unavailable],
+        BODY, ISSUANCE, SUCCESSION;
     /// Of revoking or holding.
     Revoke = CALLER, CERTIFICATE, BODY, &[AlreadyRevoked];
     /// Of revoking many.

@@ -17,7 +17,7 @@ use super::openapi::Document;
 use super::problem::ProblemResponse;
 use super::route::{
     audit, authorities, bulk_revocations, certificates, crl, gateways, health, issue_certificate, managed, ocsp,
-    outbox, profiles, renew_certificate, renewal_windows, revoke_certificate, tokens,
+    outbox, profiles, renew_certificate, renew_expired, renewal_windows, revoke_certificate, tokens,
 };
 use crate::state::AppState;
 use crate::telemetry::metrics;
@@ -64,6 +64,8 @@ pub(crate) fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(certificates::get_certificate))
         .routes(routes!(renew_certificate::renew_certificate))
         .routes(routes!(renew_certificate::renewal_info))
+        .routes(routes!(renew_expired::renew_expired_certificate))
+        .routes(routes!(renew_expired::renewal_nonce))
         .routes(routes!(revoke_certificate::revoke_certificate))
         .routes(routes!(revoke_certificate::unhold_certificate))
         .routes(bulk)

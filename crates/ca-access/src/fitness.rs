@@ -68,6 +68,7 @@ impl Examples {
         let principals = vec![
             Principal::Anonymous,
             holder,
+            Principal::ExpiredHolder { id: CertificateId::from_bytes([1; 16]) },
             token(None),
             token(Some("example")),
             Principal::LocalOperator,

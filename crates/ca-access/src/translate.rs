@@ -42,6 +42,11 @@ impl Vocabulary {
         match principal {
             Principal::Anonymous => plain(&self.anonymous, "anonymous"),
             Principal::Certificate { id, roles, .. } => self.holder(*id, roles),
+            Principal::ExpiredHolder { id } => {
+                let certificate = RestrictedExpression::new_entity_uid(uid(&self.certificate, id.to_string()));
+                let holder = uid(&self.expired_holder, id.to_string());
+                entity(holder, vec![("certificate", certificate)], HashSet::new())
+            }
             Principal::EnrolmentToken { id, binding } => {
                 entity(uid(&self.enrolment_token, id.to_string()), self.bound_to(binding), HashSet::new())
             }

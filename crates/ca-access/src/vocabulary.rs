@@ -13,20 +13,22 @@ use crate::error::AccessError;
 pub(crate) enum PrincipalKind {
     Anonymous,
     Holder,
+    ExpiredHolder,
     EnrolmentToken,
     LocalOperator,
     Job,
 }
 
 impl PrincipalKind {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Anonymous, Self::Holder, Self::EnrolmentToken, Self::LocalOperator, Self::Job];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Anonymous, Self::Holder, Self::ExpiredHolder, Self::EnrolmentToken, Self::LocalOperator, Self::Job];
 
     /// The kind of a principal; `None` for one that this crate does not know yet, which is denied.
     pub(crate) fn of(principal: &Principal) -> Option<Self> {
         Some(match principal {
             Principal::Anonymous => Self::Anonymous,
             Principal::Certificate { .. } => Self::Holder,
+            Principal::ExpiredHolder { .. } => Self::ExpiredHolder,
             Principal::EnrolmentToken { .. } => Self::EnrolmentToken,
             Principal::LocalOperator => Self::LocalOperator,
             Principal::Job(_) => Self::Job,
@@ -67,6 +69,7 @@ impl ResourceKind {
 pub(crate) const ASKED: [(Action, &[ResourceKind]); Action::ALL.len()] = [
     (Action::IssueCertificate, &[ResourceKind::Profile]),
     (Action::RenewCertificate, &[ResourceKind::Certificate]),
+    (Action::RenewExpiredCertificate, &[ResourceKind::Certificate]),
     (Action::RevokeCertificate, &[ResourceKind::Certificate]),
     (Action::BulkRevoke, &[ResourceKind::Service]),
     (Action::ListBulkRevocations, &[ResourceKind::Service]),
@@ -98,6 +101,7 @@ pub(crate) struct Vocabulary {
     pub(crate) role: EntityTypeName,
     pub(crate) anonymous: EntityTypeName,
     pub(crate) holder: EntityTypeName,
+    pub(crate) expired_holder: EntityTypeName,
     pub(crate) enrolment_token: EntityTypeName,
     pub(crate) local_operator: EntityTypeName,
     pub(crate) job: EntityTypeName,
@@ -120,6 +124,7 @@ impl Vocabulary {
             role: entity_type("Role")?,
             anonymous: entity_type("Anonymous")?,
             holder: entity_type("Holder")?,
+            expired_holder: entity_type("ExpiredHolder")?,
             enrolment_token: entity_type("EnrolmentToken")?,
             local_operator: entity_type("LocalOperator")?,
             job: entity_type("Job")?,
@@ -138,6 +143,7 @@ impl Vocabulary {
         match kind {
             PrincipalKind::Anonymous => &self.anonymous,
             PrincipalKind::Holder => &self.holder,
+            PrincipalKind::ExpiredHolder => &self.expired_holder,
             PrincipalKind::EnrolmentToken => &self.enrolment_token,
             PrincipalKind::LocalOperator => &self.local_operator,
             PrincipalKind::Job => &self.job,

@@ -37,7 +37,7 @@ enum Expectation {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 enum Asker {
     Anonymous,
     Local,
@@ -46,6 +46,9 @@ enum Asker {
         certificate: char,
         #[serde(default)]
         roles: Vec<String>,
+    },
+    ExpiredHolder {
+        certificate: char,
     },
     Token {
         profile: String,
@@ -185,6 +188,7 @@ fn principal(asker: &Asker) -> Principal {
             serial: Serial::from_random([1; 16]),
             roles: roles.iter().map(|role| role.parse().expect("a role")).collect(),
         },
+        Asker::ExpiredHolder { certificate: letter } => Principal::ExpiredHolder { id: certificate(*letter) },
         Asker::Token { profile: name, names, common_name } => Principal::EnrolmentToken {
             id: token('t'),
             binding: TokenBinding {

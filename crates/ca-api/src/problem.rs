@@ -97,6 +97,8 @@ macro_rules! problem_types {
 problem_types! {
     /// The request cannot be read: its syntax, an unknown or missing field, a header.
     MalformedRequest = "malformed-request", 400, "The request cannot be read";
+    /// A nonce is none that the service made, older than five minutes, or was used before.
+    BadNonce = "bad-nonce", 400, "The nonce is not good";
     /// No proof of who asks was offered where one is needed.
     AuthenticationRequired = "authentication-required", 401, "Authentication is required";
     /// A bearer credential is none of ours, or a certificate was not accepted.

@@ -21,6 +21,30 @@ pub struct RenewCertificate {
     pub validity: Option<String>,
 }
 
+/// Answer of `POST /v1/renewal-nonce`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RenewalNonce {
+    /// The nonce, for one proof.
+    pub nonce: String,
+    /// Until when it is good.
+    #[schema(format = "date-time")]
+    pub expires_at: String,
+}
+
+/// Body of `POST /v1/certificates/{certificate}/renew-expired`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RenewExpiredCertificate {
+    /// A certificate signing request in PEM, over a new key.
+    #[schema(max_length = 65536)]
+    pub csr: String,
+    /// A JWS (RFC 7515) in the compact serialization, by the key of the certificate that has ended. Its header has `alg` (ES256, ES384, ES512,
+    /// PS256, RS256 or EdDSA), `x5c` (that certificate first), `nonce` and `url` (that of this request), and may have `typ`; its payload has
+    /// `csr_sha256` (SHA-256 over the DER of the request, base64url) and `iat` (seconds since 1970, at most five minutes ago).
+    #[schema(max_length = 65536)]
+    pub proof: String,
+}
+
 /// Answer of `GET /v1/certificates/{certificate}/renewal-info`: RFC 9773's RenewalInfo, in that RFC's spelling.
 ///
 /// The header `Retry-After` says when to ask again.
@@ -68,6 +92,14 @@ mod tests {
     fn a_request_refuses_an_unknown_field() {
         let error = golden::refusal::<RenewCertificate>(r#"{"reuseKey": true}"#);
         assert!(error.contains("unknown field `reuseKey`"), "{error}");
+    }
+
+    #[test]
+    fn renewing_after_the_end_has_its_golden_shapes() {
+        golden::round_trips::<RenewalNonce>(include_str!("../testdata/renewal_nonce.json"));
+        golden::round_trips::<RenewExpiredCertificate>(include_str!("../testdata/renew_expired_certificate.json"));
+        let error = golden::refusal::<RenewExpiredCertificate>(r#"{"csr": "", "proof": "", "validity": "90d"}"#);
+        assert!(error.contains("unknown field `validity`"), "{error}");
     }
 
     #[test]

@@ -10,6 +10,10 @@ pub const CERTIFICATE_SEARCH: &str = "/v1/certificates/search";
 pub const CERTIFICATE: &str = "/v1/certificates/{certificate}";
 /// `POST` asks for a successor.
 pub const CERTIFICATE_RENEW: &str = "/v1/certificates/{certificate}/renew";
+/// `POST` asks for a successor after the end, by a proof that the old key signs.
+pub const CERTIFICATE_RENEW_EXPIRED: &str = "/v1/certificates/{certificate}/renew-expired";
+/// `POST` makes a nonce for such a proof.
+pub const RENEWAL_NONCE: &str = "/v1/renewal-nonce";
 /// `POST` counts or revokes many.
 pub const CERTIFICATES_REVOKE: &str = "/v1/certificates/revoke";
 /// `GET` lists the bulk revocations.

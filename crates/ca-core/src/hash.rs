@@ -2,7 +2,7 @@
 //!
 //! SHA-1 names keys and OCSP CertIDs only (RFC 5280 §4.2.1.2, RFC 6960 §4.1.1); nothing is signed with it.
 
-use aws_lc_rs::digest;
+use aws_lc_rs::{digest, hmac};
 
 /// SHA-1 of `octets`: an identifier, never a protection.
 pub fn sha1(octets: &[u8]) -> [u8; 20] {
@@ -12,6 +12,15 @@ pub fn sha1(octets: &[u8]) -> [u8; 20] {
 /// SHA-256 of `octets`.
 pub fn sha256(octets: &[u8]) -> [u8; 32] {
     fixed(&digest::SHA256, octets)
+}
+
+/// HMAC-SHA-256 of `octets` (RFC 2104).
+pub fn hmac_sha256(key: &[u8; 32], octets: &[u8]) -> [u8; 32] {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), octets);
+    let mut copied = [0; 32];
+    // The tag of SHA-256 has 32 octets.
+    copied.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
+    copied
 }
 
 /// A number below `bound` (0 for 0) that the parts have, the same at every time and spread evenly: for what must not come at once.

@@ -34,6 +34,7 @@ pub mod policy;
 pub mod principal;
 pub mod profile;
 pub mod renewal;
+pub mod renewal_proof;
 pub mod revocation;
 pub mod serial;
 pub mod signing;

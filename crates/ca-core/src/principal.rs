@@ -24,6 +24,12 @@ pub enum Principal {
         /// The roles bound to this certificate's id, in order.
         roles: Vec<Role>,
     },
+    /// The holder of a certificate of ours that has ended, proved by a signature of the old key over this one request. It can ask for a
+    /// successor and for nothing else, and speaks with none of the certificate's roles.
+    ExpiredHolder {
+        /// Which certificate.
+        id: CertificateId,
+    },
     /// The bearer of an enrolment token, whose secret was checked. Whether uses remain is decided when it is used.
     EnrolmentToken {
         /// Which token.
@@ -38,11 +44,12 @@ pub enum Principal {
 }
 
 impl Principal {
-    /// A stable text that names the principal in records: `certificate:ID`, `token:ID`, `local`, `job:NAME`, `anonymous`.
+    /// A stable text that names the principal in records: `certificate:ID`, `expired-certificate:ID`, `token:ID`, `local`, `job:NAME`, `anonymous`.
     pub fn reference(&self) -> String {
         match self {
             Self::Anonymous => "anonymous".to_owned(),
             Self::Certificate { id, .. } => format!("certificate:{id}"),
+            Self::ExpiredHolder { id } => format!("expired-certificate:{id}"),
             Self::EnrolmentToken { id, .. } => format!("token:{id}"),
             Self::LocalOperator => "local".to_owned(),
             Self::Job(name) => format!("job:{name}"),

@@ -57,6 +57,8 @@ pub enum FlowErrorKind {
     ManagedPaused,
     /// A rotation is under way whose certificate is issued.
     RotationUnderWay,
+    /// A nonce is none of ours, too old, or was used.
+    BadNonce,
     /// The authority does not issue, or its key cannot be used here.
     AuthorityCannotSign,
     /// There is an authority of that id.

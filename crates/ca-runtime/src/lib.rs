@@ -11,6 +11,7 @@ mod aws_calls;
 mod aws_sinks;
 pub mod backup;
 pub mod ceremony;
+pub mod certificate_target;
 pub mod clock;
 pub mod config;
 pub mod data_folder;

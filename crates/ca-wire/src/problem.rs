@@ -47,6 +47,7 @@ pub const fn problem_type(kind: FlowErrorKind) -> ProblemType {
         FlowErrorKind::ManagedChanged => ProblemType::ManagedCertificateChanged,
         FlowErrorKind::ManagedPaused => ProblemType::ManagedCertificatePaused,
         FlowErrorKind::RotationUnderWay => ProblemType::RotationUnderWay,
+        FlowErrorKind::BadNonce => ProblemType::BadNonce,
         FlowErrorKind::AuthorityCannotSign | FlowErrorKind::AuthorityExists => ProblemType::AuthorityCannotSign,
         FlowErrorKind::InvalidRequest => ProblemType::InvalidRequest,
         FlowErrorKind::UnknownProfile => ProblemType::UnknownProfile,

@@ -53,6 +53,7 @@ mod pkcs11_refusals;
 mod public_material;
 mod read;
 mod renew;
+mod renew_expired;
 mod restore;
 mod restore_cut_off;
 mod retention;

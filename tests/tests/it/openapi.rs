@@ -22,6 +22,8 @@ fn contract() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         (route::REVOCATION_CANCEL, post),
         (route::CERTIFICATE, get),
         (route::CERTIFICATE_RENEW, post),
+        (route::CERTIFICATE_RENEW_EXPIRED, post),
+        (route::RENEWAL_NONCE, post),
         (route::CERTIFICATE_REVOKE, post),
         (route::CERTIFICATE_UNHOLD, post),
         (route::CERTIFICATE_RENEWAL_INFO, get),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ca_api::certificate::IDEMPOTENCY_KEY;
 use ca_api::problem::{Problem, ProblemType};
 use ca_core::certificate::Certificate;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -120,6 +120,30 @@ impl Exchange {
         self.json(self.client.request(Method::PUT, url).json(body), Repeatable::Yes).await
     }
 
+    /// The same of something that may be asked again later, but not in the same words.
+    pub(super) async fn post_unrepeated<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        idempotency_key: &str,
+    ) -> Result<T, Failure> {
+        let request = self.client.request(Method::POST, self.api(path)?).json(body);
+        self.json(request.header(IDEMPOTENCY_KEY, idempotency_key), Repeatable::No).await
+    }
+
+    /// `GET`, and after how many seconds to ask again (`Retry-After`).
+    pub(super) async fn get_and_when_again<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<(T, Option<u64>), Failure> {
+        let request = self.client.request(Method::GET, self.api(path)?).header(ACCEPT, "application/json");
+        let response = self.send(request, Repeatable::Yes).await?;
+        let again = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = self.body(response, LARGEST_ANSWER).await?;
+        let answer = serde_json::from_slice(&body);
+        answer.map(|answer| (answer, again)).map_err(|error| self.not_understood(&error))
+    }
+
     /// `POST` without a body.
     pub(super) async fn post_nothing<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.json(self.client.request(Method::POST, self.api(path)?), Repeatable::No).await
@@ -166,7 +190,7 @@ impl Exchange {
         Ok(self.url(path))
     }
 
-    fn url(&self, path: &str) -> Url {
+    pub(super) fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
         url
@@ -176,12 +200,12 @@ impl Exchange {
         let response = self.send(request.header(ACCEPT, "application/json"), repeatable).await?;
         // Secrets of new tokens come this way.
         let body = Zeroizing::new(self.body(response, LARGEST_ANSWER).await?);
-        serde_json::from_slice(&body).map_err(|error| {
-            Failure::Failed(format!(
-                "{} answered something that is not understood: {error}; is it a ca-server?",
-                self.base
-            ))
-        })
+        serde_json::from_slice(&body).map_err(|error| self.not_understood(&error))
+    }
+
+    fn not_understood(&self, error: &serde_json::Error) -> Failure {
+        let base = &self.base;
+        Failure::Failed(format!("{base} answered something that is not understood: {error}; is it a ca-server?"))
     }
 
     /// Sends a request, again where that is safe and may help.

@@ -15,6 +15,7 @@ pub(crate) mod ocsp;
 pub(crate) mod outbox;
 pub(crate) mod profiles;
 pub(crate) mod renew_certificate;
+pub(crate) mod renew_expired;
 pub(crate) mod renewal_windows;
 pub(crate) mod revoke_certificate;
 pub(crate) mod tokens;

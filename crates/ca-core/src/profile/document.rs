@@ -300,7 +300,7 @@ fn other(mut section: Reader<'_>) -> OtherNameRule {
 }
 
 fn renewal(reader: &mut Reader<'_>) -> RenewalRules {
-    let mut rules = RenewalRules { from: 0.5, until: Lifetime::ZERO };
+    let mut rules = RenewalRules { from: 0.5, until: Lifetime::ZERO, after_expiry: Lifetime::ZERO };
     let Some(mut section) = reader.section("renewal") else { return rules };
     if let Some(from) = section.number("from") {
         if (0.0..=1.0).contains(&from) {
@@ -311,7 +311,11 @@ fn renewal(reader: &mut Reader<'_>) -> RenewalRules {
         }
     }
     rules.until = section.lifetime("until").unwrap_or(Lifetime::ZERO);
-    section.finish(&["from", "until"]);
+    rules.after_expiry = section.lifetime("after_expiry").unwrap_or(Lifetime::ZERO);
+    if rules.after_expiry > RenewalRules::LONGEST_AFTER_EXPIRY {
+        section.fault("after_expiry", format!("is {}; give at most 7d", rules.after_expiry));
+    }
+    section.finish(&["from", "until", "after_expiry"]);
     rules
 }
 

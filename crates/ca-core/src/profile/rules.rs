@@ -158,8 +158,16 @@ pub struct RegisteredIdRule {
 pub struct RenewalRules {
     /// From which part of its lifetime on its holder may renew it: 0 (at once) to 1 (only at its end).
     pub from: f64,
-    /// How long after its end it may still be renewed.
+    /// How long after its end it may still be renewed, by those who may renew it without its key.
     pub until: Lifetime,
+    /// How long after its end its holder may still renew it, by a proof that the old key signs: at most
+    /// [`RenewalRules::LONGEST_AFTER_EXPIRY`]; zero, not at all.
+    pub after_expiry: Lifetime,
+}
+
+impl RenewalRules {
+    /// No profile lets a holder renew longer after the end than this: a key that was forgotten on an old disk must not come back.
+    pub const LONGEST_AFTER_EXPIRY: Lifetime = Lifetime::from_days(7);
 }
 
 /// How long a certificate stays on record after its end.

@@ -97,7 +97,7 @@ fn a_small_profile_takes_defaults() {
     assert_eq!(profile.default_key_type(), KeyType::P256);
     assert_eq!(profile.subject().optional, [oid::COMMON_NAME]);
     assert!(!profile.names().allows_any());
-    assert_eq!(*profile.renewal(), RenewalRules { from: 0.5, until: Lifetime::ZERO });
+    assert_eq!(*profile.renewal(), RenewalRules { from: 0.5, until: Lifetime::ZERO, after_expiry: Lifetime::ZERO });
     assert_eq!(*profile.status_urls(), StatusUrlRules { crl: true, ocsp: true, ca_issuers: true });
     assert_eq!(profile.authority(), None);
 }

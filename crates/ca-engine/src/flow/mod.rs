@@ -33,6 +33,7 @@ pub mod query;
 pub mod reconcile;
 pub mod recover;
 pub mod renew;
+pub mod renew_expired;
 pub mod renewal_period;
 pub mod renewal_windows;
 pub mod republish;

@@ -8,6 +8,7 @@ use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::certificate::Certificate;
 use ca_core::csr::ParsedCsr;
 use ca_core::hash::sha256;
+use ca_core::key::PublicKey;
 use ca_core::policy::{CertificateRequest, Origin};
 use ca_core::principal::Principal;
 use ca_core::profile::Profile;
@@ -57,12 +58,22 @@ impl fmt::Debug for RenewRequest {
 pub async fn renew(engine: &Engine, principal: &Principal, request: RenewRequest) -> Result<Issued, FlowError> {
     // 1. Which one, and may this principal renew it now?
     let predecessor = renewable(engine, principal, &request.certificate).await?;
+    issue_successor(engine, principal, &predecessor, &request).await
+}
+
+/// The successor of a certificate that the principal may renew now. Its key, its names and whether it has one already are judged here.
+pub(super) async fn issue_successor(
+    engine: &Engine,
+    principal: &Principal,
+    predecessor: &StoredCertificate,
+    request: &RenewRequest,
+) -> Result<Issued, FlowError> {
     let certificate = Certificate::from_der(&predecessor.der)
         .map_err(|error| FlowError::internal(format!("certificate {}: {error}", predecessor.id)))?;
     // 2. Today's profile decides again, over the names on record and the new key.
     let profile = profile(engine, &predecessor.profile)?;
     let public_key = request.csr.as_ref().map_or_else(|| certificate.public_key(), ParsedCsr::public_key);
-    let origin = origin_of(principal, &profile, &predecessor)?;
+    let origin = origin_of(principal, &profile, predecessor)?;
     let granted = evaluate(
         engine,
         origin,
@@ -80,7 +91,7 @@ pub async fn renew(engine: &Engine, principal: &Principal, request: RenewRequest
     let shard = shards::draw(engine, &authority, &profile).await?;
     let idempotency = request.idempotency_key.as_deref().map(|key| AskedOnce {
         scope_sha256: scope(principal, &format!("renew:{}", predecessor.id), key),
-        request_sha256: request_digest(&request),
+        request_sha256: request_digest(request),
     });
     // 3. Prepare, reserve (one live successor), sign, check, complete.
     let issued = carry_out(
@@ -103,9 +114,31 @@ pub async fn renew(engine: &Engine, principal: &Principal, request: RenewRequest
     )
     .await;
     if matches!(&issued, Err(error) if error.kind == FlowErrorKind::AlreadyRenewed) {
-        tell_of_repetition(engine, principal, &predecessor, request.request_id.as_deref()).await?;
+        // Whoever was cut off for longer than idempotency keys are kept still has the key that it asked with.
+        if let Some(successor) = successor_over(engine, predecessor, public_key).await? {
+            return Ok(Issued { certificate: successor, replayed: true });
+        }
+        tell_of_repetition(engine, principal, predecessor, request.request_id.as_deref()).await?;
     }
     issued
+}
+
+/// The live successor of a certificate, if it is over this very key, whose possession was proved.
+async fn successor_over(
+    engine: &Engine,
+    predecessor: &StoredCertificate,
+    public_key: &PublicKey,
+) -> Result<Option<StoredCertificate>, FlowError> {
+    let kept = predecessor.spki_sha256 == public_key.spki_sha256();
+    // A key that is kept says nothing of which request it was.
+    let Some(id) = engine.store().successor(predecessor.id).await?.filter(|_| !kept) else { return Ok(None) };
+    let successor = engine.store().certificate(id).await?;
+    let now = engine.now();
+    Ok(successor.filter(|successor| {
+        successor.spki_sha256 == public_key.spki_sha256()
+            && successor.standing == Standing::Active
+            && now <= successor.validity.not_after
+    }))
 }
 
 /// Tells the owner that the holder of a certificate asked for another successor: a client that lost an answer, or somebody else who has
@@ -116,7 +149,11 @@ async fn tell_of_repetition(
     predecessor: &StoredCertificate,
     request_id: Option<&str>,
 ) -> Result<(), FlowError> {
-    if !matches!(principal, Principal::Certificate { .. }) || !is_held_by(predecessor.id, principal) {
+    let has_its_key = match principal {
+        Principal::Certificate { id, .. } | Principal::ExpiredHolder { id } => *id == predecessor.id,
+        _ => false,
+    };
+    if !has_its_key {
         return Ok(());
     }
     // One that is only reserved belongs to a request that is at work.
@@ -182,6 +219,17 @@ async fn renewable(
         Ok(certificate) => certificate,
         Err(denied) => return Err(too_early(engine, principal, name, now).await.unwrap_or(denied)),
     };
+    refuse_revoked(&certificate)?;
+    let renew_until =
+        engine.profiles().get(&certificate.profile).map_or(Lifetime::ZERO, |profile| profile.renewal().until);
+    if certificate.validity.not_after.plus(renew_until) < now {
+        return Err(too_late(&certificate));
+    }
+    Ok(certificate)
+}
+
+/// What is revoked or on hold has no successor.
+pub(super) fn refuse_revoked(certificate: &StoredCertificate) -> Result<(), FlowError> {
     if let Standing::Revoked(revocation) = certificate.standing {
         let message = match revocation.reason {
             RevocationReason::CertificateHold => {
@@ -191,15 +239,12 @@ async fn renewable(
         };
         return Err(FlowError::new(FlowErrorKind::CertificateRevoked, message));
     }
-    let renew_until =
-        engine.profiles().get(&certificate.profile).map_or(Lifetime::ZERO, |profile| profile.renewal().until);
-    if certificate.validity.not_after.plus(renew_until) < now {
-        return Err(FlowError::new(
-            FlowErrorKind::RenewalTooLate,
-            format!("the certificate expired at {}; ask for a new one", certificate.validity.not_after),
-        ));
-    }
-    Ok(certificate)
+    Ok(())
+}
+
+pub(super) fn too_late(certificate: &StoredCertificate) -> FlowError {
+    let message = format!("the certificate expired at {}; ask for a new one", certificate.validity.not_after);
+    FlowError::new(FlowErrorKind::RenewalTooLate, message)
 }
 
 /// The holder learns from when on it may renew; others learn nothing from a refusal.

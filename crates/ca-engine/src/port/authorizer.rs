@@ -12,6 +12,8 @@ pub enum Action {
     IssueCertificate,
     /// Ask for the successor of a certificate.
     RenewCertificate,
+    /// Ask for the successor of a certificate that has ended, by a proof that its key signs.
+    RenewExpiredCertificate,
     /// Revoke a certificate or put it on hold.
     RevokeCertificate,
     /// Revoke many certificates by one request, those of them that may be revoked one by one.
@@ -62,9 +64,10 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::IssueCertificate,
         Self::RenewCertificate,
+        Self::RenewExpiredCertificate,
         Self::RevokeCertificate,
         Self::BulkRevoke,
         Self::ListBulkRevocations,
@@ -95,6 +98,7 @@ impl Action {
         match self {
             Self::IssueCertificate => "IssueCertificate",
             Self::RenewCertificate => "RenewCertificate",
+            Self::RenewExpiredCertificate => "RenewExpiredCertificate",
             Self::RevokeCertificate => "RevokeCertificate",
             Self::BulkRevoke => "BulkRevoke",
             Self::ListBulkRevocations => "ListBulkRevocations",

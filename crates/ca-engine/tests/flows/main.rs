@@ -27,6 +27,7 @@ mod query;
 mod reconcile;
 mod remembered;
 mod renew;
+mod renew_expired;
 mod renewal_windows;
 mod replaced;
 mod respond;

@@ -102,6 +102,28 @@ fn a_certificate_has_one_live_successor() {
 }
 
 #[test]
+fn whoever_asks_again_with_the_key_of_the_successor_gets_it_however_late() {
+    let world = World::new();
+    let predecessor = half_old(&world);
+    let principal = holder(&predecessor, &[]);
+    let asked = RenewRequest { idempotency_key: Some("rotation-1".to_owned()), ..request(&predecessor) };
+    let first = block_on(renew(&world.engine, &principal, asked.clone())).expect("renewed").certificate;
+    // Past the life of the idempotency key, as after a long cut-off.
+    world.clock.advance(Lifetime::from_days(2));
+    let before = world.store.events().len();
+    let again = block_on(renew(&world.engine, &principal, asked.clone())).expect("the same");
+    assert_eq!((again.certificate.id, again.replayed), (first.id, true));
+    assert_eq!(world.store.events().len(), before, "nothing happened");
+    assert_eq!(refused(world.renew(&principal, &predecessor)), Kind::AlreadyRenewed, "another key");
+    world.revoke(first.id, RevocationReason::CertificateHold).expect("held");
+    assert_eq!(
+        refused(block_on(renew(&world.engine, &principal, asked))),
+        Kind::AlreadyRenewed,
+        "not while it is held"
+    );
+}
+
+#[test]
 fn two_renewals_at_once_give_one_successor() {
     let world = World::new();
     let predecessor = half_old(&world);

@@ -1,7 +1,8 @@
-//! Moves of renewal windows, and renewals that were asked for twice.
+//! Moves of renewal windows, renewals that were asked for twice, and nonces that were used.
 
 use async_trait::async_trait;
 use ca_core::id::{CertificateId, WindowMoveId};
+use ca_core::time::Timestamp;
 use ca_engine::port::store::{Journal, RenewalStore, StoreError, WindowMove};
 
 use super::error::Failure;
@@ -36,6 +37,15 @@ impl RenewalStore for PostgresStore {
         journal: Journal,
     ) -> Result<bool, StoreError> {
         self.change(Note { certificate, successor, journal }).await
+    }
+
+    async fn use_nonce(
+        &self,
+        nonce_sha256: [u8; 32],
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.change(Use { nonce_sha256, expires_at, now }).await
     }
 }
 
@@ -113,5 +123,24 @@ impl Change for Note {
             journal::store(&[&self.journal], transaction).await?;
         }
         Ok(is_new)
+    }
+}
+
+struct Use {
+    nonce_sha256: [u8; 32],
+    expires_at: Timestamp,
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Change for Use {
+    type Answer = bool;
+
+    async fn apply(&self, transaction: &mut Transaction) -> Result<bool, Failure> {
+        const FORGET: &str = "DELETE FROM used_nonces WHERE expires_at <= $1";
+        transaction.execute(sqlx::query(FORGET).bind(self.now.unix_millis())).await?;
+        const SQL: &str = "INSERT INTO used_nonces (nonce_sha256, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        let query = sqlx::query(SQL).bind(self.nonce_sha256.as_slice()).bind(self.expires_at.unix_millis());
+        Ok(transaction.execute(query).await? > 0)
     }
 }

@@ -1,7 +1,8 @@
-//! Moves of renewal windows, and renewals that were asked for twice.
+//! Moves of renewal windows, renewals that were asked for twice, and nonces that were used.
 
 use async_trait::async_trait;
 use ca_core::id::{CertificateId, WindowMoveId};
+use ca_core::time::Timestamp;
 use ca_engine::port::store::{Journal, RenewalStore, StoreError, WindowMove};
 use sqlx::{SqliteConnection, SqlitePool};
 
@@ -32,6 +33,15 @@ impl RenewalStore for SqliteStore {
         journal: Journal,
     ) -> Result<bool, StoreError> {
         self.change(Note { certificate, successor, journal }).await
+    }
+
+    async fn use_nonce(
+        &self,
+        nonce_sha256: [u8; 32],
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.change(Use { nonce_sha256, expires_at, now }).await
     }
 }
 
@@ -119,5 +129,24 @@ impl Change for Note {
             journal::bind(journal_sql!(), &self.journal).execute(connection).await?;
         }
         Ok(is_new)
+    }
+}
+
+struct Use {
+    nonce_sha256: [u8; 32],
+    expires_at: Timestamp,
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Change for Use {
+    type Answer = bool;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<bool, Failure> {
+        const FORGET: &str = "DELETE FROM used_nonces WHERE expires_at <= $1";
+        sqlx::query(FORGET).bind(self.now.unix_millis()).execute(&mut *connection).await?;
+        const SQL: &str = "INSERT INTO used_nonces (nonce_sha256, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        let query = sqlx::query(SQL).bind(self.nonce_sha256.as_slice()).bind(self.expires_at.unix_millis());
+        Ok(query.execute(connection).await?.rows_affected() > 0)
     }
 }

@@ -76,6 +76,7 @@ pub enum StoreMethod {
     WindowMoves,
     RemoveWindowMove,
     NoteRepeatedRenewal,
+    UseNonce,
     AddManaged,
     Managed,
     ManagedByName,

@@ -68,6 +68,8 @@ pub struct Record {
     pub window_moves: BTreeMap<WindowMoveId, WindowMove>,
     /// Renewals that were asked for twice: the certificate and the successor it had.
     pub repeated_renewals: BTreeSet<(CertificateId, CertificateId)>,
+    /// Digests of nonces that were used, and until when that has to be known.
+    pub used_nonces: BTreeMap<[u8; 32], Timestamp>,
     /// Managed certificates, by id.
     pub managed: BTreeMap<ManagedCertificateId, ManagedCertificate>,
     /// Notices of ends, by certificate.

@@ -1,7 +1,8 @@
-//! Moved windows and renewals that were asked for twice.
+//! Moved windows, renewals that were asked for twice, and nonces that were used.
 
 use async_trait::async_trait;
 use ca_core::id::{CertificateId, WindowMoveId};
+use ca_core::time::Timestamp;
 
 use super::{MemoryStore, StoreMethod};
 use crate::port::store::{Journal, RenewalStore, StoreError, WindowMove};
@@ -45,6 +46,19 @@ impl RenewalStore for MemoryStore {
                 record.write_journal(journal);
             }
             Ok(is_new)
+        })
+        .await
+    }
+
+    async fn use_nonce(
+        &self,
+        nonce_sha256: [u8; 32],
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.transact(StoreMethod::UseNonce, |record, _| {
+            record.used_nonces.retain(|_, end| *end > now);
+            Ok(record.used_nonces.insert(nonce_sha256, expires_at).is_none())
         })
         .await
     }

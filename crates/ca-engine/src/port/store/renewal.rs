@@ -1,4 +1,4 @@
-//! Renewal windows that an operator moved, and renewals that were asked for twice.
+//! Renewal windows that an operator moved, renewals that were asked for twice, and nonces that were used.
 
 use async_trait::async_trait;
 use ca_core::id::{CertificateId, WindowMoveId};
@@ -43,5 +43,14 @@ pub trait RenewalStore: Send + Sync {
         certificate: CertificateId,
         successor: CertificateId,
         journal: Journal,
+    ) -> Result<bool, StoreError>;
+
+    /// Notes that a nonce was used, until its end; `false` when that was noted before. Of many who use one at the same time one is told
+    /// `true`, whatever replica it asks. What has ended by `now` is forgotten by the way.
+    async fn use_nonce(
+        &self,
+        nonce_sha256: [u8; 32],
+        expires_at: Timestamp,
+        now: Timestamp,
     ) -> Result<bool, StoreError>;
 }

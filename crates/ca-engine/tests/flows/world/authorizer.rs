@@ -15,6 +15,12 @@ pub(crate) fn shipped_rules() -> ScriptedAuthorizer {
                 || (roles.contains(&Role::Registrar) && registrar_may(question))
                 || holder_may(question, *id)
         }
+        Principal::ExpiredHolder { id: own } => match &question.resource {
+            Resource::Certificate { id, internal, .. } => {
+                question.action == Action::RenewExpiredCertificate && id == own && !internal
+            }
+            _ => false,
+        },
         Principal::EnrolmentToken { binding, .. } => match &question.resource {
             Resource::Profile { name, names, common_names, .. } => {
                 question.action == Action::IssueCertificate

@@ -256,6 +256,7 @@ fn is_write(method: StoreMethod) -> bool {
             | AddWindowMove
             | RemoveWindowMove
             | NoteRepeatedRenewal
+            | UseNonce
             | AddManaged
             | ChangeManaged
             | RemoveManaged

@@ -246,6 +246,8 @@ room!(RenewalStore {
         | None, |store| store.sound.remove_window_move(id, journal);
     NoteRepeatedRenewal = note_repeated_renewal(certificate: CertificateId, successor: CertificateId, journal: Journal) -> bool
         | None, |store| store.sound.note_repeated_renewal(certificate, successor, journal);
+    UseNonce = use_nonce(nonce_sha256: [u8; 32], expires_at: Timestamp, now: Timestamp) -> bool
+        | None, |store| store.sound.use_nonce(nonce_sha256, expires_at, now);
 });
 
 room!(ManagedStore {

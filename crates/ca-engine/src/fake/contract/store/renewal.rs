@@ -1,4 +1,4 @@
-//! Moved windows, and what is told once of renewals that are asked for twice.
+//! Moved windows, what is told once of renewals that are asked for twice, and nonces that are used once.
 
 use ca_core::audit::AuditAction;
 use ca_core::id::{CertificateId, WindowMoveId};
@@ -16,6 +16,8 @@ pub(super) fn cases() -> Vec<Case<Fixture>> {
         a_move_that_is_removed_is_gone_and_told_once,
         a_repeated_renewal_is_told_once_for_each_successor,
         of_many_that_note_the_same_repetition_at_once_one_tells,
+        a_nonce_is_used_once_until_its_end,
+        of_many_that_use_a_nonce_at_once_one_does,
     ]
 }
 
@@ -97,4 +99,22 @@ async fn of_many_that_note_the_same_repetition_at_once_one_tells(fixture: Fixtur
     assert_eq!(noted.iter().filter(|noted| **noted == Ok(true)).count(), 1, "{noted:?}");
     assert!(noted.iter().all(Result::is_ok), "{noted:?}");
     assert_eq!(fixture.event_count().await, before + 1);
+}
+
+async fn a_nonce_is_used_once_until_its_end(fixture: Fixture) {
+    let minute = Lifetime::from_seconds(60);
+    let use_nonce = |nonce: u8, now| fixture.store.use_nonce([nonce; 32], NOW.plus(minute), now);
+    assert_eq!(use_nonce(1, NOW).await, Ok(true));
+    assert_eq!(use_nonce(1, NOW).await, Ok(false));
+    assert_eq!(use_nonce(2, NOW).await, Ok(true), "another one");
+    assert_eq!(fixture.another().await.use_nonce([1; 32], NOW.plus(minute), NOW).await, Ok(false));
+    // It is not good any more, and need not be remembered.
+    assert_eq!(use_nonce(1, NOW.plus(minute)).await, Ok(true));
+}
+
+async fn of_many_that_use_a_nonce_at_once_one_does(fixture: Fixture) {
+    let used =
+        join_all((0..5).map(|_| fixture.store.use_nonce([3; 32], NOW.plus(Lifetime::from_seconds(60)), NOW))).await;
+    assert_eq!(used.iter().filter(|used| **used == Ok(true)).count(), 1, "{used:?}");
+    assert!(used.iter().all(Result::is_ok), "{used:?}");
 }
