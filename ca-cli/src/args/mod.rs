@@ -14,6 +14,7 @@ mod renewal_window;
 mod token;
 mod value;
 mod verify;
+mod worker;
 
 use std::path::PathBuf;
 
@@ -35,6 +36,7 @@ pub(crate) use renewal_window::{RenewalWindowCommand, RenewalWindowMoveArgs};
 pub(crate) use token::{TokenCommand, TokenCreateArgs, TokenListArgs};
 pub(crate) use value::{Fingerprint, Instant};
 pub(crate) use verify::{Purpose, VerifyArgs};
+pub(crate) use worker::WorkerArgs;
 
 /// Certificates from your own certificate authority.
 ///
@@ -110,6 +112,8 @@ pub(crate) enum Command {
     /// What stands beside nginx or HAProxy: fresh revocation lists, and what is enforced
     #[command(subcommand)]
     Gateway(GatewayCommand),
+    /// Bring managed certificates to targets that the service cannot reach, as a process of its own
+    Worker(Box<WorkerArgs>),
     /// Key ceremonies on a machine without network: a root, what it signs, and a transcript that proves it
     #[command(subcommand)]
     Ceremony(CeremonyCommand),

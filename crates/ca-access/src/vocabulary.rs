@@ -85,6 +85,7 @@ pub(crate) const ASKED: [(Action, &[ResourceKind]); Action::ALL.len()] = [
     (Action::ListGateways, &[ResourceKind::Service]),
     (Action::ReportGateway, &[ResourceKind::Gateway]),
     (Action::RemoveGateway, &[ResourceKind::Service]),
+    (Action::DeliverManaged, &[ResourceKind::Service]),
 ];
 
 /// The entity types of the schema.

@@ -44,4 +44,5 @@ mod shared_answers;
 mod sinks;
 mod token_keys;
 
+pub use ca_backends::pkcs12;
 pub use token_keys::close_token_modules;

@@ -1,6 +1,7 @@
 //! An authority behind a server's HTTP API.
 
 mod exchange;
+mod rotation;
 
 use async_trait::async_trait;
 use ca_api::audit::{AuditEvent, AuditFilter};

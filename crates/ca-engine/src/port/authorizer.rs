@@ -52,11 +52,13 @@ pub enum Action {
     ReportGateway,
     /// Take a gateway from the record.
     RemoveGateway,
+    /// See which managed certificates a worker is to rotate, rotate them, and say how far that has come.
+    DeliverManaged,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::IssueCertificate,
         Self::RenewCertificate,
         Self::RevokeCertificate,
@@ -79,6 +81,7 @@ impl Action {
         Self::ListGateways,
         Self::ReportGateway,
         Self::RemoveGateway,
+        Self::DeliverManaged,
     ];
 
     /// The name in access policies.
@@ -106,6 +109,7 @@ impl Action {
             Self::ListGateways => "ListGateways",
             Self::ReportGateway => "ReportGateway",
             Self::RemoveGateway => "RemoveGateway",
+            Self::DeliverManaged => "DeliverManaged",
         }
     }
 }
