@@ -57,7 +57,7 @@ check: $(CARGO_DENY) ## Format, clippy, documentation, licences, sources, confin
 # What a build leaves out it must be able to do without. What the compiler says, a warning too, is a failure.
 .PHONY: check-features
 check-features:
-	@for features in '' aws-s3 backend-acm-pca backend-kms backend-pkcs11; do \
+	@for features in '' aws-s3 backend-acm-pca backend-kms backend-pkcs11 target-secrets-manager; do \
 		programs="--package ca-server"; test "$$features" = aws-s3 || programs="$$programs --package ca-cli"; \
 		said=$$($(CARGO) check --quiet $$programs --no-default-features --features "$$features" 2>&1) && test -z "$$said" || { \
 			printf '%s\nwith the features [%s] alone, %s does not build without a word\n' "$$said" "$$features" "$$programs"; exit 1; }; \

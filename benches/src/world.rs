@@ -16,12 +16,13 @@ use ca_core::principal::Principal;
 use ca_core::profile;
 use ca_core::time::Lifetime;
 use ca_core::usage::ExtendedKeyUsage;
-use ca_engine::engine::{Engine, NoncePolicy, OutboxSettings, Ports, Settings};
+use ca_engine::engine::{Engine, ManagedSettings, NoncePolicy, OutboxSettings, Ports, Settings};
 use ca_engine::fake::{FakeClock, FlakyPublisher, MemoryStore, ScriptedAuthorizer, SeededEntropy};
 use ca_engine::flow::establish::{AuthorityPlan, establish_authority};
 use ca_engine::flow::issue::IssueRequest;
 use ca_engine::hierarchy::Authority;
 use ca_engine::port::clock::Clock;
+use ca_engine::port::certificate_target::ManagedPorts;
 use ca_engine::port::external_keys::NoExternalKeys;
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError, SealedKey};
 use ca_engine::port::signer::Signer;
@@ -60,6 +61,7 @@ impl World {
             spool: Arc::new(MemorySpool),
             sinks: BTreeMap::new(),
             shared_answers: None,
+            managed: ManagedPorts::none(),
         };
         let settings = Settings {
             base_url: Some("http://pki.example.org".to_owned()),
@@ -76,6 +78,7 @@ impl World {
             outbox: OutboxSettings::default(),
             keep_expired: None,
             bulk_batch: 100,
+            managed: ManagedSettings::default(),
         };
         let profiles = profiles.context("a built-in profile is refused")?;
         let engine = block_on(Engine::start(ports, profiles, settings)).context("the record cannot be read")?;

@@ -1,7 +1,10 @@
 //! Rules of managed certificates, whose rotation the service owns: when one is due, when a failure is tried again and how urgent it is,
 //! and the steps of a rotation in their order.
 //!
-//! Values in, values out. What a target is, and how a step is made, is not said here.
+//! Values in, values out. What a target is, and how a step is made, is not said here; what is wanted is said in [`definition`].
+
+pub mod definition;
+pub mod schedule;
 
 use std::fmt;
 use std::str::FromStr;
@@ -142,6 +145,19 @@ impl Urgency {
         }
     }
 }
+
+impl FromStr for Urgency {
+    type Err = UnknownUrgency;
+
+    fn from_str(text: &str) -> Result<Self, UnknownUrgency> {
+        Self::ALL.into_iter().find(|urgency| urgency.as_str() == text).ok_or(UnknownUrgency)
+    }
+}
+
+/// A text that names no urgency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("no urgency")]
+pub struct UnknownUrgency;
 
 /// How far a rotation has come. Each step is on record before the next is made, and may be made again by whoever goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -299,6 +315,10 @@ mod tests {
             [Notice, Notice, Warning, Warning, Critical, Critical]
         });
         assert_eq!([at(30), at(99)], [Urgency::Expired; 2]);
+        for urgency in Urgency::ALL {
+            assert_eq!(urgency.as_str().parse(), Ok(urgency));
+        }
+        assert_eq!("late".parse::<Urgency>(), Err(UnknownUrgency));
         assert!(Urgency::ALL.windows(2).all(|two| two[0] < two[1]));
     }
 

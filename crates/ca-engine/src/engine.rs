@@ -23,6 +23,7 @@ use crate::generation::line_of;
 use crate::hierarchy::{Authority, Hierarchy};
 use crate::lineage::Lineage;
 use crate::port::authorizer::Authorizer;
+use crate::port::certificate_target::ManagedPorts;
 use crate::port::clock::Clock;
 use crate::port::entropy::{Entropy, EntropyUnavailable};
 use crate::port::external_keys::ExternalKeys;
@@ -34,7 +35,7 @@ use crate::port::sink::Sink;
 use crate::port::spool::Spool;
 use crate::port::store::{PublishedCrl, PublishedPartial, Store};
 use crate::published_lists::PublishedLists;
-pub use crate::settings::{NoncePolicy, OutboxSettings, PartialLists, Settings};
+pub use crate::settings::{ManagedSettings, NoncePolicy, OutboxSettings, PartialLists, Settings};
 use crate::shard_news::ShardNews;
 use crate::shard_plan::ShardPlan;
 use crate::shared_use::SharedUse;
@@ -62,6 +63,8 @@ pub struct Ports {
     pub sinks: BTreeMap<SinkName, Arc<dyn Sink>>,
     /// Where replicas share signed answers; `None` where each signs its own.
     pub shared_answers: Option<Arc<dyn SharedAnswers>>,
+    /// What rotations of managed certificates need.
+    pub managed: ManagedPorts,
 }
 
 /// How old what a process knows of the authorities may be when it issues. A server looks twice a second; this bounds one that stood
@@ -144,6 +147,11 @@ impl Engine {
     /// Private keys.
     pub fn keyring(&self) -> &dyn Keyring {
         &*self.ports.keyring
+    }
+
+    /// What rotations of managed certificates need.
+    pub fn managed(&self) -> &ManagedPorts {
+        &self.ports.managed
     }
 
     /// The access policy.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ca_core::id::AuthorityId;
 use ca_core::key::{KeyType, SignatureAlgorithm};
+use ca_core::managed::schedule::Schedule;
 use ca_core::name::GeneralName;
 use ca_core::time::Lifetime;
 
@@ -41,6 +42,26 @@ pub struct Settings {
     pub keep_expired: Option<Lifetime>,
     /// How many certificates of a bulk revocation are revoked by one commit; at least 1. Everybody who revokes waits for it.
     pub bulk_batch: usize,
+    /// When managed certificates are rotated, and how many at once.
+    pub managed: ManagedSettings,
+}
+
+/// When managed certificates are rotated, and how many at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManagedSettings {
+    /// When those are rotated that are due and can wait until then.
+    pub schedule: Schedule,
+    /// How many of one issuer are rotated side by side, at least 1; the next begin when these have ended.
+    pub wave: u32,
+    /// How many of one issuer are begun in a second, at least 1.
+    pub rate: u32,
+}
+
+/// Each day at three; 25 at once, and 20 a second, which is what AWS Private CA issues for a whole account (25).
+impl Default for ManagedSettings {
+    fn default() -> Self {
+        Self { schedule: Schedule::default(), wave: 25, rate: 20 }
+    }
 }
 
 /// Which lists an authority has beside its complete one.

@@ -24,6 +24,7 @@ pub mod key_export;
 pub mod kms_keys;
 pub mod local;
 pub mod lock;
+pub mod managed;
 mod mirrors;
 pub mod open;
 mod operator_message;
@@ -41,6 +42,7 @@ pub mod scheduled_rollover;
 pub mod seal;
 mod seal_sources;
 mod shared_answers;
+mod secrets_managers;
 mod sinks;
 mod token_keys;
 

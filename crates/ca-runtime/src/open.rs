@@ -53,7 +53,7 @@ pub use crate::seal_sources::SealSourceFault;
 use crate::shared_answers::{self, RedisFault};
 pub use crate::sinks::SinkFault;
 pub use crate::token_keys::KeyWayFault;
-use crate::{mirrors, seal_sources, sinks, token_keys};
+use crate::{managed, mirrors, seal_sources, sinks, token_keys};
 
 /// How long the CRL of the root lives, whose key is offline: 13 months, renewed in a ceremony once a year.
 const OFFLINE_CRL_VALIDITY: Lifetime = Lifetime::from_days(395);
@@ -149,6 +149,7 @@ pub struct Runtime {
     /// Where lists are put too, beside the data folder.
     pub mirrors: Vec<Mirror>,
     pub(crate) external_keys: Arc<HeldKeys>,
+    pub(crate) targets: Arc<managed::Targets>,
     pub(crate) keyring: Arc<SealedKeyring>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) root_key: Option<RootKeyFile>,
@@ -198,6 +199,7 @@ impl Runtime {
         external_keys::check(&config)?;
         private_cas::check(&config)?;
         let external_keys = Arc::new(HeldKeys::open(&config, &*store, purpose != Purpose::ServeStatus).await?);
+        let targets = Arc::new(managed::Targets::new(&config));
         // 5. The engine. A clock that is wrong is no fault of opening: the engine answers, and signs nothing until it is right.
         let ports = Ports {
             clock,
@@ -210,6 +212,7 @@ impl Runtime {
             spool,
             sinks,
             shared_answers,
+            managed: managed::ports(&targets),
         };
         let engine = Engine::start(ports, profiles, settings(&config)).await?;
         watch_clock(&engine).await?;
@@ -230,6 +233,7 @@ impl Runtime {
             anchor,
             mirrors,
             external_keys,
+            targets,
             keyring,
             entropy,
             root_key,
@@ -250,8 +254,8 @@ impl Runtime {
 
     /// What tells of the calls of AWS so far, for as long as it is kept.
     pub fn aws_calls(&self) -> impl Fn() -> Vec<AwsCalls> + Send + Sync + use<> {
-        let keys = Arc::clone(&self.external_keys);
-        move || keys.aws_calls()
+        let (keys, targets) = (Arc::clone(&self.external_keys), Arc::clone(&self.targets));
+        move || [keys.aws_calls(), targets.aws_calls()].concat()
     }
 
     /// Whether other replicas may be at work on the same record.
@@ -363,6 +367,7 @@ fn settings(config: &Config) -> Settings {
         outbox: config.outbox,
         keep_expired: config.keep_expired,
         bulk_batch: BULK_BATCH,
+        managed: config.managed.clone(),
     }
 }
 

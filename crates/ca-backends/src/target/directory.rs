@@ -92,6 +92,10 @@ impl CertificateTarget for DirectoryTarget {
         self.on_disk(move |versions| versions.look(place, version::held)).await
     }
 
+    async fn current_key(&self) -> Result<Option<PrivateKeyOctets>, TargetError> {
+        self.on_disk(|versions| versions.look(TargetPlace::Current, |version| version::private_key(version).map(Some))).await
+    }
+
     async fn promote(&self, rotation: RotationId) -> Result<(), TargetError> {
         self.on_disk(move |versions| versions.promote(rotation, version::held)).await
     }

@@ -4,7 +4,8 @@
 //! however it opens it. The key that waits for its certificate lies in such a file too, under the same passphrase; in clear it is in
 //! memory alone. The passphrase is the first line of another file, which is read each time.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -86,6 +87,13 @@ impl CertificateTarget for Pkcs12Target {
         self.on_disk(move |files| files.versions.look(place, |version| files.held(version))).await
     }
 
+    async fn current_key(&self) -> Result<Option<PrivateKeyOctets>, TargetError> {
+        self.on_disk(|files| {
+            files.versions.look(TargetPlace::Current, |version| Ok(Some(PrivateKeyOctets::new(files.read(version)?.key))))
+        })
+        .await
+    }
+
     async fn promote(&self, rotation: RotationId) -> Result<(), TargetError> {
         self.on_disk(move |files| files.versions.promote(rotation, |version| files.held(version))).await
     }
@@ -155,12 +163,21 @@ impl Files {
     }
 }
 
+/// As much of a passphrase file is read.
+const LONGEST_PASSPHRASE_FILE: usize = 4_096;
+
 /// The first line of a file.
 fn read_passphrase(path: &Path) -> Result<Zeroizing<String>, TargetError> {
     let refused = |why: &dyn std::fmt::Display| TargetError::Refused {
         detail: format!("the passphrase file {}: {why}; its first line is the passphrase", path.display()),
     };
-    let text = fs::read(path).map(Zeroizing::new).map_err(|error| refused(&error))?;
+    // A pipe would be waited for, and a device has no end.
+    if !fs::metadata(path).map_err(|error| refused(&error))?.is_file() {
+        return Err(refused(&"not a regular file"));
+    }
+    let mut text = Zeroizing::new(Vec::with_capacity(LONGEST_PASSPHRASE_FILE));
+    let opened = File::open(path).map_err(|error| refused(&error))?;
+    opened.take(LONGEST_PASSPHRASE_FILE as u64).read_to_end(&mut text).map_err(|error| refused(&error))?;
     let text = std::str::from_utf8(&text).map_err(|_| refused(&"not UTF-8 text"))?;
     let line = text.lines().next().unwrap_or_default();
     if line.is_empty() {

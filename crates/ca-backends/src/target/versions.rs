@@ -106,13 +106,13 @@ impl Versions {
         write(&self.pending_of(rotation)?)
     }
 
-    /// What a place holds, as `held` reads it from a version.
-    pub(super) fn look(
+    /// What a place holds, as `read` reads it from a version.
+    pub(super) fn look<T>(
         &self,
         place: TargetPlace,
-        held: impl FnOnce(&Version) -> Result<Option<HeldCertificate>, TargetError>,
-    ) -> Result<Option<HeldCertificate>, TargetError> {
-        self.version(place)?.map_or(Ok(None), |version| held(&version))
+        read: impl FnOnce(&Version) -> Result<Option<T>, TargetError>,
+    ) -> Result<Option<T>, TargetError> {
+        self.version(place)?.map_or(Ok(None), |version| read(&version))
     }
 
     /// Leads the link to the pending version, if `held` reads a pair in it.

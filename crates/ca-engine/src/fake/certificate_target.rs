@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use ca_core::certificate::Certificate;
 use ca_core::csr::ParsedCsr;
 use ca_core::id::RotationId;
+use zeroize::Zeroizing;
 
 use super::yield_once;
 use crate::port::certificate_target::{
@@ -39,6 +40,7 @@ struct State {
 #[derive(Clone, Debug)]
 struct Version {
     staged: StagedKey,
+    key: Vec<u8>,
     delivered: Option<(Vec<u8>, Vec<Vec<u8>>)>,
 }
 
@@ -99,10 +101,10 @@ impl CertificateTarget for MemoryTarget {
         Ok(self.state().pending.as_ref().map(|pending| pending.staged.clone()))
     }
 
-    async fn stage(&self, staged: &StagedKey, _: &PrivateKeyOctets) -> Result<(), TargetError> {
+    async fn stage(&self, staged: &StagedKey, key: &PrivateKeyOctets) -> Result<(), TargetError> {
         self.change(|state| {
             if state.pending.as_ref().is_none_or(|pending| pending.staged.rotation != staged.rotation) {
-                state.pending = Some(Version { staged: staged.clone(), delivered: None });
+                state.pending = Some(Version { staged: staged.clone(), key: key.as_pkcs8().to_vec(), delivered: None });
             }
             Ok(())
         })
@@ -129,6 +131,12 @@ impl CertificateTarget for MemoryTarget {
             TargetPlace::Previous => &state.previous,
         };
         version.as_ref().map_or(Ok(None), Version::held)
+    }
+
+    async fn current_key(&self) -> Result<Option<PrivateKeyOctets>, TargetError> {
+        yield_once().await;
+        let current = self.state().current.clone();
+        Ok(current.map(|current| PrivateKeyOctets::new(Zeroizing::new(current.key))))
     }
 
     async fn promote(&self, rotation: RotationId) -> Result<(), TargetError> {

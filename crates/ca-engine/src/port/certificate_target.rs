@@ -6,11 +6,16 @@
 //! reads the target sees it until it is promoted, as a whole.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use ca_core::id::RotationId;
+use ca_core::key::KeyType;
+use ca_core::managed::definition::{EndpointDefinition, TargetDefinition};
 use thiserror::Error;
 use zeroize::Zeroizing;
+
+use super::signer::Signer;
 
 /// The PKCS#8 DER of a private key, wiped when dropped; `Debug` hides it.
 pub struct PrivateKeyOctets(Zeroizing<Vec<u8>>);
@@ -83,6 +88,9 @@ pub trait CertificateTarget: Send + Sync {
     /// cannot be read as what this port put there.
     async fn look(&self, place: TargetPlace) -> Result<Option<HeldCertificate>, TargetError>;
 
+    /// The private key that is current, for who is to certify it again; `None` when nothing is. Errors as [`Self::look`].
+    async fn current_key(&self) -> Result<Option<PrivateKeyOctets>, TargetError>;
+
     /// Makes what is pending current, at once and as a whole, and what was current previous. Repeating it is harmless. It is
     /// [`TargetError::Refused`], and nothing changes, when neither pending nor current is of this rotation, when its certificate was
     /// not delivered, or when key and certificate are no pair.
@@ -111,4 +119,126 @@ pub enum TargetError {
         /// What is there and what would be right.
         detail: String,
     },
+}
+
+/// The way to every target that definitions name.
+#[async_trait]
+pub trait CertificateTargets: Send + Sync {
+    /// A target by its definition. Nothing is asked of the target yet. [`TargetError::Refused`] when it cannot be as it is defined, or
+    /// is of a kind that this process has no way to.
+    async fn open(&self, target: &TargetDefinition) -> Result<Arc<dyn CertificateTarget>, TargetError>;
+}
+
+/// A private key in memory, for a target.
+pub struct MadeKey {
+    /// What the target is given.
+    pub octets: PrivateKeyOctets,
+    /// The key, to sign its request.
+    pub signer: Arc<dyn Signer>,
+}
+
+impl fmt::Debug for MadeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MadeKey").field("public_key", self.signer.public_key()).finish_non_exhaustive()
+    }
+}
+
+/// Makes the keys of managed certificates. They are kept nowhere but in their target.
+#[async_trait]
+pub trait KeyMaker: Send + Sync {
+    /// A new key. One of RSA takes up to seconds, and holds up no other call.
+    async fn make(&self, key_type: KeyType) -> Result<MadeKey, KeyMakerError>;
+
+    /// A key that was made before, read back from where it lies.
+    async fn read(&self, octets: PrivateKeyOctets) -> Result<MadeKey, KeyMakerError>;
+}
+
+/// Why there is no key.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum KeyMakerError {
+    /// None can be made at this moment.
+    #[error("no key can be made at this moment: {detail}")]
+    Unavailable {
+        /// What went wrong.
+        detail: String,
+    },
+    /// What was given is no key.
+    #[error("the key cannot be read: {detail}")]
+    Malformed {
+        /// What is wrong, without the key.
+        detail: String,
+    },
+}
+
+/// Looks at what a TLS server shows.
+#[async_trait]
+pub trait EndpointProbe: Send + Sync {
+    /// The DER of the certificates that the server shows, its own first. They are not verified: what is wanted is the octets.
+    async fn served(&self, endpoint: &EndpointDefinition) -> Result<Vec<Vec<u8>>, ProbeError>;
+}
+
+/// Why it is not known what a server shows.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{address} does not show a certificate: {detail}")]
+pub struct ProbeError {
+    /// Whom was asked.
+    pub address: String,
+    /// What went wrong.
+    pub detail: String,
+}
+
+/// What rotations need beside the record: the targets, keys for them, and a look at what is served.
+#[derive(Clone)]
+pub struct ManagedPorts {
+    /// The targets.
+    pub targets: Arc<dyn CertificateTargets>,
+    /// Keys.
+    pub keys: Arc<dyn KeyMaker>,
+    /// What is served.
+    pub probe: Arc<dyn EndpointProbe>,
+}
+
+impl ManagedPorts {
+    /// Of a process that rotates nothing.
+    pub fn none() -> Self {
+        Self { targets: Arc::new(Nowhere), keys: Arc::new(Nowhere), probe: Arc::new(Nowhere) }
+    }
+}
+
+impl fmt::Debug for ManagedPorts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ManagedPorts")
+    }
+}
+
+/// No targets, no keys, no looks.
+struct Nowhere;
+
+/// What a process says that rotates nothing.
+const NOT_HERE: &str = "this process rotates no certificates";
+
+#[async_trait]
+impl CertificateTargets for Nowhere {
+    async fn open(&self, _: &TargetDefinition) -> Result<Arc<dyn CertificateTarget>, TargetError> {
+        Err(TargetError::Unavailable { detail: NOT_HERE.to_owned() })
+    }
+}
+
+#[async_trait]
+impl KeyMaker for Nowhere {
+    async fn make(&self, _: KeyType) -> Result<MadeKey, KeyMakerError> {
+        Err(KeyMakerError::Unavailable { detail: NOT_HERE.to_owned() })
+    }
+
+    async fn read(&self, _: PrivateKeyOctets) -> Result<MadeKey, KeyMakerError> {
+        Err(KeyMakerError::Unavailable { detail: NOT_HERE.to_owned() })
+    }
+}
+
+#[async_trait]
+impl EndpointProbe for Nowhere {
+    async fn served(&self, endpoint: &EndpointDefinition) -> Result<Vec<Vec<u8>>, ProbeError> {
+        Err(ProbeError { address: endpoint.address.clone(), detail: NOT_HERE.to_owned() })
+    }
 }

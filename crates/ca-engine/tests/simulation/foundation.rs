@@ -12,10 +12,11 @@ use ca_core::principal::Principal;
 use ca_core::profile::{self, Profile};
 use ca_core::time::Lifetime;
 use ca_core::usage::ExtendedKeyUsage;
-use ca_engine::engine::{Engine, NoncePolicy, OutboxSettings, PartialLists, Ports, Settings};
+use ca_engine::engine::{Engine, ManagedSettings, NoncePolicy, OutboxSettings, PartialLists, Ports, Settings};
 use ca_engine::error::FlowError;
 use ca_engine::fake::{FakeClock, FlakyPublisher, MemoryStore, ScriptedAuthorizer, ScriptedSigner, SeededEntropy};
 use ca_engine::flow::establish::{AuthorityPlan, establish_authority};
+use ca_engine::port::certificate_target::ManagedPorts;
 use ca_engine::port::external_keys::NoExternalKeys;
 use ca_engine::port::keyring::KeyRoom;
 use ca_engine::port::signer::Signer;
@@ -91,6 +92,7 @@ pub(crate) fn settings() -> Settings {
         },
         keep_expired: None,
         bulk_batch: 2,
+        managed: ManagedSettings::default(),
     }
 }
 
@@ -122,6 +124,7 @@ impl Foundation {
             spool: Arc::new(MemorySpool),
             sinks: BTreeMap::new(),
             shared_answers: None,
+            managed: ManagedPorts::none(),
         };
         let engine = at_once(Engine::start(ports, profiles().to_vec(), settings())).expect("an empty record");
         let root = Arc::new(ScriptedSigner::from_pkcs8(KeyType::Ed25519, &pkcs8("root", 1)));

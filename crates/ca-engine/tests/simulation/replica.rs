@@ -13,6 +13,7 @@ use ca_engine::fake::{FakeClock, ScriptedAuthorizer};
 use ca_engine::flow::follow_anchor::compare;
 use ca_engine::flow::watch_clock::watch_clock;
 use ca_engine::port::clock::Clock;
+use ca_engine::port::certificate_target::ManagedPorts;
 use ca_engine::port::external_keys::{ExternalKeys, NoExternalKeys};
 use ca_engine::port::shared_answers::SharedAnswers;
 use ca_engine::port::sink::Sink;
@@ -162,6 +163,7 @@ impl Replica {
             spool: Arc::new(MemorySpool),
             sinks: sinks.collect(),
             shared_answers: surroundings.shared_place.clone().map(|place| Arc::new(place) as Arc<dyn SharedAnswers>),
+            managed: ManagedPorts::none(),
         };
         open(ports, surroundings.anchor.clone(), surroundings.bug)
     }

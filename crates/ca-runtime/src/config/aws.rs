@@ -80,6 +80,14 @@ pub(super) fn read(settings: &mut Settings) -> AwsPlace {
     }
 }
 
+/// Where AWS Secrets Manager is; what its section leaves out is as `[aws]` says.
+pub(super) fn read_secrets_manager(settings: &mut Settings, usual: &AwsPlace) -> AwsPlace {
+    AwsPlace {
+        region: value(settings, "aws.secrets_manager.region", Region::parse).or_else(|| usual.region.clone()),
+        endpoint_url: value(settings, "aws.secrets_manager.endpoint_url", EndpointUrl::parse).or_else(|| usual.endpoint_url.clone()),
+    }
+}
+
 fn value<T>(settings: &mut Settings, key: &'static str, parse: fn(&str) -> Result<T, PlaceProblem>) -> Option<T> {
     let parsed = parse(settings.text(key)?);
     parsed.map_err(|problem| settings.invalid(key, problem.to_string())).ok()

@@ -82,6 +82,8 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("aws.kms.ecc_quota", Number),
     ("aws.kms.signers", List),
     ("aws.kms.administrators", List),
+    ("aws.secrets_manager.region", Text),
+    ("aws.secrets_manager.endpoint_url", Text),
     ("aws.acm_pca.issue", Number),
     ("aws.acm_pca.get", Number),
     ("aws.acm_pca.revoke", Number),
@@ -94,6 +96,9 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("outbox.longest_retry", Text),
     ("outbox.keep_undelivered", Text),
     ("outbox.keep_unassigned", Text),
+    ("managed.schedule", Text),
+    ("managed.wave", Number),
+    ("managed.rate", Number),
     ("retention.expired", Text),
     ("policies.dir", Text),
 ];

@@ -12,6 +12,7 @@ mod fault;
 mod keys;
 mod listen;
 mod load;
+mod managed;
 mod nearest;
 mod octets;
 mod outbox;
@@ -49,7 +50,7 @@ pub use webhook::WebhookConfig;
 use ca_backends::aws::{AwsPlace, KeyPolicy};
 use ca_backends::publisher::S3Target;
 use ca_core::time::Lifetime;
-use ca_engine::engine::OutboxSettings;
+use ca_engine::engine::{ManagedSettings, OutboxSettings};
 use settings::Settings;
 
 /// The data folder when nothing names one, relative to the working directory.
@@ -90,6 +91,10 @@ pub struct Config {
     pub kms_policy: Option<KeyPolicy>,
     /// How many calls of AWS Private CA this process makes in a second at most.
     pub acm_pca: AcmPcaLimits,
+    /// Where AWS Secrets Manager is: what `[aws]` says, unless its own section says otherwise.
+    pub secrets_manager: AwsPlace,
+    /// When managed certificates are rotated, and how many at once.
+    pub managed: ManagedSettings,
     /// The bucket that mirrors the lists, if there is one.
     pub s3: Option<S3Target>,
     /// Where replicas share signed OCSP answers; `None` where each signs its own.
@@ -130,6 +135,8 @@ impl Config {
         let status = StatusConfig::read(&mut settings);
         let s3 = publish::read_s3(&mut settings, &status);
         let authorities = AuthoritiesConfig::read(&mut settings);
+        let aws = aws::read(&mut settings);
+        let secrets_manager = aws::read_secrets_manager(&mut settings, &aws);
         let config = Self {
             api: ApiConfig::read(&mut settings, &data_dir),
             anchor: AnchorConfig::read(&mut settings, &data_dir, &database),
@@ -138,10 +145,12 @@ impl Config {
             pkcs11: Pkcs11Config::read(&mut settings, &data_dir, &authorities),
             authorities,
             status,
-            aws: aws::read(&mut settings),
+            aws,
             kms_quota: aws::read_kms_quota(&mut settings),
             kms_policy: aws::read_kms_policy(&mut settings),
             acm_pca: aws::read_acm_pca_limits(&mut settings),
+            secrets_manager,
+            managed: managed::read(&mut settings),
             s3,
             redis: redis::read(&mut settings, &data_dir),
             webhooks: webhook::read(&mut settings, &data_dir),

@@ -1,6 +1,7 @@
 //! Managed certificates, as their columns give them.
 
 use ca_core::id::{CertificateId, ManagedCertificateId, RotationId};
+use ca_core::managed::definition::Deliverer;
 use ca_core::time::Timestamp;
 use ca_engine::port::store::{
     FailedAttempt, ManagedCertificate, ManagedCounts, ManagedCourse, ManagedCurrent, Rotation, StoreError, Superseded,
@@ -36,6 +37,19 @@ pub(crate) struct ManagedRow {
     pub(crate) last_failed_at: Option<i64>,
     pub(crate) last_error: Option<String>,
     pub(crate) next_at: i64,
+    pub(crate) deliverer: i64,
+    pub(crate) asked: i64,
+    pub(crate) told: Option<String>,
+    pub(crate) probe_until: Option<i64>,
+    pub(crate) service_at: Option<i64>,
+}
+
+/// The code of a deliverer, in the column of that name.
+pub(crate) const fn deliverer(deliverer: Deliverer) -> i64 {
+    match deliverer {
+        Deliverer::Service => 0,
+        Deliverer::Worker => 1,
+    }
 }
 
 /// The table, in errors.
@@ -77,12 +91,18 @@ impl TryFrom<ManagedRow> for ManagedCertificate {
             (Some(at), Some(error)) => Some(FailedAttempt { at: instant(at), error }),
             _ => None,
         };
+        let delivered_by = match row.deliverer {
+            0 => Deliverer::Service,
+            1 => Deliverer::Worker,
+            _ => return Err(inconsistent(TABLE, "a deliverer that is not known")),
+        };
         Ok(Self {
             id: ManagedCertificateId::from_bytes(super::octets(TABLE, row.id)?),
             name: row.name,
             owner: row.owner,
             profile: super::profile(TABLE, &row.profile)?,
             definition: row.definition,
+            delivered_by,
             paused: row.state == PAUSED,
             revision: unsigned(TABLE, row.revision)?,
             created_at: instant(row.created_at),
@@ -93,7 +113,11 @@ impl TryFrom<ManagedRow> for ManagedCertificate {
                 superseded,
                 failures: u32::try_from(row.failures).map_err(|_| inconsistent(TABLE, "a count that cannot be"))?,
                 last_failure,
+                asked: row.asked != 0,
+                told: row.told.map(|told| super::parse(TABLE, &told)).transpose()?,
+                probe_until: row.probe_until.map(instant),
                 next_at: instant(row.next_at),
+                watch_at: row.service_at.filter(|_| delivered_by == Deliverer::Worker).map(instant),
             },
         })
     }

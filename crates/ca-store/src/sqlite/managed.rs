@@ -2,6 +2,8 @@
 
 use async_trait::async_trait;
 use ca_core::id::ManagedCertificateId;
+use ca_core::managed::Urgency;
+use ca_core::managed::definition::Deliverer;
 use ca_core::time::Timestamp;
 use ca_engine::port::store::{
     Journal, Lease, ManagedAddition, ManagedCertificate, ManagedCounts, ManagedStore, StoreError,
@@ -23,7 +25,8 @@ macro_rules! managed_columns {
     () => {
         "id, name, owner, profile, definition, state, revision, created_at, created_by, certificate_id, rotation_of_current,
          not_after, rotation_id, rotation_step, rotation_certificate_id, rotation_begun_at, superseded_id,
-         superseded_revoke_at, failures, last_failed_at, last_error, next_at"
+         superseded_revoke_at, failures, last_failed_at, last_error, next_at,
+         deliverer, asked, told, probe_until, service_at"
     };
 }
 
@@ -67,8 +70,13 @@ impl ManagedStore for SqliteStore {
         self.change(Removal { id, revision, journal }).await
     }
 
-    async fn due_managed(&self, now: Timestamp, limit: u32) -> Result<Vec<ManagedCertificate>, StoreError> {
-        due(&self.readers, now, limit).await?.into_iter().map(TryInto::try_into).collect()
+    async fn due_managed(
+        &self,
+        who: Deliverer,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ManagedCertificate>, StoreError> {
+        due(&self.readers, who, now, limit).await?.into_iter().map(TryInto::try_into).collect()
     }
 
     async fn count_managed(&self, now: Timestamp) -> Result<ManagedCounts, StoreError> {
@@ -93,13 +101,27 @@ async fn list(readers: &SqlitePool, after: Option<&str>, limit: u32) -> Result<V
     Ok(sqlx::query_as(SQL).bind(after.unwrap_or_default()).bind(limit).fetch_all(readers).await?)
 }
 
-async fn due(readers: &SqlitePool, now: Timestamp, limit: u32) -> Result<Vec<ManagedRow>, Failure> {
-    const SQL: &str = concat!(
+async fn due(
+    readers: &SqlitePool,
+    who: Deliverer,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<ManagedRow>, Failure> {
+    const SERVICE: &str = concat!(
         "SELECT ",
         managed_columns!(),
-        " FROM managed_certificates WHERE state = 0 AND next_at <= $1 ORDER BY next_at, id LIMIT $2"
+        " FROM managed_certificates WHERE state = 0 AND service_at <= $1 ORDER BY service_at, id LIMIT $2"
     );
-    Ok(sqlx::query_as(SQL).bind(now.unix_millis()).bind(limit).fetch_all(readers).await?)
+    const WORKER: &str = concat!(
+        "SELECT ",
+        managed_columns!(),
+        " FROM managed_certificates WHERE state = 0 AND deliverer = 1 AND next_at <= $1 ORDER BY next_at, id LIMIT $2"
+    );
+    let sql = match who {
+        Deliverer::Service => SERVICE,
+        Deliverer::Worker => WORKER,
+    };
+    Ok(sqlx::query_as(sql).bind(now.unix_millis()).bind(limit).fetch_all(readers).await?)
 }
 
 async fn counts(readers: &SqlitePool, now: Timestamp) -> Result<CountsRow, Failure> {
@@ -132,9 +154,10 @@ impl Change for Addition {
         }
         const SQL: &str = "INSERT INTO managed_certificates (id, revision, owner, profile, definition, state, certificate_id,
                  rotation_of_current, not_after, rotation_id, rotation_step, rotation_certificate_id, rotation_begun_at,
-                 superseded_id, superseded_revoke_at, failures, last_failed_at, last_error, next_at, name, created_at,
-                 created_by)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
+                 superseded_id, superseded_revoke_at, failures, last_failed_at, last_error, next_at, deliverer, asked, told,
+                 probe_until, service_at, name, created_at, created_by)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
+                 $24, $25, $26, $27)";
         bind(SQL, managed)?
             .bind(managed.name.as_str())
             .bind(managed.created_at.unix_millis())
@@ -164,7 +187,8 @@ impl Change for Alteration {
             "UPDATE managed_certificates SET revision = revision + 1, owner = $3, profile = $4, definition = $5,
                  state = $6, certificate_id = $7, rotation_of_current = $8, not_after = $9, rotation_id = $10,
                  rotation_step = $11, rotation_certificate_id = $12, rotation_begun_at = $13, superseded_id = $14,
-                 superseded_revoke_at = $15, failures = $16, last_failed_at = $17, last_error = $18, next_at = $19
+                 superseded_revoke_at = $15, failures = $16, last_failed_at = $17, last_error = $18, next_at = $19,
+                 deliverer = $20, asked = $21, told = $22, probe_until = $23, service_at = $24
              WHERE id = $1 AND revision = $2";
         let changed = bind(SQL, &self.managed)?.execute(&mut *connection).await?.rows_affected() > 0;
         if let Some(journal) = self.journal.as_ref().filter(|_| changed) {
@@ -174,7 +198,7 @@ impl Change for Alteration {
     }
 }
 
-/// Begins a query whose parameters $1 to $19 are what may change, after id and revision.
+/// Begins a query whose parameters $1 to $24 are what may change, after id and revision.
 fn bind<'q>(
     sql: &'static str,
     managed: &'q ManagedCertificate,
@@ -201,7 +225,12 @@ fn bind<'q>(
         .bind(course.failures)
         .bind(last_failure.map(|failure| failure.at.unix_millis()))
         .bind(last_failure.map(|failure| failure.error.as_str()))
-        .bind(course.next_at.unix_millis()))
+        .bind(course.next_at.unix_millis())
+        .bind(row::managed::deliverer(managed.delivered_by))
+        .bind(i64::from(course.asked))
+        .bind(course.told.map(Urgency::as_str))
+        .bind(course.probe_until.map(Timestamp::unix_millis))
+        .bind(managed.service_at().map(Timestamp::unix_millis)))
 }
 
 struct Removal {

@@ -2,7 +2,7 @@
 
 use ca_core::certificate::Certificate;
 use ca_core::pem;
-use ca_engine::port::certificate_target::{HeldCertificate, TargetError};
+use ca_engine::port::certificate_target::{HeldCertificate, PrivateKeyOctets, TargetError};
 use ca_engine::port::signer::Signer;
 use zeroize::Zeroizing;
 
@@ -38,10 +38,18 @@ pub(super) fn held(version: &Version) -> Result<Option<HeldCertificate>, TargetE
 }
 
 fn key_spki_sha256(version: &Version) -> Result<[u8; 32], TargetError> {
-    let text = version.text(KEY)?.ok_or_else(|| version.foreign(KEY, "is missing"))?;
-    let no_key = || version.foreign(KEY, "is no private key in PKCS#8");
-    let mut blocks = pem::decode_all("PRIVATE KEY", &text).map_err(|_| no_key())?;
-    let octets = Zeroizing::new(blocks.pop().filter(|_| blocks.is_empty()).ok_or_else(no_key)?);
-    let signer = SoftwareSigner::from_pkcs8(&octets).map_err(|_| no_key())?;
+    let signer = SoftwareSigner::from_pkcs8(private_key(version)?.as_pkcs8()).map_err(|_| no_key(version))?;
     Ok(signer.public_key().spki_sha256())
+}
+
+/// The key.
+pub(super) fn private_key(version: &Version) -> Result<PrivateKeyOctets, TargetError> {
+    let text = version.text(KEY)?.ok_or_else(|| version.foreign(KEY, "is missing"))?;
+    let mut blocks = pem::decode_all("PRIVATE KEY", &text).map_err(|_| no_key(version))?;
+    let octets = blocks.pop().map(Zeroizing::new).filter(|_| blocks.is_empty());
+    octets.map(PrivateKeyOctets::new).ok_or_else(|| no_key(version))
+}
+
+fn no_key(version: &Version) -> TargetError {
+    version.foreign(KEY, "is no private key in PKCS#8")
 }

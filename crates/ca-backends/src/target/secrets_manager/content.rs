@@ -163,6 +163,17 @@ pub(super) fn read_certificate(rotation: RotationId, value: &str) -> Result<Held
     })
 }
 
+/// The key of what [`certificate_value`] wrote; the error says what is wrong, without the value.
+pub(super) fn read_private_key(value: &str) -> Result<PrivateKeyOctets, &'static str> {
+    let key = if value.trim_start().starts_with('{') {
+        let value: Value = serde_json::from_str(value).map_err(|_| "it is no JSON")?;
+        one("PRIVATE KEY", value["private_key"].as_str().unwrap_or_default())
+    } else {
+        one("PRIVATE KEY", value)
+    };
+    key.map(|key| PrivateKeyOctets::new(Zeroizing::new(key))).ok_or("it has no key in PKCS#8")
+}
+
 fn one(label: &str, text: &str) -> Option<Vec<u8>> {
     pem::decode_all(label, text).ok()?.into_iter().next()
 }

@@ -195,6 +195,14 @@ impl CertificateTarget for SecretsManagerTarget {
         }
     }
 
+    async fn current_key(&self) -> Result<Option<PrivateKeyOctets>, TargetError> {
+        let labels = self.labels_if_there().await?;
+        let Some(name @ VersionName::Certificate(..)) = self.named(&labels, CURRENT)? else { return Ok(None) };
+        let value = self.service.value(&self.plan.name, &name.to_string()).await?;
+        let key = content::read_private_key(&value);
+        key.map(Some).map_err(|what| self.foreign(&format!("version {name}: {what}")))
+    }
+
     async fn promote(&self, rotation: RotationId) -> Result<(), TargetError> {
         let labels = self.labels().await?;
         let is_current = |labels: &Labels| {

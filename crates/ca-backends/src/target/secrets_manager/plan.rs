@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+pub use ca_core::managed::definition::SecretLayout;
 use serde_json::json;
 use thiserror::Error;
 
@@ -20,16 +21,6 @@ pub struct SecretPlan {
     pub tags: BTreeMap<String, String>,
     /// Regions that it is replicated to, each with the KMS key there.
     pub replicas: BTreeMap<String, Option<String>>,
-}
-
-/// How a value is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SecretLayout {
-    /// A JSON object of `certificate`, `chain`, `private_key` (PEM each), `serial` (lower-case hex), `not_before`, `not_after` (RFC
-    /// 3339), `fingerprint_sha256` and `rotation`.
-    Json,
-    /// Key, certificate and chain in PEM, one after the other.
-    Pem,
 }
 
 /// Why a plan is none.

@@ -46,6 +46,7 @@ where
         a_certificate_is_delivered_only_to_its_pending_key,
         what_is_pending_is_read_back_and_not_current,
         promoting_makes_it_current_and_keeps_what_was_before,
+        the_key_that_is_current_is_read_back,
         what_is_no_pair_or_not_whole_is_not_promoted,
         every_step_may_be_repeated,
         of_rivals_that_promote_none_breaks_what_is_there,
@@ -182,6 +183,18 @@ async fn what_is_pending_is_read_back_and_not_current(under_test: TargetUnderTes
     let another = (under_test.another)().await;
     assert_eq!(places(&*another).await, [Some(material.held()), None, None]);
     assert_eq!(another.staged().await, Ok(Some(material.staged.clone())), "until it is promoted");
+}
+
+async fn the_key_that_is_current_is_read_back(under_test: TargetUnderTest) {
+    let (one, two) = (Material::one(1), Material::two(2));
+    let current = async || {
+        let key = (under_test.another)().await.current_key().await.expect("a look");
+        key.map(|key| key.as_pkcs8().to_vec())
+    };
+    assert_eq!(current().await, None);
+    one.rotate(&*under_test.target).await.expect("rotated");
+    under_test.target.stage(&two.staged, &two.key).await.expect("staged");
+    assert_eq!(current().await.as_deref(), Some(one.key.as_pkcs8()), "not the one that waits");
 }
 
 async fn promoting_makes_it_current_and_keeps_what_was_before(under_test: TargetUnderTest) {

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use ca_core::id::ManagedCertificateId;
+use ca_core::managed::definition::Deliverer;
 use ca_core::time::Timestamp;
 
 use super::{MemoryStore, StoreMethod};
@@ -93,11 +94,18 @@ impl ManagedStore for MemoryStore {
         .await
     }
 
-    async fn due_managed(&self, now: Timestamp, limit: u32) -> Result<Vec<ManagedCertificate>, StoreError> {
+    async fn due_managed(
+        &self,
+        who: Deliverer,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ManagedCertificate>, StoreError> {
         self.transact(StoreMethod::DueManaged, |record, _| {
-            let due = record.managed.values().filter(|managed| !managed.paused && managed.course.next_at <= now);
-            let mut due: Vec<_> = due.cloned().collect();
-            due.sort_by_key(|managed| (managed.course.next_at, managed.id));
+            let mut due: Vec<_> = record.managed.values().filter(|managed| managed.is_due(who, now)).cloned().collect();
+            due.sort_by_key(|managed| match who {
+                Deliverer::Service => (managed.service_at(), managed.id),
+                Deliverer::Worker => (Some(managed.course.next_at), managed.id),
+            });
             due.truncate(limit as usize);
             Ok(due)
         })

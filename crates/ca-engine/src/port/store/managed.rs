@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use ca_core::id::{CertificateId, ManagedCertificateId, ProfileName, RotationId};
-use ca_core::managed::RotationStep;
+use ca_core::managed::definition::Deliverer;
+use ca_core::managed::{RotationStep, Urgency};
 use ca_core::time::Timestamp;
 
 use super::{FailedAttempt, Journal, Lease, StoreError};
@@ -20,6 +21,8 @@ pub struct ManagedCertificate {
     pub profile: ProfileName,
     /// What is wanted and where, as its flow writes it: JSON, no secrets, no personal data.
     pub definition: String,
+    /// Who brings it to its target, as the definition says.
+    pub delivered_by: Deliverer,
     /// Whether nothing is done for it until somebody ends that.
     pub paused: bool,
     /// Rises by one with every change of what is on record of it.
@@ -45,8 +48,55 @@ pub struct ManagedCourse {
     pub failures: u32,
     /// The last failure of those.
     pub last_failure: Option<FailedAttempt>,
-    /// When something is to be done next: a rotation, an attempt, the end of an overlap.
+    /// Whether somebody asked for a rotation though none is due; until one that was begun since is done.
+    pub asked: bool,
+    /// How urgent it was when its owner was told last that it fails, of what is current; `None` when that was not told.
+    pub told: Option<Urgency>,
+    /// Until when what is current is to be seen served; `None` once it was, or where nobody looks.
+    pub probe_until: Option<Timestamp>,
+    /// When something is to be done next: a rotation, an attempt, and of one that the service delivers, the end of an overlap and what
+    /// else it looks after.
     pub next_at: Timestamp,
+    /// Of one that a worker delivers: when the service itself is to look after it next. `None` of others, and when there is nothing to
+    /// look after.
+    pub watch_at: Option<Timestamp>,
+}
+
+impl ManagedCourse {
+    /// Of one that was added now, and is to be brought to its target at once.
+    pub const fn begin(now: Timestamp) -> Self {
+        Self {
+            current: None,
+            rotation: None,
+            superseded: None,
+            failures: 0,
+            last_failure: None,
+            asked: false,
+            told: None,
+            probe_until: None,
+            next_at: now,
+            watch_at: None,
+        }
+    }
+}
+
+impl ManagedCertificate {
+    /// When the service has something to do for it; `None` when that is all a worker's.
+    pub const fn service_at(&self) -> Option<Timestamp> {
+        match self.delivered_by {
+            Deliverer::Service => Some(self.course.next_at),
+            Deliverer::Worker => self.course.watch_at,
+        }
+    }
+
+    /// Whether `who` has something to do for it at `now`.
+    pub fn is_due(&self, who: Deliverer, now: Timestamp) -> bool {
+        let at = match who {
+            Deliverer::Service => self.service_at(),
+            Deliverer::Worker => Some(self.course.next_at).filter(|_| self.delivered_by == Deliverer::Worker),
+        };
+        !self.paused && at.is_some_and(|at| at <= now)
+    }
 }
 
 /// What is current in a target.
@@ -125,7 +175,7 @@ pub trait ManagedStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<ManagedCertificate>, StoreError>;
 
-    /// Puts owner, profile, definition, whether it is paused, and course in the place of what is there, and raises the revision by one.
+    /// Puts owner, profile, definition, who delivers it, whether it is paused, and course in the place of what is there, and raises the revision by one.
     /// `false`, and nothing is told, unless `managed.revision` is the one on record. What is on record of id, name and addition stays.
     /// Under a lease, [`StoreError::Fenced`] when that is not the newest.
     async fn change_managed(
@@ -143,8 +193,14 @@ pub trait ManagedStore: Send + Sync {
         journal: Journal,
     ) -> Result<bool, StoreError>;
 
-    /// Those that are not paused and whose next instant is not after `now`, those that wait for longest first, at most `limit`.
-    async fn due_managed(&self, now: Timestamp, limit: u32) -> Result<Vec<ManagedCertificate>, StoreError>;
+    /// Those that are not paused and for which `who` has something to do at `now` ([`ManagedCertificate::is_due`]), those that wait for
+    /// longest first, at most `limit`.
+    async fn due_managed(
+        &self,
+        who: Deliverer,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ManagedCertificate>, StoreError>;
 
     /// How many there are at `now`.
     async fn count_managed(&self, now: Timestamp) -> Result<ManagedCounts, StoreError>;

@@ -13,10 +13,10 @@ use std::sync::Arc;
 use ca_core::id::{AuthorityId, SinkName};
 use ca_core::profile::{self, Profile};
 use ca_core::time::Lifetime;
-use ca_engine::engine::{Engine, NoncePolicy, OutboxSettings, Ports, Settings};
+use ca_engine::engine::{Engine, ManagedSettings, NoncePolicy, OutboxSettings, Ports, Settings};
 use ca_engine::error::FlowErrorKind;
 use ca_engine::fake::{
-    FakeClock, FlakyPublisher, MemoryKeyring, MemorySharedAnswers, MemoryStore, ScriptedAuthorizer, ScriptedIssuer,
+    FakeClock, FlakyPublisher, MemoryKeyring, MemoryManagedPorts, MemorySharedAnswers, MemoryStore, ScriptedAuthorizer, ScriptedIssuer,
     ScriptedSigner, ScriptedSink, SeededEntropy,
 };
 use ca_engine::port::clock::Clock;
@@ -59,6 +59,7 @@ pub(crate) struct Parts {
     pub(crate) settings: Settings,
     pub(crate) sinks: BTreeMap<SinkName, ScriptedSink>,
     pub(crate) shared_answers: Option<MemorySharedAnswers>,
+    pub(crate) managed: MemoryManagedPorts,
     /// Who issues for authorities whose keys are elsewhere.
     pub(crate) issuer: Option<ScriptedIssuer>,
 }
@@ -83,9 +84,11 @@ impl Default for Parts {
                 outbox: OutboxSettings::default(),
                 keep_expired: None,
                 bulk_batch: 2,
+                managed: ManagedSettings::default(),
             },
             sinks: BTreeMap::new(),
             shared_answers: None,
+            managed: MemoryManagedPorts::default(),
             issuer: None,
         }
     }
@@ -210,6 +213,7 @@ fn start(
         publisher: Arc::new(publisher.clone()) as Arc<dyn Publisher>,
         sinks: parts.sinks(),
         shared_answers: parts.shared_answers.clone().map(|place| Arc::new(place) as Arc<dyn SharedAnswers>),
+        managed: parts.managed.ports(),
     };
     block_on(Engine::start(ports, parts.profiles.clone(), parts.settings.clone())).expect("the record is readable")
 }

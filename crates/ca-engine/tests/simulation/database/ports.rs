@@ -7,6 +7,7 @@ use ca_core::id::{
     AuthorityId, BulkRevocationId, CertificateId, DeliveryId, ManagedCertificateId, ProfileName, SinkName, TokenId,
     WindowMoveId,
 };
+use ca_core::managed::definition::Deliverer;
 use ca_core::month::Month;
 use ca_core::principal::Role;
 use ca_core::revocation::Revocation;
@@ -263,8 +264,8 @@ room!(ManagedStore {
         | lease.cloned(), |store| store.sound.change_managed(lease.as_ref(), managed, journal);
     RemoveManaged = remove_managed(id: ManagedCertificateId, revision: u64, journal: Journal) -> bool
         | None, |store| store.sound.remove_managed(id, revision, journal);
-    DueManaged = due_managed(now: Timestamp, limit: u32) -> Vec<ManagedCertificate>
-        | None, |store| store.sound.due_managed(now, limit);
+    DueManaged = due_managed(who: Deliverer, now: Timestamp, limit: u32) -> Vec<ManagedCertificate>
+        | None, |store| store.sound.due_managed(who, now, limit);
     CountManaged = count_managed(now: Timestamp) -> ManagedCounts
         | None, |store| store.sound.count_managed(now);
 });

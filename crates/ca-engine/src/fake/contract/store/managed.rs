@@ -2,7 +2,8 @@
 
 use ca_core::audit::AuditAction;
 use ca_core::id::{CertificateId, ManagedCertificateId, RotationId};
-use ca_core::managed::RotationStep;
+use ca_core::managed::definition::Deliverer;
+use ca_core::managed::{RotationStep, Urgency};
 use ca_core::time::{Lifetime, Timestamp};
 use futures::future::join_all;
 
@@ -24,6 +25,7 @@ pub(super) fn cases() -> Vec<Case<Fixture>> {
         of_many_that_change_one_at_once_one_does,
         a_change_under_a_lease_that_moved_on_is_fenced_off,
         those_that_are_due_come_in_order_and_paused_ones_never,
+        what_a_worker_delivers_is_due_to_it_and_looked_after_by_the_service,
         they_are_counted,
     ]
 }
@@ -39,14 +41,8 @@ fn managed(number: u8, name: &str) -> ManagedCertificate {
         revision: 1,
         created_at: NOW,
         created_by: "local".to_owned(),
-        course: ManagedCourse {
-            current: None,
-            rotation: None,
-            superseded: None,
-            failures: 0,
-            last_failure: None,
-            next_at: NOW,
-        },
+        delivered_by: Deliverer::Service,
+        course: ManagedCourse::begin(NOW),
     }
 }
 
@@ -67,7 +63,11 @@ fn whole_course(step: RotationStep) -> ManagedCourse {
         superseded: Some(Superseded { certificate: CertificateId::from_bytes([5; 16]), revoke_at: later(2) }),
         failures: 3,
         last_failure: Some(FailedAttempt { at: later(1), error: "the target cannot be used".to_owned() }),
+        asked: true,
+        told: Some(Urgency::Warning),
+        probe_until: Some(later(4)),
         next_at: later(3),
+        watch_at: None,
     }
 }
 
@@ -110,6 +110,11 @@ async fn a_course_is_read_back_in_every_detail(fixture: Fixture) {
         there.revision += 1;
         assert_eq!(fixture.store.managed(there.id).await, Ok(Some(there.clone())), "{step:?}");
     }
+    (there.delivered_by, there.course.watch_at) = (Deliverer::Worker, Some(later(5)));
+    assert_eq!(change(&fixture, there.clone()).await, Ok(true));
+    there.revision += 1;
+    assert_eq!(fixture.store.managed(there.id).await, Ok(Some(there.clone())), "one that a worker delivers");
+    there.delivered_by = Deliverer::Service;
     there.course = managed(1, "app").course;
     assert_eq!(change(&fixture, there.clone()).await, Ok(true));
     there.revision += 1;
@@ -216,7 +221,7 @@ async fn those_that_are_due_come_in_order_and_paused_ones_never(fixture: Fixture
     let due = |days, limit| {
         let store = fixture.store.clone();
         async move {
-            let due = store.due_managed(later(days), limit).await.expect("answers");
+            let due = store.due_managed(Deliverer::Service, later(days), limit).await.expect("answers");
             due.into_iter().map(|managed| managed.id.as_bytes()[0]).collect::<Vec<_>>()
         }
     };
@@ -224,6 +229,30 @@ async fn those_that_are_due_come_in_order_and_paused_ones_never(fixture: Fixture
     assert_eq!(due(3, 10).await, [2, 4, 1]);
     assert_eq!(due(3, 2).await, [2, 4]);
     assert_eq!(due(9, 10).await, [2, 4, 1, 5]);
+}
+
+async fn what_a_worker_delivers_is_due_to_it_and_looked_after_by_the_service(fixture: Fixture) {
+    add(&fixture, managed(1, "of-the-service")).await;
+    for (number, next_at, watch_at) in [(2, 3, Some(1)), (3, 1, None), (4, 2, Some(9))] {
+        let mut one = managed(number, &format!("of-a-worker-{number}"));
+        one.delivered_by = Deliverer::Worker;
+        (one.course.next_at, one.course.watch_at) = (later(next_at), watch_at.map(later));
+        add(&fixture, one).await;
+    }
+    let paused = ManagedCertificate { delivered_by: Deliverer::Worker, paused: true, ..managed(5, "paused") };
+    add(&fixture, paused).await;
+    let due = |who, days, limit| {
+        let store = fixture.store.clone();
+        async move {
+            let due = store.due_managed(who, later(days), limit).await.expect("answers");
+            due.into_iter().map(|managed| managed.id.as_bytes()[0]).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(due(Deliverer::Worker, 0, 10).await, Vec::<u8>::new());
+    assert_eq!(due(Deliverer::Worker, 3, 10).await, [3, 4, 2]);
+    assert_eq!(due(Deliverer::Worker, 3, 2).await, [3, 4]);
+    assert_eq!(due(Deliverer::Service, 3, 10).await, [1, 2]);
+    assert_eq!(due(Deliverer::Service, 9, 10).await, [1, 2, 4]);
 }
 
 async fn they_are_counted(fixture: Fixture) {
