@@ -105,6 +105,10 @@ refusals! {
     Unhold = CALLER, CERTIFICATE, &[NotHeld, KeyBlocked];
     /// Of moving renewal windows.
     MoveRenewalWindows = CALLER, BODY;
+    /// Of beginning a worker's rotation.
+    BeginRotation = CALLER, NAMED, &[ManagedCertificateChanged, ManagedCertificatePaused];
+    /// Of saying what became of one.
+    ReportRotation = CALLER, NAMED, BODY, ISSUANCE, &[ManagedCertificateChanged, ManagedCertificatePaused];
     /// Of saying what a gateway enforces.
     ReportGateway = CALLER, NAMED, BODY;
     /// Of making a token.

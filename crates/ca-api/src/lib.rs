@@ -14,6 +14,7 @@ pub mod bulk_revocation;
 pub mod certificate;
 pub mod gateway;
 pub mod health;
+pub mod managed;
 pub mod managed_rotation;
 pub mod outbox;
 pub mod page;

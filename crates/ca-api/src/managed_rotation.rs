@@ -50,9 +50,8 @@ pub struct WorkerRotation {
     pub rotation: ManagedRotation,
     /// What is wanted and where.
     pub definition: ManagedDefinition,
-    /// The certificate that the record has as current in the target, PEM; absent before the first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub current: Option<String>,
+    /// Whether the key that is current is to be certified again: it is wanted, and fit for it.
+    pub keep_key: bool,
     /// The certificate of this rotation once it is issued, and what is above it up to the root, which is left out: PEM, issuer after
     /// issued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,10 +72,37 @@ pub struct RotationReport {
     /// A step that was made: `delivered`, `verified` or `promoted`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<ManagedRotationStep>,
-    /// Why it cannot go on: what is wrong and what would be right, without secrets.
+    /// Why it does not go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 2000, example = "the target refuses: there is no secret tls/web; make it")]
-    pub failure: Option<String>,
+    pub failure: Option<RotationFailure>,
+}
+
+/// Why a rotation does not go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotationFailure {
+    /// What is wrong and what would be right, without secrets.
+    #[schema(min_length = 1, max_length = 1000, example = "the target refuses: there is no secret tls/web; make it")]
+    pub detail: String,
+    /// How it goes on, when its time has come.
+    #[serde(default)]
+    pub remedy: RotationRemedy,
+    /// Whether it may pass by itself: then the owner is told only when it lasts.
+    #[serde(default)]
+    pub may_pass: bool,
+}
+
+/// How a rotation goes on that failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RotationRemedy {
+    /// From where it is.
+    #[default]
+    Retry,
+    /// What is pending is not right, and is delivered again.
+    Deliver,
+    /// The key that was certified is not to be had any more: it is over, its certificate is revoked, and another is begun.
+    Begin,
 }
 
 #[cfg(test)]

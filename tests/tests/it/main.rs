@@ -57,3 +57,4 @@ mod scheduled_rollover;
 mod signature;
 mod start;
 mod token;
+mod worker;

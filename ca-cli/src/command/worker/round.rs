@@ -4,8 +4,8 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ca_core::certificate::Certificate;
-use ca_runtime::managed::WorkerPorts;
+use ca_engine::port::certificate_target::ManagedPorts;
+use ca_runtime::managed::ports_of_worker;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
@@ -26,7 +26,7 @@ pub(super) struct Worker {
     remote: RemoteSettings,
     identity: IdentityFiles,
     timeout: Duration,
-    ports: WorkerPorts,
+    ports: ManagedPorts,
     printer: Printer,
     ready: Option<Ready>,
     was_away: bool,
@@ -83,6 +83,18 @@ impl Round {
         }
     }
 
+    fn add(&mut self, became: Became) {
+        match became {
+            Became::Rotated(rotated) => self.rotated.push(rotated),
+            Became::Failed(failed) => self.failed.push(failed),
+            Became::Left => self.left += 1,
+            Became::Away(why) => {
+                self.left += 1;
+                self.unreachable.get_or_insert(why);
+            }
+        }
+    }
+
     /// Whether nothing came of it since nobody answered.
     pub(super) fn is_in_vain(&self) -> bool {
         self.unreachable.is_some() && self.rotated.is_empty()
@@ -107,14 +119,15 @@ impl Worker {
         timeout: Duration,
         printer: &Printer,
     ) -> Result<Self, Failure> {
-        let ports = WorkerPorts::new(args.aws_region.as_deref(), args.aws_endpoint_url.as_deref());
+        let ports = ports_of_worker(args.aws_region.as_deref(), args.aws_endpoint_url.as_deref());
         Ok(Self {
             reach: Reach::of(args),
             at_once: usize::from(args.at_once),
             remote,
             identity,
             timeout,
-            ports: ports.map_err(|problem| Failure::Usage(problem.to_string()))?,
+            ports: ports
+                .map_err(|problem| Failure::Usage(format!("--aws-region or --aws-endpoint-url: {problem}")))?,
             printer: printer.clone(),
             ready: None,
             was_away: false,
@@ -128,27 +141,29 @@ impl Worker {
         // 1. Which of it is this worker's.
         let mut mine = Vec::new();
         for due in due {
-            let definition = definition_of(&due.definition)?;
-            if self.reach.has(&due.name, &definition.target) {
-                mine.push((due, definition));
+            if self.reach.has(&due.name, &definition_of(&due.definition)?.target) {
+                mine.push(due);
             }
         }
         if mine.is_empty() {
             return Ok(Round::default());
         }
         // 2. By what a certificate is verified before it is current: the roots that this connection trusts.
-        let bench = Arc::new(Bench { roots: self.roots()?, ports: self.ports.clone(), remote, stop: stop.clone() });
+        let roots = remote.roots().await?;
+        let (ports, reach, stop) = (self.ports.clone(), self.reach.clone(), stop.clone());
+        let bench = Arc::new(Bench { remote, ports, reach, roots, stop });
         // 3. Some at the same time, in the order of the service.
         let mut round = Round::default();
         let mut at_work = JoinSet::new();
         let mut waiting = mine.into_iter();
         loop {
-            let is_open = !stop.is_wished() && round.unreachable.is_none();
-            if is_open && at_work.len() < self.at_once && waiting.len() > 0 {
-                if let Some((due, definition)) = waiting.next() {
-                    let bench = Arc::clone(&bench);
-                    at_work.spawn(async move { rotate(&bench, due, definition).await });
-                }
+            let is_open = !bench.stop.is_wished() && round.unreachable.is_none();
+            if is_open
+                && at_work.len() < self.at_once
+                && let Some(due) = waiting.next()
+            {
+                let bench = Arc::clone(&bench);
+                at_work.spawn(async move { rotate(&bench, due).await });
                 continue;
             }
             match at_work.join_next().await {

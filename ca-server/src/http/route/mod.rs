@@ -17,6 +17,7 @@ pub(crate) mod renew_certificate;
 pub(crate) mod renewal_windows;
 pub(crate) mod revoke_certificate;
 pub(crate) mod tokens;
+pub(crate) mod worker_rotations;
 
 use ca_core::time::Timestamp;
 
