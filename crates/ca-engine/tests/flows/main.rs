@@ -16,6 +16,7 @@ mod follow_issuer_list;
 mod gateway;
 mod issue;
 mod issue_elsewhere;
+mod managed_worker;
 mod mirror_lists;
 mod publish_crl;
 mod publish_partial;
