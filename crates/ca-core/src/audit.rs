@@ -52,6 +52,10 @@ pub enum AuditAction {
     ManagedCertificateChanged,
     /// A managed certificate was taken from the record.
     ManagedCertificateRemoved,
+    /// A managed certificate was brought to its target and is current there.
+    CertificateRotated,
+    /// The rotation of a managed certificate failed; once for each urgency.
+    RotationFailed,
     /// A certificate was revoked or put on hold.
     CertificateRevoked,
     /// A hold was ended.

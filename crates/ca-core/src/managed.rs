@@ -135,6 +135,19 @@ impl Urgency {
         }
     }
 
+    /// From when on it is so urgent, of a certificate that was due at `due_at` and ends at `not_after`.
+    pub fn begins_at(self, due_at: Timestamp, not_after: Timestamp) -> Timestamp {
+        let whole = not_after.since(due_at).seconds();
+        // The first instant whose rest is less than the part.
+        let less_than = |part: u64| not_after.minus(Lifetime::from_seconds((whole / part).saturating_sub(1)));
+        match self {
+            Self::Notice => due_at,
+            Self::Warning => less_than(2),
+            Self::Critical => less_than(6),
+            Self::Expired => not_after,
+        }
+    }
+
     /// The stable name.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -316,6 +329,8 @@ mod tests {
         });
         assert_eq!([at(30), at(99)], [Urgency::Expired; 2]);
         for urgency in Urgency::ALL {
+            let begins = urgency.begins_at(due_at, not_after);
+            assert_eq!(Urgency::at(begins, due_at, not_after), urgency);
             assert_eq!(urgency.as_str().parse(), Ok(urgency));
         }
         assert_eq!("late".parse::<Urgency>(), Err(UnknownUrgency));

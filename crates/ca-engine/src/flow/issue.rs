@@ -54,11 +54,48 @@ impl fmt::Debug for IssueRequest {
 
 /// Issues a certificate: decides, then prepares, reserves, signs, checks and completes it.
 pub async fn issue(engine: &Engine, principal: &Principal, request: IssueRequest) -> Result<Issued, FlowError> {
+    let asker =
+        Asker { permitted: principal, origin: origin(principal), told: principal, owner: principal.reference() };
+    issue_as(engine, asker, "issue", request).await
+}
+
+/// Issues the certificate of a rotation: the access policy is asked about `job`, the event tells of `principal`, and the certificate is
+/// `owner`'s. Profiles decide as for anybody: what was defined came from outside.
+pub(super) async fn issue_for_rotation(
+    engine: &Engine,
+    job: &Principal,
+    principal: &Principal,
+    owner: &str,
+    request: IssueRequest,
+) -> Result<Issued, FlowError> {
+    let asker = Asker { permitted: job, origin: Origin::Api, told: principal, owner: owner.to_owned() };
+    issue_as(engine, asker, "rotate", request).await
+}
+
+/// In whose name something is issued.
+struct Asker<'a> {
+    /// Whom the access policy is asked about, and whose an idempotency key is.
+    permitted: &'a Principal,
+    /// By which rules the profile is read.
+    origin: Origin,
+    /// Whom the event tells of.
+    told: &'a Principal,
+    /// Principal reference of the owner.
+    owner: String,
+}
+
+async fn issue_as(
+    engine: &Engine,
+    asker: Asker<'_>,
+    route: &str,
+    request: IssueRequest,
+) -> Result<Issued, FlowError> {
+    let Asker { permitted: principal, origin, told, owner } = asker;
     // 1. Does the profile allow it? All violations at once.
     let profile = profile(engine, &request.profile)?;
     let granted = evaluate(
         engine,
-        origin(principal),
+        origin,
         &profile,
         &CertificateRequest {
             public_key: request.csr.public_key(),
@@ -82,7 +119,7 @@ pub async fn issue(engine: &Engine, principal: &Principal, request: IssueRequest
     let authority = issuing_authority(engine, &profile).await?;
     let shard = shards::draw(engine, &authority, &profile).await?;
     let idempotency = request.idempotency_key.as_deref().map(|key| AskedOnce {
-        scope_sha256: scope(principal, "issue", key),
+        scope_sha256: scope(principal, route, key),
         request_sha256: request_digest(&request),
     });
     // 4. Prepare, reserve, sign, check, complete.
@@ -97,8 +134,8 @@ pub async fn issue(engine: &Engine, principal: &Principal, request: IssueRequest
             csr: Some(request.csr.der()),
             endpoints: elsewhere::endpoints(engine, &authority, shard.as_ref().map(|shard| shard.uri.as_str())),
             shard: shard.map(|shard| shard.number),
-            principal,
-            owner: principal.reference(),
+            principal: told,
+            owner,
             renews: None,
             idempotency,
             request_id: request.request_id.as_deref(),

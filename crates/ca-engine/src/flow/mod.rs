@@ -20,6 +20,7 @@ pub mod issuance;
 pub mod issue;
 mod list_scope;
 pub mod list_urls;
+pub mod managed;
 pub mod mirror_lists;
 pub mod on_host;
 pub mod outbox;

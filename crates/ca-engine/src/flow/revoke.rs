@@ -80,6 +80,18 @@ pub(super) async fn revoke_by_issuer(
     revoke_by(engine, principal, request, Warrant::Issuer).await
 }
 
+/// Revokes a certificate that its successor took the place of, since who defined the managed certificate asked for that: the access
+/// policy was asked then.
+pub(super) async fn revoke_superseded(
+    engine: &Engine,
+    principal: &Principal,
+    certificate: CertificateId,
+) -> Result<Revoked, FlowError> {
+    let request =
+        RevokeRequest { certificate, reason: RevocationReason::Superseded, invalidity_date: None, request_id: None };
+    revoke_by(engine, principal, &request, Warrant::Rotation).await
+}
+
 /// By what right a certificate is revoked.
 #[derive(Clone, Copy)]
 enum Warrant {
@@ -87,6 +99,8 @@ enum Warrant {
     Policy,
     /// Its issuer has signed that it is.
     Issuer,
+    /// Another took its place.
+    Rotation,
 }
 
 async fn revoke_by(
@@ -103,7 +117,7 @@ async fn revoke_by(
         let id = request.certificate;
         let mut certificate = match warrant {
             Warrant::Policy => query::permitted_certificate(engine, principal, Action::RevokeCertificate, id).await?,
-            Warrant::Issuer => query::resolve(engine, &query::CertificateName::Id(id)).await?,
+            Warrant::Issuer | Warrant::Rotation => query::resolve(engine, &query::CertificateName::Id(id)).await?,
         };
         check_offered(engine, &certificate, request.reason)?;
         // 2. The change is legal from where the certificate stands.
