@@ -54,6 +54,9 @@ const ISSUANCE: &[ProblemType] = &[
 /// Taking another's place.
 const SUCCESSION: &[ProblemType] = &[CertificateRevoked, AlreadyRenewed, RenewalTooEarly, RenewalTooLate];
 
+/// A rotation that is another's by now, or nobody's.
+const OF_ANOTHER: &[ProblemType] = &[ProblemType::ManagedCertificateChanged, ProblemType::ManagedCertificatePaused];
+
 /// Makes a type for `responses(…)` of a handler.
 macro_rules! refusals {
     ($($(#[doc = $doc:literal])+ $name:ident = $($problems:expr),+;)+) => {
@@ -106,9 +109,9 @@ refusals! {
     /// Of moving renewal windows.
     MoveRenewalWindows = CALLER, BODY;
     /// Of beginning a worker's rotation.
-    BeginRotation = CALLER, NAMED, &[ManagedCertificateChanged, ManagedCertificatePaused];
+    BeginRotation = CALLER, NAMED, OF_ANOTHER;
     /// Of saying what became of one.
-    ReportRotation = CALLER, NAMED, BODY, ISSUANCE, &[ManagedCertificateChanged, ManagedCertificatePaused];
+    ReportRotation = CALLER, NAMED, BODY, ISSUANCE, OF_ANOTHER;
     /// Of saying what a gateway enforces.
     ReportGateway = CALLER, NAMED, BODY;
     /// Of making a token.

@@ -353,8 +353,9 @@ mod tests {
     #[test]
     fn a_request_has_its_golden_shapes() {
         golden::round_trips::<NewManagedCertificate>(include_str!("../testdata/new_managed_certificate.json"));
-        let least =
-            golden::round_trips::<NewManagedCertificate>(include_str!("../testdata/new_managed_certificate_minimal.json"));
+        let least = golden::round_trips::<NewManagedCertificate>(include_str!(
+            "../testdata/new_managed_certificate_minimal.json"
+        ));
         assert_eq!((least.key_type, least.delivered_by, least.keep_key), (None, None, false));
         golden::round_trips::<Vec<ManagedTarget>>(include_str!("../testdata/managed_targets.json"));
     }
@@ -368,13 +369,16 @@ mod tests {
             let error = golden::refusal::<NewManagedCertificate>(body);
             assert!(error.contains(&format!("unknown field `{field}`")), "{error}");
         }
-        let error = golden::refusal::<NewManagedCertificate>(r#"{"name": "a", "profile": "server", "target": {"kind": "tape"}}"#);
+        let error = golden::refusal::<NewManagedCertificate>(
+            r#"{"name": "a", "profile": "server", "target": {"kind": "tape"}}"#,
+        );
         assert!(error.contains("unknown variant `tape`"), "{error}");
     }
 
     #[test]
     fn answers_have_their_golden_shapes() {
-        let page = golden::round_trips::<Page<ManagedCertificate>>(include_str!("../testdata/managed_certificates.json"));
+        let page =
+            golden::round_trips::<Page<ManagedCertificate>>(include_str!("../testdata/managed_certificates.json"));
         assert_eq!(page.items.len(), 2);
         assert!(page.items[1].current.is_none());
         golden::round_trips::<ManagedStatus>(include_str!("../testdata/managed_status.json"));

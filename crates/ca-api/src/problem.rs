@@ -139,6 +139,14 @@ problem_types! {
     RenewalTooLate = "renewal-too-late", 409, "It is too late to renew the certificate";
     /// The authority is retiring or retired, or its key is not here.
     AuthorityCannotSign = "authority-cannot-sign", 409, "The authority cannot sign";
+    /// Another managed certificate has that name, or that target.
+    ManagedCertificateExists = "managed-certificate-exists", 409, "There is such a managed certificate";
+    /// The managed certificate was changed since the caller looked.
+    ManagedCertificateChanged = "managed-certificate-changed", 409, "The managed certificate was changed";
+    /// Nothing is done for a managed certificate that is paused.
+    ManagedCertificatePaused = "managed-certificate-paused", 409, "The managed certificate is paused";
+    /// A rotation is under way whose certificate is issued: what it was issued for cannot be changed.
+    RotationUnderWay = "rotation-under-way", 409, "A rotation is under way";
     /// The certificate was on record and was removed after its retention; its serial is never given out again.
     CertificateRemoved = "certificate-removed", 410, "The certificate was removed after its retention";
     /// The body is larger than the route takes.

@@ -49,6 +49,14 @@ pub enum FlowErrorKind {
     RenewalTooEarly,
     /// It may not be renewed any more.
     RenewalTooLate,
+    /// Another managed certificate has that name, or that target.
+    ManagedExists,
+    /// A managed certificate was changed since the caller looked.
+    ManagedChanged,
+    /// A managed certificate is paused.
+    ManagedPaused,
+    /// A rotation is under way whose certificate is issued.
+    RotationUnderWay,
     /// The authority does not issue, or its key cannot be used here.
     AuthorityCannotSign,
     /// There is an authority of that id.

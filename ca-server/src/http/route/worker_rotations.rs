@@ -11,7 +11,6 @@ use ca_core::csr::ParsedCsr;
 use ca_core::id::RotationId;
 use ca_core::managed::RotationStep;
 use ca_engine::flow::managed::outcome::Failure;
-use ca_engine::flow::managed::query::ManagedReference;
 use ca_engine::flow::managed::worker::{
     Remedy, advance_rotation, begin_rotation, certify_rotation, due_for_workers, fail_rotation,
 };
@@ -74,8 +73,7 @@ pub(crate) async fn begin_managed_rotation(
     PathText(managed): PathText,
 ) -> Result<Json<WorkerRotation>, ProblemResponse> {
     let flow = async move {
-        let reference = ManagedReference::from(managed.as_str());
-        begin_rotation(state.engine(), &principal, &reference).await
+        begin_rotation(state.engine(), &principal, &managed).await
     };
     Ok(Json(worker_rotation(&to_the_end(flow).await?)?))
 }
@@ -107,8 +105,7 @@ pub(crate) async fn report_managed_rotation(
     let rotation: RotationId = rotation.parse().map_err(|_| not_found())?;
     let word = read(body)?;
     let flow = async move {
-        let reference = ManagedReference::from(managed.as_str());
-        let (engine, managed) = (state.engine(), &reference);
+        let (engine, managed) = (state.engine(), managed.as_str());
         match word {
             Word::Request(csr) => certify_rotation(engine, &principal, managed, rotation, *csr).await,
             Word::Step(step) => advance_rotation(engine, &principal, managed, rotation, step).await,

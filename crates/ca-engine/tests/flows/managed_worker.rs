@@ -17,7 +17,6 @@ use ca_engine::fake::{MemoryManagedPorts, MemoryTarget};
 use ca_engine::flow::managed::certify::roots;
 use ca_engine::flow::managed::delivery::{self, Expected, Wanted};
 use ca_engine::flow::managed::outcome::Failure;
-use ca_engine::flow::managed::query::ManagedReference;
 use ca_engine::flow::managed::rotate::rotate_one;
 use ca_engine::flow::managed::worker::{
     HOLD, Remedy, Underway, advance_rotation, begin_rotation, certify_rotation, due_for_workers, fail_rotation,
@@ -59,7 +58,6 @@ struct Case {
     world: World,
     ports: MemoryManagedPorts,
     worker: Principal,
-    reference: ManagedReference,
 }
 
 impl Case {
@@ -87,7 +85,7 @@ impl Case {
         let event = AuditEvent::new(now, AuditAction::ManagedCertificateAdded, "local", "managed-certificate:web");
         let added = block_on(world.store.add_managed(managed, Journal::of(event)));
         assert_eq!(added, Ok(ManagedAddition::Added));
-        Self { worker: worker(&[Role::Worker]), world, ports, reference: ManagedReference::Id(ID) }
+        Self { worker: worker(&[Role::Worker]), world, ports }
     }
 
     fn managed(&self) -> ManagedCertificate {
@@ -99,7 +97,7 @@ impl Case {
     }
 
     fn begin(&self) -> Result<Underway, FlowError> {
-        block_on(begin_rotation(&self.world.engine, &self.worker, &self.reference))
+        block_on(begin_rotation(&self.world.engine, &self.worker, &ID.to_string()))
     }
 
     fn stage(&self, at: &Underway) -> ParsedCsr {
@@ -113,16 +111,16 @@ impl Case {
     }
 
     fn certify(&self, at: &Underway, csr: ParsedCsr) -> Result<Underway, FlowError> {
-        block_on(certify_rotation(&self.world.engine, &self.worker, &self.reference, at.rotation.id, csr))
+        block_on(certify_rotation(&self.world.engine, &self.worker, &ID.to_string(), at.rotation.id, csr))
     }
 
     fn advance(&self, at: &Underway, step: RotationStep) -> Result<Underway, FlowError> {
-        block_on(advance_rotation(&self.world.engine, &self.worker, &self.reference, at.rotation.id, step))
+        block_on(advance_rotation(&self.world.engine, &self.worker, &ID.to_string(), at.rotation.id, step))
     }
 
     fn fail(&self, at: &Underway, remedy: Remedy) -> Result<Underway, FlowError> {
         let failure = Failure { detail: "the target refuses: make it".to_owned(), may_pass: false };
-        block_on(fail_rotation(&self.world.engine, &self.worker, &self.reference, at.rotation.id, failure, remedy))
+        block_on(fail_rotation(&self.world.engine, &self.worker, &ID.to_string(), at.rotation.id, failure, remedy))
     }
 
     /// Works at the target and with the service, so many calls of each kind as a worker makes; `None` when it dies before the end.

@@ -11,3 +11,4 @@ pub mod outcome;
 pub mod plan;
 pub mod rotate;
 pub mod wave;
+pub mod worker;

@@ -5,7 +5,7 @@
 //! alone by the others for [`HOLD`]; two who are at it all the same find one key in the target, and ask for one certificate.
 
 use ca_core::csr::ParsedCsr;
-use ca_core::id::RotationId;
+use ca_core::id::{ManagedCertificateId, RotationId};
 use ca_core::managed::RotationStep;
 use ca_core::managed::definition::{Deliverer, ManagedDefinition};
 use ca_core::principal::Principal;
@@ -15,7 +15,6 @@ use ca_core::time::Lifetime;
 use super::certify::{Certified, certified_as, certify};
 use super::outcome::{self, Failure, keep};
 use super::plan::Subject;
-use super::query::ManagedReference;
 use super::rotate::{Obstacle, is_key_good, lost, make_room, of_issuing, settle};
 use crate::engine::Engine;
 use crate::error::{FlowError, FlowErrorKind};
@@ -82,10 +81,10 @@ pub async fn due_for_workers(engine: &Engine, principal: &Principal, limit: u32)
 pub async fn begin_rotation(
     engine: &Engine,
     principal: &Principal,
-    reference: &ManagedReference,
+    name: &str,
 ) -> Result<Underway, FlowError> {
     engine.check_anchor()?;
-    let mut subject = deliverable(engine, principal, reference).await?;
+    let mut subject = deliverable(engine, principal, name).await?;
     let now = engine.now();
     let managed = &mut subject.managed;
     if !managed.is_due(Deliverer::Worker, now) {
@@ -109,12 +108,12 @@ pub async fn begin_rotation(
 pub async fn certify_rotation(
     engine: &Engine,
     principal: &Principal,
-    reference: &ManagedReference,
+    name: &str,
     rotation: RotationId,
     csr: ParsedCsr,
 ) -> Result<Underway, FlowError> {
     engine.check_anchor()?;
-    let mut subject = deliverable(engine, principal, reference).await?;
+    let mut subject = deliverable(engine, principal, name).await?;
     let rotation = of(&subject, rotation)?;
     if rotation.step.has_certificate() {
         let spki_sha256 = csr.public_key().spki_sha256();
@@ -130,9 +129,10 @@ pub async fn certify_rotation(
             underway(engine, subject).await
         }
         Err(error) => {
-            let obstacle = of_issuing(error.clone(), "to issue");
-            if !obstacle.may_pass() || obstacle.is_lost() {
-                settle(engine, None, principal, &mut subject, obstacle).await?;
+            match of_issuing(error.clone(), "to issue") {
+                // The same request may be answered in a moment.
+                Obstacle::Failed(failure) if failure.may_pass => {}
+                obstacle => drop(settle(engine, None, principal, &mut subject, obstacle).await?),
             }
             Err(error)
         }
@@ -146,12 +146,12 @@ pub async fn certify_rotation(
 pub async fn advance_rotation(
     engine: &Engine,
     principal: &Principal,
-    reference: &ManagedReference,
+    name: &str,
     rotation: RotationId,
     step: RotationStep,
 ) -> Result<Underway, FlowError> {
     engine.check_anchor()?;
-    let mut subject = deliverable(engine, principal, reference).await?;
+    let mut subject = deliverable(engine, principal, name).await?;
     if let Some(over) = promoted(engine, &subject, rotation).await? {
         return Ok(over);
     }
@@ -211,13 +211,13 @@ pub enum Remedy {
 pub async fn fail_rotation(
     engine: &Engine,
     principal: &Principal,
-    reference: &ManagedReference,
+    name: &str,
     rotation: RotationId,
     failure: Failure,
     remedy: Remedy,
 ) -> Result<Underway, FlowError> {
     engine.check_anchor()?;
-    let mut subject = deliverable(engine, principal, reference).await?;
+    let mut subject = deliverable(engine, principal, name).await?;
     let rotation = of(&subject, rotation)?;
     let obstacle = match remedy {
         Remedy::Retry => Obstacle::Failed(failure),
@@ -231,17 +231,18 @@ pub async fn fail_rotation(
     Ok(Underway { managed, definition, rotation, keep_key: false, certified: None })
 }
 
-/// A managed certificate that the principal may deliver, and that workers do. Without permission, whether it exists is not told.
+/// A managed certificate by its id or name, that the principal may deliver, and that workers do. Without permission, whether it exists is not told.
 async fn deliverable(
     engine: &Engine,
     principal: &Principal,
-    reference: &ManagedReference,
+    name: &str,
 ) -> Result<Subject, FlowError> {
     permit(engine, principal, Action::DeliverManaged, Resource::Service)?;
     let not_found = || FlowError::new(FlowErrorKind::NotFound, "no managed certificate of that name is brought by workers");
-    let managed = match reference {
-        ManagedReference::Id(id) => engine.store().managed(*id).await?,
-        ManagedReference::Name(name) => engine.store().managed_by_name(name).await?,
+    // A UUID is an id: no name is one.
+    let managed = match name.parse::<ManagedCertificateId>() {
+        Ok(id) => engine.store().managed(id).await?,
+        Err(_) => engine.store().managed_by_name(name).await?,
     };
     let managed = managed.ok_or_else(not_found)?;
     if managed.delivered_by != Deliverer::Worker {
