@@ -38,7 +38,10 @@ pub(crate) fn run() -> anyhow::Result<Report> {
     let asked = request::encode(&[CertId::new(CertIdHash::Sha1, authority.identity(), &certificate.serial)], None);
     let answer = || block_on(answer_status(&world.engine, &asked, |error| eprintln!("{error}")));
     check(&answer().der, &authority, &certificate, &world)?;
-    ensure!(world.engine.answer_cache().entries() == 0, "the answer is in the cache, and what is measured is not its making");
+    ensure!(
+        world.engine.answer_cache().entries() == 0,
+        "the answer is in the cache, and what is measured is not its making"
+    );
 
     let mut report = Report::default();
     let pure = measure(TIMES, || answer_purely(&asked, &responder, &world));

@@ -21,8 +21,8 @@ use ca_engine::fake::{FakeClock, FlakyPublisher, MemoryStore, ScriptedAuthorizer
 use ca_engine::flow::establish::{AuthorityPlan, establish_authority};
 use ca_engine::flow::issue::IssueRequest;
 use ca_engine::hierarchy::Authority;
-use ca_engine::port::clock::Clock;
 use ca_engine::port::certificate_target::ManagedPorts;
+use ca_engine::port::clock::Clock;
 use ca_engine::port::external_keys::NoExternalKeys;
 use ca_engine::port::keyring::{KeyRoom, Keyring, KeyringError, SealedKey};
 use ca_engine::port::signer::Signer;

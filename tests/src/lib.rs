@@ -24,6 +24,7 @@ pub mod leak;
 pub mod ledger;
 pub mod load;
 pub mod machine;
+pub mod managed_load;
 pub mod many;
 pub mod mutation;
 pub mod outage;

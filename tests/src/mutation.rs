@@ -347,6 +347,13 @@ fn api(id: &str, application: &[u8]) -> Vec<Original> {
         Original::get("/v1/profiles/server", &[]),
         Original::get("/v1/gateways", &[]),
         Original::get("/v1/renewal-windows", &[]),
+        Original::get("/v1/managed-certificates?limit=5", &[]),
+        Original::post(
+            "/v1/managed-certificates?dry_run=true",
+            json,
+            br#"{"name":"web","profile":"server","subject_alternative_names":["dns:a.example"],
+                "target":{"kind":"directory","path":"/etc/web/tls"}}"#,
+        ),
         Original::get("/openapi.json", &[]),
     ]
 }

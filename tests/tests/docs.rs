@@ -36,6 +36,11 @@ fn operating() -> anyhow::Result<()> {
 }
 
 #[test]
+fn managed() -> anyhow::Result<()> {
+    follow("docs/managed.md")
+}
+
+#[test]
 fn ceremony() -> anyhow::Result<()> {
     follow("docs/ceremony.md")
 }
@@ -53,6 +58,11 @@ fn hsm() -> anyhow::Result<()> {
 #[test]
 fn runbook_restore() -> anyhow::Result<()> {
     follow("docs/runbooks/restore.md")
+}
+
+#[test]
+fn runbook_compromise() -> anyhow::Result<()> {
+    follow("docs/runbooks/compromise.md")
 }
 
 #[test]

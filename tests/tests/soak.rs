@@ -9,6 +9,7 @@ use ca_core::ocsp::CertStatus;
 use ca_e2e::enforcement::{Enforcement, Way};
 use ca_e2e::load::Callers;
 use ca_e2e::machine::machine;
+use ca_e2e::managed_load::{how_many, rotate_at_once};
 use ca_e2e::mutation::Originals;
 use ca_e2e::outage::{Judge, Lists, kill_rounds};
 use ca_e2e::stack::Stack;
@@ -174,4 +175,12 @@ async fn a_minute_of_requests_with_something_wrong_leaves_answers_quick_and_memo
 #[expect(clippy::disallowed_methods, reason = "a seed that nobody chose")]
 fn seed() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: make soak"]
+async fn ten_thousand_managed_certificates_that_are_due_at_once_are_rotated() -> anyhow::Result<()> {
+    let figures = rotate_at_once(how_many()).await?;
+    println!("{}: {figures}", machine());
+    Ok(())
 }

@@ -6,6 +6,8 @@ use ca_core::id::{AuthorityId, ProfileName};
 use ca_core::time::Lifetime;
 use clap::{Args, Subcommand};
 
+use super::drill::CompromiseDrillArgs;
+
 /// `authority …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuthorityCommand {
@@ -24,6 +26,8 @@ pub(crate) enum AuthorityCommand {
     PublishCrl(PublishCrlArgs),
     /// Make the next generation of an authority, with a key of its own (with --local only)
     Rollover(RolloverArgs),
+    /// What a compromise of an authority's key takes: counted, or done as a drill (at a server only)
+    CompromiseDrill(Box<CompromiseDrillArgs>),
     /// Destroy the key of a retired authority, for ever (with --local only)
     DestroyKey(DestroyKeyArgs),
 }

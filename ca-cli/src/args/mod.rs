@@ -7,8 +7,10 @@ mod bulk_revocation;
 mod ceremony;
 mod certificate;
 mod connection;
+mod drill;
 mod gateway;
 mod issue;
+mod managed;
 mod outbox;
 mod renewal_window;
 mod token;
@@ -29,8 +31,13 @@ pub(crate) use bootstrap::BootstrapArgs;
 pub(crate) use ceremony::{CeremonyCommand, CeremonyOpenArgs, CeremonyPlanArgs, CeremonyRunArgs, CeremonyVerifyArgs};
 pub(crate) use certificate::{ListArgs, RenewArgs, RevokeArgs, ShowArgs, Status, UnholdArgs};
 pub(crate) use connection::ConnectionArgs;
+pub(crate) use drill::{CompromiseDrillArgs, DrillRevocation};
 pub(crate) use gateway::{GatewayCheckArgs, GatewayCommand, GatewayRunArgs};
 pub(crate) use issue::{IssueArgs, OutputFileArgs};
+pub(crate) use managed::{
+    ManagedAddArgs, ManagedApplyArgs, ManagedCommand, ManagedListArgs, ManagedRotateArgs, ManagedStatusArgs,
+    ManagedTargetArgs, SecretLayout,
+};
 pub(crate) use outbox::{DeliveryState, OutboxCommand, OutboxListArgs, OutboxReplayArgs};
 pub(crate) use renewal_window::{RenewalWindowCommand, RenewalWindowMoveArgs};
 pub(crate) use token::{TokenCommand, TokenCreateArgs, TokenListArgs};
@@ -109,6 +116,9 @@ pub(crate) enum Command {
     /// When certificates are to be renewed: moving that for many of them
     #[command(subcommand)]
     RenewalWindow(RenewalWindowCommand),
+    /// Certificates that the service rotates, and where it brings them
+    #[command(subcommand)]
+    Managed(ManagedCommand),
     /// What stands beside nginx or HAProxy: fresh revocation lists, and what is enforced
     #[command(subcommand)]
     Gateway(GatewayCommand),

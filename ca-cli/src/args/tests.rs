@@ -63,6 +63,7 @@ help_texts! {
     authority_publish_crl: ["authority", "publish-crl"];
     authority_rollover: ["authority", "rollover"];
     authority_destroy_key: ["authority", "destroy-key"];
+    authority_compromise_drill: ["authority", "compromise-drill"];
     profile: ["profile"];
     profile_list: ["profile", "list"];
     profile_show: ["profile", "show"];
@@ -80,6 +81,16 @@ help_texts! {
     renewal_window_move: ["renewal-window", "move"];
     renewal_window_list: ["renewal-window", "list"];
     renewal_window_restore: ["renewal-window", "restore"];
+    managed: ["managed"];
+    managed_add: ["managed", "add"];
+    managed_apply: ["managed", "apply"];
+    managed_list: ["managed", "list"];
+    managed_show: ["managed", "show"];
+    managed_status: ["managed", "status"];
+    managed_rotate: ["managed", "rotate"];
+    managed_pause: ["managed", "pause"];
+    managed_resume: ["managed", "resume"];
+    managed_remove: ["managed", "remove"];
     gateway: ["gateway"];
     gateway_run: ["gateway", "run"];
     gateway_check: ["gateway", "check"];
@@ -120,6 +131,13 @@ fn what_does_not_go_together_is_refused() {
         &["token", "create", "client"],
         &["renewal-window", "move", "--within", "1d"],
         &["renewal-window", "move", "--authority", "tls"],
+        &["managed", "add", "web", "--profile", "server"],
+        &["managed", "add", "web", "--profile", "server", "--directory", "/a", "--secret", "a"],
+        &["managed", "add", "web", "--profile", "server", "--pkcs12", "/a"],
+        &["managed", "add", "web", "--profile", "server", "--directory", "/a", "--region", "sa-east-1"],
+        &["managed", "show", "Web!"],
+        &["authority", "compromise-drill", "tls", "--confirm", "tls"],
+        &["managed", "apply", "-f", "x.toml", "--yes", "--dry-run"],
         &["outbox", "replay"],
         &["outbox", "replay", "--all", "0199f0c2-7a3e-7c51-9d2e-5b1f0a6c4d21"],
         &["outbox", "replay", "42"],

@@ -61,6 +61,9 @@ pub(super) async fn on_the_host(
         AuthorityCommand::PublishCrl(args) => publish_crl(local, args, printer).await,
         AuthorityCommand::Rollover(args) => roll_over(local, args, printer).await,
         AuthorityCommand::DestroyKey(args) => destroy_key(local, args, printer).await,
+        AuthorityCommand::CompromiseDrill(_) => Err(Failure::Usage(
+            "a drill is made at a server, which rotates and revokes: name it with --url or --config".to_owned(),
+        )),
         AuthorityCommand::List | AuthorityCommand::Show { .. } => ask(local, command, printer).await,
     }
 }

@@ -6,11 +6,13 @@ mod batch;
 mod bootstrap;
 mod bulk_revoke;
 mod ceremony;
+mod drill;
 mod enforcement;
 mod gateway;
 mod issuance;
 mod issue;
 mod list;
+mod managed;
 mod manual;
 mod outbox;
 mod profile;
@@ -144,6 +146,11 @@ async fn dispatch(command: Command, settings: &Settings, printer: &Printer) -> R
             let done = renewal_window::run(&*service, &command, now(), printer).await;
             closed(&*service, done).await
         }
+        Command::Managed(command) => {
+            let service = connect(settings, FirstUse::Refuse, configured(settings), printer).await?;
+            let done = managed::run(&*service, &command, settings, printer).await;
+            closed(&*service, done).await
+        }
         Command::Ceremony(command) => ceremony::run(&command, printer).await,
         Command::Gateway(command) => gateway::run(&command, settings, printer).await,
         Command::Worker(args) => worker::run(&args, settings, printer).await,
@@ -156,6 +163,12 @@ async fn authority_command(command: AuthorityCommand, settings: &Settings, print
     if matches!(command, AuthorityCommand::List | AuthorityCommand::Show { .. }) {
         let service = connect(settings, FirstUse::Refuse, configured(settings), printer).await?;
         let done = authority::ask(&*service, &command, printer).await;
+        return closed(&*service, done).await;
+    }
+    if let (AuthorityCommand::CompromiseDrill(args), Target::Remote(_) | Target::Nowhere) = (&command, &settings.target)
+    {
+        let service = connect(settings, FirstUse::Refuse, configured(settings), printer).await?;
+        let done = drill::run(&*service, args, printer).await;
         return closed(&*service, done).await;
     }
     let Target::Local(folder) = &settings.target else {

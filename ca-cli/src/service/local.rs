@@ -8,6 +8,7 @@ use ca_api::authority::{Authority, RevocationLists};
 use ca_api::bulk_revocation::{BulkRevocation, BulkRevocationState, RevocationCount};
 use ca_api::certificate::Certificate;
 use ca_api::gateway::{Gateway, GatewayStatus};
+use ca_api::managed::{ManagedCertificate, ManagedStatus};
 use ca_api::outbox::{Delivery, DeliveryFilter};
 use ca_api::page::{DEFAULT_LIMIT, Page};
 use ca_api::profile::Profile;
@@ -28,6 +29,9 @@ use ca_engine::flow::follow_issuer_list::{issuer_list_lag, list_source};
 use ca_engine::flow::gateway::{list_gateways, remove_gateway};
 use ca_engine::flow::issue::{IssueRequest, issue};
 use ca_engine::flow::list_urls::list_urls;
+use ca_engine::flow::managed::change;
+use ca_engine::flow::managed::define::{ManagedRequest, define};
+use ca_engine::flow::managed::query::{ManagedReference, Shown, list_managed, managed_standing, show_managed, shown};
 use ca_engine::flow::outbox::{list_deliveries, replay_delivery};
 use ca_engine::flow::query::{self, CertificateName};
 use ca_engine::flow::renew::{RenewRequest, renew};
@@ -109,6 +113,10 @@ impl Local {
 
     fn certificate_of(&self, stored: &StoredCertificate) -> Certificate {
         ca_wire::certificate::certificate(&self.engine().hierarchy(), stored, self.engine().now())
+    }
+
+    fn managed_of(&self, shown: &Shown) -> Result<ManagedCertificate, Failure> {
+        ca_wire::managed::managed_certificate(shown).map_err(refused)
     }
 
     async fn named(&self, action: Action, name: &CertificateName) -> Result<StoredCertificate, Failure> {
@@ -352,6 +360,56 @@ impl Service for Local {
 
     async fn restore_renewal_windows(&self, id: WindowMoveId) -> Result<(), Failure> {
         restore_windows(self.engine(), &PRINCIPAL, id, None).await.map_err(refused)
+    }
+
+    async fn add_managed(&self, request: &ManagedRequest, dry_run: bool) -> Result<ManagedCertificate, Failure> {
+        let defined = define(self.engine(), &PRINCIPAL, request.clone(), dry_run).await.map_err(refused)?;
+        self.managed_of(&shown(self.engine(), defined.managed).await.map_err(refused)?)
+    }
+
+    async fn managed_certificates(&self, page: PageRequest) -> Result<Page<ManagedCertificate>, Failure> {
+        let after = page.cursor.as_deref();
+        let found = list_managed(self.engine(), &PRINCIPAL, after, page.limit).await.map_err(refused)?;
+        let is_full = found.len() == page.limit as usize;
+        Ok(Page {
+            next_cursor: found.last().filter(|_| is_full).map(|last| last.managed.name.clone()),
+            items: found.iter().map(|shown| self.managed_of(shown)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    async fn managed_status(&self) -> Result<ManagedStatus, Failure> {
+        let standing = managed_standing(self.engine(), &PRINCIPAL).await.map_err(refused)?;
+        Ok(ca_wire::managed::status(&standing))
+    }
+
+    async fn managed(&self, name: &ManagedReference) -> Result<ManagedCertificate, Failure> {
+        self.managed_of(&show_managed(self.engine(), &PRINCIPAL, name).await.map_err(refused)?)
+    }
+
+    async fn change_managed(
+        &self,
+        name: &ManagedReference,
+        request: &ManagedRequest,
+        dry_run: bool,
+    ) -> Result<ManagedCertificate, Failure> {
+        let changed = change::redefine(self.engine(), &PRINCIPAL, name, request.clone(), None, dry_run).await;
+        self.managed_of(&changed.map_err(refused)?)
+    }
+
+    async fn rotate_managed(&self, name: &ManagedReference) -> Result<ManagedCertificate, Failure> {
+        self.managed_of(&change::rotate_managed(self.engine(), &PRINCIPAL, name, None).await.map_err(refused)?)
+    }
+
+    async fn pause_managed(&self, name: &ManagedReference) -> Result<ManagedCertificate, Failure> {
+        self.managed_of(&change::pause_managed(self.engine(), &PRINCIPAL, name, None).await.map_err(refused)?)
+    }
+
+    async fn resume_managed(&self, name: &ManagedReference) -> Result<ManagedCertificate, Failure> {
+        self.managed_of(&change::resume_managed(self.engine(), &PRINCIPAL, name, None).await.map_err(refused)?)
+    }
+
+    async fn remove_managed(&self, name: &ManagedReference) -> Result<(), Failure> {
+        change::remove_managed(self.engine(), &PRINCIPAL, name, None).await.map_err(refused)
     }
 
     async fn gateways(&self) -> Result<Vec<Gateway>, Failure> {

@@ -11,6 +11,7 @@ use ca_api::authority::Authority;
 use ca_api::bulk_revocation::{BulkRevocation, RevocationCount};
 use ca_api::certificate::Certificate;
 use ca_api::gateway::{Gateway, GatewayStatus};
+use ca_api::managed::{ManagedCertificate, ManagedStatus};
 use ca_api::outbox::{Delivery, DeliveryFilter};
 use ca_api::page::Page;
 use ca_api::profile::Profile;
@@ -25,6 +26,8 @@ use ca_core::revocation::RevocationReason;
 use ca_core::time::{Lifetime, Timestamp};
 use ca_engine::flow::bulk_revoke::BulkRevokeRequest;
 use ca_engine::flow::issue::IssueRequest;
+use ca_engine::flow::managed::define::ManagedRequest;
+use ca_engine::flow::managed::query::ManagedReference;
 use ca_engine::flow::query::CertificateName;
 use ca_engine::flow::renewal_windows::MoveRequest;
 use ca_engine::flow::token::TokenRequest;
@@ -139,6 +142,38 @@ pub(crate) trait Service: Send + Sync {
 
     /// Withdraws a move.
     async fn restore_renewal_windows(&self, id: WindowMoveId) -> Result<(), Failure>;
+
+    /// Adds a managed certificate; a dry run only checks it.
+    async fn add_managed(&self, request: &ManagedRequest, dry_run: bool) -> Result<ManagedCertificate, Failure>;
+
+    /// Managed certificates, in order of their names.
+    async fn managed_certificates(&self, page: PageRequest) -> Result<Page<ManagedCertificate>, Failure>;
+
+    /// How the whole of them stands.
+    async fn managed_status(&self) -> Result<ManagedStatus, Failure>;
+
+    /// One of them.
+    async fn managed(&self, name: &ManagedReference) -> Result<ManagedCertificate, Failure>;
+
+    /// Changes what is wanted of one; a dry run only checks it.
+    async fn change_managed(
+        &self,
+        name: &ManagedReference,
+        request: &ManagedRequest,
+        dry_run: bool,
+    ) -> Result<ManagedCertificate, Failure>;
+
+    /// Has one rotated at once.
+    async fn rotate_managed(&self, name: &ManagedReference) -> Result<ManagedCertificate, Failure>;
+
+    /// Has nothing done for one.
+    async fn pause_managed(&self, name: &ManagedReference) -> Result<ManagedCertificate, Failure>;
+
+    /// Ends that.
+    async fn resume_managed(&self, name: &ManagedReference) -> Result<ManagedCertificate, Failure>;
+
+    /// Takes one from the record.
+    async fn remove_managed(&self, name: &ManagedReference) -> Result<(), Failure>;
 
     /// The gateways, and what each said last.
     async fn gateways(&self) -> Result<Vec<Gateway>, Failure>;

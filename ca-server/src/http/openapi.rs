@@ -17,6 +17,7 @@ use utoipa::openapi::{RefOr, Schema};
     tags(
         (name = "certificates", description = "Issue, read, renew and revoke"),
         (name = "renewal-windows", description = "When certificates are to be renewed, where somebody moved it"),
+        (name = "managed-certificates", description = "Certificates that the service rotates"),
         (name = "enrolment-tokens", description = "Credentials for machines that have no certificate yet"),
         (name = "authorities", description = "Who issues"),
         (name = "profiles", description = "What may be asked for"),

@@ -12,9 +12,10 @@ use utoipa::{IntoResponses, ToSchema};
 use ProblemType::{
     AccessDenied, AlreadyRenewed, AlreadyRevoked, AmbiguousSerial, AuthenticationRequired, AuthorityCannotSign,
     CertificateRemoved, CertificateRevoked, ContentTooLarge, CsrRejected, HeaderFieldsTooLarge, IdempotencyConflict,
-    InternalError, InvalidCredential, InvalidRequest, KeyBlocked, KeyRejected, MalformedRequest, NotAcceptable,
-    NotFound, NotHeld, Overloaded, ProfileViolation, RangeNotSatisfiable, RenewalTooEarly, RenewalTooLate,
-    RequestInProgress, RequestTimeout, RevocationCompleted, RevocationCountChanged, SigningSuspended, TokenExpired,
+    InternalError, InvalidCredential, InvalidRequest, KeyBlocked, KeyRejected, MalformedRequest,
+    ManagedCertificateChanged, ManagedCertificateExists, ManagedCertificatePaused, NotAcceptable, NotFound, NotHeld,
+    Overloaded, ProfileViolation, RangeNotSatisfiable, RenewalTooEarly, RenewalTooLate, RequestInProgress,
+    RequestTimeout, RevocationCompleted, RevocationCountChanged, RotationUnderWay, SigningSuspended, TokenExpired,
     TokenUsedUp, Unavailable, UnknownProfile, UnsupportedMediaType,
 };
 
@@ -54,6 +55,9 @@ const ISSUANCE: &[ProblemType] = &[
 /// Taking another's place.
 const SUCCESSION: &[ProblemType] = &[CertificateRevoked, AlreadyRenewed, RenewalTooEarly, RenewalTooLate];
 
+/// What is wanted of a managed certificate, held against profile and record.
+const DEFINITION: &[ProblemType] =
+    &[ManagedCertificateExists, AuthorityCannotSign, UnknownProfile, ProfileViolation, NotFound];
 /// A rotation that is another's by now, or nobody's.
 const OF_ANOTHER: &[ProblemType] = &[ProblemType::ManagedCertificateChanged, ProblemType::ManagedCertificatePaused];
 
@@ -108,6 +112,12 @@ refusals! {
     Unhold = CALLER, CERTIFICATE, &[NotHeld, KeyBlocked];
     /// Of moving renewal windows.
     MoveRenewalWindows = CALLER, BODY;
+    /// Of adding a managed certificate.
+    DefineManaged = CALLER, BODY, DEFINITION;
+    /// Of changing one.
+    ChangeManaged = CALLER, NAMED, BODY, DEFINITION, &[ManagedCertificateChanged, RotationUnderWay];
+    /// Of having one rotated.
+    RotateManaged = CALLER, NAMED, &[ManagedCertificatePaused];
     /// Of beginning a worker's rotation.
     BeginRotation = CALLER, NAMED, OF_ANOTHER;
     /// Of saying what became of one.

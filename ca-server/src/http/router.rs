@@ -16,8 +16,8 @@ use super::guard::guard;
 use super::openapi::Document;
 use super::problem::ProblemResponse;
 use super::route::{
-    audit, authorities, bulk_revocations, certificates, crl, gateways, health, issue_certificate, ocsp, outbox,
-    profiles, renew_certificate, renewal_windows, revoke_certificate, tokens, worker_rotations,
+    audit, authorities, bulk_revocations, certificates, crl, gateways, health, issue_certificate, managed, ocsp,
+    outbox, profiles, renew_certificate, renewal_windows, revoke_certificate, tokens, worker_rotations,
 };
 use crate::state::AppState;
 use crate::telemetry::metrics;
@@ -72,6 +72,16 @@ pub(crate) fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(bulk_revocations::cancel_revocation))
         .routes(routes!(renewal_windows::move_renewal_windows, renewal_windows::list_renewal_windows))
         .routes(routes!(renewal_windows::restore_renewal_windows))
+        .routes(routes!(managed::add_managed_certificate, managed::list_managed_certificates))
+        .routes(routes!(managed::managed_certificates_status))
+        .routes(routes!(
+            managed::get_managed_certificate,
+            managed::change_managed_certificate,
+            managed::remove_managed_certificate
+        ))
+        .routes(routes!(managed::rotate_managed_certificate))
+        .routes(routes!(managed::pause_managed_certificate))
+        .routes(routes!(managed::resume_managed_certificate))
         .routes(routes!(authorities::list_authorities))
         .routes(routes!(authorities::get_authority))
         .routes(routes!(profiles::list_profiles))

@@ -11,6 +11,7 @@ mod crl;
 mod driver;
 mod each_authority;
 mod expiry;
+mod expiry_check;
 mod follow;
 mod issuer_lists;
 mod issuers;
@@ -47,13 +48,14 @@ pub(crate) struct Plan {
 }
 
 /// The names and descriptions of the jobs that `ca-server job` knows.
-pub(crate) const NAMES: [(&str, &str); 18] = [
+pub(crate) const NAMES: [(&str, &str); 19] = [
     ("anchor", "write what was published into the anchor, and compare the record with it"),
     ("audit-chain", "put committed audit events into the hash chain"),
     ("authority-keys", "ask the keys that are held elsewhere whether they would sign, without a signature"),
     ("bulk-revocation", "go on with the revocations of many certificates that are running"),
     ("crl", "make CRLs that are due, or stale since a revocation"),
     ("expiry", "drop idempotency keys and events that have expired"),
+    ("expiry-check", "rotate managed certificates that are due, and revoke those whose overlap is over"),
     ("issuances-elsewhere", "end what was ordered of AWS Private CA and never ended"),
     ("issuer-lists", "take the lists of authorities that issue elsewhere from their issuers"),
     (MIRROR, "put the newest lists into the mirrors, as publish.s3 names one"),
@@ -86,6 +88,7 @@ pub(crate) fn by_name(name: &str, crl_interval: ca_core::time::Lifetime) -> Opti
         "bulk-revocation" => Box::new(bulk_revocation::BulkRevocationJob),
         "crl" => Box::new(crl::CrlJob::new(crl_interval)),
         "expiry" => Box::new(expiry::ExpiryJob),
+        "expiry-check" => Box::new(expiry_check::ExpiryCheckJob::default()),
         "issuances-elsewhere" => Box::new(issuers::IssuancesElsewhereJob),
         "issuer-lists" => Box::new(issuer_lists::IssuerListsJob::new()),
         MIRROR => Box::new(mirror::MirrorJob::default()),

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use ca_core::crl::PartialScope;
 use ca_core::id::{AuthorityId, SinkName};
+use ca_core::managed::Urgency;
 use ca_core::time::Timestamp;
 use ca_engine::flow::answer_status::{AnswerKind, AnswerOrigin};
-use ca_engine::port::store::{AuthorityState, Backlog};
+use ca_engine::flow::managed::wave::WaveReport;
+use ca_engine::port::store::{AuthorityState, Backlog, ManagedCounts};
 use ca_engine::shared_use::SharedOutcome;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -58,6 +60,9 @@ const PERSONAL_DATA_DONE: &str = "ca_personal_data_encrypted";
 const PERSONAL_DATA_OLDER: &str = "ca_personal_data_under_older_keys";
 const RETENTION_REMOVED: &str = "ca_retention_removed_total";
 const RETENTION_BUSY: &str = "ca_retention_months_waiting";
+const MANAGED: &str = "ca_managed_certificates";
+const MANAGED_ROTATIONS: &str = "ca_managed_rotations_total";
+const MANAGED_FAILURES: &str = "ca_managed_failures_total";
 const AUTHORITY_KEY: &str = "ca_authority_key_usable";
 const OPEN_ELSEWHERE: &str = "ca_issuances_open_elsewhere";
 const TO_PASS_ON: &str = "ca_revocations_to_pass_on";
@@ -136,6 +141,15 @@ pub(crate) fn start() -> anyhow::Result<()> {
     metrics::describe_gauge!(
         RETENTION_BUSY,
         "Months that the last run of retention left for the next one, because they were in use"
+    );
+    metrics::describe_gauge!(
+        MANAGED,
+        "Managed certificates by state: active, paused; of the active: due, rotating, failing"
+    );
+    metrics::describe_counter!(MANAGED_ROTATIONS, "Managed certificates that this replica has rotated");
+    metrics::describe_counter!(
+        MANAGED_FAILURES,
+        "Attempts to rotate a managed certificate that failed, by urgency: notice, warning, critical, expired"
     );
     metrics::describe_gauge!(
         AUTHORITY_KEY,
@@ -308,6 +322,25 @@ pub(crate) fn certificates_removed(count: u64) {
 /// Tells how many months wait for another run of retention.
 pub(crate) fn months_waiting(count: u64) {
     metrics::gauge!(RETENTION_BUSY).set(count as f64);
+}
+
+/// Tells how many managed certificates there are; their counters are there from the first time on, so that a first failure is a rise.
+pub(crate) fn managed_certificates(counts: ManagedCounts) {
+    let ManagedCounts { active, paused, due, rotating, failing } = counts;
+    let states = [("active", active), ("paused", paused), ("due", due), ("rotating", rotating), ("failing", failing)];
+    for (state, count) in states {
+        metrics::gauge!(MANAGED, "state" => state).set(count as f64);
+    }
+    managed_turns(&WaveReport::default());
+}
+
+/// Counts what a wave of rotations did.
+pub(crate) fn managed_turns(report: &WaveReport) {
+    metrics::counter!(MANAGED_ROTATIONS).increment(report.rotated);
+    for urgency in Urgency::ALL {
+        let count = report.failed.get(&urgency).copied().unwrap_or_default();
+        metrics::counter!(MANAGED_FAILURES, "urgency" => urgency.as_str()).increment(count);
+    }
 }
 
 /// Tells which complete list of an authority a mirror has.

@@ -1,7 +1,7 @@
 //! Whether a schema describes what the service asks: one example of every question is held against it when it is loaded, so
 //! that no rule is ever tripped by an attribute that is missing or of another type.
 
-use ca_core::id::{AuthorityId, CertificateId, ProfileName, TokenId};
+use ca_core::id::{AuthorityId, CertificateId, ManagedCertificateId, ProfileName, TokenId};
 use ca_core::name::GeneralName;
 use ca_core::principal::{Principal, Role, TokenBinding};
 use ca_core::serial::Serial;
@@ -95,6 +95,12 @@ impl Examples {
             },
             ResourceKind::Authority => Resource::Authority(&self.authority),
             ResourceKind::Token => Resource::Token(TokenId::from_bytes([2; 16])),
+            ResourceKind::Managed => Resource::Managed {
+                id: ManagedCertificateId::from_bytes([2; 16]),
+                name: "example",
+                profile: &self.profile,
+                owner: "local",
+            },
             ResourceKind::Gateway => Resource::Gateway { id: "gateway.example", certified: false },
         }
     }

@@ -97,6 +97,15 @@ impl Vocabulary {
                 let attributes = vec![("certified", RestrictedExpression::new_bool(*certified))];
                 entity(uid(&self.gateway, id), attributes, HashSet::new())
             }
+            Resource::Managed { id, name, profile, owner } => {
+                let profile = RestrictedExpression::new_entity_uid(uid(&self.profile, profile.as_str()));
+                let attributes = vec![
+                    ("name", RestrictedExpression::new_string((*name).to_owned())),
+                    ("profile", profile),
+                    ("owner", RestrictedExpression::new_string((*owner).to_owned())),
+                ];
+                entity(uid(&self.managed, id.to_string()), attributes, HashSet::new())
+            }
             other => Err(Untranslatable(format!("resource {other:?}"))),
         }
     }

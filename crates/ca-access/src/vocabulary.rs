@@ -44,6 +44,7 @@ pub(crate) enum ResourceKind {
     Authority,
     Token,
     Gateway,
+    Managed,
 }
 
 impl ResourceKind {
@@ -56,6 +57,7 @@ impl ResourceKind {
             Resource::Authority(_) => Self::Authority,
             Resource::Token(_) => Self::Token,
             Resource::Gateway { .. } => Self::Gateway,
+            Resource::Managed { .. } => Self::Managed,
             _ => return None,
         })
     }
@@ -85,6 +87,9 @@ pub(crate) const ASKED: [(Action, &[ResourceKind]); Action::ALL.len()] = [
     (Action::ListGateways, &[ResourceKind::Service]),
     (Action::ReportGateway, &[ResourceKind::Gateway]),
     (Action::RemoveGateway, &[ResourceKind::Service]),
+    (Action::ReadManaged, &[ResourceKind::Managed]),
+    (Action::ListManaged, &[ResourceKind::Service]),
+    (Action::ManageCertificate, &[ResourceKind::Managed]),
     (Action::DeliverManaged, &[ResourceKind::Service]),
 ];
 
@@ -103,6 +108,7 @@ pub(crate) struct Vocabulary {
     pub(crate) authority: EntityTypeName,
     pub(crate) token: EntityTypeName,
     pub(crate) gateway: EntityTypeName,
+    pub(crate) managed: EntityTypeName,
     action: EntityTypeName,
 }
 
@@ -124,6 +130,7 @@ impl Vocabulary {
             authority: entity_type("Authority")?,
             token: entity_type("Token")?,
             gateway: entity_type("Gateway")?,
+            managed: entity_type("ManagedCertificate")?,
             action: entity_type("Action")?,
         })
     }
@@ -146,6 +153,7 @@ impl Vocabulary {
             ResourceKind::Authority => &self.authority,
             ResourceKind::Token => &self.token,
             ResourceKind::Gateway => &self.gateway,
+            ResourceKind::Managed => &self.managed,
         }
     }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use ca_access::{CedarAuthorizer, SHIPPED_POLICIES};
-use ca_core::id::{AuthorityId, CertificateId, ProfileName, TokenId};
+use ca_core::id::{AuthorityId, CertificateId, ManagedCertificateId, ProfileName, TokenId};
 use ca_core::name::GeneralName;
 use ca_core::principal::{Principal, TokenBinding};
 use ca_core::serial::Serial;
@@ -89,6 +89,13 @@ enum Thing {
         #[serde(default)]
         certified: bool,
     },
+    Managed {
+        id: char,
+        name: String,
+        profile: String,
+        #[serde(default)]
+        owner: String,
+    },
 }
 
 #[test]
@@ -160,6 +167,10 @@ fn decide(authorizer: &CedarAuthorizer, case: &Case) -> Decision {
         Thing::Authority { name } => ask(Resource::Authority(&authority(name))),
         Thing::Token { id } => ask(Resource::Token(token(*id))),
         Thing::Gateway { id, certified } => ask(Resource::Gateway { id, certified: *certified }),
+        Thing::Managed { id, name, profile: of, owner } => {
+            let id = ManagedCertificateId::from_bytes(*certificate(*id).as_bytes());
+            ask(Resource::Managed { id, name, profile: &profile(of), owner })
+        }
     }
 }
 

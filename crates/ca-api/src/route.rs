@@ -28,6 +28,18 @@ pub const CERTIFICATE_RENEWAL_INFO: &str = "/v1/certificates/{certificate}/renew
 pub const RENEWAL_WINDOWS: &str = "/v1/renewal-windows";
 /// `DELETE` withdraws a move.
 pub const RENEWAL_WINDOW: &str = "/v1/renewal-windows/{move}";
+/// `POST` adds a managed certificate, `GET` lists them.
+pub const MANAGED_CERTIFICATES: &str = "/v1/managed-certificates";
+/// `GET` how the whole of them stands.
+pub const MANAGED_STATUS: &str = "/v1/managed-certificates/status";
+/// `GET`, `PUT`, `DELETE` one, by id or name.
+pub const MANAGED_CERTIFICATE: &str = "/v1/managed-certificates/{managed}";
+/// `POST` has it rotated at once.
+pub const MANAGED_ROTATE: &str = "/v1/managed-certificates/{managed}/rotate";
+/// `POST` has nothing done for it.
+pub const MANAGED_PAUSE: &str = "/v1/managed-certificates/{managed}/pause";
+/// `POST` ends that.
+pub const MANAGED_RESUME: &str = "/v1/managed-certificates/{managed}/resume";
 /// `GET` lists the authorities.
 pub const AUTHORITIES: &str = "/v1/authorities";
 /// `GET` one authority.

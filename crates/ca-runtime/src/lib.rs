@@ -41,8 +41,8 @@ pub mod root_password;
 pub mod scheduled_rollover;
 pub mod seal;
 mod seal_sources;
-mod shared_answers;
 mod secrets_managers;
+mod shared_answers;
 mod sinks;
 mod token_keys;
 

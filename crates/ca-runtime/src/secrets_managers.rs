@@ -28,7 +28,8 @@ impl SecretsManagers {
     pub(crate) async fn open(&self, target: &TargetDefinition) -> Result<Arc<dyn CertificateTarget>, TargetError> {
         use ca_backends::target::secrets_manager::{SecretPlan, SecretsManagerTarget};
 
-        let TargetDefinition::SecretsManager { secret, region, create, layout, kms_key, tags, replicas } = target else {
+        let TargetDefinition::SecretsManager { secret, region, create, layout, kms_key, tags, replicas } = target
+        else {
             return Err(TargetError::Refused { detail: format!("{target} is no secret") });
         };
         let own_key = |key: &String| Some(key.clone()).filter(|key| !key.is_empty());

@@ -9,6 +9,7 @@ pub mod authority;
 pub mod bulk_revocation;
 pub mod certificate;
 pub mod gateway;
+pub mod managed;
 pub mod managed_rotation;
 pub mod name;
 pub mod outbox;

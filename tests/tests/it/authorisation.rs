@@ -49,6 +49,22 @@ fn guarded(other: &str, token: &str) -> anyhow::Result<Vec<Row>> {
         (Method::POST, route::RENEWAL_WINDOWS.into(), Some(moved), [401, 403, 403, 201]),
         (Method::GET, route::RENEWAL_WINDOWS.into(), None, administrators),
         (Method::DELETE, format!("/v1/renewal-windows/{other}"), None, [401, 403, 403, 404]),
+        (
+            Method::POST,
+            format!("{}?dry_run=true", route::MANAGED_CERTIFICATES),
+            Some(json!({
+                "name": "matrix", "profile": "server", "subject_alternative_names": [format!("dns:{host}")],
+                "target": { "kind": "directory", "path": "/etc/matrix/tls" },
+            })),
+            administrators,
+        ),
+        (Method::GET, route::MANAGED_CERTIFICATES.into(), None, administrators),
+        (Method::GET, route::MANAGED_STATUS.into(), None, administrators),
+        (Method::GET, "/v1/managed-certificates/nobody".into(), None, [401, 403, 403, 404]),
+        (Method::DELETE, "/v1/managed-certificates/nobody".into(), None, [401, 403, 403, 404]),
+        (Method::POST, "/v1/managed-certificates/nobody/rotate".into(), None, [401, 403, 403, 404]),
+        (Method::POST, "/v1/managed-certificates/nobody/pause".into(), None, [401, 403, 403, 404]),
+        (Method::POST, "/v1/managed-certificates/nobody/resume".into(), None, [401, 403, 403, 404]),
         (Method::GET, route::GATEWAYS.into(), None, administrators),
         // Nobody speaks for a gateway that its certificate does not name.
         (

@@ -96,6 +96,30 @@ impl Exchange {
         }
     }
 
+    /// `POST` with parameters, of something that comes to the same however often it is sent.
+    pub(super) async fn post_with_query<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let mut url = self.api(path)?;
+        append_query(&mut url, query)?;
+        self.json(self.client.request(Method::POST, url).json(body), Repeatable::Yes).await
+    }
+
+    /// `PUT` with parameters.
+    pub(super) async fn put_with_query<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let mut url = self.api(path)?;
+        append_query(&mut url, query)?;
+        self.json(self.client.request(Method::PUT, url).json(body), Repeatable::Yes).await
+    }
+
     /// `POST` without a body.
     pub(super) async fn post_nothing<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.json(self.client.request(Method::POST, self.api(path)?), Repeatable::No).await

@@ -9,6 +9,7 @@ use ca_api::authority::Authority;
 use ca_api::bulk_revocation::{BulkRevocation, RevocationCount, RevokeCertificates};
 use ca_api::certificate::{Certificate, CertificateFilter as WireFilter, NewCertificate};
 use ca_api::gateway::{Gateway, GatewayStatus};
+use ca_api::managed::{ManagedCertificate, ManagedFilter, ManagedOptions, ManagedStatus, NewManagedCertificate};
 use ca_api::outbox::{Delivery, DeliveryFilter};
 use ca_api::page::Page;
 use ca_api::profile::Profile;
@@ -27,6 +28,8 @@ use ca_core::revocation::RevocationReason;
 use ca_core::time::Timestamp;
 use ca_engine::flow::bulk_revoke::{BulkRevokeRequest, BulkSelection};
 use ca_engine::flow::issue::IssueRequest;
+use ca_engine::flow::managed::define::ManagedRequest;
+use ca_engine::flow::managed::query::ManagedReference;
 use ca_engine::flow::query::CertificateName;
 use ca_engine::flow::renewal_windows::MoveRequest;
 use ca_engine::flow::token::TokenRequest;
@@ -284,6 +287,50 @@ impl Service for Remote {
         self.exchange.delete(&route::RENEWAL_WINDOW.replace("{move}", &id.to_string())).await
     }
 
+    async fn add_managed(&self, request: &ManagedRequest, dry_run: bool) -> Result<ManagedCertificate, Failure> {
+        let (body, options) = asked(request, dry_run)?;
+        self.exchange.post_with_query(route::MANAGED_CERTIFICATES, &options, &body).await
+    }
+
+    async fn managed_certificates(&self, page: PageRequest) -> Result<Page<ManagedCertificate>, Failure> {
+        let filter = ManagedFilter { limit: Some(page.limit), cursor: page.cursor };
+        self.exchange.get(route::MANAGED_CERTIFICATES, &filter).await
+    }
+
+    async fn managed_status(&self) -> Result<ManagedStatus, Failure> {
+        self.exchange.get(route::MANAGED_STATUS, &()).await
+    }
+
+    async fn managed(&self, name: &ManagedReference) -> Result<ManagedCertificate, Failure> {
+        self.exchange.get(&of_managed(route::MANAGED_CERTIFICATE, name), &()).await
+    }
+
+    async fn change_managed(
+        &self,
+        name: &ManagedReference,
+        request: &ManagedRequest,
+        dry_run: bool,
+    ) -> Result<ManagedCertificate, Failure> {
+        let (body, options) = asked(request, dry_run)?;
+        self.exchange.put_with_query(&of_managed(route::MANAGED_CERTIFICATE, name), &options, &body).await
+    }
+
+    async fn rotate_managed(&self, name: &ManagedReference) -> Result<ManagedCertificate, Failure> {
+        self.exchange.post_nothing(&of_managed(route::MANAGED_ROTATE, name)).await
+    }
+
+    async fn pause_managed(&self, name: &ManagedReference) -> Result<ManagedCertificate, Failure> {
+        self.exchange.post_nothing(&of_managed(route::MANAGED_PAUSE, name)).await
+    }
+
+    async fn resume_managed(&self, name: &ManagedReference) -> Result<ManagedCertificate, Failure> {
+        self.exchange.post_nothing(&of_managed(route::MANAGED_RESUME, name)).await
+    }
+
+    async fn remove_managed(&self, name: &ManagedReference) -> Result<(), Failure> {
+        self.exchange.delete(&of_managed(route::MANAGED_CERTIFICATE, name)).await
+    }
+
     async fn gateways(&self) -> Result<Vec<Gateway>, Failure> {
         let page: Page<Gateway> = self.exchange.get(route::GATEWAYS, &()).await?;
         Ok(page.items)
@@ -334,6 +381,20 @@ fn of_certificate(route: &str, name: &CertificateName) -> String {
         CertificateName::BareSerial(serial) => serial.to_string(),
     };
     route.replace("{certificate}", &text)
+}
+
+/// The path of a route about one managed certificate. Ids and names need no percent-encoding.
+fn of_managed(route: &str, name: &ManagedReference) -> String {
+    let text = match name {
+        ManagedReference::Id(id) => id.to_string(),
+        ManagedReference::Name(name) => name.clone(),
+    };
+    route.replace("{managed}", &text)
+}
+
+fn asked(request: &ManagedRequest, dry_run: bool) -> Result<(NewManagedCertificate, ManagedOptions), Failure> {
+    let body = ca_wire::managed::request(request).map_err(Failure::failed)?;
+    Ok((body, ManagedOptions { dry_run, revision: None }))
 }
 
 /// Every complete list in one PEM file.

@@ -10,6 +10,7 @@ pub(crate) mod crl;
 pub(crate) mod gateways;
 pub(crate) mod health;
 pub(crate) mod issue_certificate;
+pub(crate) mod managed;
 pub(crate) mod ocsp;
 pub(crate) mod outbox;
 pub(crate) mod profiles;

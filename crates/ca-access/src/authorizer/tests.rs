@@ -1,6 +1,6 @@
 //! Every kind of principal against every action on every resource, as one table; tokens' names; what fails is denied.
 
-use ca_core::id::{AuthorityId, CertificateId, ProfileName, TokenId};
+use ca_core::id::{AuthorityId, CertificateId, ManagedCertificateId, ProfileName, TokenId};
 use ca_core::name::GeneralName;
 use ca_core::principal::{Principal, Role, TokenBinding};
 use ca_core::serial::Serial;
@@ -73,7 +73,7 @@ fn principals() -> [(char, Principal); 10] {
 }
 
 /// Who may do what to what; compare with the columns of [`principals`].
-const TABLE: [(Action, &str, &str); 60] = [
+const TABLE: [(Action, &str, &str); 65] = [
     (Action::IssueCertificate, "profile server", "aljr.b..t."),
     (Action::IssueCertificate, "profile client", "aljr.b...."),
     (Action::IssueCertificate, "profile operator", "alj......."),
@@ -118,8 +118,13 @@ const TABLE: [(Action, &str, &str); 60] = [
     (Action::ReportGateway, "gateway", ".........."),
     (Action::RemoveGateway, "service", "al........"),
     (Action::RemoveGateway, "gateway", ".........."),
+    (Action::ReadManaged, "managed", "aljrub...."),
+    (Action::ListManaged, "service", "aljrub...."),
+    (Action::ManageCertificate, "managed", "al.r.b...."),
     (Action::DeliverManaged, "service", "al....w..."),
     // What makes no sense is denied to everybody.
+    (Action::ManageCertificate, "service", ".........."),
+    (Action::ListManaged, "managed", ".........."),
     (Action::IssueCertificate, "service", ".........."),
     (Action::IssueCertificate, "own, open", ".........."),
     (Action::RenewCertificate, "service", ".........."),
@@ -162,6 +167,10 @@ impl Things {
             "authority" => return Resource::Authority(&self.authority),
             "gateway" => return Resource::Gateway { id: "gw.example.com", certified: false },
             "gateway, certified" => return Resource::Gateway { id: "gw.example.com", certified: true },
+            "managed" => {
+                let id = ManagedCertificateId::from_bytes([9; 16]);
+                return Resource::Managed { id, name: "web", profile: &self.server, owner: "local" };
+            }
             "token" => return Resource::Token(TokenId::from_bytes([9; 16])),
             _ => {}
         }

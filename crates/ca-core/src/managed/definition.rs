@@ -273,7 +273,9 @@ impl EndpointDefinition {
         let host = match bare {
             Some(address) if address.parse::<std::net::Ipv6Addr>().is_ok() => address,
             Some(_) => return None,
-            None if host.is_empty() || host.contains([':', '/', '@']) || host.contains(char::is_whitespace) => return None,
+            None if host.is_empty() || host.contains([':', '/', '@']) || host.contains(char::is_whitespace) => {
+                return None;
+            }
             None => host,
         };
         port.parse().ok().filter(|port| *port > 0).map(|port| (host, port))

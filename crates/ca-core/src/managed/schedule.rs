@@ -112,13 +112,17 @@ impl FromStr for Schedule {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ScheduleError {
     /// Not five fields.
-    #[error("it has {count} fields; write five: minute, hour, day of the month, month, day of the week, like `0 3 * * *`")]
+    #[error(
+        "it has {count} fields; write five: minute, hour, day of the month, month, day of the week, like `0 3 * * *`"
+    )]
     Fields {
         /// How many there are.
         count: usize,
     },
     /// A field that cannot be read.
-    #[error("`{text}` is no {field}; write numbers from {least} to {most}, ranges like 1-5, steps like */15, lists of them with commas, or *")]
+    #[error(
+        "`{text}` is no {field}; write numbers from {least} to {most}, ranges like 1-5, steps like */15, lists of them with commas, or *"
+    )]
     Field {
         /// Which.
         field: &'static str,

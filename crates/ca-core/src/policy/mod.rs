@@ -13,7 +13,7 @@ use const_oid::ObjectIdentifier;
 
 use crate::csr::ParsedCsr;
 use crate::id::ProfileName;
-use crate::key::PublicKey;
+use crate::key::{KeyType, PublicKey};
 use crate::name::{DistinguishedName, GeneralName, NameConstraints};
 use crate::profile::{Profile, ProfileKind, StatusUrlRules};
 use crate::time::Lifetime;
@@ -133,21 +133,12 @@ pub fn evaluate(
     surroundings: &Surroundings<'_>,
 ) -> Result<Granted, Vec<Violation>> {
     let mut violations = Vec::new();
-    check_origin(profile, request, surroundings, &mut violations);
+    check_origin(profile, request.constraints, surroundings, &mut violations);
     check_key(profile, request, &mut violations);
-    let (names, names_pointer) = name::asked(profile.names(), request);
-    let subject = subject::check(profile, request, names, &mut violations);
-    name::check(profile, names, names_pointer, surroundings.reserved_names, &mut violations);
-    if subject.is_empty() && names.is_empty() {
-        // RFC 5280 §4.1.2.6: a certificate names its subject in the subject field or in the alternative names.
-        violations.push(Violation::new(
-            ViolationCode::SubjectMissing,
-            "",
-            "the request names nobody: give a subject or a subject alternative name",
-        ));
-    }
-    name::check_reserved_common_names(profile, &subject, surroundings.reserved_names, &mut violations);
-    let lifetime = check_validity(profile, request, &mut violations);
+    let (names, names_pointer) = name::asked(profile.names(), request.names, request.csr);
+    let subject = subject::check(profile, request.subject, request.csr, names, &mut violations);
+    check_named(profile, &subject, names, names_pointer, surroundings, &mut violations);
+    let lifetime = check_validity(profile, request.validity, &mut violations);
     if !violations.is_empty() {
         return Err(violations);
     }
@@ -173,6 +164,44 @@ pub fn evaluate(
     })
 }
 
+/// What is to be asked for later, by whoever will make a key for it then.
+#[derive(Clone, Copy, Debug)]
+pub struct PlannedRequest<'a> {
+    /// The type of the keys that will be made.
+    pub key_type: KeyType,
+    /// The subject; `None` for none.
+    pub subject: Option<&'a DistinguishedName>,
+    /// The subject alternative names.
+    pub names: &'a [GeneralName],
+    /// The lifetime; `None` takes the profile's default.
+    pub validity: Option<Lifetime>,
+}
+
+/// What a profile would grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreseen {
+    /// The subject, the profile's fixed attributes in front.
+    pub subject: DistinguishedName,
+    /// The lifetime.
+    pub lifetime: Lifetime,
+}
+
+/// Holds a request against its profile before there is a key: the same rules as [`evaluate`], which decides when there is one. Every
+/// violation is told; that of the key's type at `/key_type`.
+pub fn foresee(
+    profile: &Profile,
+    request: &PlannedRequest<'_>,
+    surroundings: &Surroundings<'_>,
+) -> Result<Foreseen, Vec<Violation>> {
+    let mut violations = Vec::new();
+    check_origin(profile, None, surroundings, &mut violations);
+    check_key_type(profile, request.key_type, "/key_type", &mut violations);
+    let subject = subject::check(profile, request.subject, None, request.names, &mut violations);
+    check_named(profile, &subject, request.names, NamesPointer::Request, surroundings, &mut violations);
+    let lifetime = check_validity(profile, request.validity, &mut violations);
+    if violations.is_empty() { Ok(Foreseen { subject, lifetime }) } else { Err(violations) }
+}
+
 /// What of a subject's attributes the profile does not allow; for lints, which start from octets.
 pub(crate) fn check_subject_attributes(profile: &Profile, subject: &DistinguishedName) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -187,9 +216,30 @@ pub(crate) fn check_names(profile: &Profile, names: &[GeneralName]) -> Vec<Viola
     violations
 }
 
+/// Subject and alternative names together: whether they name somebody, and nobody whom the service alone certifies.
+fn check_named(
+    profile: &Profile,
+    subject: &DistinguishedName,
+    names: &[GeneralName],
+    pointer: NamesPointer,
+    surroundings: &Surroundings<'_>,
+    violations: &mut Vec<Violation>,
+) {
+    name::check(profile, names, pointer, surroundings.reserved_names, violations);
+    if subject.is_empty() && names.is_empty() {
+        // RFC 5280 §4.1.2.6: a certificate names its subject in the subject field or in the alternative names.
+        violations.push(Violation::new(
+            ViolationCode::SubjectMissing,
+            "",
+            "the request names nobody: give a subject or a subject alternative name",
+        ));
+    }
+    name::check_reserved_common_names(profile, subject, surroundings.reserved_names, violations);
+}
+
 fn check_origin(
     profile: &Profile,
-    request: &CertificateRequest<'_>,
+    constraints: Option<&AuthorityConstraints>,
     surroundings: &Surroundings<'_>,
     violations: &mut Vec<Violation>,
 ) {
@@ -197,7 +247,7 @@ fn check_origin(
         let message = format!("the profile `{}` is for the service's own certificates; ask for another", profile.name);
         violations.push(Violation::new(ViolationCode::ProfileInternal, "/profile", message));
     }
-    let Some(constraints) = request.constraints else { return };
+    let Some(constraints) = constraints else { return };
     if profile.kind != ProfileKind::Subordinate {
         let message = format!("the profile `{}` is no subordinate authority's; it takes no constraints", profile.name);
         violations.push(Violation::new(ViolationCode::ConstraintsNotAllowed, "/profile", message));
@@ -210,24 +260,28 @@ fn check_origin(
 }
 
 fn check_key(profile: &Profile, request: &CertificateRequest<'_>, violations: &mut Vec<Violation>) {
-    let key_type = request.public_key.key_type();
-    if !profile.key_types.contains(&key_type) {
-        let allowed: Vec<&str> = profile.key_types.iter().map(|allowed| allowed.as_str()).collect();
-        let message = format!(
-            "the key is {key_type}, which the profile `{}` does not take; make one of {}",
-            profile.name,
-            allowed.join(", ")
-        );
-        violations.push(Violation::new(ViolationCode::KeyTypeNotAllowed, "/csr", message));
-    }
+    check_key_type(profile, request.public_key.key_type(), "/csr", violations);
     if request.csr.is_some_and(|csr| csr.public_key() != request.public_key) {
         let message = "the CSR proves possession of another key than the one to be certified";
         violations.push(Violation::new(ViolationCode::KeyNotOfCsr, "/csr", message));
     }
 }
 
-fn check_validity(profile: &Profile, request: &CertificateRequest<'_>, violations: &mut Vec<Violation>) -> Lifetime {
-    let Some(asked) = request.validity else { return profile.validity.default };
+fn check_key_type(profile: &Profile, key_type: KeyType, pointer: &str, violations: &mut Vec<Violation>) {
+    if profile.key_types.contains(&key_type) {
+        return;
+    }
+    let allowed: Vec<&str> = profile.key_types.iter().map(|allowed| allowed.as_str()).collect();
+    let message = format!(
+        "the key is {key_type}, which the profile `{}` does not take; make one of {}",
+        profile.name,
+        allowed.join(", ")
+    );
+    violations.push(Violation::new(ViolationCode::KeyTypeNotAllowed, pointer, message));
+}
+
+fn check_validity(profile: &Profile, asked: Option<Lifetime>, violations: &mut Vec<Violation>) -> Lifetime {
+    let Some(asked) = asked else { return profile.validity.default };
     if asked == Lifetime::ZERO {
         let message = "a certificate lives at least a second; ask for a length of time like 90d or 12h";
         violations.push(Violation::new(ViolationCode::ValidityZero, "/validity", message));

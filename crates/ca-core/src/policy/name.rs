@@ -2,14 +2,19 @@
 
 use const_oid::ObjectIdentifier;
 
-use super::{CertificateRequest, NamesPointer, Violation, ViolationCode};
+use super::{NamesPointer, Violation, ViolationCode};
+use crate::csr::ParsedCsr;
 use crate::name::{DistinguishedName, DnsName, GeneralName, Uri};
 use crate::profile::{DnsRule, DomainRule, NameRules, Profile, UriRule};
 use crate::usage::ExtendedKeyUsage;
 
 /// The names that are meant: the request's own, else the CSR's where the profile takes them.
-pub(super) fn asked<'a>(rules: &NameRules, request: &CertificateRequest<'a>) -> (&'a [GeneralName], NamesPointer) {
-    match (request.names, request.csr) {
+pub(super) fn asked<'a>(
+    rules: &NameRules,
+    names: Option<&'a [GeneralName]>,
+    csr: Option<&'a ParsedCsr>,
+) -> (&'a [GeneralName], NamesPointer) {
+    match (names, csr) {
         (Some(names), _) => (names, NamesPointer::Request),
         (None, Some(csr)) if rules.from_csr => (csr.subject_alternative_names(), NamesPointer::Csr),
         (None, _) => (&[], NamesPointer::Request),

@@ -2,7 +2,8 @@
 
 use const_oid::ObjectIdentifier;
 
-use super::{CertificateRequest, Violation, ViolationCode};
+use super::{Violation, ViolationCode};
+use crate::csr::ParsedCsr;
 use crate::name::{DistinguishedName, GeneralName};
 use crate::oid;
 use crate::profile::{CommonNameRule, Profile, attribute_name};
@@ -11,13 +12,14 @@ use crate::tlv::{self, tag};
 /// The subject to be granted, the profile's fixed attributes in front, byte for byte otherwise.
 pub(super) fn check(
     profile: &Profile,
-    request: &CertificateRequest<'_>,
+    subject: Option<&DistinguishedName>,
+    csr: Option<&ParsedCsr>,
     names: &[GeneralName],
     violations: &mut Vec<Violation>,
 ) -> DistinguishedName {
     let rules = profile.subject();
-    let from_csr = request.csr.filter(|_| rules.from_csr).map(|csr| csr.subject());
-    let (asked, pointer) = match (request.subject, from_csr) {
+    let from_csr = csr.filter(|_| rules.from_csr).map(|csr| csr.subject());
+    let (asked, pointer) = match (subject, from_csr) {
         (Some(subject), _) => (subject.clone(), "/subject"),
         (None, Some(subject)) => (subject.clone(), "/csr"),
         (None, None) => (DistinguishedName::empty(), "/subject"),

@@ -115,6 +115,42 @@ fn faultless_requests_are_granted() {
 }
 
 #[test]
+fn what_is_foreseen_is_what_is_granted_once_there_is_a_key() {
+    for asked in [
+        Asked::of("server"),
+        Asked::of("client"),
+        Asked::of("document"),
+        Asked::of("operator"),
+        Asked::under("\"p256\", ", ""),
+        Asked::of("server").names(&["dns:*.example.org", "dns:*.example.org"]).subject("O=Example"),
+        Asked::of("server").names(&[]).with(|asked| asked.subject = None),
+        Asked::of("server").with(|asked| asked.validity = Some(Lifetime::from_days(9_999))),
+        Asked::of("server").with(|asked| asked.reserved = vec![name("dns:api.example.org")]),
+    ] {
+        let names = asked.names.clone().unwrap_or_default();
+        let planned = PlannedRequest {
+            key_type: asked.key.key_type(),
+            subject: asked.subject.as_ref(),
+            names: &names,
+            validity: asked.validity,
+        };
+        let surroundings = Surroundings { origin: asked.origin, reserved_names: &asked.reserved };
+        match (foresee(&asked.profile, &planned, &surroundings), asked.evaluate()) {
+            (Ok(foreseen), Ok(granted)) => {
+                assert_eq!((&foreseen.subject, foreseen.lifetime), (granted.subject(), granted.lifetime));
+            }
+            (Err(foreseen), Err(violations)) => {
+                let told = |violations: &[Violation]| -> Vec<_> {
+                    violations.iter().map(|violation| (violation.code, violation.message.clone())).collect()
+                };
+                assert_eq!(told(&foreseen), told(&violations));
+            }
+            (foreseen, evaluated) => panic!("{foreseen:?}, {evaluated:?}"),
+        }
+    }
+}
+
+#[test]
 fn internal_profiles_are_not_for_the_asking() {
     for profile in ["operator", "api-server", "ocsp-responder", "subordinate", "root"] {
         Asked::of(profile).assert_broken("profile-internal", "/profile");

@@ -50,6 +50,19 @@ impl MemoryTarget {
         self.state().script.extend(faults);
     }
 
+    /// Deletes everything that is there, as somebody else may.
+    pub fn clear(&self) {
+        let mut state = self.state();
+        (state.pending, state.current, state.previous) = (None, None, None);
+    }
+
+    /// Writes something else into what is current, as somebody may by hand: it cannot be read as what was put there.
+    pub fn edit(&self) {
+        if let Some(current) = &mut self.state().current {
+            current.staged.request = b"something else".to_vec();
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

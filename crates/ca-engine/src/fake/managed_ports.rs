@@ -46,8 +46,7 @@ impl MemoryTargets {
 impl CertificateTargets for MemoryTargets {
     async fn open(&self, target: &TargetDefinition) -> Result<Arc<dyn CertificateTarget>, TargetError> {
         yield_once().await;
-        let refusal =
-            self.refusals.lock().unwrap_or_else(PoisonError::into_inner).get(&target.to_string()).cloned();
+        let refusal = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).get(&target.to_string()).cloned();
         match refusal {
             Some(error) => Err(error),
             None => Ok(Arc::new(self.target(target))),

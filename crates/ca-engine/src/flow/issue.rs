@@ -84,12 +84,7 @@ struct Asker<'a> {
     owner: String,
 }
 
-async fn issue_as(
-    engine: &Engine,
-    asker: Asker<'_>,
-    route: &str,
-    request: IssueRequest,
-) -> Result<Issued, FlowError> {
+async fn issue_as(engine: &Engine, asker: Asker<'_>, route: &str, request: IssueRequest) -> Result<Issued, FlowError> {
     let Asker { permitted: principal, origin, told, owner } = asker;
     // 1. Does the profile allow it? All violations at once.
     let profile = profile(engine, &request.profile)?;
@@ -118,10 +113,10 @@ async fn issue_as(
     // 3. By whom.
     let authority = issuing_authority(engine, &profile).await?;
     let shard = shards::draw(engine, &authority, &profile).await?;
-    let idempotency = request.idempotency_key.as_deref().map(|key| AskedOnce {
-        scope_sha256: scope(principal, route, key),
-        request_sha256: request_digest(&request),
-    });
+    let idempotency = request
+        .idempotency_key
+        .as_deref()
+        .map(|key| AskedOnce { scope_sha256: scope(principal, route, key), request_sha256: request_digest(&request) });
     // 4. Prepare, reserve, sign, check, complete.
     carry_out(
         engine,

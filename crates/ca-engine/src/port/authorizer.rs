@@ -1,6 +1,6 @@
 //! Who may do what. The engine asks; the access policy answers; silence is no.
 
-use ca_core::id::{AuthorityId, CertificateId, ProfileName, TokenId};
+use ca_core::id::{AuthorityId, CertificateId, ManagedCertificateId, ProfileName, TokenId};
 use ca_core::name::GeneralName;
 use ca_core::principal::Principal;
 
@@ -52,13 +52,19 @@ pub enum Action {
     ReportGateway,
     /// Take a gateway from the record.
     RemoveGateway,
+    /// See a managed certificate.
+    ReadManaged,
+    /// List managed certificates.
+    ListManaged,
+    /// Add, change, pause, rotate or remove a managed certificate.
+    ManageCertificate,
     /// See which managed certificates a worker is to rotate, rotate them, and say how far that has come.
     DeliverManaged,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::IssueCertificate,
         Self::RenewCertificate,
         Self::RevokeCertificate,
@@ -81,6 +87,9 @@ impl Action {
         Self::ListGateways,
         Self::ReportGateway,
         Self::RemoveGateway,
+        Self::ReadManaged,
+        Self::ListManaged,
+        Self::ManageCertificate,
         Self::DeliverManaged,
     ];
 
@@ -109,6 +118,9 @@ impl Action {
             Self::ListGateways => "ListGateways",
             Self::ReportGateway => "ReportGateway",
             Self::RemoveGateway => "RemoveGateway",
+            Self::ReadManaged => "ReadManaged",
+            Self::ListManaged => "ListManaged",
+            Self::ManageCertificate => "ManageCertificate",
             Self::DeliverManaged => "DeliverManaged",
         }
     }
@@ -157,6 +169,17 @@ pub enum Resource<'a> {
         id: &'a str,
         /// Whether whoever asks holds a certificate for servers that names it.
         certified: bool,
+    },
+    /// A managed certificate.
+    Managed {
+        /// Its id.
+        id: ManagedCertificateId,
+        /// Its name.
+        name: &'a str,
+        /// The profile of its certificates.
+        profile: &'a ProfileName,
+        /// The principal reference of its owner.
+        owner: &'a str,
     },
 }
 

@@ -84,7 +84,8 @@ pub(super) fn read(settings: &mut Settings) -> AwsPlace {
 pub(super) fn read_secrets_manager(settings: &mut Settings, usual: &AwsPlace) -> AwsPlace {
     AwsPlace {
         region: value(settings, "aws.secrets_manager.region", Region::parse).or_else(|| usual.region.clone()),
-        endpoint_url: value(settings, "aws.secrets_manager.endpoint_url", EndpointUrl::parse).or_else(|| usual.endpoint_url.clone()),
+        endpoint_url: value(settings, "aws.secrets_manager.endpoint_url", EndpointUrl::parse)
+            .or_else(|| usual.endpoint_url.clone()),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Managed certificates.
 
 use async_trait::async_trait;
-use ca_core::id::ManagedCertificateId;
+use ca_core::id::{ManagedCertificateId, RotationId};
 use ca_core::managed::Urgency;
 use ca_core::managed::definition::Deliverer;
 use ca_core::time::Timestamp;
 use ca_engine::port::store::{
-    Journal, Lease, ManagedAddition, ManagedCertificate, ManagedCounts, ManagedStore, StoreError,
+    Journal, LATELY, Lease, ManagedAddition, ManagedCertificate, ManagedCounts, ManagedStore, StoreError,
 };
 use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
@@ -32,6 +32,32 @@ macro_rules! managed_columns {
     };
 }
 
+/// The column `target`, of a definition that is a parameter; as in migration 22.
+macro_rules! target_of {
+    ($definition:literal) => {
+        concat!(
+            "coalesce(",
+            $definition,
+            "::jsonb #>> '{delivered_by}', 'service') || chr(10)
+             || (",
+            $definition,
+            "::jsonb #>> '{target,kind}') || chr(10)
+             || coalesce(",
+            $definition,
+            "::jsonb #>> '{target,path}', ",
+            $definition,
+            "::jsonb #>> '{target,secret}', '')
+             || chr(10) || coalesce(",
+            $definition,
+            "::jsonb #>> '{target,region}', '')"
+        )
+    };
+}
+
+/// The id of the one with the target of a definition.
+const WITH_TARGET: &str =
+    concat!("SELECT uuid_send(m.id) AS id FROM managed_certificates m WHERE m.target = ", target_of!("$1::text"));
+
 #[async_trait]
 impl ManagedStore for PostgresStore {
     async fn add_managed(&self, managed: ManagedCertificate, journal: Journal) -> Result<ManagedAddition, StoreError> {
@@ -49,6 +75,12 @@ impl ManagedStore for PostgresStore {
         let name = name.to_owned();
         let rows: Vec<ManagedRow> = read(&self.reads, || sqlx::query_as(SQL).bind(name.clone())).await?;
         rows.into_iter().next().map(TryInto::try_into).transpose()
+    }
+
+    async fn managed_by_target(&self, definition: &str) -> Result<Option<ManagedCertificateId>, StoreError> {
+        let definition = definition.to_owned();
+        let rows: Vec<(Vec<u8>,)> = read(&self.reads, || sqlx::query_as(WITH_TARGET).bind(definition.clone())).await?;
+        rows.into_iter().next().map(|(id,)| read_id(id)).transpose()
     }
 
     async fn managed_certificates(
@@ -117,9 +149,13 @@ impl ManagedStore for PostgresStore {
                  count(*) FILTER (WHERE state = 1) AS paused,
                  count(*) FILTER (WHERE state = 0 AND next_at <= $1) AS due,
                  count(*) FILTER (WHERE state = 0 AND rotation_id IS NOT NULL) AS rotating,
-                 count(*) FILTER (WHERE state = 0 AND failures > 0) AS failing
+                 count(*) FILTER (WHERE state = 0 AND failures > 0) AS failing,
+                 count(*) FILTER (WHERE state = 0 AND rotation_of_current >= $2) AS rotated_lately
              FROM managed_certificates m";
-        let rows: Vec<CountsRow> = read(&self.reads, || sqlx::query_as(SQL).bind(now.unix_millis())).await?;
+        // An id begins with the time at which it was made.
+        let since = column::rotation(RotationId::new(now.minus(LATELY), [0; 10]));
+        let rows: Vec<CountsRow> =
+            read(&self.reads, || sqlx::query_as(SQL).bind(now.unix_millis()).bind(since)).await?;
         let counts = rows.into_iter().next();
         counts.ok_or_else(|| inconsistent("managed_certificates", "no count"))?.try_into()
     }
@@ -136,6 +172,8 @@ impl Change for Addition {
 
     async fn apply(&self, transaction: &mut Transaction) -> Result<ManagedAddition, Failure> {
         let Self { managed, journal } = self;
+        let other: Option<(Vec<u8>,)> =
+            transaction.row(sqlx::query_as(WITH_TARGET).bind(managed.definition.as_str())).await?;
         const SQL: &str = "INSERT INTO managed_certificates (id, revision, owner, profile, definition, state, certificate_id,
                  rotation_of_current, not_after, rotation_id, rotation_step, rotation_certificate_id, rotation_begun_at,
                  superseded_id, superseded_revoke_at, failures, last_failed_at, last_error, next_at, deliverer, asked, told,
@@ -147,21 +185,24 @@ impl Change for Addition {
             .bind(managed.name.as_str())
             .bind(managed.created_at.unix_millis())
             .bind(managed.created_by.as_str());
-        if transaction.execute(query).await? > 0 {
+        // One with the same name is told of as that, whatever its target.
+        if other.is_none() && transaction.execute(query).await? > 0 {
             journal::store(&[journal], transaction).await?;
             return Ok(ManagedAddition::Added);
         }
         const LOOK: &str = "SELECT uuid_send(id) AS id FROM managed_certificates WHERE name = $1";
         let there: Option<(Vec<u8>,)> = transaction.row(sqlx::query_as(LOOK).bind(managed.name.as_str())).await?;
-        match there {
-            Some((id,)) => {
-                let id = row::octets("managed_certificates.id", id)?;
-                Ok(ManagedAddition::NameTaken(ManagedCertificateId::from_bytes(id)))
-            }
+        match (there, other) {
+            (Some((id,)), _) => Ok(ManagedAddition::NameTaken(read_id(id)?)),
+            (None, Some((id,))) => Ok(ManagedAddition::TargetTaken(read_id(id)?)),
             // It was removed since the first statement.
-            None => Err(StoreError::Conflict { detail: "the name was taken a moment ago".to_owned() }.into()),
+            (None, None) => Err(StoreError::Conflict { detail: "the name was taken a moment ago".to_owned() }.into()),
         }
     }
+}
+
+fn read_id(id: Vec<u8>) -> Result<ManagedCertificateId, StoreError> {
+    Ok(ManagedCertificateId::from_bytes(row::octets("managed_certificates.id", id)?))
 }
 
 struct Alteration {

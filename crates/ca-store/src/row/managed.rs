@@ -130,6 +130,7 @@ pub(crate) struct CountsRow {
     pub(crate) due: i64,
     pub(crate) rotating: i64,
     pub(crate) failing: i64,
+    pub(crate) rotated_lately: i64,
 }
 
 impl TryFrom<CountsRow> for ManagedCounts {
@@ -143,6 +144,7 @@ impl TryFrom<CountsRow> for ManagedCounts {
             due: count(row.due)?,
             rotating: count(row.rotating)?,
             failing: count(row.failing)?,
+            rotated_lately: count(row.rotated_lately)?,
         })
     }
 }

@@ -1,12 +1,12 @@
 //! Managed certificates.
 
 use async_trait::async_trait;
-use ca_core::id::ManagedCertificateId;
+use ca_core::id::{ManagedCertificateId, RotationId};
 use ca_core::managed::Urgency;
 use ca_core::managed::definition::Deliverer;
 use ca_core::time::Timestamp;
 use ca_engine::port::store::{
-    Journal, Lease, ManagedAddition, ManagedCertificate, ManagedCounts, ManagedStore, StoreError,
+    Journal, LATELY, Lease, ManagedAddition, ManagedCertificate, ManagedCounts, ManagedStore, StoreError,
 };
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
@@ -30,6 +30,31 @@ macro_rules! managed_columns {
     };
 }
 
+/// The column `target`, of a definition that is a parameter; as in migration 22.
+macro_rules! target_of {
+    ($definition:literal) => {
+        concat!(
+            "coalesce(json_extract(",
+            $definition,
+            ", '$.delivered_by'), 'service') || char(10)
+             || json_extract(",
+            $definition,
+            ", '$.target.kind') || char(10)
+             || coalesce(json_extract(",
+            $definition,
+            ", '$.target.path'), json_extract(",
+            $definition,
+            ", '$.target.secret'), '')
+             || char(10) || coalesce(json_extract(",
+            $definition,
+            ", '$.target.region'), '')"
+        )
+    };
+}
+
+/// The id of the one with the target of a definition.
+const WITH_TARGET: &str = concat!("SELECT id FROM managed_certificates WHERE target = ", target_of!("$1"));
+
 #[async_trait]
 impl ManagedStore for SqliteStore {
     async fn add_managed(&self, managed: ManagedCertificate, journal: Journal) -> Result<ManagedAddition, StoreError> {
@@ -42,6 +67,10 @@ impl ManagedStore for SqliteStore {
 
     async fn managed_by_name(&self, name: &str) -> Result<Option<ManagedCertificate>, StoreError> {
         by_name(&self.readers, name).await?.map(TryInto::try_into).transpose()
+    }
+
+    async fn managed_by_target(&self, definition: &str) -> Result<Option<ManagedCertificateId>, StoreError> {
+        Ok(by_target(&self.readers, definition).await?.map(read_id).transpose()?)
     }
 
     async fn managed_certificates(
@@ -94,6 +123,14 @@ async fn by_name(readers: &SqlitePool, name: &str) -> Result<Option<ManagedRow>,
     Ok(sqlx::query_as(SQL).bind(name).fetch_optional(readers).await?)
 }
 
+async fn by_target(readers: &SqlitePool, definition: &str) -> Result<Option<Vec<u8>>, Failure> {
+    Ok(sqlx::query_scalar(WITH_TARGET).bind(definition).fetch_optional(readers).await?)
+}
+
+fn read_id(id: Vec<u8>) -> Result<ManagedCertificateId, StoreError> {
+    Ok(ManagedCertificateId::from_bytes(row::octets("managed_certificates.id", id)?))
+}
+
 async fn list(readers: &SqlitePool, after: Option<&str>, limit: u32) -> Result<Vec<ManagedRow>, Failure> {
     const SQL: &str =
         concat!("SELECT ", managed_columns!(), " FROM managed_certificates WHERE name > $1 ORDER BY name LIMIT $2");
@@ -101,12 +138,7 @@ async fn list(readers: &SqlitePool, after: Option<&str>, limit: u32) -> Result<V
     Ok(sqlx::query_as(SQL).bind(after.unwrap_or_default()).bind(limit).fetch_all(readers).await?)
 }
 
-async fn due(
-    readers: &SqlitePool,
-    who: Deliverer,
-    now: Timestamp,
-    limit: u32,
-) -> Result<Vec<ManagedRow>, Failure> {
+async fn due(readers: &SqlitePool, who: Deliverer, now: Timestamp, limit: u32) -> Result<Vec<ManagedRow>, Failure> {
     const SERVICE: &str = concat!(
         "SELECT ",
         managed_columns!(),
@@ -129,9 +161,13 @@ async fn counts(readers: &SqlitePool, now: Timestamp) -> Result<CountsRow, Failu
     const SQL: &str = "SELECT count(*) FILTER (WHERE state = 0) AS active, count(*) FILTER (WHERE state = 1) AS paused,
              count(*) FILTER (WHERE state = 0 AND next_at <= $1) AS due,
              count(*) FILTER (WHERE state = 0 AND rotation_id IS NOT NULL) AS rotating,
-             count(*) FILTER (WHERE state = 0 AND failures > 0) AS failing
+             count(*) FILTER (WHERE state = 0 AND failures > 0) AS failing,
+             count(*) FILTER (WHERE state = 0 AND rotation_of_current >= $2) AS rotated_lately
          FROM managed_certificates";
-    Ok(sqlx::query_as(SQL).bind(now.unix_millis()).fetch_one(readers).await?)
+    // An id begins with the time at which it was made.
+    let since = RotationId::new(now.minus(LATELY), [0; 10]);
+    let query = sqlx::query_as(SQL).bind(now.unix_millis()).bind(since.as_bytes().to_vec());
+    Ok(query.fetch_one(readers).await?)
 }
 
 struct Addition {
@@ -149,8 +185,12 @@ impl Change for Addition {
         let there: Option<Vec<u8>> =
             sqlx::query_scalar(LOOK).bind(managed.name.as_str()).fetch_optional(&mut *connection).await?;
         if let Some(id) = there {
-            let id = row::octets("managed_certificates.id", id)?;
-            return Ok(ManagedAddition::NameTaken(ManagedCertificateId::from_bytes(id)));
+            return Ok(ManagedAddition::NameTaken(read_id(id)?));
+        }
+        let there: Option<Vec<u8>> =
+            sqlx::query_scalar(WITH_TARGET).bind(managed.definition.as_str()).fetch_optional(&mut *connection).await?;
+        if let Some(id) = there {
+            return Ok(ManagedAddition::TargetTaken(read_id(id)?));
         }
         const SQL: &str = "INSERT INTO managed_certificates (id, revision, owner, profile, definition, state, certificate_id,
                  rotation_of_current, not_after, rotation_id, rotation_step, rotation_certificate_id, rotation_begun_at,

@@ -16,8 +16,9 @@ use super::fault::{self, Outcome};
 use super::plan::{SecretPlan, empty_value};
 use crate::aws::{AwsAccess, Call, CallError, Caller, Failure, Patience, Tally};
 
-/// Calls in a second at most. AWS takes 50 of those that write.
-const PER_SECOND: u32 = 40;
+/// Calls in a second at most. AWS takes 50 of those that write, and 10,000 of those that read, of a whole account in a region.
+const WRITES_PER_SECOND: u32 = 40;
+const READS_PER_SECOND: u32 = 2_000;
 /// How long a call waits for its turn: a wave of rotations takes the time that it takes.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How long one attempt may take.
@@ -36,7 +37,8 @@ const MICRO_DOLLARS: u64 = 5;
 #[derive(Clone)]
 pub struct SecretsManager {
     client: Client,
-    caller: Arc<Caller>,
+    reader: Arc<Caller>,
+    writer: Arc<Caller>,
     tally: Arc<Tally>,
 }
 
@@ -81,8 +83,9 @@ impl SecretsManager {
             )
             .build();
         let tally = Arc::new(Tally::default());
-        let caller = Arc::new(Caller::new(PER_SECOND, LONGEST_WAIT, PATIENCE, Arc::clone(&tally)));
-        Self { client: Client::from_conf(config), caller, tally }
+        let caller = |per_second| Arc::new(Caller::new(per_second, LONGEST_WAIT, PATIENCE, Arc::clone(&tally)));
+        let (reader, writer) = (caller(READS_PER_SECOND), caller(WRITES_PER_SECOND));
+        Self { client: Client::from_conf(config), reader, writer, tally }
     }
 
     /// How often what was called, and what it cost.
@@ -96,7 +99,7 @@ impl SecretsManager {
             let call = self.client.describe_secret().secret_id(secret).send().await;
             call.map_err(|error| Failure::of(&error))
         };
-        match self.caller.call(call_of("DescribeSecret"), attempt).await {
+        match self.reader.call(call_of("DescribeSecret"), attempt).await {
             Ok(described) if described.deleted_date().is_some() => Err(fault::to_be_deleted(secret)),
             Ok(described) => Ok(Some(Described {
                 labels: Labels::from_versions(described.version_ids_to_stages()),
@@ -141,7 +144,7 @@ impl SecretsManager {
             }
             request.send().await.map_err(|error| Failure::of(&error))
         };
-        match self.caller.call(call_of("CreateSecret"), attempt).await {
+        match self.writer.call(call_of("CreateSecret"), attempt).await {
             Ok(_) => Ok(()),
             Err(error) => match fault::outcome(&error) {
                 Outcome::Exists => Ok(()),
@@ -189,7 +192,8 @@ impl SecretsManager {
             let call = self.client.get_secret_value().secret_id(secret).version_id(version).send().await;
             call.map_err(|error| Failure::of(&error))
         };
-        let answer = self.asked(secret, "GetSecretValue", attempt).await?;
+        let answer = self.reader.call(call_of("GetSecretValue"), attempt).await;
+        let answer = answer.map_err(|error| fault::of(secret, "GetSecretValue", error))?;
         // Octets are nobody's here.
         Ok(Zeroizing::new(answer.secret_string.unwrap_or_default()))
     }
@@ -201,7 +205,7 @@ impl SecretsManager {
             let call = request.secret_string(value).version_stages(label).send().await;
             call.map_err(|error| Failure::of(&error))
         };
-        match self.caller.call(call_of("PutSecretValue"), attempt).await {
+        match self.writer.call(call_of("PutSecretValue"), attempt).await {
             Ok(_) => Ok(()),
             Err(error) => match fault::outcome(&error) {
                 Outcome::Exists => Ok(()),
@@ -236,7 +240,7 @@ impl SecretsManager {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        let answered: Result<T, CallError> = self.caller.call(call_of(operation), attempt).await;
+        let answered: Result<T, CallError> = self.writer.call(call_of(operation), attempt).await;
         answered.map_err(|error| fault::of(secret, operation, error))
     }
 }

@@ -96,11 +96,8 @@ fn paths_and_addresses_are_whole() {
         let definition = read(with(json!({"target": {"kind": "directory", "path": path}})));
         assert_eq!(definition.check().expect_err(path)[0].pointer, "/target/path", "{path}");
     }
-    let at = |address: &str| EndpointDefinition {
-        address: address.to_owned(),
-        server_name: None,
-        within: default_within(),
-    };
+    let at =
+        |address: &str| EndpointDefinition { address: address.to_owned(), server_name: None, within: default_within() };
     assert_eq!(at("www.example.com:443").host_and_port(), Some(("www.example.com", 443)));
     assert_eq!(at("[::1]:8443").host_and_port(), Some(("::1", 8443)));
     for address in ["www", ":443", "www:0", "www:65536", "::1:443", "https://www:443", "[www]:443", "w w:1"] {

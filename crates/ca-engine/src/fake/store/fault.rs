@@ -79,6 +79,7 @@ pub enum StoreMethod {
     AddManaged,
     Managed,
     ManagedByName,
+    ManagedByTarget,
     ManagedCertificates,
     ChangeManaged,
     RemoveManaged,

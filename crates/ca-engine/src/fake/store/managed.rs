@@ -1,13 +1,14 @@
 //! Managed certificates.
 
 use async_trait::async_trait;
-use ca_core::id::ManagedCertificateId;
+use ca_core::id::{ManagedCertificateId, RotationId};
 use ca_core::managed::definition::Deliverer;
 use ca_core::time::Timestamp;
 
+use super::record::Record;
 use super::{MemoryStore, StoreMethod};
 use crate::port::store::{
-    Journal, Lease, ManagedAddition, ManagedCertificate, ManagedCounts, ManagedStore, StoreError,
+    Journal, LATELY, Lease, ManagedAddition, ManagedCertificate, ManagedCounts, ManagedStore, StoreError,
 };
 
 #[async_trait]
@@ -16,6 +17,9 @@ impl ManagedStore for MemoryStore {
         self.transact(StoreMethod::AddManaged, |record, _| {
             if let Some(there) = record.managed.values().find(|there| there.name == managed.name) {
                 return Ok(ManagedAddition::NameTaken(there.id));
+            }
+            if let Some(other) = record.with_target_of(&managed.definition) {
+                return Ok(ManagedAddition::TargetTaken(other));
             }
             record.managed.insert(managed.id, managed);
             record.write_journal(journal);
@@ -33,6 +37,10 @@ impl ManagedStore for MemoryStore {
             Ok(record.managed.values().find(|managed| managed.name == name).cloned())
         })
         .await
+    }
+
+    async fn managed_by_target(&self, definition: &str) -> Result<Option<ManagedCertificateId>, StoreError> {
+        self.transact(StoreMethod::ManagedByTarget, |record, _| Ok(record.with_target_of(definition))).await
     }
 
     async fn managed_certificates(
@@ -60,8 +68,12 @@ impl ManagedStore for MemoryStore {
             if let Some(lease) = lease {
                 record.check_fence(lease)?;
             }
+            let others = record.with_target_of(&managed.definition);
             let there = record.managed.get_mut(&managed.id).filter(|there| there.revision == managed.revision);
             let Some(there) = there else { return Ok(false) };
+            if others.is_some_and(|other| other != managed.id) {
+                return Err(StoreError::Conflict { detail: "another has that target".to_owned() });
+            }
             *there = ManagedCertificate {
                 revision: managed.revision + 1,
                 name: there.name.clone(),
@@ -124,9 +136,34 @@ impl ManagedStore for MemoryStore {
                 counts.due += u64::from(managed.course.next_at <= now);
                 counts.rotating += u64::from(managed.course.rotation.is_some());
                 counts.failing += u64::from(managed.course.failures > 0);
+                let since = RotationId::new(now.minus(LATELY), [0; 10]);
+                let current = managed.course.current.as_ref();
+                counts.rotated_lately += u64::from(current.is_some_and(|current| current.rotation >= since));
             }
             Ok(counts)
         })
         .await
     }
+}
+
+impl Record {
+    fn with_target_of(&self, definition: &str) -> Option<ManagedCertificateId> {
+        let wanted = target(definition)?;
+        self.managed
+            .values()
+            .find(|managed| target(&managed.definition).as_ref() == Some(&wanted))
+            .map(|managed| managed.id)
+    }
+}
+
+/// What makes the target of a definition the one that it is; nothing where it names no kind of target.
+fn target(definition: &str) -> Option<[String; 4]> {
+    let definition: serde_json::Value = serde_json::from_str(definition).ok()?;
+    let text = |pointer: &str| definition.pointer(pointer).and_then(|value| value.as_str()).map(str::to_owned);
+    Some([
+        text("/delivered_by").unwrap_or_else(|| "service".to_owned()),
+        text("/target/kind")?,
+        text("/target/path").or_else(|| text("/target/secret")).unwrap_or_default(),
+        text("/target/region").unwrap_or_default(),
+    ])
 }

@@ -95,11 +95,7 @@ pub async fn stage(
     read_request(&there)
 }
 
-async fn key(
-    target: &dyn CertificateTarget,
-    keys: &dyn KeyMaker,
-    wanted: &Wanted,
-) -> Result<MadeKey, DeliveryError> {
+async fn key(target: &dyn CertificateTarget, keys: &dyn KeyMaker, wanted: &Wanted) -> Result<MadeKey, DeliveryError> {
     if wanted.keep_key
         && let Some(octets) = target.current_key().await?
     {

@@ -30,9 +30,7 @@ pub async fn look_after(
     }
     if let Some(until) = subject.managed.course.probe_until {
         let journal = probe(engine, subject, until, now).await;
-        if subject.managed.course.probe_until.is_none()
-            && !keep(engine, lease, &mut subject.managed, journal).await?
-        {
+        if subject.managed.course.probe_until.is_none() && !keep(engine, lease, &mut subject.managed, journal).await? {
             return Ok(false);
         }
     }
@@ -111,6 +109,11 @@ fn late_worker(subject: &mut Subject, now: Timestamp) -> Option<Journal> {
         subject.due_at(),
         last.unwrap_or_default()
     );
-    tracing::error!(managed = subject.managed.name, detail, urgency = urgency.as_str(), "a managed certificate is not delivered");
+    tracing::error!(
+        managed = subject.managed.name,
+        detail,
+        urgency = urgency.as_str(),
+        "a managed certificate is not delivered"
+    );
     Some(told(&JOB, subject, urgency, &detail, now, subject.managed.course.failures))
 }

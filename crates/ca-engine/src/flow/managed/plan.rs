@@ -119,7 +119,8 @@ impl Subject {
             true => now.plus(REVOCATION_PAUSE),
             false => superseded.revoke_at,
         });
-        let probe = course.probe_until.map(|until| now.plus(PROBE_PAUSE).min(until.max(now.plus(Lifetime::from_seconds(1)))));
+        let probe =
+            course.probe_until.map(|until| now.plus(PROBE_PAUSE).min(until.max(now.plus(Lifetime::from_seconds(1)))));
         [revocation, probe].into_iter().flatten().min()
     }
 

@@ -240,11 +240,7 @@ async fn step(
 }
 
 /// Where it is refused, what is pending is not what was verified.
-async fn promote(
-    engine: &Engine,
-    target: &dyn CertificateTarget,
-    expected: &Expected<'_>,
-) -> Result<(), Obstacle> {
+async fn promote(engine: &Engine, target: &dyn CertificateTarget, expected: &Expected<'_>) -> Result<(), Obstacle> {
     delivery::promote(target, expected, engine.now()).await.map_err(|error| match error {
         DeliveryError::Target(TargetError::Refused { detail }) => Obstacle::Again(Failure { detail, may_pass: false }),
         error => error.into(),
@@ -368,7 +364,9 @@ impl From<DeliveryError> for Obstacle {
             DeliveryError::Key(KeyMakerError::Unavailable { .. }) | DeliveryError::Overtaken => {
                 Self::Failed(Failure { detail, may_pass: true })
             }
-            DeliveryError::KeyGone => Self::Lost(Failure { detail: format!("{detail}; another is made"), may_pass: true }),
+            DeliveryError::KeyGone => {
+                Self::Lost(Failure { detail: format!("{detail}; another is made"), may_pass: true })
+            }
             DeliveryError::NotRight { .. } => Self::Again(Failure { detail, may_pass: false }),
             _ => refused(detail),
         }

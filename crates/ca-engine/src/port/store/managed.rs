@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use ca_core::id::{CertificateId, ManagedCertificateId, ProfileName, RotationId};
 use ca_core::managed::definition::Deliverer;
 use ca_core::managed::{RotationStep, Urgency};
-use ca_core::time::Timestamp;
+use ca_core::time::{Lifetime, Timestamp};
 
 use super::{FailedAttempt, Journal, Lease, StoreError};
 
@@ -139,7 +139,12 @@ pub enum ManagedAddition {
     Added,
     /// Another has that name; nothing was changed.
     NameTaken(ManagedCertificateId),
+    /// Another has that target; nothing was changed.
+    TargetTaken(ManagedCertificateId),
 }
+
+/// How far back [`ManagedCounts::rotated_lately`] looks.
+pub const LATELY: Lifetime = Lifetime::from_seconds(600);
 
 /// How many there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -154,9 +159,13 @@ pub struct ManagedCounts {
     pub rotating: u64,
     /// Of the active, those that failed since something last succeeded.
     pub failing: u64,
+    /// Of the active, those whose current certificate was brought by a rotation that was begun not longer ago than [`LATELY`].
+    pub rotated_lately: u64,
 }
 
-/// Managed certificates.
+/// Managed certificates. No two have one target: the same deliverer, and the same kind and place, as their definitions say it in
+/// `delivered_by`, `target.kind`, `target.path` or `target.secret`, and `target.region`. Definitions that name no kind of target may be
+/// alike.
 #[async_trait]
 pub trait ManagedStore: Send + Sync {
     /// Puts one on record, with the revision it brings.
@@ -168,6 +177,9 @@ pub trait ManagedStore: Send + Sync {
     /// One by its name.
     async fn managed_by_name(&self, name: &str) -> Result<Option<ManagedCertificate>, StoreError>;
 
+    /// The one that has the target of this definition.
+    async fn managed_by_target(&self, definition: &str) -> Result<Option<ManagedCertificateId>, StoreError>;
+
     /// Managed certificates in order of names, after `after`, at most `limit`.
     async fn managed_certificates(
         &self,
@@ -176,7 +188,7 @@ pub trait ManagedStore: Send + Sync {
     ) -> Result<Vec<ManagedCertificate>, StoreError>;
 
     /// Puts owner, profile, definition, who delivers it, whether it is paused, and course in the place of what is there, and raises the revision by one.
-    /// `false`, and nothing is told, unless `managed.revision` is the one on record. What is on record of id, name and addition stays.
+    /// `false`, and nothing is told, unless `managed.revision` is the one on record; [`StoreError::Conflict`] when another has its target. What is on record of id, name and addition stays.
     /// Under a lease, [`StoreError::Fenced`] when that is not the newest.
     async fn change_managed(
         &self,

@@ -43,7 +43,7 @@ pub use gateway::{EnforcedList, GatewayRecord, GatewayStore};
 pub use journal::{Journal, OutboxMessage};
 pub use lease::{Lease, LeaseStore};
 pub use managed::{
-    ManagedAddition, ManagedCertificate, ManagedCounts, ManagedCourse, ManagedCurrent, ManagedStore, Rotation,
+    LATELY, ManagedAddition, ManagedCertificate, ManagedCounts, ManagedCourse, ManagedCurrent, ManagedStore, Rotation,
     Superseded,
 };
 pub use outbox::{Assignment, Backlog, Delivery, DeliveryState, FailedAttempt, OutboxStore, Settlement, Verdict};

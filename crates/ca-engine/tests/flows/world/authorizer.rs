@@ -59,6 +59,7 @@ fn registrar_may(question: &Question<'_>) -> bool {
                 | Action::MoveRenewalWindows
                 | Action::DeliverManaged
         ),
+        Resource::Managed { .. } => true,
         _ => false,
     }
 }

@@ -16,8 +16,8 @@ use ca_core::time::Lifetime;
 use ca_engine::engine::{Engine, ManagedSettings, NoncePolicy, OutboxSettings, Ports, Settings};
 use ca_engine::error::FlowErrorKind;
 use ca_engine::fake::{
-    FakeClock, FlakyPublisher, MemoryKeyring, MemoryManagedPorts, MemorySharedAnswers, MemoryStore, ScriptedAuthorizer, ScriptedIssuer,
-    ScriptedSigner, ScriptedSink, SeededEntropy,
+    FakeClock, FlakyPublisher, MemoryKeyring, MemoryManagedPorts, MemorySharedAnswers, MemoryStore, ScriptedAuthorizer,
+    ScriptedIssuer, ScriptedSigner, ScriptedSink, SeededEntropy,
 };
 use ca_engine::port::clock::Clock;
 use ca_engine::port::external_keys::NoExternalKeys;

@@ -10,7 +10,7 @@ use futures::future::join_all;
 use super::super::case::{Case, cases};
 use super::fixture::{Fixture, NOW, event, profile};
 use crate::port::store::{
-    FailedAttempt, Journal, ManagedAddition, ManagedCertificate, ManagedCounts, ManagedCourse, ManagedCurrent,
+    FailedAttempt, Journal, LATELY, ManagedAddition, ManagedCertificate, ManagedCounts, ManagedCourse, ManagedCurrent,
     Rotation, StoreError, Superseded,
 };
 
@@ -20,6 +20,8 @@ pub(super) fn cases() -> Vec<Case<Fixture>> {
         a_course_is_read_back_in_every_detail,
         no_two_have_one_name_and_a_name_is_free_again,
         of_many_that_add_one_name_at_once_one_does,
+        no_two_have_one_target_and_a_target_is_free_again,
+        of_many_that_add_one_target_at_once_one_does,
         they_are_listed_in_order_of_names,
         a_change_is_made_only_by_who_saw_what_is_there,
         of_many_that_change_one_at_once_one_does,
@@ -149,6 +151,73 @@ async fn of_many_that_add_one_name_at_once_one_does(fixture: Fixture) {
     assert_eq!(fixture.event_count().await, before + 1);
 }
 
+fn at(number: u8, name: &str, definition: &str) -> ManagedCertificate {
+    ManagedCertificate { definition: definition.to_owned(), ..managed(number, name) }
+}
+
+async fn no_two_have_one_target_and_a_target_is_free_again(fixture: Fixture) {
+    let folder = r#"{"key_type": "p256", "target": {"kind": "directory", "path": "/etc/tls/app"}}"#;
+    let again = r#"{"target": {"path": "/etc/tls/app", "kind": "directory"}, "delivered_by": "service"}"#;
+    let first = add(&fixture, at(1, "first", folder)).await;
+    let store = &fixture.store;
+    let adds = async |managed: ManagedCertificate| {
+        let journal = told(AuditAction::ManagedCertificateAdded, managed.id.as_bytes()[0]);
+        store.add_managed(managed, journal).await
+    };
+    let before = fixture.event_count().await;
+    assert_eq!(adds(at(2, "second", again)).await, Ok(ManagedAddition::TargetTaken(first.id)));
+    assert_eq!(adds(at(2, "first", again)).await, Ok(ManagedAddition::NameTaken(first.id)), "the name is told first");
+    assert_eq!(fixture.event_count().await, before);
+    assert_eq!(fixture.another().await.managed_by_target(again).await, Ok(Some(first.id)));
+    // Each of these is another one.
+    let others = [
+        r#"{"target": {"kind": "directory", "path": "/etc/tls/web"}}"#,
+        r#"{"target": {"kind": "directory", "path": "/etc/tls/app"}, "delivered_by": "worker"}"#,
+        r#"{"target": {"kind": "pkcs12", "path": "/etc/tls/app"}}"#,
+        r#"{"target": {"kind": "secrets-manager", "secret": "app"}}"#,
+        r#"{"target": {"kind": "secrets-manager", "secret": "app", "region": "sa-east-1"}}"#,
+    ];
+    for (number, definition) in (10..).zip(others) {
+        assert_eq!(store.managed_by_target(definition).await, Ok(None), "{definition}");
+        let other = add(&fixture, at(number, &format!("other-{number}"), definition)).await;
+        assert_eq!(store.managed_by_target(definition).await, Ok(Some(other.id)), "{definition}");
+    }
+    // A change does not take another's, and leaves one's own.
+    let moved = at(10, "other-10", again);
+    let before = fixture.event_count().await;
+    assert!(matches!(change(&fixture, moved.clone()).await, Err(StoreError::Conflict { .. })));
+    assert_eq!(fixture.event_count().await, before);
+    assert_eq!(change(&fixture, at(1, "first", again)).await, Ok(true), "its own");
+    // What is removed, or moved away, leaves its target.
+    let journal = told(AuditAction::ManagedCertificateRemoved, 1);
+    assert_eq!(store.remove_managed(first.id, 2, journal).await, Ok(true));
+    assert_eq!(change(&fixture, moved).await, Ok(true));
+    assert_eq!(store.managed_by_target(others[0]).await, Ok(None));
+    // Those that name no kind of target may be alike.
+    assert_eq!(store.managed_by_target("{}").await, Ok(None));
+    add(&fixture, at(20, "none", "{}")).await;
+    add(&fixture, at(21, "none-either", "{}")).await;
+}
+
+async fn of_many_that_add_one_target_at_once_one_does(fixture: Fixture) {
+    let folder = r#"{"target": {"kind": "directory", "path": "/etc/tls/app"}}"#;
+    let (mut added, mut taken) = (0, Vec::new());
+    let adds = (1..=8).map(|number: u8| {
+        let store = &fixture.store;
+        let managed = at(number, &format!("name-{number}"), folder);
+        async move { store.add_managed(managed, told(AuditAction::ManagedCertificateAdded, number)).await }
+    });
+    for outcome in join_all(adds).await {
+        match outcome {
+            Ok(ManagedAddition::Added) => added += 1,
+            Ok(ManagedAddition::TargetTaken(id)) => taken.push(id),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((added, taken.len()), (1, 7));
+    assert_eq!(fixture.store.managed_by_target(folder).await, Ok(Some(taken[0])));
+}
+
 async fn they_are_listed_in_order_of_names(fixture: Fixture) {
     for (number, name) in [(1, "b"), (2, "a-2"), (3, "a"), (4, "c")] {
         add(&fixture, managed(number, name)).await;
@@ -259,8 +328,18 @@ async fn they_are_counted(fixture: Fixture) {
     assert_eq!(fixture.store.count_managed(NOW).await, Ok(ManagedCounts::default()));
     add(&fixture, managed(1, "a")).await;
     add(&fixture, ManagedCertificate { paused: true, ..managed(2, "b") }).await;
-    add(&fixture, ManagedCertificate { course: whole_course(RotationStep::Begun), ..managed(3, "c") }).await;
-    let counts = ManagedCounts { active: 2, paused: 1, due: 1, rotating: 1, failing: 1 };
+    let brought = |number: u8, name: &str, begun_at: Timestamp| {
+        let mut course = whole_course(RotationStep::Begun);
+        let rotation = RotationId::new(begun_at, [0; 10]);
+        course.current = course.current.map(|current| ManagedCurrent { rotation, ..current });
+        ManagedCertificate { course, ..managed(number, name) }
+    };
+    add(&fixture, brought(3, "c", NOW.minus(LATELY))).await;
+    let counts = ManagedCounts { active: 2, paused: 1, due: 1, rotating: 1, failing: 1, rotated_lately: 1 };
     assert_eq!(fixture.store.count_managed(NOW).await, Ok(counts));
-    assert_eq!(fixture.store.count_managed(later(3)).await, Ok(ManagedCounts { due: 2, ..counts }));
+    let counts = ManagedCounts { due: 2, rotated_lately: 0, ..counts };
+    assert_eq!(fixture.store.count_managed(later(3)).await, Ok(counts));
+    add(&fixture, ManagedCertificate { paused: true, ..brought(4, "d", later(3)) }).await;
+    let counts = ManagedCounts { paused: 2, ..counts };
+    assert_eq!(fixture.store.count_managed(later(3)).await, Ok(counts), "what is paused is in no other number");
 }
