@@ -59,7 +59,7 @@ const SUCCESSION: &[ProblemType] = &[CertificateRevoked, AlreadyRenewed, Renewal
 const DEFINITION: &[ProblemType] =
     &[ManagedCertificateExists, AuthorityCannotSign, UnknownProfile, ProfileViolation, NotFound];
 /// A rotation that is another's by now, or nobody's.
-const OF_ANOTHER: &[ProblemType] = &[ProblemType::ManagedCertificateChanged, ProblemType::ManagedCertificatePaused];
+const OF_ANOTHER: &[ProblemType] = &[ManagedCertificateChanged, ManagedCertificatePaused];
 
 /// Makes a type for `responses(…)` of a handler.
 macro_rules! refusals {
