@@ -117,7 +117,8 @@ fn pkcs12_file(
 ) -> Result<Vec<u8>, Failure> {
     let certificates: Vec<&[u8]> = certificates.iter().map(Certificate::der).collect();
     let key = key.to_pkcs8().map_err(Failure::failed)?;
-    pkcs12::encode(name, &key, &certificates, password.expose_secret(), pkcs12::ITERATIONS).map_err(|error| match error {
+    pkcs12::encode(name, &key, &certificates, password.expose_secret(), pkcs12::ITERATIONS).map_err(|error| match error
+    {
         Pkcs12Error::EmptyPassword => Failure::Usage(error.to_string()),
         _ => Failure::failed(error),
     })

@@ -39,7 +39,9 @@ async fn withdraw(global: &Global, role: Role, certificate: CertificateId) -> an
     let withdrawn = withdraw_role(&runtime.engine, &Principal::LocalOperator, certificate, role).await;
     runtime.close().await;
     if !withdrawn.map_err(with_detail)? {
-        anyhow::bail!("certificate {certificate} has not got the role {role}; `ca-server admin roles` lists who has one");
+        anyhow::bail!(
+            "certificate {certificate} has not got the role {role}; `ca-server admin roles` lists who has one"
+        );
     }
     say(format!("certificate {certificate} has not got the role {role} any more"));
     Ok(())

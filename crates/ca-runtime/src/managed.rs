@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ca_backends::signer::SoftwareSigner;
 use ca_backends::aws::{AwsPlace, EndpointUrl, PlaceProblem, Region};
+use ca_backends::signer::SoftwareSigner;
 use ca_backends::target::{DirectoryTarget, Pkcs12Target};
 use ca_core::key::KeyType;
 use ca_core::managed::definition::TargetDefinition;

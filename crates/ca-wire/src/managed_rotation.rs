@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn a_definition_of_the_record_is_one_of_the_wire_and_is_read_again() {
-        let text = r#"{"subject": "CN=web", "target": {"kind": "directory", "path": "/srv/web"}, "delivered_by": "worker"}"#;
+        let text =
+            r#"{"subject": "CN=web", "target": {"kind": "directory", "path": "/srv/web"}, "delivered_by": "worker"}"#;
         let wire = definition(text).expect("a definition");
         assert_eq!((wire.key_type.as_str(), wire.renew_before.as_str(), wire.hooks.len()), ("p256", "1/3", 0));
         let domain: ManagedDefinition =

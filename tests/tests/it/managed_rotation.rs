@@ -7,7 +7,11 @@ use anyhow::{Context, ensure};
 use ca_api::managed::ManagedCertificate;
 use ca_api::page::Page;
 use ca_api::revocation::RevocationReason;
-use ca_api::{audit::AuditEvent, certificate::{Certificate, CertificateStatus}, route};
+use ca_api::{
+    audit::AuditEvent,
+    certificate::{Certificate, CertificateStatus},
+    route,
+};
 use ca_core::certificate::Certificate as Parsed;
 use ca_e2e::client::{Client, eventually, send, tls_config_of};
 use ca_e2e::fake_clock::FakeClock;
@@ -27,8 +31,7 @@ const KEY: &str = "arn:aws:kms:sa-east-1:111122223333:key/1234abcd-12ab-34cd-56e
 const NAME: &str = "www.managed.example";
 
 /// moto believes every signature; it finds the service by the scope.
-const SIGNED: &str =
-    "AWS4-HMAC-SHA256 Credential=AKIDTEST/20261127/sa-east-1/secretsmanager/aws4_request, SignedHeaders=host, Signature=0";
+const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=AKIDTEST/20261127/sa-east-1/secretsmanager/aws4_request, SignedHeaders=host, Signature=0";
 
 /// Settings of a service with Secrets Manager; credentials as an ECS task or a shell hands them to the SDK.
 fn settings(endpoint_url: &str) -> [(&str, &str); 6] {
@@ -170,7 +173,10 @@ async fn what_aws_refuses_is_told_with_the_fix_and_holds_up_no_other() -> anyhow
     rotated(&stack, "good", None).await?;
     let client = stack.administrator()?;
     let failure = failure_of(&client, "absent").await?;
-    ensure!(failure.contains("there is no secret tls/absent") && failure.contains("let the definition make it"), "{failure}");
+    ensure!(
+        failure.contains("there is no secret tls/absent") && failure.contains("let the definition make it"),
+        "{failure}"
+    );
     let events = audited(&stack, "rotation-failed", 1).await?;
     ensure!(events[0].details.get("name").is_some_and(|name| name == "absent"), "{events:?}");
     // A right that is taken away, a key of KMS that nobody knows; both are given, and all is well.

@@ -322,8 +322,7 @@ async fn a_worker_brings_what_is_due_into_secrets() -> anyhow::Result<()> {
     define(&administrator, "web", secret("tls/web"), json!({})).await?;
     define(&administrator, "other", secret("other/web"), json!({})).await?;
     let url = moto.endpoint_url();
-    let arguments =
-        ["worker", "--secret", "tls/", "--aws-region", "sa-east-1", "--aws-endpoint-url", &url, "--once"];
+    let arguments = ["worker", "--secret", "tls/", "--aws-region", "sa-east-1", "--aws-endpoint-url", &url, "--once"];
     let round: Value = host.terminal.json(&arguments)?;
     ensure!(round["rotated"][0]["name"] == json!("web") && round["rotated"][1].is_null(), "{round}");
     let value = secret_value(&moto, "tls/web").await?;

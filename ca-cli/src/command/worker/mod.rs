@@ -21,7 +21,8 @@ use crate::settings::{Settings, Target};
 pub(super) async fn run(args: &WorkerArgs, settings: &Settings, printer: &Printer) -> Result<Exit, Failure> {
     let Target::Remote(remote) = &settings.target else {
         return Err(Failure::Usage(
-            "a worker speaks to a server: name it with --url, or run `ca-cli bootstrap URL --fingerprint …` once".to_owned(),
+            "a worker speaks to a server: name it with --url, or run `ca-cli bootstrap URL --fingerprint …` once"
+                .to_owned(),
         ));
     };
     let Some(identity) = &remote.identity else {

@@ -28,11 +28,15 @@ impl Reach {
 
     fn has_target(&self, target: &TargetDefinition) -> bool {
         match target {
-            TargetDefinition::Directory { path } | TargetDefinition::Pkcs12 { path, .. } => self.has_path(Path::new(path)),
+            TargetDefinition::Directory { path } | TargetDefinition::Pkcs12 { path, .. } => {
+                self.has_path(Path::new(path))
+            }
             TargetDefinition::SecretsManager { secret, .. } => {
                 // An ARN ends with the name and six characters of AWS' own.
                 let name = secret.split_once(":secret:").map_or(secret.as_str(), |(_, name)| name);
-                self.secrets.iter().any(|prefix| secret.starts_with(prefix.as_str()) || name.starts_with(prefix.as_str()))
+                self.secrets
+                    .iter()
+                    .any(|prefix| secret.starts_with(prefix.as_str()) || name.starts_with(prefix.as_str()))
             }
         }
     }

@@ -13,9 +13,7 @@ use ca_core::managed::definition::{DefinitionProblem, ManagedDefinition};
 use ca_core::name::{DistinguishedName, GeneralName};
 use ca_core::pem;
 use ca_engine::flow::managed::delivery::{self, DeliveryError, Expected, Wanted};
-use ca_engine::port::certificate_target::{
-    CertificateTarget, KeyMakerError, ManagedPorts, TargetError, TargetPlace,
-};
+use ca_engine::port::certificate_target::{CertificateTarget, KeyMakerError, ManagedPorts, TargetError, TargetPlace};
 
 use super::super::now;
 use super::reach::Reach;

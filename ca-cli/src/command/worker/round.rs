@@ -126,8 +126,7 @@ impl Worker {
             remote,
             identity,
             timeout,
-            ports: ports
-                .map_err(|problem| Failure::Usage(format!("--aws-region or --aws-endpoint-url: {problem}")))?,
+            ports: ports.map_err(|problem| Failure::Usage(format!("--aws-region or --aws-endpoint-url: {problem}")))?,
             printer: printer.clone(),
             ready: None,
             was_away: false,

@@ -27,8 +27,7 @@ impl Remote {
         rotation: &str,
         report: &RotationReport,
     ) -> Result<WorkerRotation, Failure> {
-        let path =
-            route::MANAGED_ROTATION_REPORT.replace("{managed}", managed).replace("{rotation}", rotation);
+        let path = route::MANAGED_ROTATION_REPORT.replace("{managed}", managed).replace("{rotation}", rotation);
         self.exchange.put(&path, report).await
     }
 }

@@ -72,9 +72,7 @@ pub(crate) async fn begin_managed_rotation(
     Caller(principal): Caller,
     PathText(managed): PathText,
 ) -> Result<Json<WorkerRotation>, ProblemResponse> {
-    let flow = async move {
-        begin_rotation(state.engine(), &principal, &managed).await
-    };
+    let flow = async move { begin_rotation(state.engine(), &principal, &managed).await };
     Ok(Json(worker_rotation(&to_the_end(flow).await?)?))
 }
 

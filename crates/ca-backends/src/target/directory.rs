@@ -93,7 +93,8 @@ impl CertificateTarget for DirectoryTarget {
     }
 
     async fn current_key(&self) -> Result<Option<PrivateKeyOctets>, TargetError> {
-        self.on_disk(|versions| versions.look(TargetPlace::Current, |version| version::private_key(version).map(Some))).await
+        self.on_disk(|versions| versions.look(TargetPlace::Current, |version| version::private_key(version).map(Some)))
+            .await
     }
 
     async fn promote(&self, rotation: RotationId) -> Result<(), TargetError> {

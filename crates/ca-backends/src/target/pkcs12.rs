@@ -89,7 +89,9 @@ impl CertificateTarget for Pkcs12Target {
 
     async fn current_key(&self) -> Result<Option<PrivateKeyOctets>, TargetError> {
         self.on_disk(|files| {
-            files.versions.look(TargetPlace::Current, |version| Ok(Some(PrivateKeyOctets::new(files.read(version)?.key))))
+            files
+                .versions
+                .look(TargetPlace::Current, |version| Ok(Some(PrivateKeyOctets::new(files.read(version)?.key))))
         })
         .await
     }

@@ -343,7 +343,6 @@ pub(super) fn unavailable(path: &str, detail: &str) -> TargetError {
     TargetError::Unavailable { detail: format!("{path}: {detail}") }
 }
 
-
 /// Cuts off at a step: that step and all after it fail, as when the process dies there. 0: never.
 #[cfg(test)]
 #[derive(Clone, Debug, Default)]

@@ -78,11 +78,7 @@ pub async fn due_for_workers(engine: &Engine, principal: &Principal, limit: u32)
 /// # Errors
 /// `ManagedPaused`; `ManagedChanged` when nothing is to be done for it now, which is so while another worker is at it, or when another
 /// came first.
-pub async fn begin_rotation(
-    engine: &Engine,
-    principal: &Principal,
-    name: &str,
-) -> Result<Underway, FlowError> {
+pub async fn begin_rotation(engine: &Engine, principal: &Principal, name: &str) -> Result<Underway, FlowError> {
     engine.check_anchor()?;
     let mut subject = deliverable(engine, principal, name).await?;
     let now = engine.now();
@@ -169,7 +165,9 @@ pub async fn advance_rotation(
     };
     let certified = match certified {
         Ok(certified) if certified.certificate.standing == Standing::Active => certified,
-        Ok(_) => return give_up(engine, principal, subject, "its certificate was revoked before it was in place").await,
+        Ok(_) => {
+            return give_up(engine, principal, subject, "its certificate was revoked before it was in place").await;
+        }
         Err(error) if error.kind == FlowErrorKind::NotFound => {
             return give_up(engine, principal, subject, "its certificate is not on record any more").await;
         }
@@ -232,13 +230,10 @@ pub async fn fail_rotation(
 }
 
 /// A managed certificate by its id or name, that the principal may deliver, and that workers do. Without permission, whether it exists is not told.
-async fn deliverable(
-    engine: &Engine,
-    principal: &Principal,
-    name: &str,
-) -> Result<Subject, FlowError> {
+async fn deliverable(engine: &Engine, principal: &Principal, name: &str) -> Result<Subject, FlowError> {
     permit(engine, principal, Action::DeliverManaged, Resource::Service)?;
-    let not_found = || FlowError::new(FlowErrorKind::NotFound, "no managed certificate of that name is brought by workers");
+    let not_found =
+        || FlowError::new(FlowErrorKind::NotFound, "no managed certificate of that name is brought by workers");
     // A UUID is an id: no name is one.
     let managed = match name.parse::<ManagedCertificateId>() {
         Ok(id) => engine.store().managed(id).await?,
@@ -268,7 +263,9 @@ fn of(subject: &Subject, id: RotationId) -> Result<Rotation, FlowError> {
 
 /// The rotation of this name, if it is over and what it brought is current: an answer may have been lost.
 async fn promoted(engine: &Engine, subject: &Subject, id: RotationId) -> Result<Option<Underway>, FlowError> {
-    let Some(current) = subject.managed.course.current.filter(|current| current.rotation == id) else { return Ok(None) };
+    let Some(current) = subject.managed.course.current.filter(|current| current.rotation == id) else {
+        return Ok(None);
+    };
     if subject.managed.course.rotation.is_some_and(|rotation| rotation.id == id) {
         return Ok(None);
     }
