@@ -14,10 +14,10 @@ use ca_core::name::{DistinguishedName, GeneralName};
 use ca_core::pem;
 use ca_engine::flow::managed::delivery::{self, DeliveryError, Expected, Wanted};
 use ca_engine::port::certificate_target::{CertificateTarget, KeyMakerError, ManagedPorts, TargetError, TargetPlace};
+use serde::Serialize;
 
 use super::super::now;
 use super::reach::Reach;
-use super::round::{Failed, Rotated};
 use super::stop::Stop;
 use crate::exit::{Exit, Failure};
 use crate::service::remote::Remote;
@@ -34,6 +34,26 @@ pub(super) struct Bench {
     pub(super) roots: Vec<Certificate>,
     /// Whether to leave it at the next step.
     pub(super) stop: Stop,
+}
+
+/// A rotation that is over.
+#[derive(Debug, Serialize)]
+pub(super) struct Rotated {
+    /// Of what.
+    pub(super) name: String,
+    /// Where.
+    pub(super) target: String,
+    /// How many seconds it took.
+    pub(super) seconds: u64,
+}
+
+/// A rotation that failed. The service knows it.
+#[derive(Debug, Serialize)]
+pub(super) struct Failed {
+    /// Of what.
+    pub(super) name: String,
+    /// What is wrong and what would be right.
+    pub(super) detail: String,
 }
 
 /// What became of a rotation.

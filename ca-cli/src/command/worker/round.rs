@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::reach::Reach;
-use super::rotation::{Became, Bench, definition_of, rotate};
+use super::rotation::{Became, Bench, Failed, Rotated, definition_of, rotate};
 use super::stop::Stop;
 use crate::args::WorkerArgs;
 use crate::exit::{Exit, Failure};
@@ -49,26 +49,6 @@ pub(super) struct Round {
     pub(super) left: usize,
     /// Why the service was not reached, if it was not.
     pub(super) unreachable: Option<String>,
-}
-
-/// A rotation that is over.
-#[derive(Debug, Serialize)]
-pub(super) struct Rotated {
-    /// Of what.
-    pub(super) name: String,
-    /// Where.
-    pub(super) target: String,
-    /// How many seconds it took.
-    pub(super) seconds: u64,
-}
-
-/// A rotation that failed. The service knows it.
-#[derive(Debug, Serialize)]
-pub(super) struct Failed {
-    /// Of what.
-    pub(super) name: String,
-    /// What is wrong and what would be right.
-    pub(super) detail: String,
 }
 
 impl Round {
