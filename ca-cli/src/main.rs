@@ -8,7 +8,6 @@ mod exit;
 mod fetch;
 mod files;
 mod key;
-mod pkcs12;
 mod printer;
 mod secret_input;
 mod service;

@@ -243,6 +243,22 @@ pub(crate) enum AdminCommand {
         #[arg(long, value_name = "FILE")]
         admin_csr: Option<PathBuf>,
     },
+    /// Give a role to a certificate, and so to whoever has its key and renews it; audited; may run beside a server
+    Grant {
+        /// administrator, auditor, registrar or worker
+        role: ca_core::principal::Role,
+        /// The certificate's id, as `ca-cli list` prints it
+        certificate: CertificateId,
+    },
+    /// Take a role from a certificate; audited; may run beside a server
+    Withdraw {
+        /// administrator, auditor, registrar or worker
+        role: ca_core::principal::Role,
+        /// The certificate's id
+        certificate: CertificateId,
+    },
+    /// List the certificates that have a role; may run beside a server
+    Roles,
     /// Show the personal data that the audit event of a certificate commits to, or erase it for ever; may run beside a server
     AuditText {
         /// The certificate's id

@@ -90,6 +90,11 @@ fn personal_data() -> anyhow::Result<()> {
     follow("docs/personal-data.md")
 }
 
+#[test]
+fn worker() -> anyhow::Result<()> {
+    follow("docs/worker.md")
+}
+
 /// What the table of faults says is tested is, by a test of that name.
 #[test]
 fn every_test_that_the_table_of_faults_names_is_there() -> anyhow::Result<()> {

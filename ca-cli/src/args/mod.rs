@@ -17,6 +17,7 @@ mod renewal_window;
 mod token;
 mod value;
 mod verify;
+mod worker;
 
 use std::path::PathBuf;
 
@@ -44,6 +45,7 @@ pub(crate) use renewal_window::{RenewalWindowCommand, RenewalWindowMoveArgs};
 pub(crate) use token::{TokenCommand, TokenCreateArgs, TokenListArgs};
 pub(crate) use value::{Fingerprint, Instant};
 pub(crate) use verify::{Purpose, VerifyArgs};
+pub(crate) use worker::WorkerArgs;
 
 /// Certificates from your own certificate authority.
 ///
@@ -125,6 +127,8 @@ pub(crate) enum Command {
     /// Keeps the certificates of this machine renewed, and has their users load them
     #[command(subcommand)]
     Agent(AgentCommand),
+    /// Bring managed certificates to targets that the service cannot reach, as a process of its own
+    Worker(Box<WorkerArgs>),
     /// Key ceremonies on a machine without network: a root, what it signs, and a transcript that proves it
     #[command(subcommand)]
     Ceremony(CeremonyCommand),

@@ -99,6 +99,7 @@ help_texts! {
     agent: ["agent"];
     agent_run: ["agent", "run"];
     agent_status: ["agent", "status"];
+    worker: ["worker"];
     ceremony: ["ceremony"];
     ceremony_plan: ["ceremony", "plan"];
     ceremony_run: ["ceremony", "run"];
@@ -141,6 +142,9 @@ fn what_does_not_go_together_is_refused() {
         &["managed", "show", "Web!"],
         &["authority", "compromise-drill", "tls", "--confirm", "tls"],
         &["managed", "apply", "-f", "x.toml", "--yes", "--dry-run"],
+        &["worker"],
+        &["worker", "--directory", "/srv", "--at-once", "0"],
+        &["worker", "--directory", "/srv", "--aws-region", "sa-east-1"],
         &["outbox", "replay"],
         &["outbox", "replay", "--all", "0199f0c2-7a3e-7c51-9d2e-5b1f0a6c4d21"],
         &["outbox", "replay", "42"],

@@ -24,6 +24,7 @@ mod revoke;
 mod show;
 mod token;
 mod verify;
+mod worker;
 
 use ca_core::csr::ParsedCsr;
 use ca_engine::port::clock::Clock;
@@ -156,6 +157,7 @@ async fn dispatch(command: Command, settings: &Settings, printer: &Printer) -> R
         Command::Ceremony(command) => ceremony::run(&command, printer).await,
         Command::Agent(command) => agent::run(&command, printer).await,
         Command::Gateway(command) => gateway::run(&command, settings, printer).await,
+        Command::Worker(args) => worker::run(&args, settings, printer).await,
         Command::Completions(args) => manual::completions(&args, printer),
         Command::Man(args) => manual::pages(&args, printer),
     }

@@ -59,6 +59,8 @@ const SUCCESSION: &[ProblemType] = &[CertificateRevoked, AlreadyRenewed, Renewal
 /// What is wanted of a managed certificate, held against profile and record.
 const DEFINITION: &[ProblemType] =
     &[ManagedCertificateExists, AuthorityCannotSign, UnknownProfile, ProfileViolation, NotFound];
+/// A rotation that is another's by now, or nobody's.
+const OF_ANOTHER: &[ProblemType] = &[ManagedCertificateChanged, ManagedCertificatePaused];
 
 /// Makes a type for `responses(…)` of a handler.
 macro_rules! refusals {
@@ -122,6 +124,10 @@ refusals! {
     ChangeManaged = CALLER, NAMED, BODY, DEFINITION, &[ManagedCertificateChanged, RotationUnderWay];
     /// Of having one rotated.
     RotateManaged = CALLER, NAMED, &[ManagedCertificatePaused];
+    /// Of beginning a worker's rotation.
+    BeginRotation = CALLER, NAMED, OF_ANOTHER;
+    /// Of saying what became of one.
+    ReportRotation = CALLER, NAMED, BODY, ISSUANCE, OF_ANOTHER;
     /// Of saying what a gateway enforces.
     ReportGateway = CALLER, NAMED, BODY;
     /// Of making a token.

@@ -17,7 +17,7 @@ use super::openapi::Document;
 use super::problem::ProblemResponse;
 use super::route::{
     audit, authorities, bulk_revocations, certificates, crl, gateways, health, issue_certificate, managed, ocsp,
-    outbox, profiles, renew_certificate, renew_expired, renewal_windows, revoke_certificate, tokens,
+    outbox, profiles, renew_certificate, renew_expired, renewal_windows, revoke_certificate, tokens, worker_rotations,
 };
 use crate::state::AppState;
 use crate::telemetry::metrics;
@@ -96,6 +96,9 @@ pub(crate) fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(gateways::list_gateways))
         .routes(routes!(gateways::report_gateway))
         .routes(routes!(gateways::remove_gateway))
+        .routes(routes!(worker_rotations::list_due_rotations))
+        .routes(routes!(worker_rotations::begin_managed_rotation))
+        .routes(routes!(worker_rotations::report_managed_rotation))
         .merge(public_routes())
 }
 

@@ -326,7 +326,7 @@ pub(crate) fn months_waiting(count: u64) {
 
 /// Tells how many managed certificates there are; their counters are there from the first time on, so that a first failure is a rise.
 pub(crate) fn managed_certificates(counts: ManagedCounts) {
-    let ManagedCounts { active, paused, due, rotating, failing, .. } = counts;
+    let ManagedCounts { active, paused, due, rotating, failing, rotated_lately: _ } = counts;
     let states = [("active", active), ("paused", paused), ("due", due), ("rotating", rotating), ("failing", failing)];
     for (state, count) in states {
         metrics::gauge!(MANAGED, "state" => state).set(count as f64);

@@ -93,6 +93,7 @@ pub(crate) const ASKED: [(Action, &[ResourceKind]); Action::ALL.len()] = [
     (Action::ReadManaged, &[ResourceKind::Managed]),
     (Action::ListManaged, &[ResourceKind::Service]),
     (Action::ManageCertificate, &[ResourceKind::Managed]),
+    (Action::DeliverManaged, &[ResourceKind::Service]),
 ];
 
 /// The entity types of the schema.

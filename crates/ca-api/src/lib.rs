@@ -15,6 +15,7 @@ pub mod certificate;
 pub mod gateway;
 pub mod health;
 pub mod managed;
+pub mod managed_rotation;
 pub mod outbox;
 pub mod page;
 pub mod problem;

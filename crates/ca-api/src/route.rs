@@ -68,6 +68,12 @@ pub const GATEWAYS: &str = "/v1/gateways";
 pub const GATEWAY: &str = "/v1/gateways/{gateway}";
 /// `PUT` what a gateway enforces.
 pub const GATEWAY_STATUS: &str = "/v1/gateways/{gateway}/status";
+/// `GET` the managed certificates that a worker is to bring to their targets now.
+pub const ROTATIONS: &str = "/v1/rotations";
+/// `POST` begins a worker's rotation, or goes on with it.
+pub const MANAGED_ROTATION: &str = "/v1/managed-certificates/{managed}/rotation";
+/// `PUT` what became of it.
+pub const MANAGED_ROTATION_REPORT: &str = "/v1/managed-certificates/{managed}/rotation/{rotation}";
 /// `GET` the OpenAPI 3.1 document.
 pub const OPENAPI: &str = "/openapi.json";
 /// `POST` an OCSP request (RFC 6960 appendix A.1).

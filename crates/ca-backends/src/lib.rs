@@ -8,6 +8,7 @@ pub mod anchor;
 pub mod aws;
 pub mod endpoint_probe;
 pub mod issuer;
+pub mod pkcs12;
 pub mod publisher;
 pub mod shared_answers;
 pub mod signer;

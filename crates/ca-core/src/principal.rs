@@ -85,11 +85,13 @@ pub enum Role {
     Auditor,
     /// May issue, renew and revoke certificates, and read them.
     Registrar,
+    /// May bring managed certificates to their targets, those that a worker is to bring.
+    Worker,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 3] = [Self::Administrator, Self::Auditor, Self::Registrar];
+    pub const ALL: [Self; 4] = [Self::Administrator, Self::Auditor, Self::Registrar, Self::Worker];
 
     /// The role's name in records and policies.
     pub const fn as_str(self) -> &'static str {
@@ -97,6 +99,7 @@ impl Role {
             Self::Administrator => "administrator",
             Self::Auditor => "auditor",
             Self::Registrar => "registrar",
+            Self::Worker => "worker",
         }
     }
 }
@@ -117,5 +120,5 @@ impl FromStr for Role {
 
 /// Text that names no role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a role; roles are administrator, auditor and registrar")]
+#[error("`{0}` is not a role; roles are administrator, auditor, registrar and worker")]
 pub struct UnknownRole(pub String);

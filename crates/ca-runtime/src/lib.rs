@@ -26,7 +26,7 @@ pub mod key_export;
 pub mod kms_keys;
 pub mod local;
 pub mod lock;
-mod managed;
+pub mod managed;
 mod mirrors;
 pub mod open;
 mod operator_message;
@@ -48,4 +48,5 @@ mod shared_answers;
 mod sinks;
 mod token_keys;
 
+pub use ca_backends::pkcs12;
 pub use token_keys::close_token_modules;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use ca_backends::aws::{AwsPlace, EndpointUrl, PlaceProblem, Region};
 use ca_backends::endpoint_probe::TlsProbe;
 use ca_backends::signer::SoftwareSigner;
-use ca_backends::target::DirectoryTarget;
+use ca_backends::target::{DirectoryTarget, Pkcs12Target};
 use ca_core::key::KeyType;
 use ca_core::managed::definition::TargetDefinition;
 use ca_engine::port::certificate_target::{
@@ -27,7 +28,12 @@ pub(crate) struct Targets {
 impl Targets {
     /// Nothing is asked of any.
     pub(crate) fn new(config: &Config) -> Self {
-        Self { secrets_managers: SecretsManagers::new(config.secrets_manager.clone()) }
+        Self::at(config.secrets_manager.clone())
+    }
+
+    /// Those of a process without a configuration, with AWS there.
+    fn at(place: AwsPlace) -> Self {
+        Self { secrets_managers: SecretsManagers::new(place) }
     }
 
     /// Calls of AWS so far.
@@ -42,9 +48,8 @@ impl CertificateTargets for Targets {
         match target {
             TargetDefinition::Directory { path } => Ok(Arc::new(DirectoryTarget::new(path.into()))),
             TargetDefinition::SecretsManager { .. } => self.secrets_managers.open(target).await,
-            TargetDefinition::Pkcs12 { .. } => {
-                let detail = "this program delivers no PKCS#12 files; choose another kind of target".to_owned();
-                Err(TargetError::Refused { detail })
+            TargetDefinition::Pkcs12 { path, passphrase_file } => {
+                Ok(Arc::new(Pkcs12Target::new(path.into(), passphrase_file.into())))
             }
         }
     }
@@ -74,4 +79,14 @@ impl KeyMaker for SoftwareKeys {
 /// What rotations need.
 pub(crate) fn ports(targets: &Arc<Targets>) -> ManagedPorts {
     ManagedPorts { targets: targets.clone(), keys: Arc::new(SoftwareKeys), probe: Arc::new(TlsProbe) }
+}
+
+/// The same for a process that has no configuration of the service: a worker. AWS is where `region` and `endpoint_url` say, else where
+/// the SDK finds it.
+pub fn ports_of_worker(region: Option<&str>, endpoint_url: Option<&str>) -> Result<ManagedPorts, PlaceProblem> {
+    let place = AwsPlace {
+        region: region.map(Region::parse).transpose()?,
+        endpoint_url: endpoint_url.map(EndpointUrl::parse).transpose()?,
+    };
+    Ok(ports(&Arc::new(Targets::at(place))))
 }

@@ -10,6 +10,7 @@ pub mod bulk_revocation;
 pub mod certificate;
 pub mod gateway;
 pub mod managed;
+pub mod managed_rotation;
 pub mod name;
 pub mod outbox;
 pub mod problem;

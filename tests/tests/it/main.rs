@@ -62,3 +62,4 @@ mod scheduled_rollover;
 mod signature;
 mod start;
 mod token;
+mod worker;

@@ -47,6 +47,9 @@ fn contract() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         (route::GATEWAYS, get),
         (route::GATEWAY, &["delete"]),
         (route::GATEWAY_STATUS, &["put"]),
+        (route::ROTATIONS, get),
+        (route::MANAGED_ROTATION, post),
+        (route::MANAGED_ROTATION_REPORT, &["put"]),
         (route::OCSP, post),
         ("/ocsp/{request}", get),
         (route::CRL, get),
@@ -112,6 +115,7 @@ async fn every_route_is_served_and_no_other_method_is() -> anyhow::Result<()> {
             .replace("{token}", "01930000-0000-7000-8000-000000000000")
             .replace("{authority}", "tls")
             .replace("{profile}", "server")
+            .replace("{rotation}", "01930000-0000-7000-8000-000000000000")
     };
     for (path, methods) in contract() {
         for method in ["get", "post", "put", "patch", "delete"] {

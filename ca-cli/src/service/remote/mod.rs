@@ -2,6 +2,7 @@
 
 mod exchange;
 mod holder;
+mod rotation;
 
 use async_trait::async_trait;
 use ca_api::audit::{AuditEvent, AuditFilter};

@@ -19,6 +19,7 @@ pub(crate) mod renew_expired;
 pub(crate) mod renewal_windows;
 pub(crate) mod revoke_certificate;
 pub(crate) mod tokens;
+pub(crate) mod worker_rotations;
 
 use ca_core::time::Timestamp;
 

@@ -31,6 +31,25 @@ pub async fn grant_role(
     Ok(engine.store().grant_role(binding, Journal::of(event)).await?)
 }
 
+/// Takes a role from a certificate; `false`, and nothing is told, when it has not got it.
+pub async fn withdraw_role(
+    engine: &Engine,
+    principal: &Principal,
+    certificate: CertificateId,
+    role: Role,
+) -> Result<bool, FlowError> {
+    local_only(principal)?;
+    engine.check_anchor()?;
+    let event = AuditEvent::new(
+        engine.now(),
+        AuditAction::RoleWithdrawn,
+        principal.reference(),
+        format!("certificate:{certificate}"),
+    )
+    .with("role", role);
+    Ok(engine.store().withdraw_role(certificate, role, Journal::of(event)).await?)
+}
+
 /// Takes every binding of a role away, as `admin reset` does before it makes a new administrator; returns how many.
 pub async fn withdraw_role_from_all(engine: &Engine, principal: &Principal, role: Role) -> Result<u64, FlowError> {
     local_only(principal)?;

@@ -60,6 +60,8 @@ pub enum Action {
     ListManaged,
     /// Add, change, pause, rotate or remove a managed certificate.
     ManageCertificate,
+    /// See which managed certificates a worker is to rotate, rotate them, and say how far that has come.
+    DeliverManaged,
 }
 
 impl Action {
@@ -91,6 +93,7 @@ impl Action {
         Self::ReadManaged,
         Self::ListManaged,
         Self::ManageCertificate,
+        Self::DeliverManaged,
     ];
 
     /// The name in access policies.
@@ -122,6 +125,7 @@ impl Action {
             Self::ReadManaged => "ReadManaged",
             Self::ListManaged => "ListManaged",
             Self::ManageCertificate => "ManageCertificate",
+            Self::DeliverManaged => "DeliverManaged",
         }
     }
 }

@@ -19,6 +19,7 @@ mod issue_elsewhere;
 mod managed;
 mod managed_define;
 mod managed_fault;
+mod managed_worker;
 mod mirror_lists;
 mod notices;
 mod publish_crl;

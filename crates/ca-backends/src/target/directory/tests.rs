@@ -1,35 +1,16 @@
 //! The contract of targets, and what only files can do wrong: being cut off at every step, and being edited by hand.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
+use ca_core::certificate::Certificate;
 use ca_engine::fake::contract::certificate_target::{Material, TargetUnderTest, check_certificate_target};
 use futures::FutureExt;
 use tempfile::TempDir;
 
 use super::*;
-
-/// Cuts off at a step: that step and all after it fail, as when the process dies there. 0: never.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Faults(Arc<AtomicU32>);
-
-impl Faults {
-    fn cut_off_at(step: u32) -> Self {
-        Self(Arc::new(AtomicU32::new(step)))
-    }
-
-    pub(super) fn strike(&self) -> io::Result<()> {
-        match self.0.load(Ordering::SeqCst) {
-            0 => Ok(()),
-            1 => Err(io::Error::other("cut off by the test")),
-            left => {
-                self.0.store(left - 1, Ordering::SeqCst);
-                Ok(())
-            }
-        }
-    }
-}
 
 fn folder() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");

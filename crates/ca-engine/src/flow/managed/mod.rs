@@ -15,6 +15,7 @@ pub mod plan;
 pub mod query;
 pub mod rotate;
 pub mod wave;
+pub mod worker;
 
 use ca_core::managed::definition::ManagedDefinition;
 

@@ -8,6 +8,7 @@ use ca_core::id::{CertificateId, RotationId};
 use ca_core::managed::definition::{DefinitionProblem, Deliverer, ManagedDefinition};
 use ca_core::managed::{self, RotationStep, Urgency};
 use ca_core::name::{DistinguishedName, GeneralName};
+use ca_core::principal::Principal;
 use ca_core::revocation::Standing;
 use ca_core::time::Lifetime;
 
@@ -59,33 +60,46 @@ pub async fn rotate_one(
         return Ok(if is_kept { Turn::Rested } else { Turn::Overtaken });
     }
     // 3. From where it stands to the end.
-    let failure = match advance(engine, lease, &mut subject).await {
-        Ok(()) => return Ok(Turn::Rotated),
-        Err(Obstacle::Record(error)) => return Err(error),
-        Err(Obstacle::Overtaken) => return Ok(Turn::Overtaken),
-        Err(Obstacle::Failed(failure)) => failure,
-        Err(Obstacle::Again(failure)) => {
+    match advance(engine, lease, &mut subject).await {
+        Ok(()) => Ok(Turn::Rotated),
+        Err(obstacle) => settle(engine, lease, &JOB, &mut subject, obstacle).await,
+    }
+}
+
+/// Puts on record why a rotation does not go on now, whoever makes it.
+pub(super) async fn settle(
+    engine: &Engine,
+    lease: Option<&Lease>,
+    principal: &Principal,
+    subject: &mut Subject,
+    obstacle: Obstacle,
+) -> Result<Turn, FlowError> {
+    let failure = match obstacle {
+        Obstacle::Record(error) => return Err(error),
+        Obstacle::Overtaken => return Ok(Turn::Overtaken),
+        Obstacle::Failed(failure) => failure,
+        Obstacle::Again(failure) => {
             // What is pending is delivered once more.
             if let Some(rotation) = &mut subject.managed.course.rotation {
                 rotation.step = RotationStep::Issued;
             }
             failure
         }
-        Err(Obstacle::Lost(failure)) => {
-            let orphan = give_up(engine, &mut subject);
-            let failed = outcome::fail(engine, lease, &JOB, &mut subject, failure).await?;
+        Obstacle::Lost(failure) => {
+            let orphan = give_up(engine, subject);
+            let failed = outcome::fail(engine, lease, principal, subject, failure).await?;
             if let (Some(orphan), Some(_)) = (orphan, failed) {
-                revoke_orphan(engine, &subject, orphan).await;
+                revoke_orphan(engine, subject, orphan).await;
             }
-            return Ok(told(&subject, failed));
+            return Ok(told(subject, failed));
         }
     };
-    let failed = outcome::fail(engine, lease, &JOB, &mut subject, failure).await?;
-    Ok(told(&subject, failed))
+    let failed = outcome::fail(engine, lease, principal, subject, failure).await?;
+    Ok(told(subject, failed))
 }
 
 /// Why a rotation does not go on now.
-enum Obstacle {
+pub(super) enum Obstacle {
     /// A step failed; it may be made again.
     Failed(Failure),
     /// What is pending is not right: it is to be delivered again.
@@ -205,7 +219,7 @@ async fn issue(
 }
 
 /// Whether the key that is current may be certified again: its certificate was not revoked, and the key is not blocked.
-async fn is_key_good(engine: &Engine, subject: &Subject) -> Result<bool, Obstacle> {
+pub(super) async fn is_key_good(engine: &Engine, subject: &Subject) -> Result<bool, Obstacle> {
     let Some(current) = subject.current.as_ref().filter(|current| current.standing == Standing::Active) else {
         return Ok(false);
     };
@@ -234,7 +248,7 @@ async fn promote(engine: &Engine, target: &dyn CertificateTarget, expected: &Exp
 }
 
 /// There is room for one certificate whose overlap is not over: the one before it is revoked now, which two successors have.
-async fn make_room(engine: &Engine, lease: Option<&Lease>, subject: &mut Subject) -> Result<(), Obstacle> {
+pub(super) async fn make_room(engine: &Engine, lease: Option<&Lease>, subject: &mut Subject) -> Result<(), Obstacle> {
     if subject.managed.course.superseded.is_none() {
         return Ok(());
     }
@@ -310,12 +324,12 @@ fn refused(detail: String) -> Obstacle {
     Obstacle::Failed(Failure { detail, may_pass: false })
 }
 
-fn lost(detail: &str) -> Obstacle {
+pub(super) fn lost(detail: &str) -> Obstacle {
     Obstacle::Lost(Failure { detail: detail.to_owned(), may_pass: true })
 }
 
 /// What an issuer said. Under a name that was used for another request, the definition was changed meanwhile.
-fn of_issuing(error: FlowError, what: &str) -> Obstacle {
+pub(super) fn of_issuing(error: FlowError, what: &str) -> Obstacle {
     if let Some(detail) = &error.detail {
         tracing::warn!(%error, detail, "{what} the certificate of a rotation failed");
     }

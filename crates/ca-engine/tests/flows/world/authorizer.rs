@@ -5,7 +5,8 @@ use ca_engine::fake::ScriptedAuthorizer;
 use ca_engine::port::authorizer::{Action, Question, Resource};
 
 /// Administrators, the operator of the host and jobs may do all; a holder reads and revokes its own certificate, and renews it
-/// when its time has come; a registrar manages certificates that are not the service's own; a token asks for what it is bound
+/// when its time has come; a registrar manages certificates that are not the service's own; a worker delivers
+/// managed ones; a token asks for what it is bound
 /// to.
 pub(crate) fn shipped_rules() -> ScriptedAuthorizer {
     ScriptedAuthorizer::by(|question| match question.principal {
@@ -13,6 +14,7 @@ pub(crate) fn shipped_rules() -> ScriptedAuthorizer {
         Principal::Certificate { id, roles, .. } => {
             roles.contains(&Role::Administrator)
                 || (roles.contains(&Role::Registrar) && registrar_may(question))
+                || (roles.contains(&Role::Worker) && question.action == Action::DeliverManaged)
                 || holder_may(question, *id)
         }
         Principal::ExpiredHolder { id: own } => match &question.resource {
@@ -61,6 +63,7 @@ fn registrar_may(question: &Question<'_>) -> bool {
                 | Action::ReplayDelivery
                 | Action::RemoveGateway
                 | Action::MoveRenewalWindows
+                | Action::DeliverManaged
         ),
         Resource::Managed { .. } => true,
         _ => false,
