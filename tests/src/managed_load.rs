@@ -2,7 +2,7 @@
 //! calls of AWS each costs.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use ca_api::managed::ManagedStatus;
@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::client::Client;
 use crate::fake_clock::FakeClock;
 use crate::stack::{EMBEDDED, Site, Stack};
+use tokio::time::Instant;
 
 /// How many are added side by side.
 const CALLERS: usize = 16;

@@ -11,9 +11,8 @@ use utoipa::{IntoResponses, ToSchema};
 
 use ProblemType::{
     AccessDenied, AlreadyRenewed, AlreadyRevoked, AmbiguousSerial, AuthenticationRequired, AuthorityCannotSign,
-    BadNonce,
-    CertificateRemoved, CertificateRevoked, ContentTooLarge, CsrRejected, HeaderFieldsTooLarge, IdempotencyConflict,
-    InternalError, InvalidCredential, InvalidRequest, KeyBlocked, KeyRejected, MalformedRequest,
+    BadNonce, CertificateRemoved, CertificateRevoked, ContentTooLarge, CsrRejected, HeaderFieldsTooLarge,
+    IdempotencyConflict, InternalError, InvalidCredential, InvalidRequest, KeyBlocked, KeyRejected, MalformedRequest,
     ManagedCertificateChanged, ManagedCertificateExists, ManagedCertificatePaused, NotAcceptable, NotFound, NotHeld,
     Overloaded, ProfileViolation, RangeNotSatisfiable, RenewalTooEarly, RenewalTooLate, RequestInProgress,
     RequestTimeout, RevocationCompleted, RevocationCountChanged, RotationUnderWay, SigningSuspended, TokenExpired,

@@ -5,7 +5,7 @@
 //! in each record already, so that a service that was down catches up by itself.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use ca_core::time::{Lifetime, Timestamp};
@@ -87,7 +87,7 @@ async fn rotate_all(
     let engine = state.engine();
     let rate = engine.settings().managed.rate.max(1);
     while !waves.is_empty() {
-        let began = Instant::now();
+        let began = tokio::time::Instant::now();
         let largest = waves.iter().map(|wave| wave.managed.len()).max().unwrap_or_default();
         let turns = join_all(std::mem::take(waves).into_iter().map(|wave| rotate_wave(engine, lease, wave)));
         let mut report = WaveReport::default();

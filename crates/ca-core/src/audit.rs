@@ -132,6 +132,7 @@ impl AuditAction {
             Self::ManagedCertificateRemoved => "managed-certificate-removed",
             Self::CertificateRotated => "certificate-rotated",
             Self::RotationFailed => "rotation-failed",
+            Self::ExpiryNoticed => "expiry-noticed",
             Self::CertificateRevoked => "certificate-revoked",
             Self::CertificateReleased => "certificate-released",
             Self::BulkRevocationBegun => "bulk-revocation-begun",

@@ -235,7 +235,7 @@ fn an_agent_that_is_killed_at_any_step_makes_one_successor() -> anyhow::Result<(
         &stack.api_url(),
         &[("web", &format!("reload = [\"sh\", \"-c\", \"echo told >> told\"]\n{enrol}"))],
     )?;
-    let mut killed = |host: &mut Host| -> anyhow::Result<()> {
+    let killed = |host: &mut Host| -> anyhow::Result<()> {
         for step in 1..=12 {
             let after = format!("0.{:03}", step * 12);
             host.terminal.start_through(&["/usr/bin/timeout", "--signal=KILL", &after]);

@@ -114,7 +114,8 @@ async fn a_certificate_that_has_ended_is_renewed_by_a_proof_that_others_made() -
     let new = SubjectKey::generate()?;
     let csr = new.csr(host, &[host])?;
     let anonymous = scene.stack.anonymous()?;
-    let ask = |proof: String| anonymous.post(&path(&old.certificate), &json!({ "csr": csr, "proof": proof }));
+    let (anonymous, path, csr_pem) = (&anonymous, &path(&old.certificate), csr.as_str());
+    let ask = |proof: String| async move { anonymous.post(path, &json!({ "csr": csr_pem, "proof": proof })).await };
     // It is still in force.
     let proof = scene.proof(&old, &csr, &scene.nonce().await?, "ES256", now()?)?;
     ask(proof).await?.expect_problem(ProblemType::RenewalTooEarly)?;

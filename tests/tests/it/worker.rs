@@ -123,9 +123,9 @@ async fn managed(client: &Client, name: &str) -> anyhow::Result<Value> {
 
 /// Waits until a name is there; what made it is killed at once. It may have come further by then, which is as good.
 fn wait_for_name(path: &Path) -> anyhow::Result<()> {
-    let patience = std::time::Instant::now() + PATIENCE;
+    let patience = tokio::time::Instant::now() + PATIENCE;
     while path.symlink_metadata().is_err() {
-        ensure!(std::time::Instant::now() < patience, "{} never came", path.display());
+        ensure!(tokio::time::Instant::now() < patience, "{} never came", path.display());
         std::thread::yield_now();
     }
     Ok(())

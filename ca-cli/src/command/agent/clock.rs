@@ -37,7 +37,7 @@ mod tests {
     #[test]
     fn a_jump_is_seen_once_either_way_and_slow_drift_is_none() {
         let (start, second) = (Timestamp::from_unix_seconds(1_000_000), Duration::from_secs);
-        let at = |seconds| Timestamp::from_unix_seconds(1_000_000 + seconds);
+        let at = |seconds: i64| Timestamp::from_unix_seconds(1_000_000 + seconds);
         let mut watch = ClockWatch::new(start, second(0));
         assert_eq!(watch.look(at(60), second(60)), None);
         assert_eq!(watch.look(at(150), second(120)), None, "half a minute");

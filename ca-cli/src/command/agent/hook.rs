@@ -76,7 +76,7 @@ mod tests {
         let failed = run(&words(&["sh", "-c", "echo first >&2; printf 'x%.0s' $(seq 9000) >&2; exit 3"]), &[]).await;
         let failed = failed.expect_err("it failed");
         assert!(failed.contains("exit status: 3") && failed.ends_with("xxx") && failed.len() < 500, "{failed}");
-        let started = std::time::Instant::now();
+        let started = tokio::time::Instant::now();
         let failed = run(&words(&["sh", "-c", "sleep 100 & exit 4"]), &[]).await.expect_err("it failed");
         assert!(
             failed.contains("exit status: 4") && started.elapsed() < PATIENCE,

@@ -78,7 +78,7 @@ async fn keep(args: &AgentRunArgs, printer: &Printer) -> Result<Exit, Failure> {
                 printer.note("agent: the configuration was read again");
             }
             Ok(_) => {
-                printer.warning("agent: `state_dir` changes with a restart alone; the configuration stays as it was")
+                printer.warning("agent: `state_dir` changes with a restart alone; the configuration stays as it was");
             }
             Err(failure) => printer.warning(format!("agent: {failure}; the configuration stays as it was")),
         }

@@ -41,7 +41,7 @@ fn message(status: &ManagedStatus) -> String {
 
 fn describe(status: &ManagedStatus) -> String {
     let done = in_order(status);
-    let filled = if status.active == 0 { BAR } else { done * BAR / status.active };
+    let filled = (done * BAR).checked_div(status.active).unwrap_or(BAR);
     let bar: String = (0..BAR).map(|place| if place < filled { '#' } else { '-' }).collect();
     let mut text = format!("[{bar}] {done} of {} in order\n", status.active);
     text.push_str(&format!(

@@ -66,7 +66,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::IssueCertificate,
         Self::RenewCertificate,
         Self::RenewExpiredCertificate,

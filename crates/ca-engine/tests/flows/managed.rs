@@ -256,8 +256,7 @@ fn one_that_fails_holds_up_no_other_and_waves_are_as_large_as_they_may_be() {
         add(&world, number, &definition(&format!("tls-{number}"), json!({})));
     }
     let (lease, mut rotated, mut failed, mut waves) = (lease(&world), 0, 0, 0);
-    loop {
-        let Some(wave) = block_on(next_waves(&world.engine)).expect("a record").pop() else { break };
+    while let Some(wave) = block_on(next_waves(&world.engine)).expect("a record").pop() {
         assert!(wave.managed.len() <= 3);
         let report = block_on(rotate_wave(&world.engine, &lease, wave)).expect("a record");
         (rotated, failed, waves) = (rotated + report.rotated, failed + report.failures(), waves + 1);

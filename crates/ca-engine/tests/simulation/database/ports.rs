@@ -256,8 +256,9 @@ room!(ManagedStore {
     Managed = managed(id: ManagedCertificateId) -> Option<ManagedCertificate>
         | None, |store| store.sound.managed(id);
     ManagedByName = managed_by_name(name: &str = name.to_owned()) -> Option<ManagedCertificate>
-    ManagedByTarget = managed_by_target(definition: &str = definition.to_owned()) -> Option<ManagedCertificateId>
         | None, |store| store.sound.managed_by_name(&name);
+    ManagedByTarget = managed_by_target(definition: &str = definition.to_owned()) -> Option<ManagedCertificateId>
+        | None, |store| store.sound.managed_by_target(&definition);
     ManagedCertificates = managed_certificates(after: Option<&str> = after.map(str::to_owned), limit: u32)
         -> Vec<ManagedCertificate>
         | None, |store| store.sound.managed_certificates(after.as_deref(), limit);
