@@ -8,7 +8,7 @@ use ca_engine::port::sink::Sink;
 
 use crate::aws_calls::AwsCalls;
 use crate::config::{Config, DEPLOYMENTS};
-use crate::sinks::SinkFault;
+use crate::sink_fault::SinkFault;
 
 #[cfg(feature = "hooks-aws")]
 type Adapters = ca_backends::sink::aws::AwsSinks;

@@ -45,6 +45,7 @@ pub mod seal;
 mod seal_sources;
 mod secrets_managers;
 mod shared_answers;
+mod sink_fault;
 mod sinks;
 mod token_keys;
 

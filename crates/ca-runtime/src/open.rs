@@ -52,7 +52,7 @@ use crate::seal::{
 };
 pub use crate::seal_sources::SealSourceFault;
 use crate::shared_answers::{self, RedisFault};
-pub use crate::sinks::SinkFault;
+pub use crate::sink_fault::SinkFault;
 pub use crate::token_keys::KeyWayFault;
 use crate::{managed, mirrors, seal_sources, sinks, token_keys};
 

@@ -10,11 +10,11 @@ use ca_backends::sink::{Webhook, WebhookSecrets};
 use ca_core::id::SinkName;
 use ca_engine::port::clock::Clock;
 use ca_engine::port::sink::Sink;
-use thiserror::Error;
 
 use crate::aws_sinks::{self, AwsSinks};
 use crate::config::{Config, WebhookConfig};
 use crate::file::{self, Links};
+use crate::sink_fault::SinkFault;
 
 /// The sinks of a configuration.
 pub(crate) struct Sinks {
@@ -70,16 +70,6 @@ fn open_webhooks(
         }
     }
     (sinks, faults)
-}
-
-/// A sink that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{place}: {detail}")]
-pub struct SinkFault {
-    /// Its table in the configuration.
-    pub place: String,
-    /// What is wrong and what would be right, without secrets.
-    pub detail: String,
 }
 
 fn open_one(webhook: &WebhookConfig, clock: &Arc<dyn Clock>) -> Result<Webhook, String> {

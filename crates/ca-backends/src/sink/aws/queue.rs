@@ -9,8 +9,9 @@ use ca_engine::port::sink::{Sink, SinkError, SinkEvent};
 use serde_json::{Map, Value, json};
 
 use super::message::Message;
-use super::{LONGEST_WAIT, PATIENCE, Receiver, sink_error};
+use super::{Receiver, sink_error};
 use crate::aws::{AwsAccess, Call, Caller, Protocol, QueueUrl, Service, Tally};
+use crate::sink::patience::{LONGEST_WAIT, PATIENCE};
 
 /// The longest message with its attributes, in octets.
 const LONGEST: usize = 1 << 20;

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use ca_engine::port::sink::{Sink, SinkError, SinkEvent};
 
 use super::message::Message;
-use super::{LONGEST_WAIT, PATIENCE, Receiver, sink_error};
+use super::{Receiver, sink_error};
 use crate::aws::{AwsAccess, Call, Caller, Protocol, Service, Tally, TopicArn};
+use crate::sink::patience::{LONGEST_WAIT, PATIENCE};
 
 /// The longest message with its attributes, in octets.
 const LONGEST: usize = 256 << 10;

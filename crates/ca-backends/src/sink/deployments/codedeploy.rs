@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Order;
 use super::fault::{self, refused};
 use crate::aws::{AwsAccess, Call, Caller, Protocol, Service, Tally};
-use crate::sink::aws::{LONGEST_WAIT, ONCE, PATIENCE};
+use crate::sink::patience::{LONGEST_WAIT, ONCE, PATIENCE};
 
 /// Calls in a second at most: a wave of rotations is no hurry.
 const PER_SECOND: u32 = 10;

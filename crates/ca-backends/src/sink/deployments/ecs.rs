@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::Order;
 use super::fault::{self, refused};
 use crate::aws::{AwsAccess, Call, Caller, Protocol, Service, Tally};
-use crate::sink::aws::{LONGEST_WAIT, ONCE, PATIENCE};
+use crate::sink::patience::{LONGEST_WAIT, ONCE, PATIENCE};
 
 /// Calls in a second at most. AWS takes 10 to 20 of those that change a service.
 const PER_SECOND: u32 = 5;
