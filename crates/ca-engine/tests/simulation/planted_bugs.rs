@@ -52,7 +52,7 @@ const FOUND_BY: [(PlantedBug, u64); 49] = [
     (PlantedBug::ListNumbersNotRaised, 1677),
     (PlantedBug::PartialNumberNotRaised, 132),
     (PlantedBug::ShardLosesFirst, 0),
-    (PlantedBug::LostSerialLeftOut, 4912),
+    (PlantedBug::LostSerialLeftOut, 5928),
     (PlantedBug::OtherOctetsSigned, 0),
     (PlantedBug::ReleasedBeforeAdopted, 0),
     (PlantedBug::OrderNotOnRecord, 0),

@@ -24,11 +24,17 @@ macro_rules! cases {
 }
 pub(super) use cases;
 
-/// How many cases are run at a time.
-const AT_A_TIME: usize = 4;
-
-/// Runs every case on an adapter of its own and panics with every rule that was broken.
+/// Runs every case on an adapter of its own, one after the other, and panics with every rule that was broken.
 pub(super) async fn run_cases<A, F, Fut>(port: &str, cases: Vec<Case<A>>, make: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = A>,
+{
+    run_some_at_a_time(1, port, cases, make).await;
+}
+
+/// The same with so many cases at a time, where adapters have nothing in common and wait most of their time: for a disk, for another process.
+pub(super) async fn run_some_at_a_time<A, F, Fut>(at_a_time: usize, port: &str, cases: Vec<Case<A>>, make: F)
 where
     F: Fn() -> Fut,
     Fut: Future<Output = A>,
@@ -40,8 +46,7 @@ where
         let panic = AssertUnwindSafe((case.run)(adapter)).catch_unwind().await.err()?;
         Some(format!("{}: {}", case.rule, message(panic.as_ref())))
     });
-    // What an adapter is for waits most of its time: for a disk, for another process.
-    let broken: Vec<_> = judged.buffered(AT_A_TIME).filter_map(future::ready).collect().await;
+    let broken: Vec<_> = judged.buffered(at_a_time).filter_map(future::ready).collect().await;
     let list = broken.join("\n");
     assert!(broken.is_empty(), "this {port} breaks {} of {count} rules:\n{list}", broken.len());
 }

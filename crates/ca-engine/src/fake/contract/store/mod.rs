@@ -35,7 +35,7 @@ use std::sync::Arc;
 use ca_core::time::Lifetime;
 use futures::future::BoxFuture;
 
-use super::case::{cases, run_cases};
+use super::case::{cases, run_some_at_a_time};
 use crate::port::store::Store;
 
 use self::fixture::Fixture;
@@ -93,7 +93,7 @@ where
     cases.extend(retention::cases());
     cases.extend(kept::cases());
     cases.extend(outbox::cases());
-    run_cases("store", cases, || async { Fixture::new(make().await) }).await;
+    run_some_at_a_time(4, "store", cases, || async { Fixture::new(make().await) }).await;
 }
 
 async fn the_clock_of_the_database_answers(fixture: Fixture) {
