@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use anyhow::{Context, ensure};
 use ca_api::audit::AuditEvent;
 use ca_api::certificate::Certificate;
-use ca_api::page::Page;
 use ca_e2e::cli::Terminal;
 use ca_e2e::fake_clock::FakeClock;
-use ca_e2e::gateway_host::soon;
+use ca_e2e::gateway_host::{Gateway, soon};
 use ca_e2e::process::Process;
 use ca_e2e::stack::{Site, Stack};
 use ca_e2e::tools::{find, run};
@@ -77,13 +76,12 @@ impl Host {
 
     /// Has everything renewed that was issued until now.
     fn move_windows(&self) -> anyhow::Result<()> {
-        self.administrator.done(&["renewal-window", "move", "--profile", "server", "--within", "1s"])?;
+        self.administrator.done(&["renewal-window", "move", "--profile", "server", "--within", "5s"])?;
         Ok(())
     }
 
     fn certificates(&self) -> anyhow::Result<Vec<Certificate>> {
-        let page: Page<Certificate> = self.administrator.json(&["list", "--profile", "server"])?;
-        Ok(page.items)
+        self.administrator.json(&["list", "--profile", "server"])
     }
 
     /// SHA-256 of the certificate in place.
@@ -95,7 +93,7 @@ impl Host {
     }
 
     /// nginx, which has its certificate from the agent.
-    fn nginx(&self, port: u16) -> anyhow::Result<Process> {
+    fn nginx(&self, port: u16) -> anyhow::Result<Gateway> {
         let folder = self.terminal.folder().display();
         let conf = format!(
             "daemon off;\nworker_processes 1;\npid {folder}/nginx.pid;\nerror_log stderr notice;\nevents {{}}\nhttp {{\n  access_log off;\n  \
@@ -106,7 +104,7 @@ impl Host {
         self.terminal.write("nginx.conf", &conf)?;
         let conf = self.terminal.path("nginx.conf");
         let arguments = ["-e", "stderr", "-c", conf.to_str().context("UTF-8")?];
-        Process::start(&find("nginx")?, &arguments, [("LC_ALL", "C")], self.terminal.folder())
+        Process::start(&find("nginx")?, &arguments, [("LC_ALL", "C")], self.terminal.folder()).map(Gateway)
     }
 
     /// SHA-256 of the certificate that somebody serves.
@@ -213,8 +211,12 @@ fn what_the_service_missed_is_made_up_for_in_the_order_of_need() -> anyhow::Resu
     let outcome = host.terminal.run(&host.once())?.ended_with(1)?;
     ensure!(outcome.output.contains("2 put in place, 1 failed"), "{outcome:?}");
     ensure!(outcome.said().contains("set after_expiry"), "{outcome:?}");
-    let renewed: Page<AuditEvent> = host.administrator.json(&["audit", "list", "--action", "certificate-renewed"])?;
-    let actors: Vec<&str> = renewed.items.iter().map(|event| event.principal.as_str()).collect();
+    // An event is in the chain a moment after its commit.
+    let renewed = soon("both are told", || {
+        let told: Vec<AuditEvent> = host.administrator.json(&["audit", "list", "--action", "certificate-renewed"])?;
+        Ok((told.len() == 2).then_some(told))
+    })?;
+    let actors: Vec<&str> = renewed.iter().map(|event| event.principal.as_str()).collect();
     let [first, second] = actors[..] else { anyhow::bail!("{actors:?}") };
     ensure!(first.starts_with("expired-certificate:") && second.starts_with("certificate:"), "{actors:?}");
     ensure!(host.state("short", 1)?["state"] == "ok" && host.state("forbidden", 1)?["state"] == "expired");

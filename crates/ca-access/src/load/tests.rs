@@ -85,7 +85,7 @@ fn a_schema_must_describe_what_is_asked() {
         ("action ExportKey appliesTo", "action ExportKeys appliesTo"),
         ("entity Job;", "entity Job { name: String };"),
         (
-            "  principal: [Anonymous, Holder, EnrolmentToken, LocalOperator, Job],\n  resource: [Token]",
+            "  principal: [Anonymous, Holder, ExpiredHolder, EnrolmentToken, LocalOperator, Job],\n  resource: [Token]",
             "  principal: [Holder],\n  resource: [Token]",
         ),
         ("    names: Set<String>,\n  },", "  },"),
