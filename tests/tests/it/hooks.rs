@@ -112,7 +112,7 @@ async fn a_topic_and_a_queue_hear_of_what_is_issued_and_revoked() -> anyhow::Res
         Ok(page["items"].as_array().is_some_and(Vec::is_empty).then_some(()))
     })
     .await?;
-    let metrics = stack.admin()?.get("/metrics").await?.expect(200)?.text();
+    let admin = stack.admin()?;
     for series in [
         "ca_outbox_deliveries_total{outcome=\"delivered\",sink=\"deployments\"}",
         "ca_aws_calls_total{operation=\"Publish\",outcome=\"answered\",service=\"sns\"}",
@@ -122,7 +122,11 @@ async fn a_topic_and_a_queue_hear_of_what_is_issued_and_revoked() -> anyhow::Res
         let name = labels.next().unwrap_or_default();
         let labels: Vec<&str> = labels.collect();
         let is_told = |line: &str| line.starts_with(name) && labels.iter().all(|label| line.contains(label));
-        ensure!(metrics.lines().any(is_told), "{series} is not told");
+        eventually(PATIENCE, series, || async {
+            let metrics = admin.get("/metrics").await?.expect(200)?.text();
+            Ok(metrics.lines().any(is_told).then_some(()))
+        })
+        .await?;
     }
     ensure!(stack.stop().is_ok());
     Ok(())

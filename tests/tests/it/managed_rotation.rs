@@ -85,7 +85,8 @@ async fn secret(endpoint_url: &str, name: &str) -> anyhow::Result<Value> {
         .header("X-Amz-Target", "secretsmanager.GetSecretValue")
         .header(CONTENT_TYPE, "application/x-amz-json-1.1")
         .header(AUTHORIZATION, SIGNED)
-        .body(json!({ "SecretId": name }).to_string());
+        // AWS gives this stage where none is named; moto, then, what was its version before a stage was moved.
+        .body(json!({ "SecretId": name, "VersionStage": "AWSCURRENT" }).to_string());
     let answer: Value = send(request).await?.expect(200)?.json()?;
     Ok(serde_json::from_str(answer["SecretString"].as_str().context("no text")?)?)
 }
