@@ -4,6 +4,7 @@ use ca_core::certificate::Certificate;
 use ca_core::csr::ParsedCsr;
 use ca_core::id::CertificateId;
 use ca_core::managed::definition::{DefinitionProblem, ManagedDefinition};
+use ca_core::name::DistinguishedName;
 use ca_core::principal::Principal;
 use ca_core::revocation::Standing;
 use ca_core::time::Lifetime;
@@ -43,10 +44,12 @@ pub async fn certify(
     {
         return certified(engine, earlier);
     }
+    // One that is not defined is none: what a worker's request names is not what somebody was allowed to define.
+    let subject = definition.parsed_subject().map_err(unusable)?.unwrap_or_else(DistinguishedName::empty);
     let request = IssueRequest {
         profile: managed.profile.clone(),
         csr,
-        subject: definition.parsed_subject().map_err(unusable)?,
+        subject: Some(subject),
         names: Some(definition.names().map_err(unusable)?),
         validity: definition.parsed_validity().map_err(unusable)?,
         idempotency_key: Some(rotation.id.to_string()),
