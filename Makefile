@@ -24,7 +24,8 @@ RECORD_TESTS = idempotency:: managed_cli personal_data:: restore_cut_off retenti
 # Most tests wait most of their time: for a disk, a lease, a list. One more than there are cores keeps two cores at work.
 test: export RUST_TEST_THREADS ?= 3
 test: ## Everything: install what the tests drive, check, all tests, the demo
-	tests/install.sh
+	@# Beside each other: one waits for the network, the other compiles.
+	$(MAKE) --no-print-directory $(CARGO_DENY) & deny=$$!; tests/install.sh && wait $$deny
 	$(MAKE) check
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace
