@@ -32,13 +32,12 @@ test: ## Everything: install what the tests drive, check, all tests, the demo
 	CA_E2E_RECORD=postgres $(CARGO) test --workspace --test it -- $(RECORD_TESTS)
 	$(MAKE) demo
 
-# The address goes by the environment: it may hold a password, and a `$` that is no variable. ONLY=fencing:: leaves out other parts
-# than the contract.
+# The address goes by the environment: it may hold a password, and a `$` that is no variable.
 test-postgres: export CA_TEST_POSTGRES = $(value DSN)
 test-postgres: ## What a PostgreSQL must do for us, in the database DSN=postgres://… names; what is made there is dropped again
 	@test -n "$$CA_TEST_POSTGRES" || { echo "name a database: make test-postgres DSN=postgres://user:password@host/database"; exit 2; }
 	@$(CARGO) test --quiet --workspace --test named -- --nocapture contract::
-	@$(CARGO) test --quiet --workspace --test named -- --nocapture --test-threads=1 --skip contract:: $(ONLY)
+	@$(CARGO) test --quiet --workspace --test named -- --nocapture --test-threads=1 --skip contract::
 
 # Never run by `make test`: it asks AWS itself, with the credentials and in the region of the environment.
 test-aws: ## What AWS KMS must do for us, asked in an account of yours for some cents: CA_TEST_AWS=yes AWS_REGION=…
@@ -86,6 +85,7 @@ soak: ## The long runs: kill -9 twenty times under load, a million seeds of the 
 	$(MAKE) --no-print-directory check-features FEATURES="aws-s3 backend-acm-pca backend-kms backend-pkcs11 hooks-aws target-secrets-manager"
 	$(CARGO) build --workspace --bins
 	CA_E2E_RECORD=postgres $(CARGO) test --workspace --test it
+	$(CARGO) test --workspace --test makefile -- --ignored
 	$(CARGO) test --package ca-e2e --test soak -- --ignored --nocapture --test-threads=1
 	$(CARGO) test --release --package ca-engine --test simulation -- --ignored --nocapture a_million_seeds
 

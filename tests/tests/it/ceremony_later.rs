@@ -184,8 +184,8 @@ fn a_disk_that_fills_up_leaves_nothing_that_counts_and_the_ceremony_is_carried_o
         ensure!(said.contains("make room on that disk"), "{said}");
         Ok(())
     };
-    // Full from the beginning, and after some of the acts.
-    for pages in [0, 2, 5, 9, 14] {
+    // Full from the beginning, and after some of the acts; all of them take fourteen pages, or one more, as long as signatures happen to be.
+    for pages in [0, 2, 5, 9] {
         disk.fill()?;
         let filler = fs::OpenOptions::new().write(true).open(seen("filler"))?;
         filler.set_len(filler.metadata()?.len().saturating_sub(pages * 4_096))?;
