@@ -39,6 +39,7 @@ impl Terminal {
         terminal.arguments = vec!["--local".to_owned(), "./pki".to_owned()];
         terminal.set("CA__AUTHORITY__ROOT__KEY", "software:p256");
         terminal.set("CA__AUTHORITY__DOCUMENT__KEY", "software:p256");
+        terminal.set("CA__MANAGED__DIRECTORIES", "/srv");
         Ok(terminal)
     }
 

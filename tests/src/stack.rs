@@ -66,6 +66,8 @@ impl Site {
             ("CA__AUTHORITY__ROOT__KEY", "software:p256".to_owned()),
             ("CA__AUTHORITY__TLS__KEY", "software:p256".to_owned()),
             ("CA__AUTHORITY__DOCUMENT__KEY", "software:p256".to_owned()),
+            // Whatever folder a test makes.
+            ("CA__MANAGED__DIRECTORIES", "/".to_owned()),
             // Of 64 MiB, which is the default, the places alone take a debug build a quarter of a second at each start.
             ("CA__STATUS__CACHE", "1MiB".to_owned()),
             ("CA__SEAL__PASSPHRASE", "a passphrase of the end-to-end tests".to_owned()),

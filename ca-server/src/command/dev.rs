@@ -9,7 +9,7 @@ use crate::args::{Global, Role};
 use crate::serve::run;
 
 pub(super) async fn dev(global: &Global) -> anyhow::Result<()> {
-    let config = load(global)?.for_development().map_err(|faults| {
+    let config = load(global)?.for_development(std::env::current_dir()?).map_err(|faults| {
         anyhow::anyhow!("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  "))
     })?;
     let runtime = Runtime::open(config, Purpose::Develop).await?;

@@ -4,6 +4,7 @@
 //! Values in, values out. What a target is, and how a step is made, is not said here; what is wanted is said in [`definition`].
 
 pub mod definition;
+pub mod reach;
 pub mod schedule;
 
 use std::fmt;

@@ -9,6 +9,7 @@ use ca_backends::signer::SoftwareSigner;
 use ca_backends::target::{DirectoryTarget, Pkcs12Target};
 use ca_core::key::KeyType;
 use ca_core::managed::definition::TargetDefinition;
+use ca_core::managed::reach::TargetReach;
 use ca_engine::port::certificate_target::{
     CertificateTarget, CertificateTargets, KeyMaker, KeyMakerError, MadeKey, ManagedPorts, PrivateKeyOctets,
     TargetError,
@@ -22,18 +23,20 @@ use crate::secrets_managers::SecretsManagers;
 
 /// The targets of a configuration.
 pub(crate) struct Targets {
+    reach: TargetReach,
     secrets_managers: SecretsManagers,
 }
 
 impl Targets {
     /// Nothing is asked of any.
     pub(crate) fn new(config: &Config) -> Self {
-        Self::at(config.secrets_manager.clone())
+        Self { reach: config.managed_reach.clone(), ..Self::at(config.secrets_manager.clone()) }
     }
 
-    /// Those of a process without a configuration, with AWS there.
+    /// Those of a process without a configuration, with AWS there, which looks itself at what it may touch.
     fn at(place: AwsPlace) -> Self {
-        Self { secrets_managers: SecretsManagers::new(place) }
+        let reach = TargetReach { directories: vec!["/".into()], secrets: None };
+        Self { reach, secrets_managers: SecretsManagers::new(place) }
     }
 
     /// Calls of AWS so far.
@@ -45,6 +48,10 @@ impl Targets {
 #[async_trait]
 impl CertificateTargets for Targets {
     async fn open(&self, target: &TargetDefinition) -> Result<Arc<dyn CertificateTarget>, TargetError> {
+        // Looked at again: what was defined may have been so before the configuration was narrowed.
+        if let Some(detail) = self.refusal(target) {
+            return Err(TargetError::Refused { detail });
+        }
         match target {
             TargetDefinition::Directory { path } => Ok(Arc::new(DirectoryTarget::new(path.into()))),
             TargetDefinition::SecretsManager { .. } => self.secrets_managers.open(target).await,
@@ -52,6 +59,15 @@ impl CertificateTargets for Targets {
                 Ok(Arc::new(Pkcs12Target::new(path.into(), passphrase_file.into())))
             }
         }
+    }
+
+    fn refusal(&self, target: &TargetDefinition) -> Option<String> {
+        let what = self.reach.refusal(target)?;
+        let key = match target {
+            TargetDefinition::SecretsManager { .. } => "managed.secrets",
+            TargetDefinition::Directory { .. } | TargetDefinition::Pkcs12 { .. } => "managed.directories",
+        };
+        Some(format!("{what}: `{key}` in the configuration of the service says where; or have a worker bring it there"))
     }
 }
 

@@ -378,7 +378,7 @@ async fn a_folder_that_others_may_write_is_refused() {
 #[tokio::test]
 async fn development_issues_for_a_week_at_most() {
     let folder = folder();
-    let config = folder.config().for_development().expect("loopback");
+    let config = folder.config().for_development("/here".into()).expect("loopback");
     let runtime = Runtime::open(config, Purpose::Develop).await.expect("opens");
     let server = &runtime.engine.profiles()[&"server".parse().expect("a name")];
     assert_eq!(server.maximum_validity(), ca_runtime::profiles::DEVELOPMENT_LIMIT);

@@ -26,6 +26,9 @@ fn a_definition_is_added_once_shown_paused_and_removed() -> anyhow::Result<()> {
     let add =
         ["managed", "add", "web", "--profile", "server", "--san", "www.example.com", "--directory", "/srv/web/tls"];
     let with = |more: &[&'static str]| [&add[..], more].concat();
+    let mut elsewhere = add;
+    elsewhere[8] = "/etc/web/tls";
+    terminal.refused(1, &elsewhere, &["managed.directories", "/etc/web/tls"])?;
     let checked = terminal.done(&with(&["--dry-run"]))?;
     ensure!(checked.contains("folder /srv/web/tls"), "{checked}");
     terminal.refused(1, &["managed", "show", "web"], &["no managed certificate"])?;

@@ -136,10 +136,9 @@ async fn a_worker_brings_what_is_due_into_folders_and_pkcs12_files_and_may_do_no
     let stack = Stack::start()?;
     let administrator = stack.administrator()?;
     let host = Host::new(&stack, "worker-1", true).await?;
-    host.terminal.write("passphrase", "correct horse\n")?;
+    std::fs::write(host.path("passphrase"), "correct horse\n")?;
     define(&administrator, "web", host.directory("web"), json!({})).await?;
-    let pkcs12 =
-        json!({"kind": "pkcs12", "path": host.path("app.p12"), "passphrase_file": host.terminal.path("passphrase")});
+    let pkcs12 = json!({"kind": "pkcs12", "path": host.path("app.p12"), "passphrase_file": host.path("passphrase")});
     define(&administrator, "app", pkcs12, json!({"key_type": "p384"})).await?;
     define(&administrator, "elsewhere", json!({"kind": "directory", "path": "/etc/ssh/web"}), json!({})).await?;
 

@@ -52,6 +52,12 @@ impl CertificateTargets for MemoryTargets {
             None => Ok(Arc::new(self.target(target))),
         }
     }
+
+    /// Secrets are refused that begin with `out-of-reach`.
+    fn refusal(&self, target: &TargetDefinition) -> Option<String> {
+        matches!(target, TargetDefinition::SecretsManager { secret, .. } if secret.starts_with("out-of-reach"))
+            .then(|| "it is out of reach".to_owned())
+    }
 }
 
 /// Makes real keys, and counts them. Clones share count and script.

@@ -127,6 +127,10 @@ pub trait CertificateTargets: Send + Sync {
     /// A target by its definition. Nothing is asked of the target yet. [`TargetError::Refused`] when it cannot be as it is defined, or
     /// is of a kind that this process has no way to.
     async fn open(&self, target: &TargetDefinition) -> Result<Arc<dyn CertificateTarget>, TargetError>;
+
+    /// Why this process will never open such a target, as far as that is known without asking anybody, and what would help; `None` when
+    /// nothing is known against it.
+    fn refusal(&self, target: &TargetDefinition) -> Option<String>;
 }
 
 /// A private key in memory, for a target.
@@ -222,6 +226,10 @@ const NOT_HERE: &str = "this process rotates no certificates";
 impl CertificateTargets for Nowhere {
     async fn open(&self, _: &TargetDefinition) -> Result<Arc<dyn CertificateTarget>, TargetError> {
         Err(TargetError::Unavailable { detail: NOT_HERE.to_owned() })
+    }
+
+    fn refusal(&self, _: &TargetDefinition) -> Option<String> {
+        None
     }
 }
 

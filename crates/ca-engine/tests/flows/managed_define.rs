@@ -110,6 +110,21 @@ fn a_dry_run_checks_everything_and_changes_nothing() {
 }
 
 #[test]
+fn what_the_service_may_not_touch_it_is_not_asked_to_deliver_to() {
+    let world = World::new();
+    let secret = |by: &str| {
+        let json = r#"{"subject_alternative_names": ["dns:www.example.com"],
+            "target": {"kind": "secrets-manager", "secret": "out-of-reach/web"}, "delivered_by": "BY"}"#;
+        wanted("web", &json.replace("BY", by))
+    };
+    let error = add(&world, secret("service")).expect_err("out of reach");
+    assert_eq!((error.kind, faults(&error)), (Kind::InvalidRequest, vec![("target-out-of-reach", "/target")]));
+    assert!(add(&world, secret("worker")).is_ok(), "what a worker may touch is its operator's to say");
+    let error = change(&world, secret("service")).expect_err("by a change neither");
+    assert_eq!(faults(&error), [("target-out-of-reach", "/target")]);
+}
+
+#[test]
 fn what_a_rotation_would_be_refused_for_is_told_all_at_once() {
     let world = World::new();
     let mut request = wanted(

@@ -102,6 +102,8 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("managed.schedule", Text),
     ("managed.wave", Number),
     ("managed.rate", Number),
+    ("managed.directories", List),
+    ("managed.secrets", List),
     ("retention.expired", Text),
     ("policies.dir", Text),
 ];

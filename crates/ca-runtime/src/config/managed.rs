@@ -1,5 +1,8 @@
-//! `[managed]`: when certificates are rotated that the service owns, and how many at once.
+//! `[managed]`: when certificates are rotated that the service owns, how many at once, and where they may lie.
 
+use std::path::Path;
+
+use ca_core::managed::reach::TargetReach;
 use ca_core::managed::schedule::Schedule;
 use ca_engine::engine::ManagedSettings;
 
@@ -23,3 +26,17 @@ pub(super) fn read(settings: &mut Settings) -> ManagedSettings {
         rate: settings.number("managed.rate", 1..=1_000, usual.rate),
     }
 }
+
+/// Folders are absolute: a service is started from anywhere.
+pub(super) fn read_reach(settings: &mut Settings) -> TargetReach {
+    let directories = settings.list(DIRECTORIES).unwrap_or_default();
+    if let Some(relative) = directories.iter().find(|folder| !Path::new(folder).is_absolute()) {
+        settings.invalid(DIRECTORIES, format!("`{relative}` is not absolute; write one like /etc/pki"));
+    }
+    TargetReach {
+        directories: directories.into_iter().map(Into::into).collect(),
+        secrets: settings.list("managed.secrets"),
+    }
+}
+
+const DIRECTORIES: &str = "managed.directories";

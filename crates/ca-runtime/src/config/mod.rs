@@ -53,6 +53,7 @@ pub use webhook::WebhookConfig;
 
 use ca_backends::aws::{AwsPlace, KeyPolicy};
 use ca_backends::publisher::S3Target;
+use ca_core::managed::reach::TargetReach;
 use ca_core::time::Lifetime;
 use ca_engine::engine::{ManagedSettings, NoticeSettings, OutboxSettings};
 use settings::Settings;
@@ -99,6 +100,8 @@ pub struct Config {
     pub secrets_manager: AwsPlace,
     /// When managed certificates are rotated, and how many at once.
     pub managed: ManagedSettings,
+    /// Where the service itself may bring them.
+    pub managed_reach: TargetReach,
     /// The bucket that mirrors the lists, if there is one.
     pub s3: Option<S3Target>,
     /// Where replicas share signed OCSP answers; `None` where each signs its own.
@@ -167,6 +170,7 @@ impl Config {
             acm_pca: aws::read_acm_pca_limits(&mut settings),
             secrets_manager,
             managed: managed::read(&mut settings),
+            managed_reach: managed::read_reach(&mut settings),
             s3,
             redis: redis::read(&mut settings, &data_dir),
             webhooks,
@@ -191,7 +195,7 @@ impl Config {
 
     /// The same configuration for `ca-server dev`: every listener must be loopback, and certificates carry the URLs of the
     /// public listener when no other base is configured (its port must be fixed for that).
-    pub fn for_development(mut self) -> Result<Self, Vec<ConfigFault>> {
+    pub fn for_development(mut self, here: PathBuf) -> Result<Self, Vec<ConfigFault>> {
         let faults: Vec<ConfigFault> = self
             .listen
             .named()
@@ -209,6 +213,9 @@ impl Config {
         }
         if self.public.base_url.is_none() && self.listen.public.port() != 0 {
             self.public.base_url = Some(BaseUrl::of_listener(self.listen.public));
+        }
+        if self.managed_reach.directories.is_empty() {
+            self.managed_reach.directories.push(here);
         }
         Ok(self)
     }

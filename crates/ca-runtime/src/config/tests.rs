@@ -97,6 +97,7 @@ fn the_template_shows_every_key_and_the_true_defaults() {
         "signature",
         "signers",
         "administrators",
+        "secrets = ",
     ];
     let uncommented = |line: &str| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).map(str::to_owned);
     let of_examples = |line: &str| examples.iter().any(|key| line.starts_with(key));
@@ -398,11 +399,11 @@ fn values_that_are_not_text_are_refused() {
 
 #[test]
 fn development_is_loopback_and_its_certificates_carry_its_urls() {
-    let config = check("").expect("no fault").for_development().expect("loopback");
+    let config = check("").expect("no fault").for_development("/here".into()).expect("loopback");
     assert_eq!(config.public.base_url.map(|url| url.to_string()).as_deref(), Some("http://127.0.0.1:8080"));
     let found = check("[listen]\nadmin = \"0.0.0.0:9090\"")
         .expect("no fault")
-        .for_development()
+        .for_development("/here".into())
         .map(|_| ())
         .expect_err("not loopback");
     assert_eq!(found.len(), 1);

@@ -2,7 +2,7 @@
 
 use ca_core::audit::{AuditAction, AuditEvent};
 use ca_core::id::{ManagedCertificateId, ProfileName};
-use ca_core::managed::definition::{DefinitionProblem, ManagedDefinition};
+use ca_core::managed::definition::{DefinitionProblem, Deliverer, ManagedDefinition};
 use ca_core::policy::{self, Foreseen, Origin, PlannedRequest, Surroundings};
 use ca_core::principal::Principal;
 use ca_core::profile::Profile;
@@ -96,7 +96,10 @@ pub(super) async fn judge(
     permit(engine, principal, Action::ManageCertificate, resource(managed))?;
     let mut faults: Vec<Fault> = name_fault(&request.name).into_iter().collect();
     let checked = request.definition.check();
-    faults.extend(checked.err().into_iter().flatten().map(definition_fault));
+    match checked {
+        Ok(()) => faults.extend(out_of_reach(engine, &request.definition)),
+        Err(problems) => faults.extend(problems.into_iter().map(definition_fault)),
+    }
     let profile = match profile(engine, &request.profile) {
         Ok(profile) => profile,
         Err(unknown) if faults.is_empty() => return Err(unknown),
@@ -127,6 +130,13 @@ pub(super) async fn judge(
     permit(engine, principal, Action::IssueCertificate, resource)?;
     issuing_authority(engine, &profile).await?;
     Ok(())
+}
+
+/// What the service itself would never deliver to. Where a worker may is its operator's to say.
+fn out_of_reach(engine: &Engine, definition: &ManagedDefinition) -> Option<Fault> {
+    let is_ours = definition.delivered_by == Deliverer::Service;
+    let message = engine.managed().targets.refusal(&definition.target).filter(|_| is_ours)?;
+    Some(Fault { code: "target-out-of-reach".to_owned(), pointer: "/target".to_owned(), message })
 }
 
 type Names = Vec<ca_core::name::GeneralName>;
