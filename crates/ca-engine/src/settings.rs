@@ -58,12 +58,14 @@ pub struct ManagedSettings {
     pub wave: u32,
     /// How many of one issuer are begun in a second, at least 1.
     pub rate: u32,
+    /// Whether the deployments are made that definitions name as hooks.
+    pub deployments: bool,
 }
 
-/// Each day at three; 25 at once, and 20 a second, which is what AWS Private CA issues for a whole account (25).
+/// Each day at three, without deployments; 25 at once, and 20 a second, which is what AWS Private CA issues for a whole account (25).
 impl Default for ManagedSettings {
     fn default() -> Self {
-        Self { schedule: Schedule::default(), wave: 25, rate: 20 }
+        Self { schedule: Schedule::default(), wave: 25, rate: 20, deployments: false }
     }
 }
 

@@ -125,6 +125,15 @@ fn what_the_service_may_not_touch_it_is_not_asked_to_deliver_to() {
 }
 
 #[test]
+fn hooks_are_refused_where_nobody_would_carry_them_out() {
+    let world = World::new();
+    let mut request = web();
+    request.definition.hooks = vec!["ecs:prod/web".parse().expect("a hook")];
+    let error = add(&world, request).expect_err("it would be silence");
+    assert_eq!((error.kind, faults(&error)), (Kind::InvalidRequest, vec![("deployments-off", "/hooks")]));
+}
+
+#[test]
 fn what_a_rotation_would_be_refused_for_is_told_all_at_once() {
     let world = World::new();
     let mut request = wanted(

@@ -10,7 +10,8 @@ use super::settings::Settings;
 
 const SCHEDULE: &str = "managed.schedule";
 
-pub(super) fn read(settings: &mut Settings) -> ManagedSettings {
+/// `deployments` is whether they are made.
+pub(super) fn read(settings: &mut Settings, deployments: bool) -> ManagedSettings {
     let usual = ManagedSettings::default();
     let schedule = match settings.text(SCHEDULE).map(str::parse::<Schedule>) {
         None => usual.schedule,
@@ -24,6 +25,7 @@ pub(super) fn read(settings: &mut Settings) -> ManagedSettings {
         schedule,
         wave: settings.number("managed.wave", 1..=1_000, usual.wave),
         rate: settings.number("managed.rate", 1..=1_000, usual.rate),
+        deployments,
     }
 }
 

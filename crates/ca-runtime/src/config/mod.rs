@@ -156,6 +156,7 @@ impl Config {
         messaging::check_names(&mut settings, &webhooks, &topics, &queues);
         let aws = aws::read(&mut settings);
         let secrets_manager = aws::read_secrets_manager(&mut settings, &aws);
+        let makes_deployments = settings.flag("deployments.enabled");
         let config = Self {
             api: ApiConfig::read(&mut settings, &data_dir),
             anchor: AnchorConfig::read(&mut settings, &data_dir, &database),
@@ -169,14 +170,14 @@ impl Config {
             kms_policy: aws::read_kms_policy(&mut settings),
             acm_pca: aws::read_acm_pca_limits(&mut settings),
             secrets_manager,
-            managed: managed::read(&mut settings),
+            managed: managed::read(&mut settings, makes_deployments),
             managed_reach: managed::read_reach(&mut settings),
             s3,
             redis: redis::read(&mut settings, &data_dir),
             webhooks,
             topics,
             queues,
-            makes_deployments: settings.flag("deployments.enabled"),
+            makes_deployments,
             outbox: outbox::read(&mut settings),
             notices: notices::read(&mut settings),
             keep_expired: retention::read(&mut settings),

@@ -97,7 +97,10 @@ pub(super) async fn judge(
     let mut faults: Vec<Fault> = name_fault(&request.name).into_iter().collect();
     let checked = request.definition.check();
     match checked {
-        Ok(()) => faults.extend(out_of_reach(engine, &request.definition)),
+        Ok(()) => {
+            faults.extend(out_of_reach(engine, &request.definition));
+            faults.extend(never_deployed(engine, &request.definition));
+        }
         Err(problems) => faults.extend(problems.into_iter().map(definition_fault)),
     }
     let profile = match profile(engine, &request.profile) {
@@ -137,6 +140,17 @@ fn out_of_reach(engine: &Engine, definition: &ManagedDefinition) -> Option<Fault
     let is_ours = definition.delivered_by == Deliverer::Service;
     let message = engine.managed().targets.refusal(&definition.target).filter(|_| is_ours)?;
     Some(Fault { code: "target-out-of-reach".to_owned(), pointer: "/target".to_owned(), message })
+}
+
+/// Hooks of which nobody would ever hear.
+fn never_deployed(engine: &Engine, definition: &ManagedDefinition) -> Option<Fault> {
+    let is_fault = !definition.hooks.is_empty() && !engine.settings().managed.deployments;
+    let message = "this service makes no deployments: set `deployments.enabled` in its configuration, or name no hooks";
+    is_fault.then(|| Fault {
+        code: "deployments-off".to_owned(),
+        pointer: "/hooks".to_owned(),
+        message: message.to_owned(),
+    })
 }
 
 type Names = Vec<ca_core::name::GeneralName>;
