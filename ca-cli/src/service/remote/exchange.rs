@@ -96,31 +96,20 @@ impl Exchange {
         }
     }
 
-    /// `POST` with parameters, of something that comes to the same however often it is sent.
-    pub(super) async fn post_with_query<T: DeserializeOwned>(
+    /// A request with parameters and a body, of something that comes to the same however often it is sent.
+    pub(super) async fn send_with_query<T: DeserializeOwned>(
         &self,
+        method: Method,
         path: &str,
         query: &impl Serialize,
         body: &impl Serialize,
     ) -> Result<T, Failure> {
         let mut url = self.api(path)?;
         append_query(&mut url, query)?;
-        self.json(self.client.request(Method::POST, url).json(body), Repeatable::Yes).await
+        self.json(self.client.request(method, url).json(body), Repeatable::Yes).await
     }
 
-    /// `PUT` with parameters.
-    pub(super) async fn put_with_query<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        query: &impl Serialize,
-        body: &impl Serialize,
-    ) -> Result<T, Failure> {
-        let mut url = self.api(path)?;
-        append_query(&mut url, query)?;
-        self.json(self.client.request(Method::PUT, url).json(body), Repeatable::Yes).await
-    }
-
-    /// The same of something that may be asked again later, but not in the same words.
+    /// `POST` of something that may be asked again later, but not in the same words.
     pub(super) async fn post_unrepeated<T: DeserializeOwned>(
         &self,
         path: &str,

@@ -35,6 +35,7 @@ use ca_engine::flow::query::CertificateName;
 use ca_engine::flow::renewal_windows::MoveRequest;
 use ca_engine::flow::token::TokenRequest;
 use ca_engine::port::store::{CertificateFilter, NameQuery};
+use reqwest::Method;
 use secrecy::SecretString;
 
 use self::exchange::{Exchange, LARGEST_LIST};
@@ -290,7 +291,7 @@ impl Service for Remote {
 
     async fn add_managed(&self, request: &ManagedRequest, dry_run: bool) -> Result<ManagedCertificate, Failure> {
         let (body, options) = asked(request, dry_run)?;
-        self.exchange.post_with_query(route::MANAGED_CERTIFICATES, &options, &body).await
+        self.exchange.send_with_query(Method::POST, route::MANAGED_CERTIFICATES, &options, &body).await
     }
 
     async fn managed_certificates(&self, page: PageRequest) -> Result<Page<ManagedCertificate>, Failure> {
@@ -313,7 +314,7 @@ impl Service for Remote {
         dry_run: bool,
     ) -> Result<ManagedCertificate, Failure> {
         let (body, options) = asked(request, dry_run)?;
-        self.exchange.put_with_query(&of_managed(route::MANAGED_CERTIFICATE, name), &options, &body).await
+        self.exchange.send_with_query(Method::PUT, &of_managed(route::MANAGED_CERTIFICATE, name), &options, &body).await
     }
 
     async fn rotate_managed(&self, name: &ManagedReference) -> Result<ManagedCertificate, Failure> {
